@@ -1,0 +1,88 @@
+# The commands of this repository: `make` alone prints them.
+#
+# `make run` and `make test` need Go and nothing else. `make lint` builds its linter once, into bin/.
+
+GO ?= go
+export GO
+
+# More words for the program (`make run ARGS=--fresh`) and for go test (`make test TESTFLAGS='-run Watch -v'`).
+ARGS ?=
+TESTFLAGS ?=
+MEASURE ?= all
+
+# The longest one package's tests may take, on a slow machine with the race detector on.
+TEST_TIMEOUT ?= 10m
+GO_TEST_FLAGS = -timeout $(TEST_TIMEOUT) $(TESTFLAGS)
+
+# The oldest and the newest Postgres we support: `make test-matrix` runs every test against each.
+POSTGRES_VERSIONS ?= 15 18
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+IMAGE ?= agentexec:$(VERSION)
+LDFLAGS = -s -w -X main.version=$(VERSION)
+
+GOLANGCI_LINT = bin/golangci-lint
+
+# The measures are a module of their own, so that what they compare us with is no dependency of ours.
+MODULES = . bench
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Print this list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## Show it: a private Postgres, the sidecar and demo agents doing real work; Ctrl-C stops all of it
+	@$(GO) build -o bin/agentexec ./cmd/agentexec && exec bin/agentexec dev $(ARGS) # go run would end Ctrl-C as an error
+
+.PHONY: build
+build: ## Build bin/agentexec
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/agentexec ./cmd/agentexec
+
+.PHONY: test
+test: ## Run every test, with the race detector where there is a C compiler
+	tools/go-test $(GO_TEST_FLAGS) ./...
+	cd bench && ../tools/go-test $(GO_TEST_FLAGS) ./...
+	ui/test/run.sh
+
+.PHONY: test-ui
+test-ui: ## Test the page in a browser alone; like `make test`, only where there are Node and Chromium
+	@ui/test/run.sh
+
+.PHONY: test-matrix
+test-matrix: ## Run every Go test against the oldest and the newest Postgres we support
+	@status=0; for version in $(POSTGRES_VERSIONS); do \
+	  bin=$$(tools/postgres-bin $$version) || exit 1; \
+	  echo "== Postgres $$version: $$($$bin/postgres --version)"; \
+	  AGENTEXEC_TEST_PG_BIN=$$bin tools/go-test $(GO_TEST_FLAGS) ./... || status=1; \
+	done; exit $$status
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## Run gofmt, go vet, golangci-lint and the check that go.mod is tidy
+	@unformatted=$$(find . -name node_modules -prune -o -name '*.go' -print0 | xargs -0 gofmt -l) || exit 1; \
+	if [ -n "$$unformatted" ]; then \
+	  echo 'Not formatted, run gofmt -w on:'; echo "$$unformatted"; exit 1; \
+	fi
+	@root=$$PWD; status=0; for module in $(MODULES); do \
+	  echo "== lint of $$module"; cd $$root/$$module || exit 1; \
+	  $(GO) vet ./... || status=1; \
+	  $$root/$(GOLANGCI_LINT) run --config $$root/.golangci.yaml ./... || status=1; \
+	  $(GO) mod tidy -diff || status=1; \
+	done; exit $$status
+
+# The version is pinned in tools/go.mod.
+$(GOLANGCI_LINT): tools/go.mod tools/go.sum
+	cd tools && CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+.PHONY: bench
+bench: ## Run the measures and keep them in bench/RESULTS.md (one of them: make bench MEASURE=latency)
+	cd bench && $(GO) run . $(MEASURE)
+
+.PHONY: docker
+docker: ## Build the container image
+	docker build --build-arg VERSION=$(VERSION) -t $(IMAGE) -t agentexec:latest .
+
+.PHONY: clean
+clean: ## Remove what the targets above built
+	rm -rf bin
