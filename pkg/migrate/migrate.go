@@ -1,0 +1,169 @@
+// Package migrate installs and upgrades agentexec's schema: numbered migrations (history, through tern), then
+// functions and triggers (code, re-applied whole), all under one advisory lock. It imports only sql.
+package migrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/tern/v2/migrate"
+)
+
+// Options choose what is installed. The zero value installs schema agentexec.
+type Options struct {
+	// Schema is the name of the schema: a lower-case identifier, letters, digits and underscores, at most 63 bytes,
+	// not beginning with a digit. Empty means "agentexec".
+	Schema string
+}
+
+// State is how an installed schema compares with this program.
+type State int
+
+const (
+	// Missing means that the schema has not been installed.
+	Missing State = iota
+	// Older means that migrations or newer functions of this program are still to be applied.
+	Older
+	// Current means that there is nothing to do.
+	Current
+	// Newer means that the schema was installed by a newer program.
+	Newer
+)
+
+// Status is the outcome of Check.
+type Status struct {
+	State State
+	// Version is the number of the last applied migration, 0 where the schema is missing.
+	Version int
+	// Known is the number of the last migration this program has.
+	Known int
+}
+
+// String says the state in words and, where something is to be done, what.
+func (s Status) String() string {
+	switch s.State {
+	case Missing:
+		return "the schema is not installed; run: agentexec migrate"
+	case Older:
+		return fmt.Sprintf("the schema is at version %d and this program needs version %d with its own functions; run: agentexec migrate", s.Version, s.Known)
+	case Newer:
+		return fmt.Sprintf("the schema is at version %d, newer than version %d which this program knows; install a newer agentexec", s.Version, s.Known)
+	default:
+		return fmt.Sprintf("the schema is current (version %d)", s.Version)
+	}
+}
+
+// ErrNewer is returned by Up when the installed schema is newer than this program.
+var ErrNewer = errors.New("the schema is newer than this program; install a newer agentexec")
+
+// advisoryLock serialises installers of any schema in one database. Any number that nobody else uses will do; it is
+// not tern's, which is taken inside.
+const advisoryLock = 7091823441950217
+
+// Up brings the schema to this program's version and applies its functions and triggers. It is safe to call from
+// many processes at once and does nothing but look when everything is current. Where the schema belongs to a newer
+// program it changes nothing and returns ErrNewer.
+//
+// The connection must not be in a transaction nor come through a transaction-mode pooler: the lock is the session's.
+// Settings made with SET may be back at what the session began with afterwards: a migration ends with RESET ALL.
+func Up(ctx context.Context, conn *pgx.Conn, opts *Options) error {
+	s, err := load(opts)
+	if err != nil {
+		return err
+	}
+	if status, err := s.check(ctx, conn); err != nil || status.State == Current {
+		return err
+	}
+
+	if _, err := conn.Exec(ctx, "select pg_advisory_lock($1)", advisoryLock); err != nil {
+		return fmt.Errorf("taking the migration lock: %w", err)
+	}
+	defer func() {
+		// Also when ctx has ended: the session may live on in a pool.
+		_, _ = conn.Exec(context.WithoutCancel(ctx), "select pg_advisory_unlock($1)", advisoryLock)
+	}()
+
+	status, err := s.check(ctx, conn)
+	switch {
+	case err != nil:
+		return err
+	case status.State == Newer:
+		return fmt.Errorf("schema %s has version %d, this program knows %d: %w", s.name, status.Version, status.Known, ErrNewer)
+	case status.State == Current:
+		return nil
+	}
+	if _, err := conn.Exec(ctx, s.createSchema()); err != nil {
+		return fmt.Errorf("creating schema %s: %w", s.name, err)
+	}
+	if err := s.migrateTables(ctx, conn); err != nil {
+		return fmt.Errorf("migrating schema %s: %w", s.name, err)
+	}
+	if err := s.applyCode(ctx, conn); err != nil {
+		return fmt.Errorf("applying the functions to schema %s: %w", s.name, err)
+	}
+	return nil
+}
+
+// Check compares the installed schema with this program and changes nothing.
+func Check(ctx context.Context, conn *pgx.Conn, opts *Options) (Status, error) {
+	s, err := load(opts)
+	if err != nil {
+		return Status{}, err
+	}
+	return s.check(ctx, conn)
+}
+
+func (s *schema) check(ctx context.Context, conn *pgx.Conn) (Status, error) {
+	status := Status{Known: len(s.migrations)}
+	var code string
+	err := conn.QueryRow(ctx, fmt.Sprintf(`select v.version, coalesce((select i.code from %[1]s.installation i), '')
+		from %[1]s.schema_version v`, s.quoted)).Scan(&status.Version, &code)
+	var pgErr *pgconn.PgError
+	switch {
+	case errors.As(err, &pgErr) && (pgErr.Code == "42P01" || pgErr.Code == "3F000"):
+		return status, nil // no such table or schema: not, or not yet wholly, installed
+	case err != nil:
+		return status, fmt.Errorf("reading the version of schema %s: %w", s.name, err)
+	case status.Version > status.Known:
+		status.State = Newer
+	case status.Version < status.Known || code != s.fingerprint():
+		status.State = Older
+	default:
+		status.State = Current
+	}
+	return status, nil
+}
+
+func (s *schema) migrateTables(ctx context.Context, conn *pgx.Conn) error {
+	m, err := migrate.NewMigrator(ctx, conn, s.quoted+".schema_version")
+	if err != nil {
+		return err
+	}
+	for _, mig := range s.migrations {
+		m.AppendMigration(mig.name, mig.sql, "")
+	}
+	return m.Migrate(ctx)
+}
+
+func (s *schema) applyCode(ctx context.Context, conn *pgx.Conn) error {
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		for _, code := range []string{s.functions, s.triggers, s.recordCode()} {
+			if _, err := tx.Exec(ctx, code); err != nil {
+				return withHint(err)
+			}
+		}
+		return nil
+	})
+}
+
+// withHint adds what Postgres advises: where a function is in the way, only that names it.
+func withHint(err error) error {
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) && pgErr.Hint != "" {
+		return fmt.Errorf("%w; %s", err, pgErr.Hint)
+	}
+	return err
+}

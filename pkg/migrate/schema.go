@@ -1,0 +1,111 @@
+package migrate
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"io/fs"
+	"regexp"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/tern/v2/migrate"
+
+	"github.com/agentexec/agentexec/sql"
+)
+
+// DefaultSchema is the schema's name unless another is chosen.
+const DefaultSchema = "agentexec"
+
+var (
+	validName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
+	// qualifier is how the SQL files name their schema: before a dot, or after the word schema.
+	qualifier = regexp.MustCompile(`\bagentexec(\.)|\b(schema )agentexec\b`)
+)
+
+// schema is the SQL of one installation, under the chosen name.
+type schema struct {
+	name, quoted        string
+	migrations          []migration
+	functions, triggers string
+}
+
+type migration struct{ name, sql string }
+
+// ValidName reports whether a schema may be called name.
+func ValidName(name string) bool {
+	return validName.MatchString(name) && !strings.HasPrefix(name, "pg_") && name != "information_schema"
+}
+
+func load(opts *Options) (*schema, error) {
+	s := &schema{name: DefaultSchema}
+	if opts != nil && opts.Schema != "" {
+		s.name = opts.Schema
+	}
+	if !ValidName(s.name) {
+		return nil, fmt.Errorf("schema name %q: use lower-case letters, digits and underscores, at most 63, not beginning with a digit or pg_", s.name)
+	}
+	s.quoted = pgx.Identifier{s.name}.Sanitize()
+	s.functions, s.triggers = s.rename(sql.Functions), s.rename(sql.Triggers)
+
+	files, err := fs.Sub(sql.Migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	names, err := migrate.FindMigrations(files)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		body, err := fs.ReadFile(files, name)
+		if err != nil {
+			return nil, err
+		}
+		s.migrations = append(s.migrations, migration{name: name, sql: s.rename(string(body))})
+	}
+	return s, nil
+}
+
+// rename puts the chosen schema where the files say agentexec.
+func (s *schema) rename(text string) string {
+	if s.name == DefaultSchema {
+		return text
+	}
+	return qualifier.ReplaceAllString(text, "${2}"+s.quoted+"${1}")
+}
+
+// fingerprint tells one version of the functions and triggers from another.
+func (s *schema) fingerprint() string {
+	sum := sha256.Sum256([]byte(s.functions + "\x00" + s.triggers))
+	return hex.EncodeToString(sum[:])
+}
+
+func (s *schema) createSchema() string {
+	return fmt.Sprintf("create schema if not exists %s;\n", s.quoted)
+}
+
+func (s *schema) recordCode() string {
+	return fmt.Sprintf("insert into %s.installation (code) values ('%s') on conflict (only_row) do update set code = excluded.code;\n",
+		s.quoted, s.fingerprint())
+}
+
+// Print writes the whole installation as plain SQL, one transaction, for psql -f on a database without the schema.
+// The result is the same as Up's, version table included, so a later Up goes on from there.
+func Print(w io.Writer, opts *Options) error {
+	s, err := load(opts)
+	if err != nil {
+		return err
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "-- agentexec, schema version %d. Apply to a database without it: psql -v ON_ERROR_STOP=1 -f FILE\n\nbegin;\n\n", len(s.migrations))
+	b.WriteString(s.createSchema())
+	fmt.Fprintf(&b, "create table %s.schema_version (version int4 not null);\n", s.quoted)
+	for _, m := range s.migrations {
+		fmt.Fprintf(&b, "\n-- %s\n\n%s\n", m.name, m.sql)
+	}
+	fmt.Fprintf(&b, "insert into %s.schema_version (version) values (%d);\n\n", s.quoted, len(s.migrations))
+	fmt.Fprintf(&b, "%s\n%s\n%s\ncommit;\n", s.functions, s.triggers, s.recordCode())
+	_, err = io.WriteString(w, b.String())
+	return err
+}

@@ -1,0 +1,165 @@
+package migrate_test
+
+import (
+	"fmt"
+	"io/fs"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	ternmigrate "github.com/jackc/tern/v2/migrate"
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentexec/agentexec/internal/pgtest"
+	"github.com/agentexec/agentexec/pkg/migrate"
+	"github.com/agentexec/agentexec/sql"
+)
+
+// history is the migrations, as tern reads them.
+func history(t *testing.T) (files fs.FS, names []string) {
+	t.Helper()
+	files, err := fs.Sub(sql.Migrations, "migrations")
+	require.NoError(t, err)
+	names, err = ternmigrate.FindMigrations(files)
+	require.NoError(t, err)
+	require.NotEmpty(t, names)
+	return files, names
+}
+
+// installUpTo applies the first n migrations and no code, as an interrupted or older installation left them.
+func installUpTo(t *testing.T, conn *pgx.Conn, n int) {
+	t.Helper()
+	files, names := history(t)
+	_, err := conn.Exec(t.Context(), "create schema agentexec")
+	require.NoError(t, err)
+	m, err := ternmigrate.NewMigrator(t.Context(), conn, "agentexec.schema_version")
+	require.NoError(t, err)
+	for _, name := range names {
+		body, err := fs.ReadFile(files, name)
+		require.NoError(t, err)
+		m.AppendMigration(name, string(body), "")
+	}
+	require.NoError(t, m.MigrateTo(t.Context(), int32(n)))
+}
+
+func TestStates(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Empty(t)
+	conn := db.Conn(t)
+	_, names := history(t)
+	require.Equal(t, migrate.Status{State: migrate.Missing, Known: len(names)}, requireState(t, conn, nil, migrate.Missing))
+	_, err := conn.Exec(t.Context(), "create schema agentexec")
+	require.NoError(t, err)
+	require.Contains(t, requireState(t, conn, nil, migrate.Missing).String(), "agentexec migrate", "a schema without tables")
+
+	require.NoError(t, migrate.Up(t.Context(), conn, nil))
+	status := requireState(t, conn, nil, migrate.Current)
+	require.Equal(t, migrate.Status{State: migrate.Current, Version: len(names), Known: len(names)}, status)
+	require.Contains(t, status.String(), "current")
+
+	// Other functions than this program's.
+	_, err = conn.Exec(t.Context(), "update agentexec.installation set code = 'x'")
+	require.NoError(t, err)
+	require.Contains(t, requireState(t, conn, nil, migrate.Older).String(), "agentexec migrate")
+	// None at all: stopped between tables and functions.
+	_, err = conn.Exec(t.Context(), "delete from agentexec.installation")
+	require.NoError(t, err)
+	requireState(t, conn, nil, migrate.Older)
+	require.NoError(t, migrate.Up(t.Context(), conn, nil))
+	requireFresh(t, db)
+
+	// A newer program was here.
+	_, err = conn.Exec(t.Context(), "update agentexec.schema_version set version = version + 1; update agentexec.installation set code = 'newer'")
+	require.NoError(t, err)
+	before := dump(t, conn, "agentexec")
+	status = requireState(t, conn, nil, migrate.Newer)
+	require.Equal(t, len(names)+1, status.Version)
+	require.Contains(t, status.String(), "newer agentexec")
+	err = migrate.Up(t.Context(), conn, nil)
+	require.ErrorIs(t, err, migrate.ErrNewer)
+	require.ErrorContains(t, err, fmt.Sprintf("version %d", len(names)+1))
+	require.Equal(t, before, dump(t, conn, "agentexec"))
+	require.Equal(t, "newer", one[string](t, conn, "select code from agentexec.installation"))
+	require.Zero(t, one[int](t, conn, "select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()"))
+}
+
+// From every version there ever was, an upgrade gives what a fresh installation gives.
+func TestUpgradeIsFresh(t *testing.T) {
+	t.Parallel()
+	_, names := history(t)
+	for version := range len(names) + 1 {
+		t.Run(fmt.Sprint("From", version), func(t *testing.T) {
+			t.Parallel()
+			db := pgtest.Empty(t)
+			conn := db.Conn(t)
+			installUpTo(t, conn, version)
+			require.NoError(t, migrate.Up(t.Context(), conn, nil))
+			requireFresh(t, db)
+			requireWorks(t, conn, "agentexec")
+		})
+	}
+}
+
+// Whatever became of the functions, views and triggers, applying the code makes them what they are when fresh.
+func TestCodeIsReappliedWhole(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	conn := db.Conn(t)
+	for _, change := range []string{
+		"create or replace function agentexec.cancel_pending(agent_type text default null, metadata_filter jsonb default null, " +
+			"idle_for interval default null, message text default 'other') returns int language sql as 'select 7'",
+		"alter function agentexec.append_log security invoker set work_mem = '9MB' cost 7",
+		"alter function agentexec.append_log reset search_path",
+		"alter function agentexec._time volatile parallel unsafe",
+		"alter function agentexec.pending_ids rows 7",
+		"drop function agentexec.count_active",
+		"grant execute on function agentexec.create_activity to public",
+		"drop view agentexec.activity_list",
+		"create view agentexec.activity_list as select a.agent_id, a.agent_type from agentexec.activity a",
+		"drop trigger activity_log_ring on agentexec.activity_log",
+		"create or replace trigger activity_log_number before insert on agentexec.activity_log for each row execute function agentexec._guard_line()",
+	} {
+		_, err := conn.Exec(t.Context(), change)
+		require.NoError(t, err, change)
+	}
+	require.NoError(t, migrate.Up(t.Context(), conn, nil), "current, so it does not look")
+	_, err := conn.Exec(t.Context(), "update agentexec.installation set code = 'older'")
+	require.NoError(t, err)
+	require.NoError(t, migrate.Up(t.Context(), conn, nil))
+	requireFresh(t, db)
+	requireWorks(t, conn, "agentexec")
+}
+
+// What an upgrade cannot apply leaves the code as it was: a program of the old version goes on working.
+func TestFailedUpgradeChangesNothing(t *testing.T) {
+	t.Parallel()
+	conn := pgtest.New(t).Conn(t)
+	for _, change := range []string{
+		"update agentexec.installation set code = 'older'",
+		"drop function agentexec.count_active",
+		"drop function agentexec.pending_ids()",
+		"create function agentexec.pending_ids() returns setof text language sql as 'select 1::text'",
+	} {
+		_, err := conn.Exec(t.Context(), change)
+		require.NoError(t, err, change)
+	}
+	before := dump(t, conn, "agentexec")
+	err := migrate.Up(t.Context(), conn, nil)
+	require.ErrorContains(t, err, "applying the functions to schema agentexec")
+	require.ErrorContains(t, err, "pending_ids()", "the function in the way is named")
+	require.Equal(t, before, dump(t, conn, "agentexec"))
+	requireState(t, conn, nil, migrate.Older)
+	require.Zero(t, one[int](t, conn, "select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()"))
+}
+
+// Migrations are numbered without gaps, and say nothing that another schema name would miss.
+func TestMigrationFiles(t *testing.T) {
+	t.Parallel()
+	files, names := history(t)
+	entries, err := fs.ReadDir(files, ".")
+	require.NoError(t, err)
+	require.Len(t, names, len(entries))
+	for i, name := range names {
+		require.True(t, strings.HasPrefix(name, fmt.Sprintf("%03d_", i+1)), name)
+	}
+}

@@ -1,0 +1,48 @@
+package sql_test
+
+import (
+	"regexp"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentexec/agentexec/sql"
+)
+
+// What would break an upgrade or a caller later, seen in the catalog.
+func TestCatalog(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	procs := func(where string) []string {
+		t.Helper()
+		return all[string](t, b.pool, `select p.proname from pg_proc p join pg_language l on l.oid = p.prolang
+			where p.pronamespace = 'agentexec'::regnamespace and (`+where+`) order by 1`)
+	}
+
+	// Two functions of one name make a call with defaults "not unique".
+	names := procs("true")
+	require.Len(t, slices.Compact(slices.Clone(names)), len(names), "two functions of one name: %v", names)
+
+	// Nothing is there that the files do not make: a function that was dropped or renamed is listed as retired.
+	var declared []string
+	for _, found := range regexp.MustCompile(`(?m)^create or replace function agentexec\.(\w+)\(`).
+		FindAllStringSubmatch(sql.Functions+sql.Triggers, -1) {
+		declared = append(declared, found[1])
+	}
+	slices.Sort(declared)
+	require.Equal(t, declared, names)
+
+	// A caller's search_path reaches no function but the readers, which run with the caller's rights, and the bell, which
+	// qualifies every name: the rest pins it, or has a body that was parsed once and for all.
+	require.Equal(t, []string{"_ring", "activity_detail", "count_active", "count_by_status", "list_activities"},
+		procs("p.prosqlbody is null and not coalesce(p.proconfig, '{}') @> array['search_path=pg_catalog, pg_temp']"))
+
+	// The owner's rights are for these.
+	require.Equal(t, []string{"_number_line", "append_log", "append_logs", "cancel", "cancel_pending", "complete",
+		"create_activity", "error"}, procs("p.prosecdef"))
+
+	// A SET clause would hide a reader's plan from the planner.
+	require.Empty(t, procs("l.lanname = 'sql' and p.proconfig is not null"))
+	require.Empty(t, procs("l.lanname = 'sql' and p.prosqlbody is null"))
+}

@@ -1,0 +1,23 @@
+// Package sql holds the SQL of agentexec: every rule of the product lives here.
+//
+// Migrations are history (tables, types, indexes); Functions and Triggers are code, re-applied whole. The files
+// name their schema agentexec; pkg/migrate puts another name in its place where one is chosen. This package
+// imports nothing of the module.
+package sql
+
+import "embed"
+
+// Migrations are the numbered files NNN_*.sql, without gaps.
+//
+//go:embed migrations/*.sql
+var Migrations embed.FS
+
+// Functions is functions.sql: the functions and views that are the API.
+//
+//go:embed functions.sql
+var Functions string
+
+// Triggers is triggers.sql: the rules for direct inserts, and the bell.
+//
+//go:embed triggers.sql
+var Triggers string

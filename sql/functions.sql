@@ -1,0 +1,848 @@
+-- agentexec: tracking of long-running work in Postgres. Code, re-applied whole at every upgrade.
+--
+-- An activity is one run of an agent or job. It is created QUEUED with line 1, appends lines while it runs, and
+-- ends COMPLETE, ERROR or CANCELED. Every append updates the activity's row first and inserts the line second, so
+-- the row's lock numbers the lines: within one activity, commit order is seq order, without gaps. A reader that
+-- remembers the last seq it saw can always go on from there.
+--
+--   writing   create_activity, append_log, append_logs, complete, error, cancel, cancel_pending
+--   reading   list_activities, activity_detail, count_active, count_by_status, pending_ids; view activity_list
+--   private   names that begin with an underscore; they may change with any version
+--
+-- The state machine (_advance, and set-based in append_logs):
+--
+--   QUEUED <-> RUNNING -> COMPLETE | ERROR | CANCELED     QUEUED and RUNNING go anywhere
+--   ERROR -> QUEUED | RUNNING                             a retry: attempt + 1, finished_at cleared
+--   COMPLETE, CANCELED                                    final
+--
+-- A line with no status, or the same one, is always taken: late lines are not lost.
+--
+-- Writers run with the owner's rights (security definer; search_path pinned, or a body parsed once and for all), so
+-- callers need EXECUTE and no table rights. Readers run with the caller's. Lock order everywhere: activity rows by id,
+-- then log rows.
+-- Errors: TA404 no such activity, TA409 the state machine refuses, TA422 a bad argument. Nothing is written then.
+-- The rules are the same for a direct INSERT into activity_log: see triggers.sql.
+
+-- Bounds ---------------------------------------------------------------------------------------------------------
+
+-- _refuse raises TA422. It is a function so that an expression can refuse.
+create or replace function agentexec._refuse(problem text)
+  returns boolean
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  raise exception using errcode = 'TA422', message = problem;
+end
+$$;
+
+-- _line_problem says what is wrong with a line, or null.
+create or replace function agentexec._line_problem(message text, percentage int)
+  returns text
+  language sql
+  stable parallel safe
+begin atomic
+  select case
+    when message is null then 'message must not be null'
+    when octet_length(message) > 1048576
+      then format('message must be at most 1048576 bytes, got %s', octet_length(message))
+    when percentage not between 0 and 100 then format('percentage must be between 0 and 100, got %s', percentage)
+  end;
+end;
+
+-- _check_line refuses a message or percentage out of bounds with TA422.
+create or replace function agentexec._check_line(message text, percentage int)
+  returns void
+  language plpgsql
+  immutable parallel safe
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_problem text := agentexec._line_problem(message, percentage);
+begin
+  if v_problem is not null then
+    perform agentexec._refuse(v_problem);
+  end if;
+end
+$$;
+
+-- _metadata_filter returns the filter, or null where it asks for nothing; TA422 unless it is an object.
+create or replace function agentexec._metadata_filter(metadata_filter jsonb)
+  returns jsonb
+  language plpgsql
+  immutable parallel safe
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if jsonb_typeof(metadata_filter) not in ('object', 'null') then
+    perform agentexec._refuse(format('metadata_filter must be a JSON object, got %s', jsonb_typeof(metadata_filter)));
+  end if;
+  return nullif(nullif(metadata_filter, 'null'), '{}');
+end
+$$;
+
+-- JSON -----------------------------------------------------------------------------------------------------------
+
+-- _time is the one way a time is written in JSON: UTC, ISO 8601, whatever the session's time zone.
+create or replace function agentexec._time(at timestamptz)
+  returns text
+  language sql
+  stable parallel safe
+begin atomic
+  select to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
+end;
+
+-- _log_json is the JSON of one line (ActivityLog).
+create or replace function agentexec._log_json(line agentexec.activity_log)
+  returns jsonb
+  language sql
+  stable parallel safe
+begin atomic
+  select jsonb_build_object(
+    'id', line.id,
+    'seq', line.seq,
+    'message', line.message,
+    'status', line.status,
+    'percentage', line.percentage,
+    'created_at', agentexec._time(line.created_at),
+    'data', line.data);
+end;
+
+-- _activity_json is what ActivityListItem and ActivityDetail share; metadata only if asked for.
+create or replace function agentexec._activity_json(activity agentexec.activity, include_metadata boolean)
+  returns jsonb
+  language sql
+  stable parallel safe
+begin atomic
+  select jsonb_build_object(
+    'agent_id', activity.agent_id,
+    'agent_type', activity.agent_type,
+    'status', activity.status,
+    'latest_percentage', activity.latest_percentage,
+    'last_seq', activity.last_seq,
+    'attempt', activity.attempt,
+    'created_at', agentexec._time(activity.created_at),
+    'started_at', agentexec._time(activity.started_at),
+    'updated_at', agentexec._time(activity.updated_at),
+    'finished_at', agentexec._time(activity.finished_at))
+  || case when include_metadata then jsonb_build_object('metadata', activity.metadata) else '{}' end;
+end;
+
+-- _state_json is the part of an activity that its lines move: what travels with every batch of lines.
+create or replace function agentexec._state_json(activity agentexec.activity)
+  returns jsonb
+  language sql
+  stable parallel safe
+begin atomic
+  select jsonb_build_object(
+    'status', activity.status,
+    'latest_percentage', activity.latest_percentage,
+    'updated_at', agentexec._time(activity.updated_at),
+    'last_seq', activity.last_seq,
+    'attempt', activity.attempt);
+end;
+
+-- Writing --------------------------------------------------------------------------------------------------------
+
+-- create_activity registers an activity and writes its line 1: QUEUED, percentage 0, the message. Returns its
+-- agent_id. A taken agent_id fails with 23505 and changes nothing. metadata (a JSON object) is set here and only here.
+--
+-- Errors: TA422 task_name not of 1 to 255 characters, bad message, metadata that is no object.
+create or replace function agentexec.create_activity(
+  task_name text,
+  message   text  default 'Agent queued',
+  agent_id  uuid  default null,
+  metadata  jsonb default null
+)
+  returns uuid
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_metadata jsonb := nullif(create_activity.metadata, 'null');
+  v_activity agentexec.activity;
+begin
+  if task_name is null or char_length(task_name) not between 1 and 255 then
+    perform agentexec._refuse(format('task_name (agent_type) must be 1 to 255 characters, got %s',
+      coalesce(char_length(task_name)::text, 'null')));
+  end if;
+  if jsonb_typeof(v_metadata) <> 'object' then
+    perform agentexec._refuse(format('metadata must be a JSON object, got %s', jsonb_typeof(v_metadata)));
+  end if;
+  perform agentexec._check_line(message, 0);
+
+  insert into agentexec.activity as a (agent_id, agent_type, latest_percentage, last_seq, metadata, created_at, updated_at)
+  select coalesce(create_activity.agent_id, gen_random_uuid()), task_name, 0, 1, v_metadata, c.now, c.now
+  from (select clock_timestamp() as now) c
+  returning a.* into v_activity;
+
+  insert into agentexec.activity_log (id, activity_id, seq, message, status, percentage, created_at)
+  values (nextval('agentexec.activity_log_id_seq'), v_activity.id, 1, message, 'QUEUED', 0, v_activity.created_at);
+  return v_activity.agent_id;
+end
+$$;
+
+-- _advance is the state machine: it takes the next seq of an activity, with the status and percentage a line asks
+-- for (null keeps the current one), and returns the row as it is afterwards. Its updated_at is the line's time:
+-- the wall clock read under the lock, never behind the line before.
+--
+-- Locks:  the activity row, until the transaction ends.
+-- Errors: TA404 no such activity; TA409 the status may not follow the current one.
+create or replace function agentexec._advance(agent_id uuid, percentage int, status agentexec.status)
+  returns agentexec.activity
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_now agentexec.activity;
+  v_at  timestamptz;
+begin
+  select a.* into v_now from agentexec.activity a where a.agent_id = _advance.agent_id for no key update;
+  if not found then
+    raise exception using errcode = 'TA404', message = format('no activity with agent_id %s', coalesce(agent_id::text, 'null'));
+  end if;
+  v_at := greatest(clock_timestamp(), v_now.updated_at);
+
+  if status <> v_now.status then
+    if v_now.status in ('COMPLETE', 'CANCELED') or (v_now.status = 'ERROR' and status not in ('QUEUED', 'RUNNING')) then
+      raise exception using
+        errcode = 'TA409',
+        message = format('activity %s is %s and cannot become %s', agent_id, v_now.status, status);
+    end if;
+    v_now.attempt := v_now.attempt + (v_now.status = 'ERROR')::int;
+    v_now.status := status;
+    v_now.started_at := case status when 'RUNNING' then coalesce(v_now.started_at, v_at) else v_now.started_at end;
+    v_now.finished_at := case when status in ('COMPLETE', 'ERROR', 'CANCELED') then v_at end;
+  end if;
+
+  update agentexec.activity a
+  set last_seq          = a.last_seq + 1,
+      latest_percentage = coalesce(percentage, a.latest_percentage),
+      updated_at        = v_at,
+      status            = v_now.status,
+      attempt           = v_now.attempt,
+      started_at        = v_now.started_at,
+      finished_at       = v_now.finished_at
+  where a.id = v_now.id
+  returning a.* into v_now;
+  return v_now;
+end
+$$;
+
+-- append_log adds one line to an activity's log and returns it, so a worker sees the current status with every call.
+-- A null status keeps the current one, a null percentage leaves latest_percentage as it was.
+--
+-- Locks:  the activity row, before any log row (the same order in every function of this file).
+-- Errors: TA404 no such activity; TA409 the state machine refuses; TA422 bad argument.
+create or replace function agentexec.append_log(
+  agent_id   uuid,
+  message    text,
+  percentage int              default null,
+  status     agentexec.status default null,
+  data       jsonb            default null
+)
+  returns agentexec.activity_log
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_activity agentexec.activity;
+  v_line     agentexec.activity_log;
+begin
+  if message is null or octet_length(message) > 1048576 or percentage not between 0 and 100 then
+    perform agentexec._check_line(message, percentage);
+  end if;
+
+  -- The common line changes no status: one short update of columns that no index knows, and the insert, in one
+  -- statement (two would cost a quarter more). When it had to wait for the row, Postgres evaluates the update again on
+  -- the new version, clock included.
+  with moved as (
+    update agentexec.activity a
+    set last_seq          = a.last_seq + 1,
+        latest_percentage = coalesce(append_log.percentage, a.latest_percentage),
+        updated_at        = greatest(clock_timestamp(), a.updated_at)
+    where a.agent_id = append_log.agent_id and (append_log.status is null or a.status = append_log.status)
+    returning a.id, a.last_seq, a.status, a.updated_at
+  )
+  insert into agentexec.activity_log as l (id, activity_id, seq, message, status, percentage, data, created_at)
+  select nextval('agentexec.activity_log_id_seq'), m.id, m.last_seq, append_log.message, m.status,
+         append_log.percentage, append_log.data, m.updated_at
+  from moved m
+  returning l.* into v_line;
+  if found then
+    return v_line;
+  end if;
+
+  v_activity := agentexec._advance(agent_id, percentage, status);
+  insert into agentexec.activity_log as l (id, activity_id, seq, message, status, percentage, data, created_at)
+  values (nextval('agentexec.activity_log_id_seq'), v_activity.id, v_activity.last_seq, append_log.message,
+          v_activity.status, append_log.percentage, append_log.data, v_activity.updated_at)
+  returning l.* into v_line;
+  return v_line;
+end
+$$;
+
+-- complete writes the line that ends an activity well.
+-- Errors: as append_log; TA409 when it already ended as ERROR or CANCELED.
+create or replace function agentexec.complete(
+  agent_id   uuid,
+  message    text  default 'Agent completed',
+  percentage int   default 100,
+  data       jsonb default null
+)
+  returns agentexec.activity_log
+  language sql
+  volatile
+  security definer
+begin atomic
+  select l.* from agentexec.append_log(agent_id, message, percentage, 'COMPLETE', data) l;
+end;
+
+-- error writes the line that ends an activity, or one attempt of it, badly.
+-- Errors: as append_log; TA409 when it already ended as COMPLETE or CANCELED.
+create or replace function agentexec.error(
+  agent_id uuid,
+  message  text  default 'Agent failed',
+  data     jsonb default null
+)
+  returns agentexec.activity_log
+  language sql
+  volatile
+  security definer
+begin atomic
+  select l.* from agentexec.append_log(agent_id, message, null, 'ERROR', data) l;
+end;
+
+-- cancel ends one activity as CANCELED. The worker learns of it from the status of its next append_log.
+-- Errors: as append_log; TA409 when it already ended as COMPLETE or ERROR.
+create or replace function agentexec.cancel(agent_id uuid, message text default 'Canceled')
+  returns agentexec.activity_log
+  language sql
+  volatile
+  security definer
+begin atomic
+  select l.* from agentexec.append_log(agent_id, message, null, 'CANCELED', null) l;
+end;
+
+-- _entry_problem says which field of an entry of append_logs cannot be read, or null. Each try is a subtransaction, so
+-- it is asked only after reading all entries at once has failed.
+create or replace function agentexec._entry_problem(entry jsonb)
+  returns text
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  begin
+    perform (entry ->> 'agent_id')::uuid;
+  exception when data_exception then
+    return format('.agent_id must be a UUID, got %s', left((entry -> 'agent_id')::text, 100));
+  end;
+  begin
+    perform (entry ->> 'percentage')::int;
+  exception when data_exception then
+    return format('.percentage must be an integer between 0 and 100, got %s', left((entry -> 'percentage')::text, 100));
+  end;
+  begin
+    perform (entry ->> 'status')::agentexec.status;
+  exception when data_exception then
+    return format('.status must be one of %s, got %s', array_to_string(enum_range(null::agentexec.status), ', '),
+      left((entry -> 'status')::text, 100));
+  end;
+  return null;
+end
+$$;
+
+-- append_logs writes many lines of any activities at once, all or none, in the order given, and returns their number.
+-- entries is [{"agent_id", "message", "percentage"?, "status"?, "data"?}, ...]. One update per activity and one
+-- insert in all: a row updated k times in one transaction costs O(k^2).
+--
+-- Locks:  the activity rows, by id; then log rows.
+-- Errors: those of append_log, TA422 naming the entry (entries[0] is the first).
+create or replace function agentexec.append_logs(entries jsonb)
+  returns int
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_agents      uuid[];
+  v_messages    text[];
+  v_percentages int[];
+  v_statuses    agentexec.status[];
+  v_datas       jsonb[];
+  v_problem     text;
+  v_count       int;
+begin
+  if entries is null or jsonb_typeof(entries) <> 'array' then
+    perform agentexec._refuse('entries must be a JSON array');
+  end if;
+  select format('entries[%s]%s', e.ord - 1, case
+      when jsonb_typeof(e.entry) <> 'object' then ' must be a JSON object'
+      when jsonb_typeof(e.entry -> 'message') not in ('string', 'null')
+        then format('.message must be a string, got %s', jsonb_typeof(e.entry -> 'message'))
+      else format(' has an unknown field %s', (select left(to_jsonb(k.key)::text, 100) from jsonb_object_keys(e.entry) k(key)
+             where k.key not in ('agent_id', 'message', 'percentage', 'status', 'data') limit 1)) end)
+  into v_problem
+  from jsonb_array_elements(entries) with ordinality e(entry, ord)
+  where case when jsonb_typeof(e.entry) <> 'object' then true
+        else jsonb_typeof(e.entry -> 'message') not in ('string', 'null')
+          or (e.entry - '{agent_id,message,percentage,status,data}'::text[]) <> '{}' end
+  order by e.ord
+  limit 1;
+  if v_problem is not null then
+    perform agentexec._refuse(v_problem);
+  end if;
+
+  begin
+    select array_agg(r.agent_id order by r.ord), array_agg(r.message order by r.ord),
+           array_agg(r.percentage order by r.ord), array_agg(r.status order by r.ord), array_agg(r.data order by r.ord)
+    into v_agents, v_messages, v_percentages, v_statuses, v_datas
+    from rows from (jsonb_to_recordset(entries)
+           as (agent_id uuid, message text, percentage int, status agentexec.status, data jsonb))
+         with ordinality r(agent_id, message, percentage, status, data, ord);
+  exception
+    when data_exception then
+      v_problem := (
+        select format('entries[%s]%s', e.ord - 1, p.problem)
+        from jsonb_array_elements(entries) with ordinality e(entry, ord)
+        cross join agentexec._entry_problem(e.entry) p(problem)
+        where p.problem is not null
+        order by e.ord limit 1);
+      perform agentexec._refuse(coalesce(v_problem, format('entries: %s', sqlerrm)));
+  end;
+
+  select format('entries[%s].%s', e.ord - 1, e.problem) into v_problem
+  from (
+    select l.ord, case when l.agent_id is null then 'agent_id must not be null'
+                       else agentexec._line_problem(l.message, l.percentage) end as problem
+    from unnest(v_agents, v_messages, v_percentages) with ordinality l(agent_id, message, percentage, ord)
+  ) e
+  where e.problem is not null
+  order by e.ord
+  limit 1;
+  if v_problem is not null then
+    perform agentexec._refuse(v_problem);
+  end if;
+
+  -- Lock first, in a statement of its own, so that the next one sees what it waited for.
+  perform from agentexec.activity a where a.agent_id = any (v_agents) order by a.id for no key update;
+
+  v_problem := (
+    select format('entries[%s]: no activity with agent_id %s', l.ord - 1, l.agent_id)
+    from unnest(v_agents) with ordinality l(agent_id, ord)
+    where not exists (select from agentexec.activity a where a.agent_id = l.agent_id)
+    order by l.ord limit 1);
+  if v_problem is not null then
+    raise exception using errcode = 'TA404', message = v_problem;
+  end if;
+
+  v_count := agentexec._append_lines(v_agents, v_messages, v_percentages, v_statuses, v_datas);
+  return v_count;
+end
+$$;
+
+-- _append_lines is the set-based half of append_logs: the activities exist and are locked, the bounds hold.
+-- Either every change of status is allowed or the whole call is refused, so the status before a line is simply
+-- the last one given before it; no row-by-row walk is needed.
+create or replace function agentexec._append_lines(
+  agents      uuid[],
+  messages    text[],
+  percentages int[],
+  statuses    agentexec.status[],
+  datas       jsonb[]
+)
+  returns int
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_refused text;
+  v_count   int;
+begin
+  with line as materialized (
+    select l.ord, l.message, l.percentage, l.data, a.id as activity_id, a.agent_id, a.last_seq,
+           greatest(c.now, a.updated_at) as at, l.status as given, a.status as initial,
+           row_number() over (partition by a.id order by l.ord) as n
+    from unnest(agents, messages, percentages, statuses, datas) with ordinality
+           l(agent_id, message, percentage, status, data, ord)
+    join agentexec.activity a on a.agent_id = l.agent_id
+    cross join (select clock_timestamp() as now) c
+  ), step as materialized (
+    -- The statuses given, each with the one before it.
+    select s.*, lag(s.given, 1, s.initial) over (partition by s.activity_id order by s.ord) as before
+    from line s
+    where s.given is not null
+  ), refused as (
+    select format('entries[%s]: activity %s is %s and cannot become %s', s.ord - 1, s.agent_id, s.before, s.given) as problem
+    from step s
+    where s.given <> s.before
+      and (s.before in ('COMPLETE', 'CANCELED') or (s.before = 'ERROR' and s.given not in ('QUEUED', 'RUNNING')))
+    order by s.ord
+    limit 1
+  ), outcome as (
+    select s.activity_id,
+           (array_agg(s.given order by s.ord desc))[1] as status,
+           count(*) filter (where s.before = 'ERROR' and s.given <> 'ERROR') as retries,
+           bool_or(s.given = 'RUNNING' and s.before <> 'RUNNING') as ran,
+           bool_or(s.given <> s.before) as changed
+    from step s
+    group by s.activity_id
+  ), total as (
+    select l.activity_id, count(*) as lines, max(l.at) as at,
+           (array_agg(l.percentage order by l.ord desc) filter (where l.percentage is not null))[1] as percentage
+    from line l
+    group by l.activity_id
+  ), moved as (
+    update agentexec.activity a
+    set last_seq          = a.last_seq + t.lines,
+        latest_percentage = coalesce(t.percentage, a.latest_percentage),
+        updated_at        = t.at,
+        status            = coalesce(o.status, a.status),
+        attempt           = a.attempt + coalesce(o.retries, 0),
+        started_at        = case when o.ran then coalesce(a.started_at, t.at) else a.started_at end,
+        finished_at       = case
+                              when not coalesce(o.changed, false) then a.finished_at
+                              when o.status in ('COMPLETE', 'ERROR', 'CANCELED') then t.at
+                            end
+    from total t
+    left join outcome o on o.activity_id = t.activity_id
+    where a.id = t.activity_id and not exists (select from refused)
+    returning a.id
+  ), written as (
+    insert into agentexec.activity_log (id, activity_id, seq, message, status, percentage, data, created_at)
+    -- Sorted inside, numbered outside: ids follow seq within an activity.
+    select nextval('agentexec.activity_log_id_seq'), r.activity_id, r.seq, r.message, r.status, r.percentage, r.data, r.at
+    from (
+      select l.ord, l.activity_id, l.last_seq + l.n as seq, l.message, coalesce(s.given, l.initial) as status,
+             l.percentage, l.data, l.at
+      from (select l.*, max(l.ord) filter (where l.given is not null)
+                          over (partition by l.activity_id order by l.ord) as status_ord
+            from line l) l
+      join moved m on m.id = l.activity_id
+      left join step s on s.ord = l.status_ord
+      order by l.ord
+    ) r
+    returning 1
+  )
+  select (select r.problem from refused r), (select count(*) from written) into v_refused, v_count;
+
+  if v_refused is not null then
+    raise exception using errcode = 'TA409', message = v_refused;
+  end if;
+  return v_count;
+end
+$$;
+
+-- cancel_pending cancels the QUEUED and RUNNING activities that match, each with its own line, and returns how many.
+-- agent_type and metadata_filter narrow it; idle_for takes only those without a line for at least that long.
+--
+-- Locks:  the activity rows, by id; then log rows.
+-- Errors: TA422 bad message, metadata_filter that is no object, negative idle_for.
+create or replace function agentexec.cancel_pending(
+  agent_type      text     default null,
+  metadata_filter jsonb    default null,
+  idle_for        interval default null,
+  message         text     default 'Canceled'
+)
+  returns int
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_filter jsonb := agentexec._metadata_filter(metadata_filter);
+  v_count  int;
+begin
+  perform agentexec._check_line(message, null);
+  if idle_for < interval '0' then
+    perform agentexec._refuse(format('idle_for must not be negative, got %s', idle_for));
+  end if;
+
+  with pending as materialized (
+    select a.id
+    from agentexec.activity a
+    where a.status in ('QUEUED', 'RUNNING')
+      and (cancel_pending.agent_type is null or a.agent_type = cancel_pending.agent_type)
+      and (v_filter is null or a.metadata @> v_filter)
+      -- A difference, because now - idle_for may lie before all time.
+      and (idle_for is null or clock_timestamp() - a.updated_at >= idle_for)
+    order by a.id
+    for no key update
+  ), locked as materialized (
+    -- A step of its own: the clock is read when the row's lock is had, however long that took.
+    select p.id, clock_timestamp() as now from pending p
+  ), canceled as (
+    update agentexec.activity a
+    set status      = 'CANCELED',
+        last_seq    = a.last_seq + 1,
+        updated_at  = greatest(l.now, a.updated_at),
+        finished_at = greatest(l.now, a.updated_at)
+    from locked l
+    where a.id = l.id
+    returning a.id, a.last_seq, a.updated_at
+  ), written as (
+    insert into agentexec.activity_log (id, activity_id, seq, message, status, created_at)
+    select nextval('agentexec.activity_log_id_seq'), c.id, c.last_seq, cancel_pending.message, 'CANCELED', c.updated_at
+    from canceled c
+    returning 1
+  )
+  select count(*) into v_count from written;
+  return v_count;
+end
+$$;
+
+-- Reading --------------------------------------------------------------------------------------------------------
+
+-- activity_list is one row per activity with its latest line, for queries of one's own. A plain view: filters and
+-- orders reach the indexes, and only the rows asked for cost a look at the log. (So do those that an OFFSET skips: for
+-- pages there is list_activities.)
+create or replace view agentexec.activity_list as
+select a.agent_id,
+       a.agent_type,
+       a.status,
+       (select l.message from agentexec.activity_log l where l.activity_id = a.id and l.seq = a.last_seq) as latest_log,
+       a.latest_percentage,
+       a.last_seq,
+       a.attempt,
+       a.created_at,
+       a.started_at,
+       a.updated_at,
+       a.finished_at,
+       a.metadata
+from agentexec.activity a;
+
+-- _rank is the first key of a list's order. The indexes spell the same expression out.
+create or replace function agentexec._rank(status agentexec.status)
+  returns int
+  language sql
+  immutable parallel safe
+begin atomic
+  select case status when 'RUNNING' then 2 when 'QUEUED' then 1 else 0 end;
+end;
+
+-- _list_key and its inverse _list_position are the cursor of a list: rank, microseconds since 1970, id.
+create or replace function agentexec._list_key(activity agentexec.activity)
+  returns text
+  language sql
+  stable parallel safe
+begin atomic
+  select format('%s.%s.%s',
+    agentexec._rank(activity.status),
+    (extract(epoch from activity.created_at) * 1000000)::bigint,
+    activity.id);
+end;
+
+-- _list_start is the cursor before every activity: a page by key from the start, without the cost of a total.
+create or replace function agentexec._list_start()
+  returns text
+  language sql
+  immutable parallel safe
+begin atomic
+  select '2.99999999999999999.ffffffff-ffff-ffff-ffff-ffffffffffff';
+end;
+
+-- _list_position reads a cursor; TA422 for anything that _list_key did not write.
+create or replace function agentexec._list_position(after text, out rank int, out created_at timestamptz, out id uuid)
+  language plpgsql
+  stable parallel safe
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if after !~ '^[0-2]\.-?[0-9]{1,17}\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
+    perform agentexec._refuse('after must be the "next" of an earlier page');
+  end if;
+  rank := split_part(after, '.', 1)::int;
+  created_at := timestamptz 'epoch' + make_interval(secs => split_part(after, '.', 2)::bigint / 1000000.0);
+  id := split_part(after, '.', 3)::uuid;
+end
+$$;
+
+-- list_activities is one page of activities (ActivityList): RUNNING first, then QUEUED, then finished, in each the
+-- newest created_at first, ties by id descending. By number (page, with exact total), or by key (after = the "next"
+-- of an earlier page; total, page and pages are then null), which costs the same at any depth.
+--
+-- The statement is built from the filters in use, so that each is planned with its own index. Values travel as
+-- parameters, never as text.
+--
+-- Errors: TA422 page < 1, page_size not in 1..1000, metadata_filter that is no object, garbage in after.
+create or replace function agentexec.list_activities(
+  page             int                default 1,
+  page_size        int                default 50,
+  statuses         agentexec.status[] default null,
+  agent_type       text               default null,
+  metadata_filter  jsonb              default null,
+  after            text               default null,
+  include_metadata boolean            default false
+)
+  returns jsonb
+  language plpgsql
+  stable
+as $$
+declare
+  v_rank    constant text := '(case a.status when ''RUNNING'' then 2 when ''QUEUED'' then 1 else 0 end)';
+  v_filter  jsonb := agentexec._metadata_filter(metadata_filter);
+  v_ranks   int[] := (select array_agg(agentexec._rank(s.status)) from unnest(statuses) s(status));
+  v_where   text := 'true';
+  v_order   text := v_rank || ' desc, a.created_at desc, a.id desc';
+  v_beyond  text := '';
+  v_at_rank int;
+  v_at      timestamptz;
+  v_at_id   uuid;
+  v_total   bigint;
+  v_items   jsonb;
+  v_keys    text[];
+begin
+  if page is null or page < 1 then
+    perform agentexec._refuse(format('page must be at least 1, got %s', coalesce(page::text, 'null')));
+  elsif page_size is null or page_size not between 1 and 1000 then
+    perform agentexec._refuse(format('page_size must be between 1 and 1000, got %s', coalesce(page_size::text, 'null')));
+  end if;
+
+  if after is not null then
+    select p.rank, p.created_at, p.id into v_at_rank, v_at, v_at_id from agentexec._list_position(after) p;
+    v_beyond := format(' and (%s, a.created_at, a.id) < ($7, $8, $9)', v_rank);
+  end if;
+  if agent_type is not null then
+    v_where := v_where || ' and a.agent_type = $2';
+  end if;
+  if v_filter is not null then
+    v_where := v_where || ' and a.metadata @> $3';
+  end if;
+  if cardinality(statuses) = 1 and agent_type is null then
+    -- One status has one rank: activity_status_idx is already in order.
+    v_where := v_where || ' and a.status = $1[1]';
+    v_order := 'a.created_at desc, a.id desc';
+    v_beyond := case
+      when v_at_rank = v_ranks[1] then ' and (a.created_at, a.id) < ($8, $9)'
+      when v_at_rank < v_ranks[1] then ' and false'
+      else ''
+    end;
+  elsif statuses is not null then
+    -- The ranks bound the walk through an index that ends in finished rows.
+    v_where := v_where || format(' and a.status = any ($1) and %s between %s and %s', v_rank,
+      coalesce((select min(r.rank) from unnest(v_ranks) r(rank)), 0),
+      coalesce((select max(r.rank) from unnest(v_ranks) r(rank)), 0));
+  end if;
+
+  if after is null then
+    execute 'select count(*) from agentexec.activity a where ' || v_where into v_total using statuses, agent_type, v_filter;
+  end if;
+
+  -- The page is picked by ids alone, then its rows are read: an offset stays in the index. The latest lines are looked
+  -- up one by one: a join could read the whole log, and reads a line for the row that only tells that more exist.
+  execute format(
+    'select jsonb_agg(agentexec._activity_json(a, $5) || jsonb_build_object(''latest_log'',
+                (select l.message from agentexec.activity_log l where l.activity_id = a.id and l.seq = a.last_seq))
+              order by p.n) filter (where p.n <= $4),
+            array_agg(agentexec._list_key(a) order by p.n)
+     from (select k.id, row_number() over () as n
+           from (select a.id from agentexec.activity a where %s%s order by %s limit $4 + 1 offset $6) k) p
+     join agentexec.activity a on a.id = p.id',
+    v_where, v_beyond, v_order)
+  into v_items, v_keys
+  using statuses, agent_type, v_filter, page_size, include_metadata,
+        case when after is null then (page - 1)::bigint * page_size else 0 end,
+        v_at_rank, v_at, v_at_id;
+
+  return jsonb_build_object(
+    'items', coalesce(v_items, '[]'),
+    'total', v_total,
+    'page', case when after is null then page end,
+    'page_size', page_size,
+    'pages', ceil(v_total / page_size::numeric)::bigint,
+    'next', case when cardinality(v_keys) > page_size then v_keys[page_size] end);
+end
+$$;
+
+-- activity_detail is one activity with its lines in seq order (ActivityDetail), or null where there is none or the
+-- metadata does not match. after_seq leaves out the lines up to it; log_limit takes at most that many (0: none).
+--
+-- Errors: TA422 negative after_seq or log_limit, metadata_filter that is no object.
+create or replace function agentexec.activity_detail(
+  agent_id         uuid,
+  metadata_filter  jsonb   default null,
+  after_seq        int     default 0,
+  log_limit        int     default null,
+  include_metadata boolean default false
+)
+  returns jsonb
+  language plpgsql
+  stable
+as $$
+declare
+  v_filter jsonb := agentexec._metadata_filter(metadata_filter);
+begin
+  if after_seq is null or after_seq < 0 then
+    perform agentexec._refuse(format('after_seq must be at least 0, got %s', coalesce(after_seq::text, 'null')));
+  elsif log_limit < 0 then
+    perform agentexec._refuse(format('log_limit must be at least 0, got %s', log_limit));
+  end if;
+
+  return (
+    select agentexec._activity_json(a, activity_detail.include_metadata) || jsonb_build_object('logs', coalesce((
+        select jsonb_agg(agentexec._log_json(l) order by l.seq)
+        from (select l.*
+              from agentexec.activity_log l
+              where l.activity_id = a.id and l.seq > activity_detail.after_seq
+              order by l.seq
+              limit activity_detail.log_limit) l), '[]'))
+    from agentexec.activity a
+    where a.agent_id = activity_detail.agent_id and (v_filter is null or a.metadata @> v_filter));
+end
+$$;
+
+-- count_active is the number of QUEUED and RUNNING activities.
+create or replace function agentexec.count_active(metadata_filter jsonb default null)
+  returns bigint
+  language plpgsql
+  stable
+as $$
+declare
+  v_filter jsonb := agentexec._metadata_filter(metadata_filter);
+begin
+  return (
+    select count(*)
+    from agentexec.activity a
+    where a.status in ('QUEUED', 'RUNNING') and (v_filter is null or a.metadata @> v_filter));
+end
+$$;
+
+-- count_by_status is the number of activities per status, all five keys always there.
+create or replace function agentexec.count_by_status(agent_type text default null, metadata_filter jsonb default null)
+  returns jsonb
+  language plpgsql
+  stable
+as $$
+declare
+  v_filter jsonb := agentexec._metadata_filter(metadata_filter);
+  v_counts jsonb;
+begin
+  execute 'select jsonb_object_agg(s.status, coalesce(c.n, 0))
+           from unnest(enum_range(null::agentexec.status)) s(status)
+           left join (select a.status, count(*) as n from agentexec.activity a where true'
+          || case when agent_type is not null then ' and a.agent_type = $1' else '' end
+          || case when v_filter is not null then ' and a.metadata @> $2' else '' end
+          || ' group by a.status) c on c.status = s.status'
+  into v_counts using agent_type, v_filter;
+  return v_counts;
+end
+$$;
+
+-- pending_ids is the agent_ids of the QUEUED and RUNNING activities, oldest first.
+create or replace function agentexec.pending_ids()
+  returns setof uuid
+  language sql
+  stable
+begin atomic
+  select a.agent_id from agentexec.activity a where a.status in ('QUEUED', 'RUNNING') order by a.created_at, a.id;
+end;

@@ -1,0 +1,101 @@
+package sql_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+)
+
+// TestListsAtScale shows that a list never reads more log rows than the page shows, and that no table is read whole:
+// the rows that Postgres counted as read are exactly those shown, and one activity more to know whether there is more.
+func TestListsAtScale(t *testing.T) {
+	t.Parallel()
+	conn, activities, lines := setupBig(t)
+	for name, filter := range map[string]string{
+		"Everything": "", "Running": "statuses => '{RUNNING}'", "Queued": "statuses => '{QUEUED}'",
+		"Complete": "statuses => '{COMPLETE}'", "Canceled": "statuses => '{CANCELED}'",
+		"Pending": "statuses => '{RUNNING,QUEUED}'", "QueuedOrComplete": "statuses => '{QUEUED,COMPLETE}'",
+		"Failed": "statuses => '{ERROR,CANCELED}'", "EveryStatus": "statuses => '{RUNNING,QUEUED,COMPLETE,ERROR,CANCELED}'",
+		"Type": "agent_type => 'type 7'", "TypeRunning": "agent_type => 'type 7', statuses => '{RUNNING}'",
+		"TypeFailed": "agent_type => 'type 7', statuses => '{ERROR,CANCELED}'", "UnknownType": "agent_type => 'x'",
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, pageSize := range []int{50, 1000} {
+				requireCheapPages(t, conn, pageSize, filter)
+			}
+		})
+	}
+
+	t.Run("View", func(t *testing.T) {
+		for _, tail := range []string{
+			"order by created_at desc limit 50",
+			"where status = 'RUNNING' order by created_at desc limit 50",
+			"where status = 'COMPLETE' and created_at < '2026-01-01 05:00' order by created_at desc limit 50",
+			"where agent_id = md5('77')::uuid",
+			"where created_at between '2026-01-01 02:00' and '2026-01-01 02:00:12' order by created_at",
+		} {
+			var shown int
+			require.NoError(t, conn.QueryRow(t.Context(), "select count(*) from (select * from agentexec.activity_list "+tail+") x").Scan(&shown))
+			require.NotZero(t, shown)
+			c := requireCheap(t, conn, shown, shown+500, "select * from agentexec.activity_list "+tail)
+			require.Equal(t, shown, c.LogRows)
+		}
+		// A sort comes before the look at the log, but an OFFSET after it: deep pages are for list_activities, or by key.
+		require.Equal(t, 50, measure(t, conn, "select * from agentexec.activity_list order by updated_at desc limit 50").LogRows)
+		require.Equal(t, 550, measure(t, conn, "select * from agentexec.activity_list order by created_at desc limit 50 offset 500").LogRows)
+		// Who does not ask for the line does not pay for it.
+		require.Zero(t, measure(t, conn, "select agent_id, status from agentexec.activity_list order by created_at desc limit 50").LogRows)
+		// The order of list_activities, for a query of one's own.
+		requireCheap(t, conn, 50, 50, `select * from agentexec.activity_list where agent_type = 'type 7'
+			order by case status when 'RUNNING' then 2 when 'QUEUED' then 1 else 0 end desc, created_at desc limit 50`)
+	})
+
+	t.Run("Metadata", func(t *testing.T) {
+		filter := `metadata_filter => '{"org": "7", "team": 3}'`
+		found := one[int](t, conn, "select (agentexec.list_activities("+filter+")->>'total')::int")
+		require.NotZero(t, found)
+		shown := min(found, 50)
+		requireCheap(t, conn, shown, 3*found+50, "select agentexec.list_activities("+filter+")")
+		requireCheap(t, conn, 0, activities/50+50, "select agentexec.count_active("+filter+")")
+		// Nearly a tenth of all: whatever the plan, no more lines than shown.
+		c := measure(t, conn, `select agentexec.list_activities(metadata_filter => '{"team": 3}')`)
+		require.Equal(t, 50, c.LogRows)
+		require.Zero(t, c.LogSeqScans)
+	})
+
+	t.Run("OtherReaders", func(t *testing.T) {
+		requireCheap(t, conn, 0, activities/50, "select agentexec.count_active()")
+		requireCheap(t, conn, 0, activities/50, "select * from agentexec.pending_ids()")
+		requireCheap(t, conn, lines, 1, "select agentexec.activity_detail(md5('77')::uuid)")
+		requireCheap(t, conn, 2, 1, "select agentexec.activity_detail(md5('77')::uuid, after_seq => 1, log_limit => 2)")
+		requireCheap(t, conn, 0, 1, "select agentexec.activity_detail(md5('77')::uuid, after_seq => $1)", lines)
+		require.Zero(t, measure(t, conn, "select agentexec.count_by_status()").LogRows)
+	})
+}
+
+// requireCheapPages reads pages by number and by key. By key the cost is the same at any depth.
+func requireCheapPages(t *testing.T, conn *pgx.Conn, pageSize int, filter string) {
+	t.Helper()
+	call := fmt.Sprintf("agentexec.list_activities(page_size => %d", pageSize)
+	if filter != "" {
+		call += ", " + filter
+	}
+	var total int
+	for _, page := range []int{1, 2, 30} {
+		page := fmt.Sprintf("%s, page => %d)", call, page)
+		var shown int
+		require.NoError(t, conn.QueryRow(t.Context(), "select jsonb_array_length(p->'items'), (p->>'total')::int from "+page+" p").Scan(&shown, &total))
+		c := requireCheap(t, conn, shown, shown+1, "select "+page)
+		require.Equal(t, shown, c.LogRows)
+	}
+	for _, depth := range []int{1, total / 3 / pageSize, total/pageSize - 1} {
+		if depth < 1 || depth*pageSize >= total {
+			continue
+		}
+		next := one[string](t, conn, fmt.Sprintf("select %s, page => %d)->>'next'", call, depth))
+		c := requireCheap(t, conn, pageSize, pageSize+1, "select "+call+", after => $1)", next)
+		require.LessOrEqual(t, c.Blocks, 100+12*pageSize, "at page %d", depth)
+	}
+}

@@ -1,0 +1,130 @@
+package sql_test
+
+import (
+	"slices"
+
+	"github.com/google/uuid"
+)
+
+// model is the contract's rules once more, in Go, one line at a time: what TestRandomOperations compares with.
+type model map[uuid.UUID]*modelActivity
+
+type modelActivity struct {
+	agentType   string
+	org         string // its metadata, {"org": ...}
+	status      string
+	latest      *int
+	attempt     int
+	startedSeq  int // the line that started it; 0 = none
+	finishedSeq int // the line that ended it
+	lines       []modelLine
+}
+
+type modelLine struct {
+	Message    string
+	Status     string
+	Percentage *int
+	Data       *string
+}
+
+func (m model) create(agent uuid.UUID, agentType, message, org string) string {
+	switch {
+	case agentType == "" || len(agentType) > 255:
+		return "TA422"
+	case m[agent] != nil:
+		return "23505"
+	}
+	m[agent] = &modelActivity{agentType: agentType, org: org, status: "QUEUED", latest: ptr(0), attempt: 1,
+		lines: []modelLine{{message, "QUEUED", ptr(0), nil}}}
+	return ""
+}
+
+// write adds the lines, all or none, one after the other. It returns the SQLSTATE of the refusal, or "".
+func (m model) write(lines ...line) string {
+	changed := model{}
+	for _, l := range lines {
+		if refusal := changed.writeOne(m, l); refusal != "" {
+			return refusal
+		}
+	}
+	for agent, a := range changed {
+		m[agent] = a
+	}
+	return ""
+}
+
+// writeBatch is write as append_logs does it: every argument is looked at before any activity, and every activity
+// before any step.
+func (m model) writeBatch(lines ...line) string {
+	for _, l := range lines {
+		if outOfBounds(l) {
+			return "TA422"
+		}
+	}
+	for _, l := range lines {
+		if m[l.agent] == nil {
+			return "TA404"
+		}
+	}
+	return m.write(lines...)
+}
+
+func outOfBounds(l line) bool {
+	return l.percentage != nil && (*l.percentage < 0 || *l.percentage > 100)
+}
+
+// writeOne adds a line to this model's copy of an activity of base.
+func (m model) writeOne(base model, l line) string {
+	if outOfBounds(l) {
+		return "TA422"
+	}
+	a := m[l.agent]
+	if a == nil {
+		if base[l.agent] == nil {
+			return "TA404"
+		}
+		a = ptr(*base[l.agent])
+		a.lines = slices.Clone(a.lines)
+		m[l.agent] = a
+	}
+	to := a.status
+	if l.status != nil {
+		to = *l.status
+	}
+	if to != a.status {
+		switch {
+		case a.status == "COMPLETE" || a.status == "CANCELED" || a.status == "ERROR" && isFinal(to):
+			return "TA409"
+		case a.status == "ERROR":
+			a.attempt++
+		}
+		a.status, a.finishedSeq = to, 0
+		if isFinal(to) {
+			a.finishedSeq = len(a.lines) + 1
+		}
+		if to == "RUNNING" && a.startedSeq == 0 {
+			a.startedSeq = len(a.lines) + 1
+		}
+	}
+	if l.percentage != nil {
+		a.latest = l.percentage
+	}
+	var data *string
+	if l.data != nil {
+		data = ptr(string(l.data))
+	}
+	a.lines = append(a.lines, modelLine{l.message, a.status, l.percentage, data})
+	return ""
+}
+
+func (m model) cancelPending(agentType, org *string, message string) int {
+	n := 0
+	for agent, a := range m {
+		if isFinal(a.status) || agentType != nil && a.agentType != *agentType || org != nil && a.org != *org {
+			continue
+		}
+		m.write(line{agent: agent, message: message, status: ptr("CANCELED")})
+		n++
+	}
+	return n
+}
