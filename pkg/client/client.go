@@ -1,0 +1,158 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// DB is what a Client calls: a *pgxpool.Pool, a *pgx.Conn or a pgx.Tx.
+type DB interface {
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// Config adjusts a Client. The zero value is good.
+type Config struct {
+	// Schema is the schema that agentexec is installed in. Default "agentexec".
+	Schema string
+	// MinPoll and MaxPoll are how long Watch waits for the bell before it looks for new lines itself: MinPoll after a
+	// line, then growing to MaxPoll while nothing comes. Defaults 100 ms and 1 s.
+	MinPoll, MaxPoll time.Duration
+	// PollOnly makes Watch do without LISTEN, so without the bell: it only polls. For a pooler in transaction mode, where
+	// LISTEN is lost. Default false.
+	PollOnly bool
+}
+
+func (c *Config) withDefaults() Config {
+	var out Config
+	if c != nil {
+		out = *c
+	}
+	if out.Schema == "" {
+		out.Schema = "agentexec"
+	}
+	if out.MinPoll <= 0 {
+		out.MinPoll = 100 * time.Millisecond
+	}
+	if out.MaxPoll <= 0 {
+		out.MaxPoll = time.Second
+	}
+	out.MaxPoll = max(out.MaxPoll, out.MinPoll)
+	return out
+}
+
+// Client tracks activities. It holds no state of its own: make as many as you like, and use one from as many
+// goroutines as its DB allows (a pool: any number; a connection or transaction: one at a time).
+type Client struct {
+	db     DB
+	config Config
+	schema string // quoted
+}
+
+// New returns a client on a *pgxpool.Pool, a *pgx.Conn or a pgx.Tx, with at most one config; nil and none mean the
+// defaults. It does not talk to the database.
+func New(db DB, config ...*Config) *Client {
+	var given *Config
+	if len(config) > 0 {
+		given = config[0]
+	}
+	c := &Client{db: db, config: given.withDefaults()}
+	c.schema = pgx.Identifier{c.config.Schema}.Sanitize()
+	return c
+}
+
+// WithTx returns the same client inside a transaction: what it writes becomes visible, and is told to watchers, when
+// tx commits, and leaves nothing when tx rolls back. Appending holds the activity's row until then, so other writers
+// of that activity wait.
+//
+// After an error, Postgres refuses everything else in tx; a nested transaction (tx.Begin) confines that.
+func (c *Client) WithTx(tx pgx.Tx) *Client {
+	in := *c
+	in.db = tx
+	return &in
+}
+
+// call is a call of one SQL function in the making, in named notation. Arguments that are not given are left out, so
+// that their defaults are in one place, the SQL. Every value travels as text with a cast beside it: that means the
+// same in all exec modes of pgx, typed nulls do not arise, and what does not fit its type is Postgres's to refuse.
+type call struct {
+	schema, fn string
+	names      []string
+	args       []any
+	err        error
+}
+
+func (c *Client) call(fn string) *call { return &call{schema: c.schema, fn: fn} }
+
+// arg adds an argument of the type.
+func (q *call) arg(name, typ, value string) *call {
+	if strings.ContainsRune(value, 0) && q.err == nil {
+		// Postgres refuses it too, but the simple protocol cannot even carry it.
+		q.err = &DBError{Code: "22021", Message: name + ` must not contain a NUL character (U+0000)`}
+	}
+	return q.add(name, typ, value)
+}
+
+func (q *call) add(name, typ string, value any) *call {
+	q.args = append(q.args, value)
+	q.names = append(q.names, fmt.Sprintf("%s => $%d::%s", name, len(q.args), typ))
+	return q
+}
+
+// text adds a text unless it is empty.
+func (q *call) text(name, value string) *call {
+	if value == "" {
+		return q
+	}
+	return q.arg(name, "text", value)
+}
+
+// int adds a number.
+func (q *call) int(name string, value int) *call { return q.arg(name, "int", strconv.Itoa(value)) }
+
+// intUnless adds a number unless it is the one that stands for the default.
+func (q *call) intUnless(name string, value, unless int) *call {
+	if value == unless {
+		return q
+	}
+	return q.int(name, value)
+}
+
+// json adds a JSON value. A nil value, or a nil map in it, must be kept away by the caller.
+func (q *call) json(name string, value any) *call {
+	data, err := json.Marshal(value)
+	if err != nil && q.err == nil {
+		q.err = invalid(fmt.Sprintf("%s cannot be written as JSON: %v", name, err))
+	}
+	return q.arg(name, "jsonb", string(data))
+}
+
+// object adds a JSON object unless it is nil.
+func (q *call) object(name string, value map[string]any) *call {
+	if value == nil {
+		return q
+	}
+	return q.json(name, value)
+}
+
+// String returns the call as SQL.
+func (q *call) String() string {
+	return fmt.Sprintf("%s.%s(%s)", q.schema, q.fn, strings.Join(q.names, ", "))
+}
+
+// row runs "select <of> from <call> r" and scans its one value.
+func (q *call) row(ctx context.Context, db DB, of string, into any) error {
+	if q.err != nil {
+		return q.err
+	}
+	err := db.QueryRow(ctx, "select "+of+" from "+q.String()+" r", q.args...).Scan(into)
+	return dbError(q.fn, err)
+}

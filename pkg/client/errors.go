@@ -1,0 +1,97 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// The kinds of errors a caller can act on, for errors.Is. What Postgres said is in the [DBError] around them.
+var (
+	// ErrNotFound: there is no such activity (SQLSTATE TA404), or it does not match the metadata filter.
+	ErrNotFound = errors.New("no such activity")
+	// ErrFinished: the activity's status does not allow the one asked for (SQLSTATE TA409): it is COMPLETE or CANCELED,
+	// or it is ERROR and was asked to become something else than QUEUED or RUNNING.
+	ErrFinished = errors.New("the activity is finished")
+	// ErrInvalid: an argument is out of its bounds (SQLSTATE TA422), or no value of its type at all, such as text with a
+	// NUL or an unknown status (SQLSTATE class 22).
+	ErrInvalid = errors.New("invalid argument")
+	// ErrExists: the agent_id given to Create is taken (SQLSTATE 23505).
+	ErrExists = errors.New("the activity exists")
+	// ErrReset: the database has fewer lines than Watch has read from it. A restore or a failover lost some; start again
+	// from a Seq that you trust.
+	ErrReset = errors.New("the database lost lines that were already read")
+)
+
+// DBError is an error that came from Postgres. errors.Is finds what kind it is, errors.As finds it in any error of
+// this package, and the *pgconn.PgError in it.
+type DBError struct {
+	// Code is the SQLSTATE, such as "TA409". Where this package notices what Postgres would have refused (JSON that cannot
+	// be made, NUL in a text), it is the one that Postgres would have given.
+	Code string
+	// Message is one line for people, such as "percentage must be between 0 and 100, got 101".
+	Message string
+	// Detail and Hint say more, often nothing.
+	Detail, Hint string
+
+	err error
+}
+
+// Error returns the message and the code.
+func (e *DBError) Error() string { return fmt.Sprintf("%s (SQLSTATE %s)", e.Message, e.Code) }
+
+// SQLState returns the code.
+func (e *DBError) SQLState() string { return e.Code }
+
+// Is reports whether target is the sentinel for the code.
+func (e *DBError) Is(target error) bool {
+	kind := sentinel(e.Code)
+	return kind != nil && kind == target
+}
+
+// Unwrap returns the error as pgx gave it, nil where Postgres was not asked.
+func (e *DBError) Unwrap() error { return e.err }
+
+// sentinel is the one place that knows which SQLSTATE is which sentinel; nil for all others.
+func sentinel(code string) error {
+	switch code {
+	case "TA404":
+		return ErrNotFound
+	case "TA409":
+		return ErrFinished
+	case "TA422":
+		return ErrInvalid
+	case "23505":
+		return ErrExists
+	}
+	if len(code) == 5 && code[:2] == "22" { // data exception
+		return ErrInvalid
+	}
+	return nil
+}
+
+// dbError makes a DBError of what came from Postgres, and says of any other error what was being done.
+func dbError(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if state := (interface{ SQLState() string })(nil); errors.As(err, &state) {
+		e := &DBError{Code: state.SQLState(), Message: err.Error(), err: err}
+		if pg := (*pgconn.PgError)(nil); errors.As(err, &pg) {
+			e.Message, e.Detail, e.Hint = pg.Message, pg.Detail, pg.Hint
+		}
+		return e
+	}
+	return fmt.Errorf("agentexec: %s: %w", doing, err)
+}
+
+func invalid(message string) error { return &DBError{Code: "TA422", Message: message} }
+
+// sqlState returns the SQLSTATE in err, "" if there is none.
+func sqlState(err error) string {
+	if e := (*DBError)(nil); errors.As(err, &e) {
+		return e.Code
+	}
+	return ""
+}

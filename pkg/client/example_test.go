@@ -1,0 +1,243 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/agentexec/agentexec/pkg/client"
+)
+
+// A worker creates an activity, reports its progress and ends it.
+func Example() {
+	ctx := context.Background()
+	pool, done := exampleDatabase() // pgxpool.New(ctx, os.Getenv("DATABASE_URL"))
+	defer done()
+
+	c := client.New(pool)
+	id, err := c.Create(ctx, "research", "", client.WithMetadata(map[string]any{"org": "1"}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = c.Update(ctx, id, "Reading sources", client.WithStatus(client.StatusRunning), client.WithPercentage(10))
+	if err != nil {
+		log.Fatal(err)
+	}
+	last, err := c.Complete(ctx, id, "Report written", client.WithData(map[string]any{"pages": 12}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(last.Seq, last.Status, last.Message, string(last.Data))
+	// Output: 3 COMPLETE Report written {"pages": 12}
+}
+
+// Follow an activity until it ends. Each line comes when it is committed, once and in order.
+func ExampleClient_Watch() {
+	ctx := context.Background()
+	pool, done := exampleDatabase()
+	defer done()
+	c := client.New(pool)
+	id := exampleActivity(ctx, c) // somewhere, a worker is at it
+
+	for line, err := range c.Watch(ctx, id, 0) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(line.Seq, line.Status, line.Message)
+	}
+	// Output:
+	// 1 QUEUED Agent queued
+	// 2 RUNNING Reading sources
+	// 3 COMPLETE Agent completed
+}
+
+// To go on after a break, give the Seq of the last line seen.
+func ExampleClient_Watch_resume() {
+	ctx := context.Background()
+	pool, done := exampleDatabase()
+	defer done()
+	c := client.New(pool)
+	id := exampleActivity(ctx, c)
+
+	seen := 0
+	for line, err := range c.Watch(ctx, id, seen) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		if seen = line.Seq; seen == 2 {
+			break
+		}
+	}
+	for line, err := range c.Watch(ctx, id, seen) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(line.Seq, line.Message)
+	}
+	// Output: 3 Agent completed
+}
+
+// What is written inside a transaction comes and goes with it.
+func ExampleClient_WithTx() {
+	ctx := context.Background()
+	pool, done := exampleDatabase()
+	defer done()
+	c := client.New(pool)
+
+	var id uuid.UUID
+	err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+		var err error
+		if id, err = c.WithTx(tx).Create(ctx, "import", "Queued with its order"); err != nil {
+			return err
+		}
+		return errors.New("the order was refused")
+	})
+	fmt.Println(err)
+	_, err = c.Detail(ctx, id, client.DetailParams{})
+	fmt.Println(errors.Is(err, client.ErrNotFound))
+	// Output:
+	// the order was refused
+	// true
+}
+
+// A worker learns from any line it writes that somebody canceled its activity. The line is kept all the same; only a
+// change of status is refused.
+func ExampleClient_Cancel() {
+	ctx := context.Background()
+	pool, done := exampleDatabase()
+	defer done()
+	c := client.New(pool)
+	id, err := c.Create(ctx, "research", "")
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := c.Cancel(ctx, id, "not needed any more"); err != nil {
+		log.Fatal(err)
+	}
+
+	line, err := c.Update(ctx, id, "Reading sources", client.WithPercentage(20))
+	if err != nil {
+		log.Fatal(err)
+	}
+	if line.Status.IsFinal() {
+		fmt.Println("stopping:", line.Status)
+	}
+	_, err = c.Complete(ctx, id, "")
+	fmt.Println("refused:", errors.Is(err, client.ErrFinished))
+	// Output:
+	// stopping: CANCELED
+	// refused: true
+}
+
+// An error says what kind it is, and what Postgres said.
+func ExampleDBError() {
+	ctx := context.Background()
+	pool, done := exampleDatabase()
+	defer done()
+	c := client.New(pool)
+	id := exampleActivity(ctx, c)
+
+	_, err := c.Update(ctx, id, "Almost there", client.WithPercentage(110))
+	var dbErr *client.DBError
+	if errors.Is(err, client.ErrInvalid) && errors.As(err, &dbErr) {
+		fmt.Println(dbErr.Code, dbErr.Message)
+	}
+	// Output: TA422 percentage must be between 0 and 100, got 110
+}
+
+// Walk through all activities of a kind, a page at a time, by key: the thousandth page costs what the first does.
+func ExampleClient_List() {
+	ctx := context.Background()
+	pool, done := exampleDatabase()
+	defer done()
+	c := client.New(pool)
+	for range 3 {
+		exampleActivity(ctx, c)
+	}
+
+	params := client.ListParams{PageSize: 2, AgentType: "research", Statuses: []client.Status{client.StatusComplete}}
+	for {
+		page, err := c.List(ctx, params)
+		if err != nil {
+			log.Fatal(err)
+		}
+		for _, item := range page.Items {
+			fmt.Println(item.AgentType, item.Status, *item.LatestLog)
+		}
+		if page.Next == nil {
+			break
+		}
+		params.After = *page.Next
+	}
+	// Output:
+	// research COMPLETE Agent completed
+	// research COMPLETE Agent completed
+	// research COMPLETE Agent completed
+}
+
+// The state of an activity, with its last lines only.
+func ExampleClient_Detail() {
+	ctx := context.Background()
+	pool, done := exampleDatabase()
+	defer done()
+	c := client.New(pool)
+	id := exampleActivity(ctx, c)
+
+	activity, err := c.Detail(ctx, id, client.DetailParams{AfterSeq: 2})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(activity.Status, *activity.LatestPercentage, activity.LastSeq)
+	for _, line := range activity.Logs {
+		fmt.Println(line.Seq, line.Message)
+	}
+	// Output:
+	// COMPLETE 100 3
+	// 3 Agent completed
+}
+
+// Many lines in one call.
+func ExampleClient_AppendLogs() {
+	ctx := context.Background()
+	pool, done := exampleDatabase()
+	defer done()
+	c := client.New(pool)
+	id, err := c.Create(ctx, "index", "")
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	n, err := c.AppendLogs(ctx, []client.Entry{
+		{AgentID: id, Message: "Started", Status: client.StatusRunning},
+		{AgentID: id, Message: "Half of it", Percentage: new(50)},
+		{AgentID: id, Message: "All of it", Percentage: new(100), Status: client.StatusComplete},
+	})
+	fmt.Println(n, err)
+	// Output: 3 <nil>
+}
+
+// At the start of a program, cancel what its last run left behind: its own kind only, and only what is quiet.
+func ExampleClient_CancelPending() {
+	ctx := context.Background()
+	pool, done := exampleDatabase()
+	defer done()
+	c := client.New(pool)
+	if _, err := c.Create(ctx, "research", ""); err != nil {
+		log.Fatal(err)
+	}
+
+	for _, idle := range []time.Duration{time.Hour, 0} {
+		n, err := c.CancelPending(ctx, client.CancelPendingParams{
+			AgentType: "research", IdleFor: idle, Message: "Its program was restarted",
+		})
+		fmt.Println(n, err)
+	}
+	// Output:
+	// 0 <nil>
+	// 1 <nil>
+}

@@ -1,0 +1,119 @@
+package client
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// CreateOption is an option of Create.
+type CreateOption func(*createOptions)
+
+type createOptions struct {
+	agentID  *uuid.UUID
+	metadata map[string]any
+}
+
+// WithAgentID makes id the activity's agent_id, in place of a random one.
+func WithAgentID(id uuid.UUID) CreateOption { return func(o *createOptions) { o.agentID = &id } }
+
+// WithMetadata stores a JSON object with the activity, to filter by. It is never changed afterwards, and left out of
+// what is read unless asked for. nil is none.
+func WithMetadata(metadata map[string]any) CreateOption {
+	return func(o *createOptions) { o.metadata = metadata }
+}
+
+// UpdateOption is an option of Update, and some of Complete and Error.
+type UpdateOption func(*updateOptions)
+
+type updateOptions struct {
+	percentage *int
+	status     *Status
+	data       any
+}
+
+func applyUpdate(opts []UpdateOption) updateOptions {
+	var o updateOptions
+	for _, opt := range opts {
+		opt(&o)
+	}
+	return o
+}
+
+// WithPercentage reports the progress, 0 to 100. It may also go down. For Update and Complete.
+func WithPercentage(percentage int) UpdateOption {
+	return func(o *updateOptions) { o.percentage = &percentage }
+}
+
+// WithStatus changes the activity's status. For Update.
+func WithStatus(status Status) UpdateOption {
+	return func(o *updateOptions) { o.status = &status }
+}
+
+// WithData stores a JSON value with the line: whatever json.Marshal takes, so a json.RawMessage is stored as it is.
+// nil is none. For Update, Complete and Error.
+func WithData(data any) UpdateOption { return func(o *updateOptions) { o.data = data } }
+
+// Entry is one line for AppendLogs.
+type Entry struct {
+	AgentID uuid.UUID `json:"agent_id"`
+	Message string    `json:"message"`
+	// Percentage reports the progress, 0 to 100; nil leaves it as it was.
+	Percentage *int `json:"percentage,omitempty"`
+	// Status changes the activity's status; "" keeps it.
+	Status Status `json:"status,omitempty"`
+	// Data is a JSON value, as in WithData; nil is none.
+	Data any `json:"data,omitempty"`
+}
+
+// CancelPendingParams say what CancelPending cancels: of the QUEUED and RUNNING activities, those that match each
+// field that is not zero.
+type CancelPendingParams struct {
+	// AgentType is a task name.
+	AgentType string
+	// MetadataFilter takes activities whose metadata has an equal value for every key. A nil or empty map takes all.
+	MetadataFilter map[string]any
+	// IdleFor takes those without a line for at least that long, to the microsecond.
+	IdleFor time.Duration
+	// Message is written into the log of each. Default "Canceled".
+	Message string
+}
+
+// ListParams choose a page of a list. The zero value is the first page of everything.
+type ListParams struct {
+	// Page is the number of the page, from 1. Default 1. Large numbers cost time; After does not.
+	Page int
+	// PageSize is the most items on a page, 1 to 1000. Default 50.
+	PageSize int
+	// Statuses takes activities with any of them. Default all.
+	Statuses []Status
+	// AgentType takes activities with that task name. Default all.
+	AgentType string
+	// MetadataFilter takes activities whose metadata has an equal value for every key. Default all.
+	MetadataFilter map[string]any
+	// After is the Next of an earlier page; Page is then ignored and nothing is counted. Default the first page.
+	After string
+	// IncludeMetadata fills in Metadata. Default false.
+	IncludeMetadata bool
+}
+
+// DetailParams choose what Detail returns. The zero value is the activity with all its lines.
+type DetailParams struct {
+	// AfterSeq leaves out the lines up to that Seq. Default 0.
+	AfterSeq int
+	// LogLimit is the most lines to return, 0 for none. Default nil: all, and a long log may then be more than Postgres
+	// can put into one value (256 MB); Logs has no such bound.
+	LogLimit *int
+	// MetadataFilter makes the activity not found unless its metadata has an equal value for every key. Default all.
+	MetadataFilter map[string]any
+	// IncludeMetadata fills in Metadata. Default false.
+	IncludeMetadata bool
+}
+
+// CountParams narrow CountByStatus. The zero value counts everything.
+type CountParams struct {
+	// AgentType counts activities with that task name. Default all.
+	AgentType string
+	// MetadataFilter counts activities whose metadata has an equal value for every key. Default all.
+	MetadataFilter map[string]any
+}

@@ -1,0 +1,122 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// List returns one page of activities: RUNNING first, then QUEUED, then finished, in each the newest first.
+//
+// Inside a transaction (see WithTx) it sees what the transaction wrote. Returns ErrInvalid when Page is below 1,
+// PageSize is not 1 to 1000, a status is unknown, or After is not the Next of an earlier page.
+func (c *Client) List(ctx context.Context, params ListParams) (*List, error) {
+	data, err := c.ListJSON(ctx, params)
+	if err != nil {
+		return nil, err
+	}
+	return decodeList(data)
+}
+
+// ListJSON is List, as the JSON that Postgres made.
+//
+// Transactions and errors are as with List.
+func (c *Client) ListJSON(ctx context.Context, params ListParams) (json.RawMessage, error) {
+	q := c.call("list_activities").intUnless("page", params.Page, 0).intUnless("page_size", params.PageSize, 0)
+	if len(params.Statuses) > 0 {
+		names := make([]string, len(params.Statuses))
+		for i, s := range params.Statuses {
+			names[i] = string(s)
+		}
+		q.add("statuses", "text[]::"+c.schema+".status[]", names)
+	}
+	q.text("agent_type", params.AgentType).object("metadata_filter", params.MetadataFilter).text("after", params.After)
+	if params.IncludeMetadata {
+		q.arg("include_metadata", "boolean", "true")
+	}
+	var list json.RawMessage
+	err := q.row(ctx, c.db, "r", &list)
+	return list, err
+}
+
+// Detail returns one activity with its lines.
+//
+// Inside a transaction (see WithTx) it sees what the transaction wrote. Returns ErrNotFound when there is no such
+// activity or the metadata does not match, and ErrInvalid when AfterSeq or LogLimit is negative.
+func (c *Client) Detail(ctx context.Context, agentID uuid.UUID, params DetailParams) (*Detail, error) {
+	data, err := c.DetailJSON(ctx, agentID, params)
+	if err != nil {
+		return nil, err
+	}
+	return decodeDetail(data)
+}
+
+// DetailJSON is Detail, as the JSON that Postgres made.
+//
+// Transactions and errors are as with Detail.
+func (c *Client) DetailJSON(ctx context.Context, agentID uuid.UUID, params DetailParams) (json.RawMessage, error) {
+	return c.detailJSON(ctx, c.db, agentID, params)
+}
+
+func (c *Client) detailJSON(ctx context.Context, db DB, agentID uuid.UUID, params DetailParams) (json.RawMessage, error) {
+	q := c.call("activity_detail").arg("agent_id", "uuid", agentID.String()).
+		object("metadata_filter", params.MetadataFilter).intUnless("after_seq", params.AfterSeq, 0)
+	if params.LogLimit != nil {
+		q.int("log_limit", *params.LogLimit)
+	}
+	if params.IncludeMetadata {
+		q.arg("include_metadata", "boolean", "true")
+	}
+	var detail json.RawMessage
+	if err := q.row(ctx, db, "r", &detail); err != nil {
+		return nil, err
+	}
+	if detail == nil {
+		return nil, &DBError{Code: "TA404", Message: fmt.Sprintf("no activity with agent_id %s", agentID)}
+	}
+	return detail, nil
+}
+
+// CountActive returns the number of QUEUED and RUNNING activities whose metadata has an equal value for every key of
+// metadataFilter; nil counts all.
+//
+// Inside a transaction (see WithTx) it sees what the transaction wrote. Returns ErrInvalid when metadataFilter cannot
+// be written as JSON.
+func (c *Client) CountActive(ctx context.Context, metadataFilter map[string]any) (int64, error) {
+	var n int64
+	err := c.call("count_active").object("metadata_filter", metadataFilter).row(ctx, c.db, "r", &n)
+	return n, err
+}
+
+// CountByStatus returns the number of activities with each status; all five are always there.
+//
+// Inside a transaction (see WithTx) it sees what the transaction wrote. Returns ErrInvalid when MetadataFilter cannot
+// be written as JSON.
+func (c *Client) CountByStatus(ctx context.Context, params CountParams) (map[Status]int64, error) {
+	q := c.call("count_by_status").text("agent_type", params.AgentType).object("metadata_filter", params.MetadataFilter)
+	var data []byte
+	if err := q.row(ctx, c.db, "r", &data); err != nil {
+		return nil, err
+	}
+	counts := map[Status]int64{}
+	if err := json.Unmarshal(data, &counts); err != nil {
+		return nil, fmt.Errorf("%w: %w", errDecode, err)
+	}
+	return counts, nil
+}
+
+// PendingIDs returns the agent_ids of the QUEUED and RUNNING activities, oldest first.
+//
+// Inside a transaction (see WithTx) it sees what the transaction wrote.
+func (c *Client) PendingIDs(ctx context.Context) ([]uuid.UUID, error) {
+	q := c.call("pending_ids")
+	rows, err := c.db.Query(ctx, "select r from "+q.String()+" r")
+	if err != nil {
+		return nil, dbError(q.fn, err)
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	return ids, dbError(q.fn, err)
+}

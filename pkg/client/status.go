@@ -1,0 +1,42 @@
+package client
+
+import "fmt"
+
+// Status is where an activity stands, or stood when a line was written.
+type Status string
+
+// The five statuses. QUEUED and RUNNING may become any other; ERROR may become QUEUED or RUNNING again, which is a
+// retry; COMPLETE and CANCELED are final.
+const (
+	StatusQueued   Status = "QUEUED"
+	StatusRunning  Status = "RUNNING"
+	StatusComplete Status = "COMPLETE"
+	StatusError    Status = "ERROR"
+	StatusCanceled Status = "CANCELED"
+)
+
+// Statuses returns the five statuses, in the order of a life.
+func Statuses() []Status {
+	return []Status{StatusQueued, StatusRunning, StatusComplete, StatusError, StatusCanceled}
+}
+
+// ParseStatus returns the status of that name, which is in capital letters. Returns ErrInvalid when there is none.
+func ParseStatus(name string) (Status, error) {
+	for _, s := range Statuses() {
+		if name == string(s) {
+			return s, nil
+		}
+	}
+	return "", invalid(fmt.Sprintf("status must be one of %v, got %q", Statuses(), name))
+}
+
+// String returns the status's name, such as "RUNNING".
+func (s Status) String() string { return string(s) }
+
+// IsFinal reports whether nothing can follow: COMPLETE and CANCELED. An ERROR is not final, it may be retried; see
+// IsFinished.
+func (s Status) IsFinal() bool { return s == StatusComplete || s == StatusCanceled }
+
+// IsFinished reports whether the work has ended, for now at least: COMPLETE, CANCELED and ERROR, the statuses in which
+// an activity has a FinishedAt.
+func (s Status) IsFinished() bool { return s.IsFinal() || s == StatusError }

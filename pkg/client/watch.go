@@ -1,0 +1,185 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+const (
+	// readTimeout bounds one read, so that a connection that went dead silently is found out.
+	readTimeout = 30 * time.Second
+	// minGap keeps a busy database, where the bell rings all the time, from being read more often than this. A line
+	// that comes after a quiet moment is not delayed by it.
+	minGap = 10 * time.Millisecond
+	// minRetry and maxRetry bound the growing delay after a failure.
+	minRetry, maxRetry = 50 * time.Millisecond, 5 * time.Second
+)
+
+// Watch follows an activity live: it yields each line after afterSeq (0: all) exactly once, in the order of Seq, those
+// already there first and then each as it is committed. To resume, give the Seq of the last line seen. A jump in Seq
+// means that the lines between were deleted.
+//
+// It ends, without an error, when there is nothing more and the activity is finished: COMPLETE, CANCELED, or ERROR
+// without a retry. An error is the last thing it yields, with a zero Log. It rides out what passes, also a restart of
+// Postgres, and gives up only
+//   - when ctx ends, with ctx.Err(),
+//   - with ErrNotFound when there is no such activity, or no longer,
+//   - with ErrReset when the database lost lines that Watch has read from it,
+//   - with ErrInvalid when afterSeq is negative,
+//   - before the first success, with what will not heal by itself: no permission, no such database, no schema,
+//   - when the pool is closed, or the connection of a client on a *pgx.Conn breaks.
+//
+// It works on a pool or a connection, not in a transaction: there it yields ErrInvalid. On a pool it takes one
+// connection out of the pool to hear of new lines, closed when the loop ends, and borrows another for each read. On a
+// *pgx.Conn, the connection is Watch's while it waits and yours in the body of the loop and afterwards; notifications
+// that come in meanwhile are dropped. Nothing is held open while the body of the loop runs, so it may take its time.
+//
+// Leave the loop by break or return, or end ctx, and everything is cleaned up. To follow many activities at once, use
+// the sidecar.
+func (c *Client) Watch(ctx context.Context, agentID uuid.UUID, afterSeq int) iter.Seq2[Log, error] {
+	return func(yield func(Log, error) bool) {
+		bell, err := c.newBell(ctx)
+		if err != nil {
+			yield(Log{}, err)
+			return
+		}
+		defer bell.close()
+		w := watch{pager: newPager(c, agentID, afterSeq), bell: bell}
+		w.poll = delay{min: c.config.MinPoll, max: c.config.MaxPoll}
+		w.retry = delay{min: minRetry, max: maxRetry}
+		if err := w.run(ctx, yield); err != nil && !errors.Is(err, errLeft) {
+			yield(Log{}, err)
+		}
+	}
+}
+
+// watch is one loop over an activity.
+type watch struct {
+	*pager
+	bell        bell
+	poll, retry delay
+	began       bool // a read has succeeded
+	lastSeq     int  // the activity's, at the last read
+	readAt      time.Time
+}
+
+// run yields lines until the end (nil), the caller leaves (nil), or an error that is not ridden out.
+func (w *watch) run(ctx context.Context, yield func(Log, error) bool) error {
+	for {
+		page, err := w.read(ctx)
+		if err == nil && page.LastSeq < w.lastSeq {
+			return fmt.Errorf("%w: it has %d, there were %d", ErrReset, page.LastSeq, w.lastSeq)
+		}
+		switch {
+		case err != nil:
+		case len(page.Logs) > 0:
+			w.lastSeq = page.LastSeq
+			w.poll.reset()
+			w.bell.hush(ctx)
+			if err := w.each(ctx, page, yield); err != nil {
+				return err
+			}
+			if page.more || page.Status.IsFinished() {
+				continue // only a read that finds nothing more is the end
+			}
+			err = w.wait(ctx)
+		case page.Status.IsFinished():
+			return nil
+		default:
+			w.lastSeq = page.LastSeq
+			err = w.wait(ctx)
+		}
+		if err == nil {
+			w.retry.reset()
+			continue
+		}
+		if ctx.Err() == nil && !w.hopeless(err) && pause(ctx, w.retry.grow()) == nil {
+			continue
+		}
+		switch {
+		case ctx.Err() == nil:
+			return err
+		case errors.Is(err, ctx.Err()):
+			return ctx.Err()
+		}
+		return fmt.Errorf("%w (the last attempt: %w)", ctx.Err(), err)
+	}
+}
+
+func (w *watch) read(ctx context.Context) (page, error) {
+	w.readAt = time.Now()
+	bound, done := w.bell.bound(ctx)
+	defer done()
+	p, err := w.next(bound)
+	w.began = w.began || err == nil
+	return p, err
+}
+
+// wait returns when there may be something to read.
+func (w *watch) wait(ctx context.Context) error {
+	if err := w.bell.wait(ctx, w.poll.grow()); err != nil {
+		return err
+	}
+	return pause(ctx, min(minGap, w.poll.min)-time.Since(w.readAt))
+}
+
+// hopeless reports whether trying again would be in vain.
+func (w *watch) hopeless(err error) bool {
+	for _, end := range []error{ErrNotFound, ErrInvalid, errDecode} {
+		if errors.Is(err, end) {
+			return true
+		}
+	}
+	if isPoolClosed(err) || w.bell.broken() {
+		return true
+	}
+	state := sqlState(err)
+	if state == "54000" { // one line alone is more than Postgres can put into one value
+		return true
+	}
+	// Wrong from the start: authorization, no such database, no such schema, no permission or no such function. Later,
+	// the same may be a restore in progress.
+	return !w.began && len(state) == 5 && strings.Contains("28 3D 3F 42", state[:2])
+}
+
+// isPoolClosed reports whether err says that the pool was closed. The error's name is in a package beneath pgx.
+func isPoolClosed(err error) bool {
+	for ; err != nil; err = errors.Unwrap(err) {
+		if err.Error() == "closed pool" {
+			return true
+		}
+	}
+	return false
+}
+
+// delay doubles from min to max, with jitter, so that many who wait for the same thing do not come back together.
+type delay struct{ min, max, last time.Duration }
+
+func (d *delay) reset() { d.last = 0 }
+
+func (d *delay) grow() time.Duration {
+	d.last = min(max(2*d.last, d.min), d.max)
+	return d.last - time.Duration(rand.Int64N(int64(d.last)/4+1))
+}
+
+// pause waits that long, or until ctx ends, and returns its error then.
+func pause(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}

@@ -1,0 +1,143 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+)
+
+// Create registers an activity and writes its line 1, QUEUED at 0 percent with the message; an empty message is
+// "Agent queued". It returns the agent_id: the one of WithAgentID, or else a new random one.
+//
+// Inside a transaction (see WithTx) nothing is visible, and no watcher is told, until it commits. Returns ErrExists
+// when the agent_id is taken, and ErrInvalid when taskName is not of 1 to 255 characters or message is over 1 MiB.
+func (c *Client) Create(ctx context.Context, taskName, message string, opts ...CreateOption) (uuid.UUID, error) {
+	var o createOptions
+	for _, opt := range opts {
+		opt(&o)
+	}
+	q := c.call("create_activity").arg("task_name", "text", taskName).text("message", message)
+	if o.agentID != nil {
+		q.arg("agent_id", "uuid", o.agentID.String())
+	}
+	q.object("metadata", o.metadata)
+	var id uuid.UUID
+	if err := q.row(ctx, c.db, "r", &id); err != nil {
+		return uuid.Nil, err
+	}
+	return id, nil
+}
+
+// Update appends one line to the activity's log and returns it, with the status the activity has now: a worker learns
+// from it that it was canceled. Without WithStatus the status stays, without WithPercentage so does the progress.
+//
+// Inside a transaction (see WithTx) nothing is visible, and no watcher is told, until it commits. Returns ErrNotFound
+// when there is no such activity, ErrFinished when WithStatus asks for what its status does not allow, and ErrInvalid
+// when message is over 1 MiB or the percentage is not 0 to 100.
+func (c *Client) Update(ctx context.Context, agentID uuid.UUID, message string, opts ...UpdateOption) (Log, error) {
+	q := c.line("append_log", agentID).arg("message", "text", message)
+	o := applyUpdate(opts)
+	if o.status != nil {
+		q.arg("status", c.schema+".status", string(*o.status))
+	}
+	return c.write(ctx, q, o)
+}
+
+// Complete appends the line that ends the activity well: COMPLETE, at 100 percent unless WithPercentage says otherwise.
+// An empty message is "Agent completed".
+//
+// Inside a transaction (see WithTx) nothing is visible, and no watcher is told, until it commits. Returns ErrNotFound
+// when there is no such activity, ErrFinished when it has ended otherwise, and ErrInvalid when message is over 1 MiB,
+// the percentage is not 0 to 100, or there is a WithStatus.
+func (c *Client) Complete(ctx context.Context, agentID uuid.UUID, message string, opts ...UpdateOption) (Log, error) {
+	q := c.line("complete", agentID).text("message", message)
+	o := applyUpdate(opts)
+	q.refuse(o.status != nil, "WithStatus")
+	return c.write(ctx, q, o)
+}
+
+// Error appends the line that ends the activity, or this attempt of it, badly: ERROR. A later Update with RUNNING or
+// QUEUED is a retry. An empty message is "Agent failed".
+//
+// Inside a transaction (see WithTx) nothing is visible, and no watcher is told, until it commits. Returns ErrNotFound
+// when there is no such activity, ErrFinished when it is COMPLETE or CANCELED, and ErrInvalid when message is over
+// 1 MiB, or there is a WithStatus or WithPercentage (the progress stays where it was).
+func (c *Client) Error(ctx context.Context, agentID uuid.UUID, message string, opts ...UpdateOption) (Log, error) {
+	q := c.line("error", agentID).text("message", message)
+	o := applyUpdate(opts)
+	q.refuse(o.status != nil, "WithStatus").refuse(o.percentage != nil, "WithPercentage")
+	return c.write(ctx, q, o)
+}
+
+// Cancel ends the activity as CANCELED. Its worker learns of it from its next Update. An empty message is "Canceled".
+//
+// Inside a transaction (see WithTx) nothing is visible, and no watcher is told, until it commits. Returns ErrNotFound
+// when there is no such activity, ErrFinished when it is COMPLETE or ERROR, and ErrInvalid when message is over 1 MiB.
+func (c *Client) Cancel(ctx context.Context, agentID uuid.UUID, message string) (Log, error) {
+	return c.write(ctx, c.line("cancel", agentID).text("message", message), updateOptions{})
+}
+
+// CancelPending cancels every QUEUED or RUNNING activity that matches, in one statement, and returns how many. The
+// zero params match all of them, also those of other programs.
+//
+// Inside a transaction (see WithTx) nothing is visible, and no watcher is told, until it commits. Returns ErrInvalid
+// when Message is over 1 MiB or IdleFor is negative.
+func (c *Client) CancelPending(ctx context.Context, params CancelPendingParams) (int, error) {
+	q := c.call("cancel_pending").text("agent_type", params.AgentType).object("metadata_filter", params.MetadataFilter)
+	if params.IdleFor != 0 {
+		q.arg("idle_for", "interval", fmt.Sprintf("%d microseconds", params.IdleFor/time.Microsecond))
+	}
+	q.text("message", params.Message)
+	var n int
+	err := q.row(ctx, c.db, "r", &n)
+	return n, err
+}
+
+// AppendLogs appends many lines, of any activities, in the order given: all of them or none. It returns their number.
+// For more than a handful of lines it is many times faster than one Update each.
+//
+// Inside a transaction (see WithTx) nothing is visible, and no watcher is told, until it commits. Returns what Update
+// would for one of the entries, and the message names it: entries[0] is the first.
+func (c *Client) AppendLogs(ctx context.Context, entries []Entry) (int, error) {
+	for i := range entries {
+		if !utf8.ValidString(entries[i].Message) { // JSON would carry something else in its place
+			return 0, &DBError{Code: "22021", Message: fmt.Sprintf("entries[%d].message is not valid UTF-8", i)}
+		}
+	}
+	if entries == nil {
+		entries = []Entry{}
+	}
+	var n int
+	err := c.call("append_logs").json("entries", entries).row(ctx, c.db, "r", &n)
+	return n, err
+}
+
+func (c *Client) line(fn string, agentID uuid.UUID) *call {
+	return c.call(fn).arg("agent_id", "uuid", agentID.String())
+}
+
+// write runs a function that returns the line it wrote.
+func (c *Client) write(ctx context.Context, q *call, o updateOptions) (Log, error) {
+	if o.percentage != nil {
+		q.int("percentage", *o.percentage)
+	}
+	if o.data != nil {
+		q.json("data", o.data)
+	}
+	var line json.RawMessage
+	if err := q.row(ctx, c.db, c.schema+"._log_json(r)", &line); err != nil {
+		return Log{}, err
+	}
+	return decodeLog(line)
+}
+
+func (q *call) refuse(given bool, option string) *call {
+	if given && q.err == nil {
+		q.err = invalid(fmt.Sprintf("%s does not go with %s", option, q.fn))
+	}
+	return q
+}
