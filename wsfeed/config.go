@@ -1,0 +1,85 @@
+package wsfeed
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+// Config bounds the feed. Zero values take the defaults named.
+type Config struct {
+	// RingLines and RingBytes bound the recent lines kept per watched activity. Default 256 lines, 256 KiB.
+	RingLines, RingBytes int
+	// FrameBytes is where a frame of several lines is closed; one line may be larger. Default 128 KiB.
+	FrameBytes int
+	// CatchUpReads is how many reads of Postgres the feed makes at once. Default 4.
+	CatchUpReads int
+	// ReadTimeout ends one read of Postgres that does not come back; it is tried again. Default 30 s.
+	ReadTimeout time.Duration
+	// WriteTimeout ends a socket that takes nothing at all for so long, with close code 4408. Default 20 s.
+	WriteTimeout time.Duration
+	// PongTimeout ends a socket that is silent for so long; it is pinged at 9/10 of it. Default 60 s.
+	PongTimeout time.Duration
+	// DrainTimeout bounds how long Shutdown, or a connection's own end, takes: half of it is for sending what waits,
+	// half for the goodbye. Default 5 s.
+	DrainTimeout time.Duration
+	// KeepAlive is how often an idle event stream gets a comment line, so that proxies keep it open. Default 15 s.
+	KeepAlive time.Duration
+	// ListInterval is the least time between two reads of one live list. Default 100 ms.
+	ListInterval time.Duration
+	// ListRefresh is the time after which a watched list is read again though nothing was heard of it, for what
+	// leaves no line behind, such as a deleted activity. Default 10 s.
+	ListRefresh time.Duration
+	// MaxSubscriptions bounds the subscriptions of one socket. Default 1000.
+	MaxSubscriptions int
+	// CheckOrigin decides whether a browser's page may connect. Default: only pages of the same origin.
+	CheckOrigin func(*http.Request) bool
+	// Problem answers a request that is refused before it becomes a feed. Default: plain text.
+	Problem func(w http.ResponseWriter, status int, code, detail string)
+	// Logger receives what an operator should know. Default: nothing is logged.
+	Logger *slog.Logger
+}
+
+// The fixed measures of the protocol.
+const (
+	// Protocol is the WebSocket subprotocol.
+	Protocol = "agentexec.v1"
+	// MaxMessageBytes is the largest frame a client may send; a larger one closes with 1009.
+	MaxMessageBytes = 64 << 10
+	maxSubName      = 255
+)
+
+// Close codes beyond those of RFC 6455.
+const (
+	CloseUnauthorized = 4401 // not authorised, or the token expired
+	CloseTooSlow      = 4408 // the client took nothing for too long
+	CloseOverLimit    = 4429 // over a limit
+)
+
+func (c Config) withDefaults() Config {
+	setDefault(&c.RingLines, 256)
+	setDefault(&c.RingBytes, 256<<10)
+	setDefault(&c.FrameBytes, 128<<10)
+	setDefault(&c.CatchUpReads, 4)
+	setDefault(&c.ReadTimeout, 30*time.Second)
+	setDefault(&c.WriteTimeout, 20*time.Second)
+	setDefault(&c.PongTimeout, time.Minute)
+	setDefault(&c.DrainTimeout, 5*time.Second)
+	setDefault(&c.KeepAlive, 15*time.Second)
+	setDefault(&c.ListInterval, 100*time.Millisecond)
+	setDefault(&c.ListRefresh, 10*time.Second)
+	setDefault(&c.MaxSubscriptions, 1000)
+	if c.Problem == nil {
+		c.Problem = func(w http.ResponseWriter, status int, _, detail string) { http.Error(w, detail, status) }
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+func setDefault[T int | time.Duration](field *T, value T) {
+	if *field == 0 {
+		*field = value
+	}
+}

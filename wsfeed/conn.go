@@ -1,0 +1,269 @@
+package wsfeed
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gorilla/websocket"
+)
+
+// conn is one WebSocket. A reader goroutine lives as long as the socket; a writer goroutine only while there is
+// something to write (writer.go). The writer alone pulls from subscriptions, so their frames leave in order.
+type conn struct {
+	hub    *Hub
+	ws     *websocket.Conn
+	ctx    context.Context
+	cancel context.CancelFunc
+	// single serves one activity without a subscribe, and closes with 1000 after the first "end".
+	single bool
+	room   chan struct{} // a place per reply that may wait
+
+	mu      sync.Mutex
+	pinger  *time.Timer
+	subs    map[string]*connSub
+	replies []*frame   // answers to the client's own messages, sent before anything else
+	current *connSub   // it has more of a read to send, and goes before those that are ready
+	ready   []*connSub // to be pulled, each at most once
+	writing bool
+	closing *goodbye // to be sent once what waits is out
+	writers sync.WaitGroup
+}
+
+// connSub is a subscription with its place in the writer's queue. Guarded by conn.mu.
+type connSub struct {
+	subscription // nil until it is registered
+	conn         *conn
+	name         string
+	queued       bool
+	over         bool // nothing of it may be sent any more
+	retries      int
+}
+
+type goodbye struct {
+	code   int
+	reason string
+	until  time.Time // what waits is sent until then
+	sent   bool
+	timer  *time.Timer
+}
+
+// maxReplies is how many answers may wait for a client that does not read them; then it is not read from either.
+const maxReplies = 32
+
+func newConn(h *Hub, ws *websocket.Conn, single bool) *conn {
+	c := &conn{hub: h, ws: ws, single: single, room: make(chan struct{}, maxReplies), subs: make(map[string]*connSub, 1)}
+	c.ctx, c.cancel = context.WithCancel(h.ctx)
+	return c
+}
+
+// run reads until the socket ends, then cleans up. It is the last of the connection's goroutines to leave.
+func (c *conn) run() {
+	defer c.hub.dismiss(c)
+	c.mu.Lock()
+	c.pinger = time.AfterFunc(c.hub.cfg.PongTimeout*9/10, c.ping)
+	c.mu.Unlock()
+	err := c.read()
+	if errors.Is(err, websocket.ErrReadLimit) {
+		c.refuse(websocket.CloseMessageTooBig) // a length beyond all numbers, which gorilla drops without a word
+	}
+	if isProtocolError(err) {
+		linger(c.ws.NetConn()) // so that the close frame, sent by gorilla, is not lost in a reset
+	}
+	c.cancel()
+
+	c.mu.Lock()
+	c.pinger.Stop()
+	if c.closing == nil {
+		c.closing = &goodbye{}
+	}
+	c.closing.sent = true
+	if c.closing.timer != nil {
+		c.closing.timer.Stop()
+	}
+	subs := c.subs
+	c.subs = nil
+	for _, s := range subs {
+		s.over = true
+	}
+	c.mu.Unlock()
+	_ = c.ws.Close()
+	for _, s := range subs {
+		s.leave()
+	}
+	c.writers.Wait()
+}
+
+func (c *conn) read() error {
+	alive := func() { _ = c.ws.SetReadDeadline(time.Now().Add(c.hub.cfg.PongTimeout)) }
+	alive()
+	c.ws.SetPongHandler(func(string) error { alive(); return nil })
+	for {
+		kind, message, err := c.ws.NextReader()
+		if err != nil {
+			return err
+		}
+		if c.isClosing() {
+			continue // read away until the client's own close frame, or the timer of close, ends the loop
+		}
+		// Not gorilla's read limit, whose close frame would not reach a socket that is busy taking another one.
+		data, err := io.ReadAll(io.LimitReader(message, MaxMessageBytes+1))
+		if err != nil {
+			return err
+		}
+		alive()
+		switch {
+		case kind == websocket.BinaryMessage:
+			c.close(websocket.CloseUnsupportedData, "binary frames are not part of "+Protocol)
+		case len(data) > MaxMessageBytes:
+			c.close(websocket.CloseMessageTooBig, "the message is too big")
+		case !utf8.Valid(data):
+			c.close(websocket.CloseInvalidFramePayloadData, "text must be UTF-8")
+		default:
+			if f := c.answer(data); f != nil && !c.reply(f) {
+				return c.ctx.Err()
+			}
+		}
+	}
+}
+
+func (c *conn) isClosing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closing != nil
+}
+
+// refuse sends a close frame past everything that waits.
+func (c *conn) refuse(code int) {
+	_ = c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""), time.Now().Add(time.Second))
+}
+
+// ping keeps the connection alive. A pong, or any message, moves the read deadline.
+func (c *conn) ping() {
+	_ = c.ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(time.Second))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ctx.Err() == nil {
+		c.pinger.Reset(c.hub.cfg.PongTimeout * 9 / 10)
+	}
+}
+
+// answer is handle on a goroutine of its own: decoding JSON grows the stack, and the reader's lives as long as the
+// socket. (An idle socket's stack took 8 KB, more than everything else of it.)
+func (c *conn) answer(data []byte) *frame {
+	done := make(chan *frame, 1)
+	go func() { done <- c.handle(data) }()
+	return <-done
+}
+
+// handle acts on one message and returns the answer, nil where a subscription answers for itself.
+func (c *conn) handle(data []byte) *frame {
+	r, err := parse(data)
+	if c.single {
+		r.sub = "" // this address names no subscriptions
+	}
+	switch {
+	case err != nil:
+		return errorFrame(r.sub, "invalid", err.Error())
+	case r.kind == "ping":
+		return plainFrame("pong", "")
+	case c.single:
+		return errorFrame("", "invalid", "this address serves one activity; only ping is understood here")
+	case r.kind == "unsubscribe":
+		return c.unsubscribe(r.sub)
+	}
+	return c.subscribe(r)
+}
+
+// subscribe adds a subscription. Only the reader calls it, so a name that is free stays free.
+func (c *conn) subscribe(r request) *frame {
+	c.mu.Lock()
+	taken, full := c.subs[r.sub] != nil, len(c.subs) >= c.hub.cfg.MaxSubscriptions
+	c.mu.Unlock()
+	switch {
+	case taken:
+		return errorFrame(r.sub, "invalid", "there is a subscription of this name already")
+	case full:
+		return errorFrame(r.sub, "limit", "too many subscriptions on this socket")
+	}
+	s := &connSub{conn: c, name: r.sub}
+	if r.list != nil {
+		c.add(s, c.hub.joinList(*r.list, r.sub, s))
+	} else {
+		c.add(s, c.hub.joinTopic(r.agentID, r.sub, r.afterSeq, s))
+	}
+	return nil
+}
+
+func (c *conn) add(s *connSub, registered subscription) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.subscription = registered
+	c.subs[s.name] = s
+	c.enqueue(s)
+}
+
+func (c *conn) unsubscribe(name string) *frame {
+	c.mu.Lock()
+	s := c.subs[name]
+	c.mu.Unlock()
+	if s == nil || !c.remove(s) {
+		return errorFrame(name, "invalid", "there is no subscription of this name")
+	}
+	return plainFrame("unsubscribed", name)
+}
+
+// remove takes a subscription off the books, and nothing of it is sent from here on; false if it was gone already.
+func (c *conn) remove(s *connSub) bool {
+	c.mu.Lock()
+	if c.subs[s.name] != s { // there may be a new one of that name
+		c.mu.Unlock()
+		return false
+	}
+	s.over = true
+	delete(c.subs, s.name)
+	c.mu.Unlock()
+	s.leave()
+	return true
+}
+
+// reply queues an answer. A client that sends without reading fills its room and is then not read any more, until it
+// takes its answers or the write timeout ends it; false when the connection has ended.
+func (c *conn) reply(f *frame) bool {
+	select {
+	case c.room <- struct{}{}:
+	case <-c.ctx.Done():
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.replies = append(c.replies, f)
+	c.startWriter()
+	return true
+}
+
+// close ends the connection in order: what is ready is sent, for half the drain timeout at most, then the close
+// frame, and the client's own close frame ends the reader. All of that may take the drain timeout, no longer.
+func (c *conn) close(code int, reason string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing == nil {
+		drain := c.hub.cfg.DrainTimeout
+		c.closing = &goodbye{
+			code: code, reason: reason, until: time.Now().Add(drain / 2), timer: time.AfterFunc(drain, c.cut),
+		}
+		c.startWriter()
+	}
+}
+
+// goAway implements peer.
+func (c *conn) goAway() { c.close(websocket.CloseGoingAway, "the server is going away; come back") }
+
+// cut implements peer.
+func (c *conn) cut() {
+	c.cancel()
+	_ = c.ws.NetConn().Close()
+}

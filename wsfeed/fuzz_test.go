@@ -1,0 +1,70 @@
+package wsfeed
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+)
+
+// FuzzParse: whatever a client sends, parse neither panics nor repeats it all in an error, and what it accepts makes
+// sense and means the same when it is written down anew.
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{
+		`{"type":"ping"}`,
+		`{"type":"unsubscribe","sub":"a"}`,
+		`{"type":"unsubscribe","agent_id":"` + anID + `"}`,
+		`{"type":"subscribe","agent_id":"` + anID + `","after_seq":3}`,
+		`{"type":"subscribe","sub":"b","list":{"statuses":["RUNNING","ERROR"],"agent_type":"research","metadata":{"org":"1","n":1.5e3,"ok":true,"deep":[{"a":null}]},"limit":50}}`,
+		`{"type":"subscribe","sub":"b","list":{"metadata":{"a":"\u0000"}}}`,
+		`{"type":"subscribe","sub":"b","list":{"metadata":{"a":1e131072}}}`,
+		`{"type":"subscribe","sub":"b","list":{"metadata":{"a":"\ud800"}}}`,
+		`{"type":"subscribe","sub":"b","list":{"metadata":{"a":1,"a":2},"limit":0}}`,
+		`{"TYPE":"ping","Sub":"x"}`,
+		`{"type":"` + strings.Repeat("x", 2000) + `"}`,
+		`{"` + strings.Repeat("x", 2000) + `":1}`,
+		`null`, ``, `{`, `[]`, "\xff", `{"type":"ping"}{}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r, err := parse(data)
+		require.LessOrEqual(t, len(r.sub), maxSubName)
+		if err != nil {
+			require.LessOrEqual(t, len(err.Error()), 1000)
+			return
+		}
+		require.True(t, utf8.ValidString(r.sub))
+		again := clientMessage{Type: r.kind, Sub: r.sub}
+		switch r.kind {
+		case "ping", "unsubscribe":
+			require.Nil(t, r.list)
+			require.Zero(t, r.agentID)
+		case "subscribe":
+			require.NotEmpty(t, r.sub)
+			require.GreaterOrEqual(t, r.afterSeq, 0)
+			if r.list == nil {
+				after := int64(r.afterSeq)
+				again.AgentID, again.AfterSeq = r.agentID.String(), &after
+				break
+			}
+			require.Equal(t, uuid.Nil, r.agentID)
+			require.Zero(t, r.afterSeq)
+			require.True(t, slices.IsSorted(r.list.Statuses))
+			require.True(t, r.list.Limit >= 1 && r.list.Limit <= maxListLimit)
+			require.NotContains(t, r.list.AgentType, "\x00")
+			again.List = r.list
+		default:
+			t.Fatalf("accepted type %q", r.kind)
+		}
+		text, err := json.Marshal(again)
+		require.NoError(t, err)
+		r2, err := parse(text)
+		require.NoError(t, err, "%s", text)
+		require.Equal(t, r, r2)
+	})
+}

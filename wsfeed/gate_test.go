@@ -1,0 +1,130 @@
+package wsfeed
+
+import (
+	"net"
+	"net/http/httptest"
+	"os"
+	"sync"
+	"testing"
+	"time"
+)
+
+// gate is a server's end of a connection that takes nothing while it is shut, as if the client had stopped reading
+// and every buffer on the way were full.
+type gate struct {
+	*net.TCPConn
+	mu       sync.Mutex
+	deadline time.Time
+	shut     chan struct{} // nil while open; closed when it opens
+	waiting  int           // writers held up
+	once     bool          // opens by itself after the first write that timed out
+	closed   chan struct{}
+	close    sync.Once
+}
+
+func (g *gate) Write(b []byte) (int, error) {
+	g.mu.Lock()
+	shut, deadline := g.shut, g.deadline
+	if shut == nil {
+		g.mu.Unlock()
+		return g.TCPConn.Write(b)
+	}
+	g.waiting++
+	g.mu.Unlock()
+	defer func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.waiting--
+	}()
+	late := time.NewTimer(time.Until(deadline))
+	defer late.Stop()
+	select {
+	case <-shut:
+		return g.TCPConn.Write(b)
+	case <-g.closed:
+		return 0, net.ErrClosed
+	case <-late.C:
+		if g.once {
+			g.release()
+		}
+		return 0, &net.OpError{Op: "write", Net: "tcp", Err: os.ErrDeadlineExceeded}
+	}
+}
+
+func (g *gate) SetWriteDeadline(at time.Time) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.deadline = at
+	return g.TCPConn.SetWriteDeadline(at)
+}
+
+func (g *gate) Close() error {
+	g.close.Do(func() { close(g.closed) })
+	return g.TCPConn.Close()
+}
+
+func (g *gate) hold() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.shut = make(chan struct{})
+}
+
+func (g *gate) release() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.shut != nil {
+		close(g.shut)
+		g.shut = nil
+	}
+}
+
+// blocked waits until a write is held up.
+func (g *gate) blocked(t *testing.T) {
+	t.Helper()
+	eventually(t, "a write is held up", func() bool {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return g.waiting > 0
+	})
+}
+
+// gates is a listener whose connections are gates, in the order they were accepted.
+type gates struct {
+	net.Listener
+	mu  sync.Mutex
+	all []*gate
+}
+
+func (l *gates) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	tcp, ok := c.(*net.TCPConn)
+	if !ok {
+		return c, nil
+	}
+	g := &gate{TCPConn: tcp, closed: make(chan struct{})}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, g)
+	return g, nil
+}
+
+func (l *gates) last() *gate {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all[len(l.all)-1]
+}
+
+// gated is setup with gates between the hub and its clients.
+func gated(t *testing.T, tweaks ...func(*Config)) (*bundle, *gates) {
+	t.Helper()
+	b := unserved(tweaks...)
+	server := httptest.NewUnstartedServer(b.hub.Handler())
+	l := &gates{Listener: server.Listener}
+	server.Listener = l
+	server.Start()
+	b.serve(t, server)
+	return b, l
+}

@@ -1,0 +1,155 @@
+package wsfeed
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/gorilla/websocket"
+)
+
+// Handler serves the feed:
+//
+//	GET /v1/feed                 a WebSocket with many subscriptions
+//	GET /v1/feed/{agent_id}      one activity, as a WebSocket or, with Accept: text/event-stream, as Server-Sent Events
+func (h *Hub) Handler() http.Handler {
+	up := websocket.Upgrader{
+		Subprotocols:    []string{Protocol},
+		CheckOrigin:     h.cfg.CheckOrigin,
+		ReadBufferSize:  512, // an idle socket's memory; larger messages only take more reads
+		WriteBufferPool: &bufferPool,
+		WriteBufferSize: 4096,
+		Error: func(w http.ResponseWriter, _ *http.Request, status int, reason error) {
+			h.cfg.Problem(w, status, "", reason.Error())
+		},
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/feed", func(w http.ResponseWriter, r *http.Request) {
+		h.serve(&up, w, r, nil)
+	})
+	mux.HandleFunc("GET /v1/feed/{agent_id}", func(w http.ResponseWriter, r *http.Request) {
+		target, ok := h.target(w, r)
+		switch {
+		case !ok:
+		case websocket.IsWebSocketUpgrade(r):
+			h.serve(&up, w, r, target)
+		case acceptsEvents(r):
+			h.serveEvents(w, r, target)
+		default:
+			w.Header().Set("Upgrade", "websocket")
+			h.cfg.Problem(w, http.StatusUpgradeRequired, "",
+				"connect with a WebSocket, or ask for Accept: text/event-stream")
+		}
+	})
+	return mux
+}
+
+// target is what a one-activity URL asks for.
+type target struct {
+	agentID  uuid.UUID
+	afterSeq int
+}
+
+// target reads the URL and makes sure that the activity exists: afterwards it is too late for a 404.
+func (h *Hub) target(w http.ResponseWriter, r *http.Request) (*target, bool) {
+	refuse := func(status int, code, detail string) (*target, bool) {
+		h.cfg.Problem(w, status, code, detail)
+		return nil, false
+	}
+	id, err := parseID(r.PathValue("agent_id"))
+	if err != nil {
+		return refuse(http.StatusUnprocessableEntity, "TA422", err.Error())
+	}
+	t := &target{agentID: id}
+	after := r.URL.Query().Get("after_seq")
+	if last := r.Header.Get("Last-Event-ID"); last != "" && !websocket.IsWebSocketUpgrade(r) {
+		after = last // where an EventSource was when it lost the connection
+	}
+	if after != "" {
+		n, err := strconv.ParseInt(after, 10, 64)
+		if err == nil {
+			t.afterSeq, err = checkSeq(n)
+		}
+		if err != nil {
+			return refuse(http.StatusUnprocessableEntity, "TA422",
+				fmt.Sprintf("after_seq must be between 0 and 2147483647, got %.50q", after))
+		}
+	}
+	if !h.originAllowed(r) {
+		return refuse(http.StatusForbidden, "", "this origin may not connect")
+	}
+	if known := h.topic(id); known != nil && known.exists() {
+		return t, true
+	}
+	_, err = h.readSnapshot(r.Context(), id)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return refuse(http.StatusNotFound, "TA404", "no activity with agent_id "+id.String())
+	case err != nil:
+		w.Header().Set("Retry-After", "1")
+		return refuse(http.StatusServiceUnavailable, "", "the database cannot be reached")
+	}
+	return t, true
+}
+
+// serve upgrades and returns: the handler's goroutine and its buffers would cost an idle socket more than the socket.
+func (h *Hub) serve(up *websocket.Upgrader, w http.ResponseWriter, r *http.Request, only *target) {
+	if !websocket.IsWebSocketUpgrade(r) {
+		w.Header().Set("Upgrade", "websocket")
+		h.cfg.Problem(w, http.StatusUpgradeRequired, "", "connect with a WebSocket")
+		return
+	}
+	if !h.originAllowed(r) {
+		h.cfg.Problem(w, http.StatusForbidden, "", "this origin may not connect")
+		return
+	}
+	ws, err := up.Upgrade(&patientHijacker{ResponseWriter: w, hub: h}, r, nil)
+	if err != nil {
+		return // the upgrader has answered
+	}
+	c := newConn(h, ws, only != nil)
+	if !h.admit(c) {
+		_ = ws.WriteControl(websocket.CloseMessage,
+			websocket.FormatCloseMessage(websocket.CloseGoingAway, "the server is going away"), noDeadline)
+		_ = ws.Close()
+		return
+	}
+	if only == nil {
+		c.reply(welcomeFrame())
+	} else {
+		s := &connSub{conn: c}
+		c.add(s, h.joinTopic(only.agentID, "", only.afterSeq, s))
+	}
+	go c.run()
+}
+
+func (h *Hub) originAllowed(r *http.Request) bool {
+	if h.cfg.CheckOrigin != nil {
+		return h.cfg.CheckOrigin(r)
+	}
+	return sameOrigin(r)
+}
+
+func acceptsEvents(r *http.Request) bool {
+	return strings.Contains(r.Header.Get("Accept"), "text/event-stream")
+}
+
+// patientHijacker hands gorilla the connection as a patientConn.
+type patientHijacker struct {
+	http.ResponseWriter
+	hub *Hub
+}
+
+// Hijack implements http.Hijacker.
+func (p *patientHijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c, rw, err := http.NewResponseController(p.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	return &patientConn{Conn: c, timeout: p.hub.cfg.WriteTimeout}, rw, nil
+}

@@ -1,0 +1,291 @@
+package wsfeed
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+
+	"github.com/google/uuid"
+)
+
+// Hub knows who watches what. The tail feeds it (Publish, Confirm, Gone, ListsChanged), connections subscribe to it.
+type Hub struct {
+	cfg   Config
+	src   Source
+	reads chan struct{} // one place per read of Postgres under way
+	ctx   context.Context
+	stop  context.CancelFunc
+	added chan struct{}
+
+	mu      sync.RWMutex
+	gen     uint64 // grows with every registration
+	topics  map[uuid.UUID]*topic
+	lists   map[string]*listTopic
+	watch   *Watch // what Watched returned, until something changes
+	conns   map[peer]struct{}
+	closing bool
+	running sync.WaitGroup // connections
+}
+
+// peer is an open connection, WebSocket or SSE.
+type peer interface {
+	// goAway sends what is waiting, says goodbye and ends; it returns at once.
+	goAway()
+	// cut ends it without ceremony.
+	cut()
+}
+
+// Watch is what somebody watches at one moment.
+type Watch struct {
+	Gen        uint64 // everything registered up to here is in it
+	Activities []uuid.UUID
+	Lists      []ListFilter
+	lists      []*listTopic
+}
+
+// New returns a hub that reads from src. Nothing runs until somebody subscribes.
+func New(src Source, cfg Config) *Hub {
+	cfg = cfg.withDefaults()
+	h := &Hub{
+		cfg:    cfg,
+		src:    src,
+		reads:  make(chan struct{}, cfg.CatchUpReads),
+		added:  make(chan struct{}, 1),
+		topics: make(map[uuid.UUID]*topic),
+		lists:  make(map[string]*listTopic),
+		conns:  make(map[peer]struct{}),
+	}
+	h.ctx, h.stop = context.WithCancel(context.Background())
+	return h
+}
+
+// Added is signalled after something new is watched.
+func (h *Hub) Added() <-chan struct{} { return h.added }
+
+// Watched returns what is watched. A read of the tail that begins now covers it; what is registered while the read
+// runs must be confirmed after it (WatchedSince).
+func (h *Hub) Watched() *Watch {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.watch == nil {
+		h.watch = h.watched(0)
+	}
+	return h.watch
+}
+
+// WatchedSince returns what has been registered after gen and is still watched.
+func (h *Hub) WatchedSince(gen uint64) *Watch {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if gen == h.gen {
+		return &Watch{Gen: gen}
+	}
+	return h.watched(gen)
+}
+
+func (h *Hub) watched(since uint64) *Watch {
+	w := &Watch{Gen: h.gen}
+	for id, t := range h.topics {
+		if t.gen > since {
+			w.Activities = append(w.Activities, id)
+		}
+	}
+	for _, l := range h.lists {
+		if l.gen > since {
+			w.Lists = append(w.Lists, l.filter)
+			w.lists = append(w.lists, l)
+		}
+	}
+	return w
+}
+
+// Empty reports whether nothing is watched.
+func (w *Watch) Empty() bool { return len(w.Activities) == 0 && len(w.Lists) == 0 }
+
+// Publish hands lines of one activity to whoever watches it.
+func (h *Hub) Publish(agentID uuid.UUID, b Batch) {
+	if t := h.topic(agentID); t != nil {
+		t.publish(b)
+	}
+}
+
+// Known returns what the feed knows of the activities of w. A read of their states that begins now confirms it.
+func (h *Hub) Known(w *Watch) []Known {
+	all := make([]Known, 0, len(w.Activities))
+	for _, id := range w.Activities {
+		if t := h.topic(id); t != nil {
+			t.mu.Lock()
+			all = append(all, t.known())
+			t.mu.Unlock()
+		}
+	}
+	return all
+}
+
+// Confirm tells the feed an activity's state, read after the tail took up a new position and after k was known. Lines
+// between what the feed knows and this state are read from Postgres by whoever needs them. line is the JSON of the
+// line k.LineSeq, of which id and created_at are enough, and nil where there is no such line.
+func (h *Hub) Confirm(k Known, s State, line json.RawMessage) { k.topic.confirm(k, s, line) }
+
+// Gone tells the feed that an activity does not exist any more.
+func (h *Hub) Gone(k Known) { k.topic.markGone() }
+
+// ListsChanged has the lists of w with these indexes read again soon; all of them where none is given.
+func (h *Hub) ListsChanged(w *Watch, indexes ...int) {
+	if len(indexes) == 0 {
+		for _, l := range w.lists {
+			l.touch()
+		}
+	}
+	for _, i := range indexes {
+		w.lists[i].touch()
+	}
+}
+
+func (h *Hub) topic(agentID uuid.UUID) *topic {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.topics[agentID]
+}
+
+func (h *Hub) joinTopic(agentID uuid.UUID, name string, afterSeq int, out sink) *activitySub {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	t := h.topics[agentID]
+	if t == nil || t.isGone() { // an activity may be made anew under the id of a deleted one
+		h.gen++
+		t = &topic{hub: h, agentID: agentID, gen: h.gen, hi: unknown, subs: make(map[*activitySub]struct{})}
+		h.topics[agentID] = t
+		h.changed()
+	}
+	s := &activitySub{topic: t, out: out, name: name, cursor: afterSeq, ended: unknown}
+	t.mu.Lock()
+	s.epoch = len(t.losses)
+	t.subs[s] = struct{}{}
+	t.mu.Unlock()
+	return s
+}
+
+func (h *Hub) leaveTopic(s *activitySub) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	t := s.topic
+	t.mu.Lock()
+	delete(t.subs, s)
+	empty := len(t.subs) == 0
+	t.mu.Unlock()
+	if empty && h.topics[t.agentID] == t {
+		delete(h.topics, t.agentID)
+		h.watch = nil
+	}
+}
+
+// changed is called with mu held when something new is watched.
+func (h *Hub) changed() {
+	h.watch = nil
+	select {
+	case h.added <- struct{}{}:
+	default:
+	}
+}
+
+// read makes one read of Postgres. It takes a place first, so that a thousand catch-ups do not become a thousand
+// queries, and gives it back in time: a database that has vanished without a word must not keep it for ever.
+func read[T any](ctx context.Context, h *Hub, ask func(context.Context) (T, error)) (answer T, err error) {
+	select {
+	case h.reads <- struct{}{}:
+		defer func() { <-h.reads }()
+	case <-ctx.Done():
+		return answer, ctx.Err()
+	case <-h.ctx.Done():
+		return answer, h.ctx.Err()
+	}
+	ctx, cancel := context.WithTimeout(ctx, h.cfg.ReadTimeout)
+	defer cancel()
+	defer context.AfterFunc(h.ctx, cancel)()
+	return ask(ctx)
+}
+
+func (h *Hub) readSnapshot(ctx context.Context, agentID uuid.UUID) (Snapshot, error) {
+	return read(ctx, h, func(ctx context.Context) (Snapshot, error) { return h.src.Snapshot(ctx, agentID) })
+}
+
+func (h *Hub) replay(ctx context.Context, agentID uuid.UUID, afterSeq int) (Batch, error) {
+	return read(ctx, h, func(ctx context.Context) (Batch, error) { return h.src.Replay(ctx, agentID, afterSeq) })
+}
+
+func (h *Hub) readList(filter ListFilter) ([]ListItem, error) {
+	return read(h.ctx, h, func(ctx context.Context) ([]ListItem, error) { return h.src.List(ctx, filter) })
+}
+
+func (h *Hub) readCounts(filter ListFilter) (json.RawMessage, error) {
+	return read(h.ctx, h, func(ctx context.Context) (json.RawMessage, error) { return h.src.Counts(ctx, filter) })
+}
+
+// admit registers a connection; false when the hub is closing.
+func (h *Hub) admit(p peer) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closing {
+		return false
+	}
+	h.conns[p] = struct{}{}
+	h.running.Add(1)
+	return true
+}
+
+// dismiss is called once by a connection when all its goroutines but the caller have ended.
+func (h *Hub) dismiss(p peer) {
+	h.mu.Lock()
+	delete(h.conns, p)
+	h.mu.Unlock()
+	h.running.Done()
+}
+
+// Shutdown ends the feed: no new connections, every open one takes what waits for it and is told 1001, and after
+// Config.DrainTimeout or when ctx ends the rest is cut. It returns when no goroutine of the feed is left.
+func (h *Hub) Shutdown(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, h.cfg.DrainTimeout)
+	defer cancel()
+	for _, p := range h.close() {
+		p.goAway()
+	}
+	done := make(chan struct{})
+	go func() {
+		h.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+	h.stop()
+	for _, p := range h.close() {
+		p.cut()
+	}
+	<-done
+	for range cap(h.reads) { // reads that nobody waits for any more
+		h.reads <- struct{}{}
+	}
+	for range cap(h.reads) {
+		<-h.reads
+	}
+}
+
+func (h *Hub) close() []peer {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.closing = true
+	peers := make([]peer, 0, len(h.conns))
+	for p := range h.conns {
+		peers = append(peers, p)
+	}
+	return peers
+}
+
+// Stats are the numbers of open connections, watched activities and watched lists.
+func (h *Hub) Stats() (sockets, activities, lists int) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return len(h.conns), len(h.topics), len(h.lists)
+}

@@ -1,0 +1,138 @@
+package wsfeed
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// clientMessage is what a client may send. Unknown fields are refused: a misspelt after_seq must not pass silently.
+type clientMessage struct {
+	Type     string      `json:"type"`
+	Sub      string      `json:"sub"`
+	AgentID  string      `json:"agent_id"`
+	AfterSeq *int64      `json:"after_seq"`
+	List     *ListFilter `json:"list"`
+}
+
+// request is a clientMessage that makes sense.
+type request struct {
+	kind     string // subscribe, unsubscribe, ping
+	sub      string
+	agentID  uuid.UUID
+	afterSeq int
+	list     *ListFilter // set for a subscription to a list
+}
+
+// parse reads a client's message. On an error, request.sub still names the subscription where that much was legible.
+func parse(data []byte) (request, error) {
+	var m clientMessage
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	err := dec.Decode(&m)
+	if err == nil {
+		if _, more := dec.Token(); !errors.Is(more, io.EOF) {
+			err = errors.New("more than one JSON value in a frame")
+		}
+	}
+	r := request{kind: m.Type, sub: m.Sub}
+	if len(r.sub) > maxSubName {
+		r.sub = ""
+		return r, fmt.Errorf("sub must be at most %d bytes", maxSubName)
+	}
+	if err != nil {
+		return r, fmt.Errorf("not a message of %s: %s", Protocol, legible(err))
+	}
+	switch m.Type {
+	case "ping":
+		return r, nil
+	case "unsubscribe":
+		if r.sub != "" {
+			return r, nil
+		}
+		id, err := parseID(m.AgentID)
+		if err == nil {
+			r.sub = id.String() // as subscribe names it
+		}
+		return r, err
+	case "subscribe":
+		return r, r.subscribe(m)
+	case "":
+		return r, errors.New(`type is missing: "subscribe", "unsubscribe" or "ping"`)
+	default:
+		return r, fmt.Errorf(`unknown type %.50q: "subscribe", "unsubscribe" or "ping"`, m.Type)
+	}
+}
+
+// legible says in the protocol's words what encoding/json says in Go's.
+func legible(err error) string {
+	var wrong *json.UnmarshalTypeError
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "the JSON is cut off"
+	case !errors.As(err, &wrong):
+		return fmt.Sprintf("%.200s", strings.TrimPrefix(err.Error(), "json: "))
+	}
+	field, want := wrong.Field, "an object"
+	if field == "" {
+		field = "a message"
+	}
+	switch wrong.Type.Kind() {
+	case reflect.String:
+		want = "a string"
+	case reflect.Int, reflect.Int64:
+		want = "an integer"
+	case reflect.Slice:
+		want = "an array"
+	}
+	return fmt.Sprintf("%s must be %s, got %.100s", field, want, wrong.Value)
+}
+
+func (r *request) subscribe(m clientMessage) error {
+	if m.List != nil {
+		if m.AgentID != "" || m.AfterSeq != nil {
+			return errors.New("a subscription is to agent_id or to a list, not to both")
+		}
+		r.list = m.List
+		if r.sub == "" {
+			return errors.New("a list needs a sub")
+		}
+		return r.list.normalise()
+	}
+	id, err := parseID(m.AgentID)
+	if err != nil {
+		return err
+	}
+	r.agentID = id
+	if r.sub == "" {
+		r.sub = id.String()
+	}
+	if m.AfterSeq != nil {
+		if r.afterSeq, err = checkSeq(*m.AfterSeq); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// parseID reads a UUID in its usual form only, not in the others that uuid.Parse takes.
+func parseID(text string) (uuid.UUID, error) {
+	id, err := uuid.Parse(text)
+	if err != nil || len(text) != 36 {
+		return uuid.Nil, fmt.Errorf("agent_id must be a UUID, got %.50q", text)
+	}
+	return id, nil
+}
+
+func checkSeq(n int64) (int, error) {
+	if n < 0 || n > 1<<31-1 {
+		return 0, fmt.Errorf("after_seq must be between 0 and 2147483647, got %d", n)
+	}
+	return int(n), nil
+}

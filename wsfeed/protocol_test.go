@@ -1,0 +1,116 @@
+package wsfeed
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const anID = "6f2c1d1e-0b7a-4f52-9a53-3e8f0c1b2a3d"
+
+func TestParse(t *testing.T) {
+	t.Parallel()
+
+	t.Run("Accepts", func(t *testing.T) {
+		t.Parallel()
+		for text, want := range map[string]request{
+			`{"type":"ping"}`:                                                                       {kind: "ping"},
+			" \n{\"type\" : \"ping\"}\t":                                                            {kind: "ping"},
+			`{"type":"unsubscribe","sub":"a"}`:                                                      {kind: "unsubscribe", sub: "a"},
+			`{"type":"subscribe","agent_id":"` + anID + `"}`:                                        {kind: "subscribe", sub: anID},
+			`{"type":"subscribe","sub":"","agent_id":"` + anID + `"}`:                               {kind: "subscribe", sub: anID},
+			`{"type":"subscribe","sub":"é \u0000 \"","agent_id":"` + anID + `","after_seq":0}`:      {kind: "subscribe", sub: "é \x00 \""},
+			`{"type":"subscribe","sub":"a","agent_id":"` + anID + `","after_seq":2147483647}`:       {kind: "subscribe", sub: "a", afterSeq: 1<<31 - 1},
+			`{"type":"subscribe","sub":"a","agent_id":"` + strings.ToUpper(anID) + `"}`:             {kind: "subscribe", sub: "a"},
+			`{"type":"subscribe","sub":"a","agent_id":"` + anID + `","after_seq":null,"list":null}`: {kind: "subscribe", sub: "a"},
+		} {
+			got, err := parse([]byte(text))
+			require.NoError(t, err, text)
+			if want.kind == "subscribe" {
+				require.Equal(t, anID, got.agentID.String())
+				want.agentID = got.agentID
+			}
+			require.Equal(t, want, got, text)
+		}
+	})
+
+	t.Run("Refuses", func(t *testing.T) {
+		t.Parallel()
+		for text, part := range map[string]string{
+			``:                                    "cut off",
+			`{`:                                   "cut off",
+			`x`:                                   "invalid character",
+			`null`:                                "type is missing",
+			`{}`:                                  "type is missing",
+			`[]`:                                  "a message must be an object, got array",
+			`7`:                                   "a message must be an object, got number",
+			`{"type":7}`:                          "type must be a string, got number",
+			`{"type":"hello"}`:                    `unknown type "hello"`,
+			`{"type":"ping"} {"type":"ping"}`:     "more than one JSON value",
+			`{"type":"ping"}x`:                    "more than one JSON value",
+			`{"type":"ping","color":"red"}`:       `unknown field "color"`,
+			`{"type":"ping","sub":["a"]}`:         "sub must be a string, got array",
+			`{"type":"subscribe"}`:                "agent_id must be a UUID",
+			`{"type":"subscribe","agent_id":"x"}`: `agent_id must be a UUID, got "x"`,
+			`{"type":"subscribe","agent_id":"{` + anID + `}"}`:                                              "agent_id must be a UUID",
+			`{"type":"subscribe","agent_id":"urn:uuid:` + anID + `"}`:                                       "agent_id must be a UUID",
+			`{"type":"subscribe","agent_id":"` + strings.ReplaceAll(anID, "-", "") + `"}`:                   "agent_id must be a UUID",
+			`{"type":"subscribe","agent_id":"` + anID + `","after_seq":-1}`:                                 "after_seq must be between 0 and 2147483647, got -1",
+			`{"type":"subscribe","agent_id":"` + anID + `","after_seq":2147483648}`:                         "after_seq must be between",
+			`{"type":"subscribe","agent_id":"` + anID + `","after_seq":1.5}`:                                "after_seq must be an integer, got number 1.5",
+			`{"type":"subscribe","agent_id":"` + anID + `","after_seq":1e99}`:                               "after_seq must be an integer",
+			`{"type":"subscribe","agent_id":"` + anID + `","after_seq":"1"}`:                                "after_seq must be an integer, got string",
+			`{"type":"subscribe","agent_id":"` + anID + `","after_seq":99999999999999999999}`:               "after_seq must be an integer",
+			`{"type":"subscribe","sub":"b","agent_id":"` + anID + `","list":{}}`:                            "not to both",
+			`{"type":"subscribe","sub":"b","after_seq":1,"list":{}}`:                                        "not to both",
+			`{"type":"subscribe","list":{}}`:                                                                "a list needs a sub",
+			`{"type":"subscribe","sub":"` + strings.Repeat("x", 256) + `","list":{}}`:                       "sub must be at most 255 bytes",
+			`{"type":"subscribe","sub":"b","list":[]}`:                                                      "list must be an object, got array",
+			`{"type":"subscribe","sub":"b","list":{"limits":1}}`:                                            `unknown field "limits"`,
+			`{"type":"subscribe","sub":"b","list":{"limit":-1}}`:                                            "list.limit must be between 1 and 1000",
+			`{"type":"subscribe","sub":"b","list":{"limit":1001}}`:                                          "list.limit must be between 1 and 1000",
+			`{"type":"subscribe","sub":"b","list":{"limit":1e99}}`:                                          "list.limit must be an integer",
+			`{"type":"subscribe","sub":"b","list":{"statuses":"RUNNING"}}`:                                  "list.statuses must be an array, got string",
+			`{"type":"subscribe","sub":"b","list":{"statuses":["running"]}}`:                                `unknown status "running"`,
+			`{"type":"subscribe","sub":"b","list":{"statuses":[1]}}`:                                        "must be a string",
+			`{"type":"subscribe","sub":"b","list":{"agent_type":1}}`:                                        "list.agent_type must be a string",
+			`{"type":"subscribe","sub":"b","list":{"agent_type":"a\u0000"}}`:                                "list.agent_type: text must not contain U+0000",
+			`{"type":"subscribe","sub":"b","list":{"metadata":[]}}`:                                         "list.metadata must be a JSON object",
+			`{"type":"subscribe","sub":"b","list":{"metadata":"x"}}`:                                        "list.metadata must be a JSON object",
+			`{"type":"subscribe","sub":"b","list":{"metadata":{"a":"\u0000"}}}`:                             "list.metadata: text must not contain U+0000",
+			`{"type":"subscribe","sub":"b","list":{"metadata":{"\u0000":1}}}`:                               "list.metadata: text must not contain U+0000",
+			`{"type":"subscribe","sub":"b","list":{"metadata":{"a":[{"b":"\u0000"}]}}}`:                     "list.metadata: text must not contain U+0000",
+			`{"type":"subscribe","sub":"b","list":{"metadata":{"a":1e131072}}}`:                             "number out of range: 1e131072",
+			`{"type":"subscribe","sub":"b","list":{"metadata":{"a":1E-99999999999999999999}}}`:              "number out of range",
+			`{"type":"subscribe","sub":"b","list":{"metadata":{"a":0.` + strings.Repeat("1", 20000) + `}}}`: "number out of range: 0.1111",
+			`{"type":"subscribe","sub":"b","list":{"metadata":{"a":` + nested(101) + `}}}`:                  "nested deeper than 100",
+			`{"type":"subscribe","sub":"b","list":{"metadata":{"a":` + nested(20000) + `}}}`:                "exceeded max depth",
+		} {
+			_, err := parse([]byte(text))
+			require.ErrorContains(t, err, part, "%.200s", text)
+			require.Less(t, len(err.Error()), 400, "an error that repeats what the client sent")
+		}
+	})
+
+	t.Run("OneFormForEqualFilters", func(t *testing.T) {
+		t.Parallel()
+		filter := func(list string) string {
+			r, err := parse([]byte(`{"type":"subscribe","sub":"l","list":` + list + `}`))
+			require.NoError(t, err, list)
+			b, _ := json.Marshal(r.list)
+			return string(b)
+		}
+		for _, same := range []string{`{"limit":50}`, `{"limit":0}`, `{"statuses":[],"metadata":{},"agent_type":""}`, `{"metadata":null,"statuses":null}`} {
+			require.Equal(t, filter(`{}`), filter(same))
+		}
+		require.Equal(t, filter(`{"statuses":["RUNNING","QUEUED"],"metadata":{"b":1,"a":true}}`),
+			filter(`{"metadata": {"a":true, "b":1}, "statuses":["QUEUED","RUNNING","QUEUED"]}`))
+		// A number stays as it was written: what float64 cannot hold, Postgres can.
+		require.Contains(t, filter(`{"metadata":{"n":12345678901234567890.5}}`), `12345678901234567890.5`)
+		require.NotEqual(t, filter(`{"metadata":{"n":"1"}}`), filter(`{"metadata":{"n":1}}`))
+	})
+}
+
+func nested(depth int) string { return strings.Repeat("[", depth) + strings.Repeat("]", depth) }

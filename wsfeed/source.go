@@ -1,0 +1,68 @@
+package wsfeed
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/google/uuid"
+)
+
+// ErrNotFound is returned by a Source when there is no such activity.
+var ErrNotFound = errors.New("no such activity")
+
+// Source is all the feed sees of Postgres. Its methods are called from many goroutines at once, though never from
+// more than Config.CatchUpReads. An error other than ErrNotFound is taken as passing: the read is tried again.
+type Source interface {
+	// Snapshot reads an activity without its lines.
+	Snapshot(ctx context.Context, agentID uuid.UUID) (Snapshot, error)
+	// Replay reads lines with seq > afterSeq in seq order, and the activity's state, in one snapshot. It returns a
+	// bounded number of lines and bytes, and at least one line where there is one.
+	Replay(ctx context.Context, agentID uuid.UUID, afterSeq int) (Batch, error)
+	// List reads the first items of a list, in its order.
+	List(ctx context.Context, filter ListFilter) ([]ListItem, error)
+	// Counts reads the number of activities per status under the filter's type and metadata, whatever its statuses.
+	Counts(ctx context.Context, filter ListFilter) (json.RawMessage, error)
+}
+
+// Snapshot is an activity as read at one moment.
+type Snapshot struct {
+	Activity json.RawMessage // ActivityDetail without logs
+	State    State
+}
+
+// State is what lines change of an activity, as read at one moment. Every change comes with a line, so of two states
+// the one with the higher LastSeq is the newer.
+type State struct {
+	LastSeq int
+	Status  string
+	Final   bool            // COMPLETE, ERROR or CANCELED
+	JSON    json.RawMessage // {status, latest_percentage, updated_at, last_seq, attempt}
+}
+
+// Line is one committed line.
+type Line struct {
+	AgentID uuid.UUID
+	Seq     int
+	JSON    json.RawMessage // ActivityLog
+}
+
+// Batch is lines of one activity in seq order, with its state read in the same snapshot.
+type Batch struct {
+	Lines []Line
+	State State
+}
+
+// ListFilter says which activities a live list holds.
+type ListFilter struct {
+	Statuses  []string        `json:"statuses,omitempty"`
+	AgentType string          `json:"agent_type,omitempty"`
+	Metadata  json.RawMessage `json:"metadata,omitempty"` // a JSON object: equal values for these keys
+	Limit     int             `json:"limit,omitempty"`    // items at most; default 50, at most 1000
+}
+
+// ListItem is one item of a list.
+type ListItem struct {
+	AgentID uuid.UUID
+	JSON    json.RawMessage // ActivityListItem
+}

@@ -1,0 +1,136 @@
+package wsfeed
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+// eventChunk is how much is written under one deadline.
+const eventChunk = 32 << 10
+
+// eventStream is one activity as Server-Sent Events: the same subscription as on a WebSocket, pulled by the handler's
+// own goroutine.
+type eventStream struct {
+	hub     *Hub
+	out     *http.ResponseController
+	w       http.ResponseWriter
+	woken   chan struct{}
+	leaveBy atomic.Pointer[time.Time] // set when the hub closes: what waits is sent until then
+	ctx     context.Context
+	cancel  context.CancelFunc
+}
+
+func (h *Hub) serveEvents(w http.ResponseWriter, r *http.Request, t *target) {
+	e := &eventStream{hub: h, w: w, out: http.NewResponseController(w), woken: make(chan struct{}, 1)}
+	e.ctx, e.cancel = context.WithCancel(r.Context())
+	defer e.cancel()
+	if !h.admit(e) {
+		w.Header().Set("Retry-After", "1")
+		h.cfg.Problem(w, http.StatusServiceUnavailable, "", "the server is going away; come back")
+		return
+	}
+	defer h.dismiss(e)
+
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Accel-Buffering", "no") // or nginx collects events before passing them on
+	w.WriteHeader(http.StatusOK)
+	_ = e.out.Flush() // so that the client knows it is connected, however long the first event takes
+
+	_ = e.out.SetReadDeadline(time.Time{}) // the server's limit for reading a request ends here
+	s := h.joinTopic(t.agentID, "", t.afterSeq, e)
+	defer s.leave()
+	e.run(s)
+}
+
+// run pulls and sends until the activity has ended, the client has gone or the hub closes.
+func (e *eventStream) run(s subscription) {
+	idle := time.NewTicker(e.hub.cfg.KeepAlive)
+	defer idle.Stop()
+	retries := 0
+	for {
+		leaveBy := e.leaveBy.Load() // before the look at what waits
+		f, err := s.next(e.ctx)
+		var again <-chan time.Time
+		switch {
+		case errors.Is(err, errOver):
+			_ = e.send(errorFrame("", "not_found", "there is no such activity"))
+			return
+		case err != nil:
+			retries++
+			again = time.After(backoff(retries))
+		case f != nil:
+			retries = 0
+			if e.send(f) != nil || f.kind == "end" || (leaveBy != nil && time.Now().After(*leaveBy)) {
+				return
+			}
+			continue
+		}
+		if leaveBy != nil {
+			return // the client comes back with Last-Event-ID
+		}
+		select {
+		case <-e.woken:
+		case <-again:
+		case <-idle.C:
+			if e.write([]byte(": still here\n\n")) != nil {
+				return
+			}
+		case <-e.ctx.Done():
+			return
+		}
+	}
+}
+
+func (e *eventStream) send(f *frame) error {
+	b := make([]byte, 0, len(f.body)+64)
+	b = append(append(b, "event: "...), f.kind...)
+	if f.id > 0 {
+		b = strconv.AppendInt(append(b, "\nid: "...), int64(f.id), 10)
+	}
+	b = append(append(b, "\ndata: "...), f.body...)
+	return e.write(append(b, "\n\n"...))
+}
+
+func (e *eventStream) write(b []byte) error {
+	for len(b) > 0 {
+		n := min(len(b), eventChunk)
+		_ = e.out.SetWriteDeadline(time.Now().Add(e.hub.cfg.WriteTimeout))
+		if err := e.ctx.Err(); err != nil {
+			return err // looked at after the deadline was set: cut cancels first and shortens the deadline then
+		}
+		if _, err := e.w.Write(b[:n]); err != nil {
+			return err
+		}
+		if err := e.out.Flush(); err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return nil
+}
+
+// wake implements sink.
+func (e *eventStream) wake() {
+	select {
+	case e.woken <- struct{}{}:
+	default:
+	}
+}
+
+// goAway implements peer.
+func (e *eventStream) goAway() {
+	leaveBy := time.Now().Add(e.hub.cfg.DrainTimeout / 2)
+	e.leaveBy.Store(&leaveBy)
+	e.wake()
+}
+
+// cut implements peer.
+func (e *eventStream) cut() {
+	e.cancel()
+	_ = e.out.SetWriteDeadline(time.Now())
+}

@@ -1,0 +1,203 @@
+package wsfeed
+
+import (
+	"context"
+	"errors"
+)
+
+// subscription is what a connection serves: it is woken when there may be something to send, and pulled until it
+// has nothing. next is called by one goroutine at a time. After an error it is either tried again (passing errors)
+// or over (errOver).
+type subscription interface {
+	next(ctx context.Context) (*frame, error)
+	// holding reports whether the next frame is in memory already, as the rest of a read.
+	holding() bool
+	leave()
+}
+
+// sink is who sends a subscription's frames. wake must not block and may be called from anywhere.
+type sink interface{ wake() }
+
+// errOver ends a subscription: the activity does not exist (any more).
+var errOver = errors.New("subscription is over")
+
+// activitySub follows one activity: snapshot, then lines after its cursor, from the ring or from Postgres behind it.
+type activitySub struct {
+	topic *topic
+	out   sink
+	name  string // "" on the one-activity URL
+
+	opened bool
+	verify bool  // the cursor is above the snapshot: ask Postgres before going on
+	cursor int   // the last seq sent
+	ended  int   // the last seq for which "end" was sent
+	epoch  int   // how many of the topic's losses are known here
+	rest   Batch // what is still to be sent of a read
+}
+
+func (s *activitySub) leave() { s.topic.hub.leaveTopic(s) }
+
+func (s *activitySub) holding() bool { return len(s.rest.Lines) > 0 }
+
+func (s *activitySub) next(ctx context.Context) (*frame, error) {
+	if !s.opened {
+		return s.open(ctx)
+	}
+	for {
+		f, todo, err := s.look()
+		if err == nil && f == nil && todo != nil {
+			f, err = todo(ctx)
+		}
+		switch {
+		case errors.Is(err, ErrNotFound):
+			return nil, errOver
+		case err != nil || f != nil || todo == nil:
+			return f, err
+		}
+	}
+}
+
+// open sends the snapshot. A cursor above what it shows is checked next: the snapshot may be older than the client.
+func (s *activitySub) open(ctx context.Context) (*frame, error) {
+	snapshot, err := s.topic.load(ctx)
+	if errors.Is(err, ErrNotFound) {
+		return nil, errOver
+	} else if err != nil {
+		return nil, err
+	}
+	s.opened = true
+	s.verify = s.cursor > snapshot.State.LastSeq
+	return snapshotFrame(s.name, snapshot.Activity), nil
+}
+
+// step is something to do without the topic's lock. Where it brings no frame, look again.
+type step func(context.Context) (*frame, error)
+
+// look returns the next frame if the topic has it, or else what to do to get one, or nothing where all was sent.
+func (s *activitySub) look() (*frame, step, error) {
+	t := s.topic
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.gone {
+		return nil, nil, errOver
+	}
+	if s.epoch < len(t.losses) {
+		kept, known := t.keptSince(s.epoch)
+		if !known {
+			return nil, func(ctx context.Context) (*frame, error) { return nil, t.settle(ctx) }, nil
+		}
+		s.epoch, s.rest = len(t.losses), Batch{}
+		if s.cursor > kept {
+			return s.reset(kept), nil, nil
+		}
+	}
+	switch {
+	case s.holding():
+		return nil, s.sendRest, nil
+	case s.verify:
+	case s.cursor >= t.hi:
+		return s.end(t.state), nil, nil
+	default:
+		if f := t.logs(s.name, s.cursor); f != nil {
+			s.cursor = f.id
+			return f, nil, nil
+		}
+	}
+	known := t.known()
+	return nil, func(ctx context.Context) (*frame, error) { return s.read(ctx, known) }, nil
+}
+
+// read reads what follows the cursor from Postgres. Where the ring ends at the cursor it reads the ring's last line
+// too: so what is added to the ring is known to follow what was there, and a loss in between does not go unseen.
+func (s *activitySub) read(ctx context.Context, known Known) (*frame, error) {
+	t := s.topic
+	if s.cursor > 0 && s.cursor == known.LineSeq {
+		batch, err := t.hub.replay(ctx, t.agentID, s.cursor-1)
+		if err != nil {
+			return nil, err
+		}
+		if n := len(batch.Lines); n != 1 || batch.Lines[0].Seq != s.cursor || batch.State.LastSeq == s.cursor {
+			return s.take(known, batch), nil
+		}
+		// No more than that line fitted into a read: the next ones come with another.
+		t.mu.Lock()
+		same := t.accept(known, batch)
+		t.mu.Unlock()
+		if !same {
+			return nil, nil
+		}
+	}
+	batch, err := t.hub.replay(ctx, t.agentID, s.cursor)
+	if err != nil {
+		return nil, err
+	}
+	return s.take(known, batch), nil
+}
+
+// take takes what was read after known was.
+func (s *activitySub) take(known Known, batch Batch) *frame {
+	t := s.topic
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.accept(known, batch) {
+		return nil
+	}
+	t.takeRead(batch.Lines)
+	if len(batch.Lines) > 0 && batch.Lines[0].Seq == s.cursor {
+		batch.Lines = batch.Lines[1:]
+	}
+	s.verify = false
+	last := batch.State.LastSeq
+	switch {
+	case last < s.cursor:
+		return s.reset(last)
+	case len(batch.Lines) == 0 && last > s.cursor:
+		t.advance(batch.State)
+		return s.gap(last + 1)
+	}
+	s.rest = batch
+	return nil
+}
+
+// sendRest sends on what was read from Postgres. Lines that were deleted are announced as a gap.
+func (s *activitySub) sendRest(context.Context) (*frame, error) {
+	lines := s.rest.Lines
+	if next := lines[0].Seq; next > s.cursor+1 {
+		return s.gap(next), nil
+	}
+	n := fitting(lines, s.topic.hub.cfg.FrameBytes)
+	for i := 1; i < n; i++ {
+		if lines[i].Seq != lines[i-1].Seq+1 {
+			n = i
+		}
+	}
+	f := logsFrame(s.name, s.rest.State, lines[:n])
+	s.cursor, s.rest.Lines = f.id, lines[n:]
+	if !s.holding() {
+		s.rest = Batch{} // let the read's bytes go
+	}
+	return f, nil
+}
+
+// gap announces that the lines up to next are not in the database any more.
+func (s *activitySub) gap(next int) *frame {
+	f := gapFrame(s.name, s.cursor, next, "pruned")
+	s.cursor = next - 1
+	return f
+}
+
+// reset announces that of the lines the client has, those after kept are void.
+func (s *activitySub) reset(kept int) *frame {
+	f := gapFrame(s.name, s.cursor, kept+1, "reset")
+	s.cursor, s.ended, s.verify = kept, unknown, false
+	return f
+}
+
+// end says that everything sent leaves the activity finished, once for each last seq.
+func (s *activitySub) end(state State) *frame {
+	if !state.Final || state.LastSeq != s.cursor || s.ended == s.cursor {
+		return nil
+	}
+	s.ended = s.cursor
+	return endFrame(s.name, state)
+}

@@ -1,0 +1,259 @@
+package wsfeed
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// topic is one watched activity: its recent lines, encoded as Postgres wrote them, and who watches.
+type topic struct {
+	hub     *Hub
+	agentID uuid.UUID
+	gen     uint64 // the hub's generation at registration
+
+	mu   sync.Mutex
+	ring []Line // contiguous; they end at hi, or below where hi was confirmed without its line
+	size int    // bytes in ring
+	// hi is the highest seq known to be there; unknown until the first read. Nothing above it is sent.
+	hi     int
+	state  State  // the newest state read, its LastSeq may be above hi
+	losses []loss // the times the database was found to have lost lines (loss.go)
+	gone   bool   // the activity was deleted
+	subs   map[*activitySub]struct{}
+	frames [4]cachedFrame // the last frames encoded, shared by subscriptions at the same place
+	frame  int            // the next place in frames
+
+	snapshot *Snapshot
+	loading  *flight
+	settling *flight
+	alarm    alarm
+}
+
+const unknown = -1
+
+type cachedFrame struct {
+	frame *frame
+	sub   string
+	from  int
+}
+
+// flight is a read that several subscriptions wait for.
+type flight struct {
+	done     chan struct{}
+	err      error
+	snapshot *Snapshot // nil where it is out of date already
+}
+
+func newFlight() *flight { return &flight{done: make(chan struct{})} }
+
+func (f *flight) wait(ctx context.Context) error {
+	select {
+	case <-f.done:
+		return f.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// publish takes lines from the tail, in seq order. A line already known is dropped. A line that does not follow the
+// last one begins the ring anew; who lacks the lines between reads them from Postgres.
+func (t *topic) publish(b Batch) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.contradicts(b.Lines) {
+		t.lose(b.State)
+		return
+	}
+	t.learn(b.State)
+	t.take(b.Lines)
+}
+
+// take puts lines into the ring, and is called with mu held.
+func (t *topic) take(lines []Line) {
+	before := t.hi
+	for _, l := range lines {
+		if l.Seq <= t.hi {
+			continue
+		}
+		if l.Seq != t.ringEnd()+1 {
+			t.ring, t.size = nil, 0
+		}
+		t.ring = append(t.ring, l)
+		t.size += len(l.JSON)
+		t.hi = l.Seq
+	}
+	t.trimRing()
+	if t.hi != before {
+		t.wakeAll()
+	}
+}
+
+// advance takes it that the lines up to a state are there, and is called with mu held.
+func (t *topic) advance(s State) {
+	t.learn(s)
+	if s.LastSeq > t.hi {
+		t.hi = s.LastSeq
+		t.wakeAll()
+	}
+}
+
+func (t *topic) markGone() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.gone = true
+	t.wakeAll()
+}
+
+func (t *topic) isGone() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.gone
+}
+
+// exists reports whether the activity is known to be there.
+func (t *topic) exists() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.hi != unknown && !t.gone
+}
+
+func (t *topic) learn(s State) {
+	if s.LastSeq >= t.state.LastSeq {
+		t.state = s
+	}
+}
+
+// ringEnd is the seq of the last line in the ring, 0 where it is empty.
+func (t *topic) ringEnd() int {
+	if len(t.ring) == 0 {
+		return 0
+	}
+	return t.ring[len(t.ring)-1].Seq
+}
+
+func (t *topic) trimRing() {
+	drop, size := 0, t.size
+	for len(t.ring)-drop > 1 && (len(t.ring)-drop > t.hub.cfg.RingLines || size > t.hub.cfg.RingBytes) {
+		size -= len(t.ring[drop].JSON)
+		t.ring[drop] = Line{} // let its bytes go before the slice moves
+		drop++
+	}
+	t.ring, t.size = t.ring[drop:], size
+}
+
+// takeRead puts what was read from Postgres into the ring: what the tail has not come to yet, and what reaches further
+// back, so that of a thousand clients that come back at once one reads Postgres for all. Called with mu held.
+func (t *topic) takeRead(lines []Line) {
+	t.take(lines)
+	first := len(lines) - 1
+	if first < 0 || lines[first].Seq != t.hi {
+		return
+	}
+	for first > 0 && lines[first-1].Seq == lines[first].Seq-1 {
+		first--
+	}
+	if t.ringEnd() == t.hi && t.ring[0].Seq <= lines[first].Seq {
+		return
+	}
+	t.ring, t.size = append([]Line(nil), lines[first:]...), 0
+	for _, l := range t.ring {
+		t.size += len(l.JSON)
+	}
+	t.trimRing()
+}
+
+// logs returns the frame that follows cursor, nil where the ring does not have it. Called with mu held and
+// cursor < hi. Subscriptions at the same place under the same name get the same frame.
+func (t *topic) logs(sub string, cursor int) *frame {
+	if len(t.ring) == 0 || cursor+1 < t.ring[0].Seq || cursor >= t.ringEnd() {
+		return nil
+	}
+	for _, c := range t.frames {
+		if c.frame != nil && c.from == cursor && c.sub == sub {
+			return c.frame
+		}
+	}
+	lines := t.ring[cursor+1-t.ring[0].Seq:]
+	n := fitting(lines, t.hub.cfg.FrameBytes)
+	f := logsFrame(sub, t.state, lines[:n])
+	// A name of a client's own is nobody else's: caching it would push out the shared ones.
+	if n == len(lines) && (sub == "" || sub == t.agentID.String()) {
+		t.frames[t.frame] = cachedFrame{frame: f, sub: sub, from: cursor}
+		t.frame = (t.frame + 1) % len(t.frames)
+	}
+	return f
+}
+
+// fitting is how many lines, at least one, make a frame of about limit bytes.
+func fitting(lines []Line, limit int) int {
+	size := 0
+	for i, l := range lines {
+		if size += len(l.JSON); size > limit && i > 0 {
+			return i
+		}
+	}
+	return len(lines)
+}
+
+// load returns a snapshot read after the topic was registered. Those who ask at the same time share one read, and
+// one that no line has followed serves everybody.
+func (t *topic) load(ctx context.Context) (Snapshot, error) {
+	for {
+		t.mu.Lock()
+		if t.snapshot != nil && t.snapshot.State.LastSeq >= t.hi {
+			defer t.mu.Unlock()
+			return *t.snapshot, nil
+		}
+		f, known := t.loading, t.known()
+		if mine := f == nil; mine {
+			f = newFlight()
+			t.loading = f
+			t.mu.Unlock()
+			t.readSnapshot(f, known)
+		} else {
+			t.mu.Unlock()
+		}
+		if err := f.wait(ctx); err != nil {
+			return Snapshot{}, err
+		}
+		if f.snapshot != nil {
+			return *f.snapshot, nil
+		}
+	}
+}
+
+// readSnapshot has the hub's context, not the caller's: others wait for it too.
+func (t *topic) readSnapshot(f *flight, known Known) {
+	snapshot, err := t.hub.readSnapshot(t.hub.ctx, t.agentID)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.loading, f.err = nil, err
+	defer close(f.done)
+	if err != nil || !t.accept(known, Batch{State: snapshot.State}) {
+		return
+	}
+	if t.hi == unknown {
+		t.hi = snapshot.State.LastSeq
+	}
+	t.snapshot, f.snapshot = &snapshot, &snapshot
+}
+
+// wakeAll tells every subscription that there is something to pull. Called with mu held. Waking a thousand writers
+// for every line costs more than the lines, so a topic is woken at most every wakeCost times its subscriptions;
+// what gathers meanwhile leaves as one frame.
+func (t *topic) wakeAll() {
+	t.alarm.ring(min(time.Duration(len(t.subs))*wakeCost, wakeMax), func() {
+		t.mu.Lock()
+		subs := make([]*activitySub, 0, len(t.subs))
+		for s := range t.subs {
+			subs = append(subs, s)
+		}
+		t.mu.Unlock()
+		for _, s := range subs {
+			s.out.wake()
+		}
+	})
+}
