@@ -1,0 +1,136 @@
+// Package ui holds the page that shows activities live, and serves it.
+//
+// The page is the plain files in page/: what a browser runs is what is read there, with no build step. It speaks to
+// the sidecar in the feed protocol alone.
+//
+// Import rule: the standard library.
+package ui
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"net/http"
+	"path"
+	"strings"
+	"sync"
+	"time"
+)
+
+//go:embed page
+var page embed.FS
+
+// policy lets the page run its own scripts and styles, talk to its own host and nothing else. Whatever comes from the
+// server is shown through textContent; trusted-types has the browser hold us to that.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+
+// file is one file of the page, ready to be served.
+type file struct {
+	contentType string
+	plain, gzip content
+}
+
+type content struct {
+	body []byte
+	etag string
+}
+
+// Handler serves the page at /, its files beside it, and the page again at /activities/{agent_id}, where the script
+// shows that activity. Any other path is not found: a missing script must never be answered with HTML.
+func Handler() http.Handler {
+	files := load()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("X-Content-Type-Options", "nosniff")
+
+		f, ok := files[fileOf(r.URL.Path)]
+		switch {
+		case !ok:
+			http.NotFound(w, r)
+		case r.Method != http.MethodGet && r.Method != http.MethodHead:
+			h.Set("Allow", "GET, HEAD")
+			http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+		default:
+			c := f.plain
+			if takesGzip(r) {
+				c = f.gzip
+				h.Set("Content-Encoding", "gzip")
+			}
+			h.Set("Content-Type", f.contentType)
+			h.Set("Cache-Control", "no-cache") // kept, and asked for again: an upgrade shows at the next load
+			h.Set("ETag", c.etag)
+			h.Set("Vary", "Accept-Encoding")
+			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(c.body))
+		}
+	})
+}
+
+// fileOf is the file a path asks for.
+func fileOf(urlPath string) string {
+	if urlPath == "/" {
+		return "/index.html"
+	}
+	if id, ok := strings.CutPrefix(urlPath, "/activities/"); ok && id != "" && !strings.ContainsAny(id, "/.") {
+		return "/index.html"
+	}
+	return urlPath
+}
+
+// takesGzip says whether the answer may be compressed. Ranges are of the file as it is.
+func takesGzip(r *http.Request) bool {
+	if r.Header.Get("Range") != "" {
+		return false
+	}
+	for coding := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
+		name, q, _ := strings.Cut(strings.ReplaceAll(coding, " ", ""), ";")
+		if name == "gzip" {
+			return q != "q=0"
+		}
+	}
+	return false
+}
+
+// load reads the files, by the path they are served at.
+var load = sync.OnceValue(func() map[string]file {
+	files := make(map[string]file)
+	entries, _ := page.ReadDir("page") // what is embedded is there
+	for _, e := range entries {
+		body, _ := page.ReadFile("page/" + e.Name())
+		files["/"+e.Name()] = file{contentType: contentType(e.Name()), plain: newContent(body), gzip: newContent(compress(body))}
+	}
+	return files
+})
+
+func newContent(body []byte) content {
+	sum := sha256.Sum256(body)
+	return content{body: body, etag: `"` + hex.EncodeToString(sum[:12]) + `"`}
+}
+
+func compress(body []byte) []byte {
+	var b bytes.Buffer
+	w, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // a level there is
+	_, _ = w.Write(body)                                  // memory takes everything
+	_ = w.Close()
+	return b.Bytes()
+}
+
+// contentType is our own table: package mime asks the machine, and machines differ.
+func contentType(name string) string {
+	switch path.Ext(name) {
+	case ".html":
+		return "text/html; charset=utf-8"
+	case ".css":
+		return "text/css; charset=utf-8"
+	case ".js":
+		return "text/javascript; charset=utf-8"
+	case ".svg":
+		return "image/svg+xml"
+	}
+	return "application/octet-stream"
+}

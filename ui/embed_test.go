@@ -1,0 +1,205 @@
+package ui_test
+
+import (
+	"compress/gzip"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentexec/agentexec/ui"
+)
+
+const agentID = "6f1de0c4-5d0b-4d3a-9a53-0e1f6c5b7a11"
+
+// answer is what the handler said.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// request asks the handler; headers are name, value, name, value.
+func request(t *testing.T, method, target string, headers ...string) answer {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), method, target, nil)
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	ui.Handler().ServeHTTP(w, r)
+	return answer{status: w.Code, header: w.Header(), body: w.Body.String()}
+}
+
+// source is a file of the page as it lies in the repository.
+func source(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile("page/" + name)
+	require.NoError(t, err)
+	return string(b)
+}
+
+func TestPaths(t *testing.T) {
+	t.Parallel()
+	const html = "text/html; charset=utf-8"
+	for _, c := range []struct{ target, file, contentType string }{
+		{"/", "index.html", html},
+		{"/?status=ERROR", "index.html", html},
+		{"/index.html", "index.html", html},
+		{"/activities/" + agentID, "index.html", html},
+		{"/activities/no-such-thing", "index.html", html},
+		{"/app.js", "app.js", "text/javascript; charset=utf-8"},
+		{"/feed.js", "feed.js", "text/javascript; charset=utf-8"},
+		{"/style.css", "style.css", "text/css; charset=utf-8"},
+		{"/favicon.svg", "favicon.svg", "image/svg+xml"},
+	} {
+		for _, method := range []string{http.MethodGet, http.MethodHead} {
+			r := request(t, method, c.target)
+			require.Equal(t, http.StatusOK, r.status, c.target)
+			require.Equal(t, c.contentType, r.header.Get("Content-Type"), c.target)
+			want := source(t, c.file)
+			require.Equal(t, strconv.Itoa(len(want)), r.header.Get("Content-Length"), c.target)
+			if method == http.MethodHead {
+				want = ""
+			}
+			require.Equal(t, want, r.body, c.target)
+		}
+	}
+}
+
+func TestNotFoundIsNeverThePage(t *testing.T) {
+	t.Parallel()
+	for _, target := range []string{
+		"/missing.js", "/app.js/", "/style", "/page/app.js", "/page", "/index", "/favicon.ico", "/robots.txt",
+		"/activities", "/activities/", "/activities/app.js", "/activities/" + agentID + "/", "/activities/" + agentID + "/app.js",
+		"/activities/../embed.go", "/../embed.go", "/%2e%2e/embed.go", "/embed.go",
+		"/v1", "/v1/", "/v1/activities", "/v1/feed", "/v1/no-such-thing", "/v1/app.js",
+	} {
+		r := request(t, http.MethodGet, target)
+		require.Equal(t, http.StatusNotFound, r.status, target)
+		require.Equal(t, "text/plain; charset=utf-8", r.header.Get("Content-Type"), target)
+		require.NotContains(t, r.body, "<", target)
+		requireGuarded(t, r)
+	}
+}
+
+func TestMethods(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions} {
+		for _, target := range []string{"/", "/app.js", "/activities/" + agentID} {
+			r := request(t, method, target)
+			require.Equal(t, http.StatusMethodNotAllowed, r.status, method)
+			require.Equal(t, "GET, HEAD", r.header.Get("Allow"))
+			require.NotContains(t, r.body, "<", method)
+			requireGuarded(t, r)
+		}
+	}
+}
+
+func requireGuarded(t *testing.T, r answer) {
+	t.Helper()
+	policy := r.header.Get("Content-Security-Policy")
+	for _, rule := range []string{
+		"default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'", "img-src 'self'", "base-uri 'none'",
+		"form-action 'none'", "frame-ancestors 'none'", "require-trusted-types-for 'script'", "trusted-types 'none'",
+	} {
+		require.Contains(t, strings.Split(policy, "; "), rule)
+	}
+	require.Equal(t, "nosniff", r.header.Get("X-Content-Type-Options"))
+	require.Equal(t, "no-referrer", r.header.Get("Referrer-Policy"))
+	require.Equal(t, "same-origin", r.header.Get("Cross-Origin-Opener-Policy"))
+}
+
+func TestCaching(t *testing.T) {
+	t.Parallel()
+	etags := make(map[string]bool)
+	for _, target := range []string{"/", "/app.js"} {
+		for _, coding := range []string{"", "gzip"} {
+			r := request(t, http.MethodGet, target, "Accept-Encoding", coding)
+			require.Equal(t, "no-cache", r.header.Get("Cache-Control"))
+			require.Equal(t, "Accept-Encoding", r.header.Get("Vary"))
+			requireGuarded(t, r)
+			etag := r.header.Get("ETag")
+			require.Regexp(t, `^"[0-9a-f]{24}"$`, etag)
+			require.False(t, etags[etag], "each content has an ETag of its own")
+			etags[etag] = true
+
+			r = request(t, http.MethodGet, target, "Accept-Encoding", coding, "If-None-Match", etag)
+			require.Equal(t, http.StatusNotModified, r.status)
+			require.Equal(t, etag, r.header.Get("ETag"))
+			require.Empty(t, r.body)
+			r = request(t, http.MethodGet, target, "Accept-Encoding", coding, "If-None-Match", `"older"`)
+			require.Equal(t, http.StatusOK, r.status)
+		}
+	}
+}
+
+func TestCompression(t *testing.T) {
+	t.Parallel()
+	want := source(t, "style.css")
+	for accept, compressed := range map[string]bool{
+		"": false, "identity": false, "br": false, "gzip;q=0": false, "gzip": true, "br, gzip": true, "deflate, gzip;q=0.5, br": true,
+	} {
+		r := request(t, http.MethodGet, "/style.css", "Accept-Encoding", accept)
+		require.Equal(t, compressed, r.header.Get("Content-Encoding") == "gzip", accept)
+		if compressed {
+			r.body = unzip(t, r.body)
+		}
+		require.Equal(t, want, r.body, accept)
+	}
+	r := request(t, http.MethodGet, "/style.css", "Accept-Encoding", "gzip", "Range", "bytes=0-4")
+	require.Equal(t, http.StatusPartialContent, r.status)
+	require.Empty(t, r.header.Get("Content-Encoding"))
+	require.Equal(t, want[:5], r.body)
+}
+
+func unzip(t *testing.T, body string) string {
+	t.Helper()
+	z, err := gzip.NewReader(strings.NewReader(body))
+	require.NoError(t, err)
+	b, err := io.ReadAll(z)
+	require.NoError(t, err)
+	return string(b)
+}
+
+// The page is one that loads at once: all of it, as a browser receives it.
+func TestSize(t *testing.T) {
+	t.Parallel()
+	total := 0
+	entries, err := os.ReadDir("page")
+	require.NoError(t, err)
+	for _, e := range entries {
+		total += len(request(t, http.MethodGet, "/"+e.Name(), "Accept-Encoding", "gzip").body)
+	}
+	require.Less(t, total, 30_000)
+	t.Logf("%d bytes", total)
+}
+
+// Whatever the page refers to is there: nothing of another host, and no name misspelt.
+func TestReferences(t *testing.T) {
+	t.Parallel()
+	reference := regexp.MustCompile(`(?:src|href|from|url\()[ =]*["'](/[^"']*)["']`)
+	require.NoError(t, fs.WalkDir(os.DirFS("page"), ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text := source(t, name)
+		for _, match := range reference.FindAllStringSubmatch(text, -1) {
+			if !strings.HasPrefix(match[1], "/v1/") {
+				require.Equal(t, http.StatusOK, request(t, http.MethodGet, match[1]).status, "%s refers to %s", name, match[1])
+			}
+		}
+		if path.Ext(name) != ".svg" { // which names its namespace
+			require.NotContains(t, text, "://")
+		}
+		return nil
+	}))
+}
