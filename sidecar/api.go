@@ -1,0 +1,133 @@
+package sidecar
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/agentexec/agentexec/pkg/client"
+)
+
+// api is the HTTP API: it turns requests into calls of pkg/client and hands on what Postgres answers. It knows the
+// types of what is sent, and no rule: bounds and the state machine are SQL's.
+//
+// A request passes api_guard.go (panics, other origins, unknown routes, the body's size and type), then huma, which
+// has it read by api_query.go and api_body.go, then its handler in api_read.go or api_write.go. Every refusal is a
+// problem (problem.go). The document at /openapi.json is made of the same registrations (api_openapi.go).
+type api struct {
+	client *client.Client
+	log    *slog.Logger
+	huma   huma.API
+
+	bodyTimeout   time.Duration // how long a body may take to arrive
+	answerTimeout time.Duration // how long the database may take
+}
+
+// newAPI returns the handler of the API. It answers everything below /v1/ but the feed, and /openapi.json.
+func newAPI(c *client.Client, log *slog.Logger) http.Handler {
+	return (&api{client: c, log: log, bodyTimeout: 30 * time.Second, answerTimeout: time.Minute}).handler()
+}
+
+func (a *api) handler() http.Handler {
+	mux := http.NewServeMux()
+	a.huma = humago.New(mux, openAPIConfig())
+	a.registerReads()
+	a.registerWrites()
+	document := a.document()
+	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(document)
+	})
+	for _, path := range []string{"/v1/feed", "/v1/feed/{agent_id}"} {
+		// The feed is mounted beside the API and takes every GET; this lets other methods have a 405 with its Allow.
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
+			writeProblem(w, http.StatusNotFound, "", "there is no feed here")
+		})
+	}
+	return a.guard(mux)
+}
+
+// document is what /openapi.json answers. Where the code describes what cannot be written as JSON it panics, as
+// http.ServeMux does with a bad pattern.
+func (a *api) document() []byte {
+	a.describeOthers()
+	a.describeProblems()
+	document, err := json.Marshal(a.huma.OpenAPI())
+	if err != nil {
+		panic(fmt.Sprintf("sidecar: the OpenAPI document: %v", err))
+	}
+	return document
+}
+
+// register adds one operation: to the routes, and to the document.
+func register[I, O any](a *api, op huma.Operation, serve func(context.Context, *I) (*O, error)) {
+	// A handler that reads the query itself documents its parameters itself, and refuses unknown ones.
+	op.RejectUnknownQueryParameters = len(op.Parameters) == 0
+	// The guard has read the body, and body.decode judges it. Without a negative timeout, huma would set the connection a
+	// deadline of its own, and net/http ends the request when that passes, body or not.
+	op.MaxBodyBytes, op.BodyReadTimeout, op.SkipValidateBody = -1, -1, true
+	op.Responses = addProblems(op.Responses, append(op.Errors, 500, 503)...)
+	op.Errors = nil
+	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*O, error) {
+		ctx, cancel := context.WithTimeout(ctx, a.answerTimeout)
+		defer cancel()
+		out, err := serve(ctx, in)
+		if err != nil {
+			return nil, a.refuse(ctx, op.OperationID, err)
+		}
+		return out, nil
+	})
+}
+
+// refuse makes a problem of an error of the database. What is not the caller's doing is logged; a caller that went
+// away is nobody's.
+func (a *api) refuse(ctx context.Context, operation string, err error) *problem {
+	p := databaseProblem(err)
+	if p.Status >= http.StatusInternalServerError && !errors.Is(ctx.Err(), context.Canceled) {
+		level := slog.LevelError
+		if p.Status == http.StatusServiceUnavailable {
+			level = slog.LevelWarn
+		}
+		a.log.Log(ctx, level, "the API cannot answer", "operation", operation, "status", p.Status, "error", err)
+	}
+	return p
+}
+
+// problemOf turns what huma found wrong with a request into a problem. It is a huma.Transformer.
+func problemOf(_ huma.Context, _ string, v any) (any, error) {
+	found, ok := v.(*huma.ErrorModel)
+	if !ok {
+		return v, nil
+	}
+	p := newProblem(found.Status, "", found.Detail)
+	var details []string
+	for _, e := range found.Errors {
+		message := strings.TrimPrefix(e.Message, "invalid value: ")
+		p.Errors = append(p.Errors, problemError{Location: e.Location, Message: message})
+		_, name, _ := strings.Cut(e.Location, ".")
+		if name == "" {
+			name = e.Location
+		}
+		details = append(details, name+": "+message)
+	}
+	if len(details) > 0 {
+		p.Detail = strings.Join(details, "; ")
+	}
+	return p, nil
+}
+
+// formats tells huma how JSON is read and written. Every answer is JSON, whatever the request says it accepts.
+var formats = map[string]huma.Format{
+	"application/json": {Marshal: encodeJSON, Unmarshal: unmarshalBody},
+	"json":             {Marshal: encodeJSON, Unmarshal: unmarshalBody},
+}
+
+func (a *api) registry() huma.Registry { return a.huma.OpenAPI().Components.Schemas }

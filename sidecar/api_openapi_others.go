@@ -1,0 +1,83 @@
+package sidecar
+
+import (
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// describeOthers documents what other handlers of the sidecar serve.
+func (a *api) describeOthers() {
+	for _, op := range []*huma.Operation{
+		{
+			OperationID: "open-feed",
+			Path:        "/v1/feed",
+			Tags:        []string{tagFeed},
+			Summary:     "Follow many activities and lists on one WebSocket",
+			Description: "Subprotocol `agentexec.v1`: JSON text frames, one message a frame. The server greets with " +
+				"`{\"type\":\"welcome\",\"protocol\":\"agentexec.v1\"}`; then subscribe with `{\"type\":\"subscribe\",\"sub\":\"a\",\"agent_id\":\"...\",\"after_seq\":0}` " +
+				"or `{\"type\":\"subscribe\",\"sub\":\"b\",\"list\":{\"statuses\":[\"RUNNING\"]}}`. Lines come in the order of `seq`, without a gap, none twice.",
+			Responses: addProblems(map[string]*huma.Response{"101": {Description: "The WebSocket is open."}}, 403, 426),
+		},
+		{
+			OperationID: "follow-activity",
+			Path:        "/v1/feed/{agent_id}",
+			Tags:        []string{tagFeed},
+			Summary:     "Follow one activity",
+			Description: "The frames of one subscription, without `sub`: as a WebSocket, which closes with 1000 at the end of the activity, or as " +
+				"Server-Sent Events with `Accept: text/event-stream`, where `event` is the type, `data` the same JSON and `id` the last seq in it.",
+			Parameters: []*huma.Param{
+				{Name: "agent_id", In: "path", Required: true, Description: "The activity.", Schema: agentID{}.Schema(a.registry())},
+				queryParam("after_seq", integerSchema(0), "Leave out the lines up to this seq. Default 0."),
+				{Name: "Last-Event-ID", In: "header", Description: "In place of after_seq, when an EventSource comes back.", Schema: integerSchema(7)},
+			},
+			Responses: addProblems(map[string]*huma.Response{
+				"101": {Description: "The WebSocket is open."},
+				"200": {Description: "The events.", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}}},
+			}, 403, 404, 422, 426, 503),
+		},
+		{
+			OperationID: "get-health",
+			Path:        "/healthz",
+			Tags:        []string{tagService},
+			Summary:     "Is the sidecar alive?",
+			Responses:   map[string]*huma.Response{"200": jsonObject("It is.")},
+		},
+		{
+			OperationID: "get-readiness",
+			Path:        "/readyz",
+			Tags:        []string{tagService},
+			Summary:     "Can the sidecar serve requests?",
+			Responses: map[string]*huma.Response{
+				"200": jsonObject("It can."),
+				"503": jsonObject("It cannot: it is starting or stopping, or the database cannot be reached."),
+			},
+		},
+		{
+			OperationID: "get-metrics",
+			Path:        "/metrics",
+			Tags:        []string{tagService},
+			Summary:     "Metrics for Prometheus",
+			Responses: map[string]*huma.Response{
+				"200": {Description: "The metrics.", Content: map[string]*huma.MediaType{"text/plain": {Schema: &huma.Schema{Type: huma.TypeString}}}},
+			},
+		},
+		{
+			OperationID: "get-openapi",
+			Path:        "/openapi.json",
+			Tags:        []string{tagService},
+			Summary:     "This document",
+			Responses:   map[string]*huma.Response{"200": jsonObject("The document.")},
+		},
+	} {
+		op.Method = http.MethodGet
+		a.huma.OpenAPI().AddOperation(op)
+	}
+}
+
+func jsonObject(description string) *huma.Response {
+	return &huma.Response{
+		Description: description,
+		Content:     map[string]*huma.MediaType{"application/json": {Schema: &huma.Schema{Type: huma.TypeObject}}},
+	}
+}

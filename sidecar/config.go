@@ -1,0 +1,87 @@
+package sidecar
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/agentexec/agentexec/pkg/migrate"
+	"github.com/agentexec/agentexec/wsfeed"
+)
+
+// DefaultAddr is where the sidecar listens unless told otherwise: on loopback, where no authentication is needed.
+const DefaultAddr = "127.0.0.1:8484"
+
+// Config is what a sidecar needs to know. Zero values take the defaults named.
+type Config struct {
+	// DatabaseURL is the Postgres to serve, in any form libpq takes. Required.
+	DatabaseURL string
+	// ListenURL is a direct connection for LISTEN and the tail, where DatabaseURL goes through a pooler in
+	// transaction mode. Default: DatabaseURL.
+	ListenURL string
+	// PollOnly reads on a timer and never LISTENs.
+	PollOnly bool
+	// Schema is the schema's name. Default "agentexec".
+	Schema string
+	// Addr is the address to listen on, host:port; port 0 takes any. Default DefaultAddr.
+	Addr string
+	// Insecure allows an address that is not loopback without authentication.
+	Insecure bool
+	// PoolSize is the number of connections for requests and catch-up reads. Default 8.
+	PoolSize int
+	// PollInterval is the longest time between two reads of the tail while something is watched, whatever the bell
+	// says. Default 2 s.
+	PollInterval time.Duration
+	// Feed bounds the live feed. What it shares with the rest is set here: the reads, the ring, Problem and Logger.
+	Feed wsfeed.Config
+	// Logger receives what an operator should know. Default slog.Default().
+	Logger *slog.Logger
+	// OnReady is called once, with the service's URL, when requests are answered.
+	OnReady func(url string)
+}
+
+func (c Config) withDefaults() (Config, error) {
+	if c.DatabaseURL == "" {
+		return c, errors.New("no database: set AGENTEXEC_DATABASE_URL or --database-url")
+	}
+	if c.ListenURL == "" {
+		c.ListenURL = c.DatabaseURL
+	}
+	if c.Schema == "" {
+		c.Schema = migrate.DefaultSchema
+	}
+	if !migrate.ValidName(c.Schema) {
+		return c, fmt.Errorf("schema name %q is not a lower-case identifier", c.Schema)
+	}
+	if c.Addr == "" {
+		c.Addr = DefaultAddr
+	}
+	if c.PoolSize < 0 || c.PollInterval < 0 {
+		return c, errors.New("PoolSize and PollInterval must not be negative")
+	}
+	if c.PoolSize == 0 {
+		c.PoolSize = 8
+	}
+	if c.PollInterval == 0 {
+		c.PollInterval = 2 * time.Second
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	host, _, err := net.SplitHostPort(c.Addr)
+	if err != nil {
+		return c, fmt.Errorf("address %q: want host:port, such as %s", c.Addr, DefaultAddr)
+	}
+	if !c.Insecure && !isLoopback(host) {
+		return c, fmt.Errorf("address %q can be reached from other machines and no authentication is configured; "+
+			"listen on %s, or say --insecure", c.Addr, DefaultAddr)
+	}
+	return c, nil
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || (ip != nil && ip.IsLoopback())
+}

@@ -1,0 +1,131 @@
+package sidecar
+
+import (
+	"context"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// The bell, as seen from this side. Writers ring only while somebody holds the lock that their trigger probes.
+//
+//	hooked     we hold it. Every commit rings, a read answers, the poll is only a backstop.
+//	aside      another sidecar holds it. Its rings are heard here too, but it may let go: poll a little, try to hook.
+//	unhooked   there are so many commits that rings would cost them more than they gain us: a short timer reads.
+//
+// After hooking up, a writer that probed just before may not have committed yet. Its transaction id was assigned
+// before it probed, so it is below one that is assigned now: the barrier. Once no transaction below the barrier is
+// left, nothing can slip through; until then the tail polls beside the bell. (The xmax of a snapshot is no barrier: it
+// follows the last transaction that ended, and later ones may be running already.)
+const (
+	// unhookAbove and hookBelow are rates of commits, per second, at which the bell is left and taken up again.
+	unhookAbove = 100
+	hookBelow   = 30
+	// rateMemory is over how long a rate is averaged.
+	rateMemory = 500 * time.Millisecond
+	// rateCap keeps a burst from being remembered for longer than a second or so.
+	rateCap = 4 * unhookAbove
+
+	unhookedPoll = 5 * time.Millisecond
+	asidePoll    = 100 * time.Millisecond
+	deafPoll     = 100 * time.Millisecond // while LISTEN does not stand
+	barrierFirst = 5 * time.Millisecond
+	barrierLast  = 250 * time.Millisecond
+)
+
+// hook is the state of the bell for one session of the tail, which holds the lock: it ends with the session.
+type hook struct {
+	t       *tailer
+	conn    *pgx.Conn
+	held    bool
+	barrier uint64 // a transaction id assigned after the lock was taken; 0 once all below it have ended
+	wait    time.Duration
+	fast    bool // unhooked
+	rate    float64
+	at      time.Time
+}
+
+func newHook(conn *pgx.Conn, t *tailer) *hook {
+	t.metrics.hooked.Set(0)
+	return &hook{t: t, conn: conn, at: time.Now()}
+}
+
+// trusts reports whether a commit without a ring would be a defect.
+func (h *hook) trusts() bool { return h.held && h.barrier == 0 && h.t.bell.hearing() }
+
+// pause is how long to wait for the next read, and whether a ring ends it.
+func (h *hook) pause() (d time.Duration, listen bool) {
+	switch {
+	case h.fast:
+		return unhookedPoll, false
+	case !h.t.bell.hearing():
+		return deafPoll, true
+	case !h.held:
+		return asidePoll, true
+	case h.barrier != 0:
+		return h.wait, true
+	default:
+		return h.t.poll, true
+	}
+}
+
+// consider takes what a read found and changes over where it is time to.
+func (h *hook) consider(ctx context.Context, n news) error {
+	h.count(n.commits)
+	if h.fast = h.rate > unhookAbove || (h.fast && h.rate > hookBelow); h.fast || !h.t.bell.hearing() {
+		return h.release(ctx)
+	}
+	if !h.held {
+		return h.take(ctx)
+	}
+	if h.barrier != 0 {
+		h.wait = min(h.wait*3/2, barrierLast)
+		if n.position.xmin > h.barrier {
+			h.barrier = 0
+		}
+	}
+	return nil
+}
+
+func (h *hook) count(commits int) {
+	now := time.Now()
+	h.rate *= math.Exp(-now.Sub(h.at).Seconds() / rateMemory.Seconds())
+	h.rate = min(h.rate+float64(commits)/rateMemory.Seconds(), rateCap)
+	h.at = now
+}
+
+// take tries to get the lock, without waiting: a statement that waits for hours would hold a snapshot, and vacuum
+// with it.
+func (h *hook) take(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	if err := h.conn.QueryRow(ctx, h.t.q.hook).Scan(&h.held); err != nil || !h.held {
+		return err
+	}
+	var xid string
+	if err := h.conn.QueryRow(ctx, h.t.q.barrier).Scan(&xid); err != nil {
+		return err
+	}
+	var err error
+	if h.barrier, err = strconv.ParseUint(xid, 10, 64); err != nil {
+		return err
+	}
+	h.wait = barrierFirst
+	h.t.metrics.hooked.Set(1)
+	h.t.metrics.hooks.Inc()
+	return nil
+}
+
+func (h *hook) release(ctx context.Context) error {
+	if !h.held {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	h.held, h.barrier = false, 0
+	h.t.metrics.hooked.Set(0)
+	_, err := h.conn.Exec(ctx, h.t.q.unhook)
+	return err
+}

@@ -1,0 +1,132 @@
+package sidecar
+
+import (
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// The reads of the feed. They pick rows; what a row looks like as JSON is the business of the SQL functions.
+type queries struct {
+	position, hook, unhook, barrier, pulse, tail, states, deleted, snapshot, replay, list, counts string
+}
+
+// Bounds of one replay read, both for its lines; at least one line is read whatever its size.
+const (
+	replayLines = 500
+	replayBytes = 256 << 10
+)
+
+func newQueries(schema string) queries {
+	in := func(sql string) string {
+		return strings.ReplaceAll(sql, "$schema", pgx.Identifier{schema}.Sanitize())
+	}
+	return queries{
+		position: `select pg_current_snapshot()::text`,
+		barrier:  `select pg_current_xact_id()::text`,
+		pulse:    `select pg_notification_queue_usage() from pg_notify($1::text, $2::text)`,
+
+		// The lock that the trigger probes; see _ring in triggers.sql.
+		hook:   in(`select pg_try_advisory_lock(1635271269, '$schema.activity_log'::regclass::oid::int4)`),
+		unhook: in(`select pg_advisory_unlock(1635271269, '$schema.activity_log'::regclass::oid::int4)`),
+
+		// What became visible since a position ($1 its xmax, $2 its xip), as three kinds of rows in this order:
+		//   0  one row: the new position, the number of transactions that wrote, and the ordinals of the lists
+		//      ($4 types, $5 metadata) that are touched
+		//   1  a row per activity of $3 that has new lines: its state
+		//   2  a row per new line of these, by id, which within an activity is the order of seq
+		// Of one activity at most its last $6 lines are read: as many as a ring keeps; who needs more reads by seq.
+		// The upper bound on xid leaves out nothing that is visible. It is for rows that a dump brought from another
+		// cluster: their xid may lie in this one's future, and without it each read would find all of them again.
+		// Of the transactions that were running, only those that have ended since are looked up: one that goes on writing
+		// would have all its lines read again by every read.
+		// offset 0 keeps look-ups by key what they are; without it a scan of the whole table looks cheaper to a planner
+		// that cannot know how few lines are new. The union is materialized, so that the planner takes the index on xid for each half and filters afterwards.
+		tail: in(`
+			with fresh as materialized (
+				select l.id, l.activity_id, l.seq, l.xid
+				from $schema.activity_log l
+				where l.xid >= $1::text::xid8 and l.xid < pg_snapshot_xmax(pg_current_snapshot())
+				union all
+				select l.id, l.activity_id, l.seq, l.xid
+				from $schema.activity_log l
+				where l.xid = any (array(
+					select e.xid from unnest($2::text[]::xid8[]) e(xid)
+					where pg_visible_in_snapshot(e.xid, pg_current_snapshot())))
+			), touched as materialized (
+				select a.id, a.agent_id, a.agent_type, a.metadata, a.last_seq
+				from (select distinct f.activity_id from fresh f) t
+				cross join lateral (select * from $schema.activity a where a.id = t.activity_id offset 0) a
+			), watched as materialized (
+				select f.id, a.id as activity_id, a.agent_id
+				from fresh f
+				join touched a on a.id = f.activity_id and f.seq > a.last_seq - $6::int
+				where a.agent_id in (select unnest($3::uuid[]))
+			)
+			select 0 as kind, 0::bigint as id, null::uuid as agent_id,
+			       (select count(distinct f.xid)::int from fresh f) as seq, null::text as status,
+			       pg_current_snapshot()::text as body,
+			       (select array_agg(w.ord) from unnest($4::text[], $5::text[]) with ordinality w(agent_type, metadata, ord)
+			        where exists (
+			          select from touched a
+			          where (w.agent_type is null or a.agent_type = w.agent_type)
+			            and (w.metadata is null or a.metadata @> w.metadata::jsonb))) as lists
+			union all
+			select 1, 0, (a.activity).agent_id, (a.activity).last_seq, (a.activity).status::text,
+			       $schema._state_json(a.activity)::text, null
+			from (select distinct w.activity_id from watched w) t
+			cross join lateral (select x as activity from $schema.activity x where x.id = t.activity_id offset 0) a
+			union all
+			select 2, w.id, w.agent_id, (l.line).seq, null, $schema._log_json(l.line)::text, null
+			from watched w
+			cross join lateral (select x as line from $schema.activity_log x where x.id = w.id offset 0) l
+			order by 1, 2`),
+
+		// The states of activities ($1), and what tells the line of each that the feed knows ($2) from another one that
+		// had the same seq before the database lost it.
+		states: in(`
+			select a.agent_id, a.last_seq, a.status::text, $schema._state_json(a)::text,
+			       (select jsonb_build_object('id', l.id, 'created_at', $schema._time(l.created_at))::text
+			        from $schema.activity_log l
+			        where l.activity_id = a.id and l.seq = k.seq)
+			from unnest($1::uuid[], $2::int[]) k(agent_id, seq)
+			join $schema.activity a on a.agent_id = k.agent_id`),
+
+		deleted: in(`
+			select k.agent_id
+			from unnest($1::uuid[]) k(agent_id)
+			where not exists (select from $schema.activity a where a.agent_id = k.agent_id)`),
+
+		snapshot: in(`
+			select $schema._activity_json(a, false)::text, a.last_seq, a.status::text, $schema._state_json(a)::text
+			from $schema.activity a
+			where a.agent_id = $1::uuid`),
+
+		// The activity's state, and the lines after $2: at most $3, and no more once $4 bytes are reached.
+		replay: in(`
+			select a.last_seq, a.status::text, $schema._state_json(a)::text, l.seq, l.json
+			from $schema.activity a
+			left join lateral (
+				select (q.line).seq, $schema._log_json(q.line)::text as json
+				from (
+					select p.line, p.size, sum(p.size) over (order by (p.line).seq) as total
+					from (
+						select l as line, octet_length(l.message) + coalesce(octet_length(l.data::text), 0) as size
+						from $schema.activity_log l
+						where l.activity_id = a.id and l.seq > $2::int
+						order by l.seq
+						limit $3::int
+					) p
+				) q
+				where q.total - q.size < $4::int
+			) l on true
+			where a.agent_id = $1::uuid
+			order by l.seq`),
+
+		list: in(`
+			select $schema.list_activities(page_size => $1::int, statuses => $2::text[]::$schema.status[], agent_type => $3::text,
+				metadata_filter => $4::text::jsonb, after => $schema._list_start())->'items'`),
+
+		counts: in(`select $schema.count_by_status(agent_type => $1::text, metadata_filter => $2::text::jsonb)::text`),
+	}
+}

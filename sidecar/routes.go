@@ -1,0 +1,82 @@
+package sidecar
+
+import (
+	"encoding/json"
+	"log"
+	"log/slog"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/agentexec/agentexec/pkg/client"
+	"github.com/agentexec/agentexec/ui"
+)
+
+// newRoutes is every address the sidecar answers.
+func (s *Server) newRoutes() http.Handler {
+	mux := http.NewServeMux()
+	feed := s.hub.Handler()
+	mux.Handle("GET /v1/feed", s.onceReady(feed))
+	mux.Handle("GET /v1/feed/{agent_id}", s.onceReady(feed))
+	api := newAPI(client.New(s.pool, &client.Config{Schema: s.cfg.Schema}), s.cfg.Logger)
+	mux.Handle("/v1/", s.onceReady(api))
+	mux.Handle("/openapi.json", api)
+	mux.Handle("/healthz", readOnly(http.HandlerFunc(s.healthz)))
+	mux.Handle("/readyz", readOnly(http.HandlerFunc(s.readyz)))
+	mux.Handle("/metrics", readOnly(promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{})))
+	mux.Handle("/", ui.Handler())
+	return mux
+}
+
+// readOnly answers 405 to anything but GET and HEAD, where the page's handler at / would say that nothing lives here.
+func readOnly(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			writeProblem(w, http.StatusMethodNotAllowed, codeMethodNotAllowed, "only GET is understood here")
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// onceReady answers 503 until the schema has been found.
+func (s *Server) onceReady(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !s.ready.Load() {
+			w.Header().Set("Retry-After", "1")
+			writeProblem(w, http.StatusServiceUnavailable, codeUnavailable, "the database cannot be reached yet")
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// healthz says that the process lives.
+func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
+	answer(w, http.StatusOK, map[string]any{"status": "ok"})
+}
+
+// readyz says whether lines reach the sockets as they commit: the tail reads, and what is rung is heard. Where LISTEN
+// does not work at all ("polling") or is not wanted ("off"), a timer does instead.
+func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
+	tail, listen := s.tailer.works(), "off"
+	if !s.cfg.PollOnly {
+		listen = s.listener.state()
+	}
+	ready, status := tail && listen != "deaf", http.StatusOK
+	if !ready {
+		status = http.StatusServiceUnavailable
+	}
+	answer(w, status, map[string]any{"ready": ready, "tail": tail, "listen": listen})
+}
+
+func answer(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body)
+}
+
+// httpLog passes on what net/http has to say, such as a client's broken TLS handshake, at debug level.
+func httpLog(l *slog.Logger) *log.Logger { return slog.NewLogLogger(l.Handler(), slog.LevelDebug) }

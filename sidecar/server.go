@@ -1,0 +1,269 @@
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/agentexec/agentexec/pkg/migrate"
+	"github.com/agentexec/agentexec/wsfeed"
+)
+
+// Server is one sidecar.
+type Server struct {
+	cfg      Config
+	pool     *pgxpool.Pool
+	direct   *pgx.ConnConfig // for LISTEN and the tail
+	hub      *wsfeed.Hub
+	bell     *bell
+	tailer   *tailer
+	listener *listener
+	metrics  *metrics
+	routes   http.Handler
+	pooled   atomic.Bool // DatabaseURL leads to a pooler
+	ready    atomic.Bool // the schema was found; there is no point in a request before
+}
+
+const (
+	connectTimeout  = 5 * time.Second
+	shutdownTimeout = 10 * time.Second
+)
+
+// New checks a configuration and makes a sidecar of it. It connects to nothing yet.
+func New(cfg Config) (*Server, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	poolConfig, err := pgxpool.ParseConfig(cfg.DatabaseURL)
+	if err != nil {
+		return nil, fmt.Errorf("database URL: %w", err)
+	}
+	poolConfig.MaxConns = int32(min(cfg.PoolSize, 1000))
+	poolConfig.PingTimeout = connectTimeout
+	if poolConfig.ConnConfig.ConnectTimeout == 0 {
+		poolConfig.ConnConfig.ConnectTimeout = connectTimeout
+	}
+	named(poolConfig.ConnConfig, "agentexec sidecar")
+	direct, err := pgx.ParseConfig(cfg.ListenURL)
+	if err != nil {
+		return nil, fmt.Errorf("listen URL: %w", err)
+	}
+	s := &Server{cfg: cfg, direct: direct, bell: newBell()}
+	unprepared(poolConfig, &s.pooled)
+	// Lazy: a database that is down is waited for by Run.
+	pool, err := pgxpool.NewWithConfig(context.Background(), poolConfig)
+	if err != nil {
+		return nil, err
+	}
+	s.pool = pool
+	q := newQueries(cfg.Schema)
+	feed := cfg.Feed
+	feed.RingLines = ringLines
+	feed.CatchUpReads = max(1, cfg.PoolSize/2) // the other half is for requests
+	feed.Problem = writeProblem
+	feed.Logger = cfg.Logger
+	s.hub = wsfeed.New(&source{pool: pool, q: q}, feed)
+	s.metrics = newMetrics(s.hub.Stats)
+	s.tailer = &tailer{
+		hub: s.hub, q: q, bell: s.bell, poll: cfg.PollInterval, log: cfg.Logger, metrics: s.metrics,
+		connect: s.connector("agentexec tail"),
+	}
+	s.listener = &listener{
+		channel: cfg.Schema, bell: s.bell, log: cfg.Logger, metrics: s.metrics,
+		connect: s.connector("agentexec listener"),
+		pulse: newPulse(func(ctx context.Context, id string) error {
+			var queue float64
+			err := pool.QueryRow(ctx, s.tailer.q.pulse, cfg.Schema, id).Scan(&queue)
+			s.metrics.queue.Set(queue)
+			return err
+		}),
+	}
+	s.routes = s.newRoutes()
+	return s, nil
+}
+
+// connector opens direct connections. Their keepalive finds a peer that vanished without a word.
+func (s *Server) connector(name string) func(context.Context) (*pgx.Conn, error) {
+	return func(ctx context.Context) (*pgx.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+		defer cancel()
+		c := s.direct.Copy()
+		named(c, name)
+		c.DialFunc = (&net.Dialer{KeepAlive: 15 * time.Second}).DialContext
+		if s.pooled.Load() && s.cfg.ListenURL == s.cfg.DatabaseURL && c.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement {
+			c.DefaultQueryExecMode = pgx.QueryExecModeExec
+		}
+		conn, err := pgx.ConnectConfig(ctx, c)
+		if err == nil {
+			typed(conn)
+		}
+		return conn, err
+	}
+}
+
+// named says in pg_stat_activity what a connection is for, unless the URL does.
+func named(c *pgx.ConnConfig, name string) {
+	if c.RuntimeParams["application_name"] == "" {
+		c.RuntimeParams["application_name"] = name
+	}
+}
+
+// Run serves until ctx ends, then lets everything drain and returns nil. A database that cannot be reached is waited
+// for. It returns an error that says what to do where the address is taken, or the schema is missing, older or newer.
+func (s *Server) Run(ctx context.Context) error {
+	defer s.pool.Close()
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.cfg.Addr)
+	if err != nil {
+		return fmt.Errorf("cannot listen on %s: %w", s.cfg.Addr, err)
+	}
+	web := &http.Server{
+		Handler:           s.routes,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       time.Minute,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          httpLog(s.cfg.Logger),
+	}
+
+	g, ctx := errgroup.WithContext(ctx)
+	tailing, stopTailing := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopTailing()
+	g.Go(func() error {
+		if err := web.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	g.Go(func() error {
+		if err := s.awaitSchema(ctx); err != nil {
+			return err
+		}
+		s.ready.Store(true)
+		tails, _ := errgroup.WithContext(tailing)
+		if s.cfg.PollOnly {
+			s.cfg.Logger.Warn("LISTEN is off: reading on a timer")
+		} else {
+			tails.Go(func() error { return s.listener.run(tailing) })
+		}
+		tails.Go(func() error { return s.tailer.run(tailing) })
+		s.cfg.Logger.Info("serving", "url", baseURL(l.Addr()), "schema", s.cfg.Schema)
+		if s.cfg.OnReady != nil {
+			s.cfg.OnReady(baseURL(l.Addr()))
+		}
+		return tails.Wait()
+	})
+	g.Go(func() error {
+		<-ctx.Done()
+		s.shutdown(web)
+		stopTailing()
+		return nil
+	})
+	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// shutdown, in this order: accept nothing new, tell every socket 1001 once it took what waits for it, let requests
+// end. http.Server.Shutdown leaves upgraded sockets alone and waits for event streams, so the hub ends both
+// meanwhile. The tail, the listener and the pool go last.
+func (s *Server) shutdown(web *http.Server) {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+	defer cancel()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := web.Shutdown(ctx); err != nil {
+			_ = web.Close()
+		}
+	}()
+	s.hub.Shutdown(ctx)
+	<-done
+}
+
+// awaitSchema returns when the schema is there in the version this program knows.
+func (s *Server) awaitSchema(ctx context.Context) error {
+	for attempt := 0; ; attempt++ {
+		status, err := s.checkSchema(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err == nil && status.State == migrate.Current:
+			return nil
+		case err == nil && status.State == migrate.Older && status.Version == status.Known:
+			s.cfg.Logger.Warn("the functions in the database are of another version than this program; run: agentexec migrate")
+			return nil
+		case err == nil:
+			return errors.New(status.String())
+		case isHopeless(err):
+			return err
+		case attempt == 0:
+			s.cfg.Logger.Warn("Postgres cannot be reached; waiting for it", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(reconnectDelay(attempt)):
+		}
+	}
+}
+
+// isHopeless tells a wrong setting (password, database, rights) from a server that is not there yet.
+func isHopeless(err error) bool {
+	var pgErr *pgconn.PgError
+	return errors.As(err, &pgErr) && (strings.HasPrefix(pgErr.Code, "28") || pgErr.Code == "3D000" || pgErr.Code == "42501")
+}
+
+func (s *Server) checkSchema(ctx context.Context) (migrate.Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	c := s.pool.Config().ConnConfig
+	c.DefaultQueryExecMode = pgx.QueryExecModeExec // whatever is between
+	conn, err := pgx.ConnectConfig(ctx, c)
+	if err != nil {
+		return migrate.Status{}, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	pooled, err := behindPooler(ctx, conn)
+	if err != nil {
+		return migrate.Status{}, err
+	}
+	s.pooled.Store(pooled)
+	if s.cfg.ListenURL != s.cfg.DatabaseURL {
+		if err := s.checkListenURL(ctx); err != nil {
+			return migrate.Status{}, fmt.Errorf("through the listen URL: %w", err)
+		}
+	}
+	return migrate.Check(ctx, conn, &migrate.Options{Schema: s.cfg.Schema})
+}
+
+// checkListenURL connects once, so that a wrong one is said at the start.
+func (s *Server) checkListenURL(ctx context.Context) error {
+	conn, err := s.connector("agentexec check")(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	_, err = behindPooler(ctx, conn)
+	return err
+}
+
+// baseURL is where a person on this machine finds the service.
+func baseURL(addr net.Addr) string {
+	host, port, _ := net.SplitHostPort(addr.String())
+	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}

@@ -1,0 +1,106 @@
+package sidecar
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/agentexec/agentexec/wsfeed"
+)
+
+// source is the feed's view of Postgres: snapshots, replays and lists, through the pool.
+type source struct {
+	pool *pgxpool.Pool
+	q    queries
+}
+
+var _ wsfeed.Source = (*source)(nil)
+
+func newState(lastSeq int, status, body string) wsfeed.State {
+	return wsfeed.State{
+		LastSeq: lastSeq,
+		Status:  status,
+		Final:   status == "COMPLETE" || status == "ERROR" || status == "CANCELED",
+		JSON:    json.RawMessage(body),
+	}
+}
+
+// Snapshot implements wsfeed.Source.
+func (s *source) Snapshot(ctx context.Context, agentID uuid.UUID) (wsfeed.Snapshot, error) {
+	var activity, status, state string
+	var lastSeq int
+	err := s.pool.QueryRow(ctx, s.q.snapshot, agentID).Scan(&activity, &lastSeq, &status, &state)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return wsfeed.Snapshot{}, wsfeed.ErrNotFound
+	} else if err != nil {
+		return wsfeed.Snapshot{}, err
+	}
+	return wsfeed.Snapshot{Activity: json.RawMessage(activity), State: newState(lastSeq, status, state)}, nil
+}
+
+// Replay implements wsfeed.Source.
+func (s *source) Replay(ctx context.Context, agentID uuid.UUID, afterSeq int) (wsfeed.Batch, error) {
+	rows, err := s.pool.Query(ctx, s.q.replay, agentID, afterSeq, replayLines, replayBytes)
+	if err != nil {
+		return wsfeed.Batch{}, err
+	}
+	var (
+		b             wsfeed.Batch
+		lastSeq       int
+		status, state string
+		seq           *int
+		line          *string
+	)
+	tag, err := pgx.ForEachRow(rows, []any{&lastSeq, &status, &state, &seq, &line}, func() error {
+		if seq != nil {
+			b.Lines = append(b.Lines, wsfeed.Line{AgentID: agentID, Seq: *seq, JSON: json.RawMessage(*line)})
+		}
+		return nil
+	})
+	if err != nil {
+		return wsfeed.Batch{}, err
+	}
+	if tag.RowsAffected() == 0 {
+		return wsfeed.Batch{}, wsfeed.ErrNotFound
+	}
+	b.State = newState(lastSeq, status, state)
+	return b, nil
+}
+
+// List implements wsfeed.Source.
+func (s *source) List(ctx context.Context, f wsfeed.ListFilter) ([]wsfeed.ListItem, error) {
+	var raw []json.RawMessage
+	err := s.pool.QueryRow(ctx, s.q.list, f.Limit, f.Statuses, nullable(f.AgentType), nullable(string(f.Metadata))).Scan(&raw)
+	if err != nil {
+		return nil, err
+	}
+	items := make([]wsfeed.ListItem, len(raw))
+	for i, item := range raw {
+		var key struct {
+			AgentID uuid.UUID `json:"agent_id"`
+		}
+		if err := json.Unmarshal(item, &key); err != nil {
+			return nil, err
+		}
+		items[i] = wsfeed.ListItem{AgentID: key.AgentID, JSON: item}
+	}
+	return items, nil
+}
+
+// Counts implements wsfeed.Source.
+func (s *source) Counts(ctx context.Context, f wsfeed.ListFilter) (json.RawMessage, error) {
+	var counts string
+	err := s.pool.QueryRow(ctx, s.q.counts, nullable(f.AgentType), nullable(string(f.Metadata))).Scan(&counts)
+	return json.RawMessage(counts), err
+}
+
+func nullable(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}

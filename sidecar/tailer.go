@@ -1,0 +1,288 @@
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/agentexec/agentexec/wsfeed"
+)
+
+// tailer reads what is new since its position, in one query whatever the number of sockets, and hands it to the hub.
+// It has a session of its own and holds no transaction between reads.
+type tailer struct {
+	hub     *wsfeed.Hub
+	q       queries
+	connect func(context.Context) (*pgx.Conn, error)
+	bell    *bell
+	poll    time.Duration
+	log     *slog.Logger
+	metrics *metrics
+
+	reading  atomic.Bool  // the session stands and its last read went well
+	lastRead atomic.Int64 // when that was, in Unix nanoseconds
+}
+
+// sessionSettings: a generic plan cannot know how few rows are new, and would choose workers, JIT or a scan of every
+// line; a custom one costs more planning than the read.
+const sessionSettings = `
+	set jit = off;
+	set max_parallel_workers_per_gather = 0;
+	set plan_cache_mode = force_generic_plan`
+
+// checkInterval is how often the tail begins anew behind a pooler, which may hide that Postgres crashed meanwhile.
+const checkInterval = 5 * time.Second
+
+// deletedInterval is how often the tail looks for watched activities that were deleted: that leaves no line behind.
+const deletedInterval = 5 * time.Second
+
+// queryTimeout bounds every step of the tail, for the peer that vanished without a word; in a read that streams it is
+// counted from the last row.
+const queryTimeout = 30 * time.Second
+
+// errUnheard: the bell was hooked, and lines came without a ring. Something is not what it was, such as the table whose
+// oid the lock is on; a new session begins from the start.
+var errUnheard = errors.New("lines were written and nobody rang")
+
+// progressed notes that the session works.
+func (t *tailer) progressed() {
+	t.reading.Store(true)
+	t.lastRead.Store(time.Now().UnixNano())
+}
+
+// works reports whether the tail reads, and has done so lately.
+func (t *tailer) works() bool {
+	return t.reading.Load() && time.Since(time.Unix(0, t.lastRead.Load())) < 3*t.poll+10*time.Second
+}
+
+// statesChunk is how many activities one query confirms.
+const statesChunk = 1000
+
+// run tails until ctx ends, through any number of lost connections.
+func (t *tailer) run(ctx context.Context) error {
+	told := false
+	for attempt := 0; ; attempt++ {
+		err := t.session(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if t.reading.Swap(false) {
+			attempt, told = 0, false
+		}
+		if !told {
+			told = true
+			t.log.Warn("the tail was interrupted; trying again", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(reconnectDelay(attempt)):
+		}
+	}
+}
+
+// reconnectDelay grows from about 50 ms to about 5 s, jittered, so that many sidecars do not come back at once.
+func reconnectDelay(attempt int) time.Duration {
+	d := min(100*time.Millisecond<<min(attempt, 6), 5*time.Second)
+	return d/2 + rand.N(d/2)
+}
+
+// session tails on one connection. A position lives no longer than that: after a crash, transaction ids that were
+// never flushed are handed out again. So each session takes a new position first and then has everything watched
+// confirmed by seq.
+func (t *tailer) session(ctx context.Context) error {
+	conn, err := t.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	pooled, err := behindPooler(ctx, conn)
+	if err != nil {
+		return err
+	}
+	if !pooled { // else it would be some other session's setting
+		if _, err := conn.Exec(ctx, sessionSettings); err != nil {
+			return err
+		}
+	}
+	h := newHook(conn, t)
+
+	var (
+		pos     *position
+		rung    = true
+		unheard int // lines read though nothing had rung, unless the bell is just late
+		checked time.Time
+		looked  = time.Now()
+	)
+	for {
+		if t.hub.Watched().Empty() {
+			pos = nil // nobody watches: read nothing, and begin anew when somebody does
+			t.progressed()
+			if err := t.rest(ctx, conn, h); err != nil {
+				return err
+			}
+			continue
+		}
+		if pos == nil || (pooled && time.Since(checked) > checkInterval) {
+			if pos, err = t.begin(ctx, conn); err != nil {
+				return err
+			}
+			checked = time.Now()
+		}
+		trusted := h.trusts()
+		w := t.hub.Watched()
+		news, err := t.read(ctx, conn, pos, w)
+		if err != nil {
+			return err
+		}
+		t.progressed()
+		pos = news.position
+		if !rung && trusted {
+			unheard += news.lines
+		}
+		if late := t.hub.WatchedSince(w.Gen); !late.Empty() {
+			if err := t.confirm(ctx, conn, late); err != nil {
+				return err
+			}
+		}
+		if time.Since(looked) > deletedInterval {
+			if err := t.findDeleted(ctx, conn); err != nil {
+				return err
+			}
+			looked = time.Now()
+		}
+		if err := h.consider(ctx, news); err != nil {
+			return err
+		}
+		if rung, err = t.wait(ctx, h); err != nil {
+			return err
+		}
+		if !rung && unheard > 0 && h.trusts() {
+			t.metrics.missed.Add(float64(unheard))
+			return errUnheard
+		}
+		unheard = 0
+	}
+}
+
+// rest waits for somebody to watch something, and looks after the connection meanwhile. Nobody rings for us then.
+func (t *tailer) rest(ctx context.Context, conn *pgx.Conn, h *hook) error {
+	if err := h.release(ctx); err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.hub.Added():
+		return nil
+	case <-time.After(t.poll):
+		ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+		defer cancel()
+		return conn.Ping(ctx)
+	}
+}
+
+// wait waits for the bell or the time to poll, and reports whether it was the bell. The ring is taken back here,
+// before the read it asks for, never after: what rings during a read may not be in it.
+func (t *tailer) wait(ctx context.Context, h *hook) (rung bool, err error) {
+	pause, listen := h.pause()
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	bell := t.bell.rung
+	if !listen {
+		bell = nil
+	}
+	select {
+	case <-ctx.Done():
+		return false, ctx.Err()
+	case <-bell:
+		return true, nil
+	case <-timer.C:
+		return false, nil
+	}
+}
+
+// begin takes up a position and then confirms what is watched: what was committed before it is found by seq.
+func (t *tailer) begin(ctx context.Context, conn *pgx.Conn) (*position, error) {
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	var text string
+	if err := conn.QueryRow(ctx, t.q.position).Scan(&text); err != nil {
+		return nil, err
+	}
+	pos, err := parsePosition(text)
+	if err != nil {
+		return nil, err
+	}
+	return pos, t.confirm(ctx, conn, t.hub.Watched())
+}
+
+// confirm reads the states of watched activities and has watched lists read again.
+func (t *tailer) confirm(ctx context.Context, conn *pgx.Conn, w *wsfeed.Watch) error {
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	t.hub.ListsChanged(w)
+	for chunk := range slices.Chunk(t.hub.Known(w), statesChunk) {
+		known := make(map[uuid.UUID]wsfeed.Known, len(chunk))
+		var ids []uuid.UUID
+		var seqs []int
+		for _, k := range chunk {
+			known[k.AgentID] = k
+			ids, seqs = append(ids, k.AgentID), append(seqs, k.LineSeq)
+		}
+		rows, err := conn.Query(ctx, t.q.states, ids, seqs)
+		if err != nil {
+			return err
+		}
+		var (
+			id           uuid.UUID
+			lastSeq      int
+			status, body string
+			line         []byte
+		)
+		_, err = pgx.ForEachRow(rows, []any{&id, &lastSeq, &status, &body, &line}, func() error {
+			t.hub.Confirm(known[id], newState(lastSeq, status, body), line)
+			delete(known, id)
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("confirming watched activities: %w", err)
+		}
+		for _, k := range known {
+			t.hub.Gone(k)
+		}
+	}
+	return nil
+}
+
+// findDeleted tells the hub which watched activities do not exist any more. It reads no states: those would run ahead
+// of the lines.
+func (t *tailer) findDeleted(ctx context.Context, conn *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	known := make(map[uuid.UUID]wsfeed.Known)
+	for _, k := range t.hub.Known(t.hub.Watched()) {
+		known[k.AgentID] = k
+	}
+	rows, err := conn.Query(ctx, t.q.deleted, slices.Collect(maps.Keys(known)))
+	if err != nil {
+		return err
+	}
+	deleted, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	if err != nil {
+		return fmt.Errorf("looking for deleted activities: %w", err)
+	}
+	for _, id := range deleted {
+		t.hub.Gone(known[id])
+	}
+	return nil
+}
