@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/agentexec/agentexec/internal/devpg"
+	"github.com/agentexec/agentexec/pkg/migrate"
+	"github.com/agentexec/agentexec/sidecar"
+)
+
+// dev is one run of the command dev.
+type dev struct {
+	*settings
+	fresh       bool
+	insecure    bool
+	demo        demoFlags
+	logger      *slog.Logger
+	out, errOut io.Writer
+
+	postgres *devpg.Server // nil where the user has named a database
+}
+
+func newDev(s *settings) *cobra.Command {
+	d := &dev{settings: s}
+	cmd := &cobra.Command{
+		Use:   "dev",
+		Short: "Show it all: a private Postgres, the sidecar and demo agents doing real work",
+		Long: "Show it all: a private Postgres, the sidecar with its dashboard, and demo agents doing real work.\n" +
+			"It needs nothing but this program; Ctrl-C stops all of it.\n\n" +
+			"With a database URL set, that database is used in place of a private one, and gets the schema.",
+		Args: arguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			d.out, d.errOut = cmd.OutOrStdout(), cmd.ErrOrStderr()
+			var err error
+			// What goes as it should is not worth a line here.
+			if d.logger, err = s.logger(d.errOut, slog.LevelWarn); err != nil {
+				return err
+			}
+			if _, source := s.get("database-url"); d.fresh && source != "" {
+				return usageError(cmd, "--fresh is for the private Postgres, and %s names another", source)
+			}
+			if err := d.demo.check(cmd, 0); err != nil {
+				return err
+			}
+			ctx, stop := untilStopped(cmd.Context(), cmd.ErrOrStderr())
+			defer stop()
+			ctx, stopWatching := whileParentLives(ctx)
+			defer stopWatching()
+			return d.run(ctx)
+		},
+	}
+	cmd.Flags().BoolVar(&d.fresh, "fresh", false, "begin anew: remove the data of earlier runs")
+	insecureFlag(cmd, &d.insecure)
+	d.demo.register(cmd)
+	return cmd
+}
+
+// run starts Postgres, the sidecar and the agents, and stops them in the opposite order when ctx ends, or with an error
+// when one of them does.
+func (d *dev) run(ctx context.Context) (err error) {
+	config, err := d.service(d.logger)
+	if err != nil {
+		return err
+	}
+	if err := d.checkAddress(ctx, config.Addr); err != nil {
+		return err
+	}
+	defer func() {
+		if err == nil {
+			d.sayStopped()
+		}
+	}()
+	if err := d.startPostgres(ctx); err != nil {
+		return unlessStopped(ctx, err)
+	}
+	defer d.stopPostgres(&err)
+
+	if err := d.migrate(ctx); err != nil {
+		return unlessStopped(ctx, err)
+	}
+	config.DatabaseURL, config.Insecure = d.databaseURL(), d.insecure
+	if d.ownDatabase != "" {
+		config.ListenURL = "" // one from the environment leads to another Postgres
+	}
+	ready := make(chan string, 1)
+	config.OnReady = func(page string) {
+		select {
+		case ready <- page:
+		default:
+		}
+	}
+	server, err := sidecar.New(config)
+	if err != nil {
+		return err
+	}
+	serving := start(ctx, server.Run)
+	defer serving.stop()
+	var page string
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-serving.done:
+		return addressError(config.Addr, serving.ended("the sidecar"))
+	case page = <-ready:
+	}
+
+	agents, err := d.startAgents(ctx)
+	if err != nil {
+		return unlessStopped(ctx, err)
+	}
+	defer agents.stop()
+	d.sayRunning(page, config.Schema)
+	select {
+	case <-ctx.Done():
+		d.sayStopping()
+		return nil
+	case <-serving.done:
+		return serving.ended("the sidecar")
+	case <-agents.done:
+		return agents.ended("the demo agents")
+	case <-d.postgresDone():
+		return fmt.Errorf("the private Postgres ended, and nobody had asked for it; its last words: %s",
+			lastLines(d.postgres.LastLines(), 2))
+	}
+}
+
+// checkAddress finds out early whether the sidecar will get its address: Postgres takes seconds to start.
+func (d *dev) checkAddress(ctx context.Context, addr string) error {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return addressError(addr, err)
+	}
+	return listener.Close()
+}
+
+// startPostgres starts the private Postgres, unless the user has named a database.
+func (d *dev) startPostgres(ctx context.Context) (err error) {
+	if d.databaseURL() != "" {
+		return nil
+	}
+	_, _ = fmt.Fprintln(d.errOut, "Starting a private Postgres ...")
+	d.postgres, err = devpg.Start(ctx, devpg.Options{
+		Fresh: d.fresh,
+		Downloading: func(version string) {
+			_, _ = fmt.Fprintf(d.errOut, "There is none on this machine: downloading PostgreSQL %s, which may take a minute ...\n", version)
+		},
+	})
+	switch {
+	case errors.Is(err, devpg.ErrRunning):
+		return errors.New("another agentexec dev uses the private Postgres: stop that, or set AGENTEXEC_DATABASE_URL")
+	case err != nil:
+		return err
+	}
+	d.ownDatabase = d.postgres.URL("")
+	return nil
+}
+
+func (d *dev) stopPostgres(err *error) {
+	if d.postgres != nil {
+		*err = errors.Join(*err, d.postgres.Stop())
+	}
+}
+
+func (d *dev) postgresDone() <-chan struct{} {
+	if d.postgres == nil {
+		return nil
+	}
+	return d.postgres.Done()
+}
+
+// migrate installs the schema.
+func (d *dev) migrate(ctx context.Context) error {
+	schema, err := d.schema()
+	if err != nil {
+		return err
+	}
+	conn, err := d.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	return migrate.Up(ctx, conn, &migrate.Options{Schema: schema})
+}
+
+// lastLines returns the last n lines of a text.
+func lastLines(text string, n int) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
+
+// startAgents starts the demo agents, if there are to be any.
+func (d *dev) startAgents(ctx context.Context) (*background, error) {
+	if *d.demo.agents.value == 0 {
+		return start(ctx, func(ctx context.Context) error {
+			<-ctx.Done()
+			return nil
+		}), nil
+	}
+	run, err := d.settings.demo(ctx, d.demo, d.logger)
+	if err != nil {
+		return nil, err
+	}
+	return start(ctx, run), nil
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"regexp"
+	"strings"
+	"syscall"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/spf13/cobra"
+
+	"github.com/agentexec/agentexec/pkg/client"
+)
+
+// The exit codes, see the README. codeCanceled and codeInterrupted are those of watch.
+const (
+	codeDone        = 0
+	codeFailed      = 1
+	codeUsage       = 2
+	codeCanceled    = 3
+	codeInterrupted = 130 // as a shell has it for SIGINT
+)
+
+// exitError is an error with an exit code of its own. Without an err nothing is printed.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return ""
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// usageError is an error of whoever typed the command. cmd may be nil.
+func usageError(cmd *cobra.Command, format string, args ...any) error {
+	err := fmt.Errorf(format, args...)
+	if cmd != nil {
+		err = fmt.Errorf("%w; see: %s --help", err, cmd.CommandPath())
+	}
+	return &exitError{code: codeUsage, err: err}
+}
+
+func exitCode(err error) int {
+	var exit *exitError
+	switch {
+	case err == nil:
+		return codeDone
+	case errors.As(err, &exit):
+		return exit.code
+	case errors.Is(err, client.ErrInvalid):
+		return codeUsage
+	default:
+		return codeFailed
+	}
+}
+
+// describe says an error in one line that holds no password, or nothing where there is nothing to say.
+func describe(err error) string {
+	if err == nil {
+		return ""
+	}
+	return printable(redact(lineBreaks.ReplaceAllString(strings.TrimSpace(explain(err)), " | ")))
+}
+
+// explain finds the words for errors that have poor ones of their own.
+func explain(err error) string {
+	var connect *pgconn.ConnectError
+	if errors.As(err, &connect) {
+		return fmt.Sprintf("cannot connect to database %s: %s", place(connect.Config), reason(connect.Unwrap()))
+	}
+	code, message, ok := said(err)
+	if !ok {
+		return strings.TrimPrefix(err.Error(), "agentexec: ") // run puts it there
+	}
+	switch code {
+	case "3F000", "42883", "42P01", "42704": // no such schema, function, table, type
+		return fmt.Sprintf("the schema is missing or older than this program (%s); run: agentexec migrate", message)
+	case "TA404", "TA409", "TA422":
+		return message
+	case "23505":
+		return "there is an activity with that agent_id already"
+	case "42501":
+		return "the database does not allow it: " + message
+	default:
+		return fmt.Sprintf("the database says: %s (SQLSTATE %s)", message, code)
+	}
+}
+
+// said returns what Postgres said, if it did.
+func said(err error) (code, message string, ok bool) {
+	var (
+		db *client.DBError
+		pg *pgconn.PgError
+	)
+	switch {
+	case errors.As(err, &db):
+		return db.Code, db.Message, true
+	case errors.As(err, &pg):
+		return pg.Code, pg.Message, true
+	}
+	return "", "", false
+}
+
+// place says where a database is.
+func place(config *pgconn.Config) string {
+	where := net.JoinHostPort(config.Host, fmt.Sprint(config.Port))
+	if strings.HasPrefix(config.Host, "/") {
+		where = config.Host
+	}
+	return fmt.Sprintf("%q at %s as user %q", config.Database, where, config.User)
+}
+
+// reason says why a connection failed, to Postgres or another server.
+func reason(err error) string {
+	var (
+		pg  *pgconn.PgError
+		dns *net.DNSError
+		sys syscall.Errno
+	)
+	switch {
+	case errors.As(err, &pg):
+		return pg.Message
+	case errors.As(err, &dns):
+		return "no such host"
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
+		return "no answer in time"
+	case errors.As(err, &sys):
+		return sys.Error()
+	default:
+		return err.Error()
+	}
+}
+
+// inUse reports whether err is about an address that another program listens on.
+func inUse(err error) bool { return errors.Is(err, syscall.EADDRINUSE) }
+
+var (
+	lineBreaks  = regexp.MustCompile(`\s*[\r\n]\s*`)
+	urlPassword = regexp.MustCompile(`(postgres(?:ql)?://[^\s:@/]*:)\S*@`)
+	keyPassword = regexp.MustCompile(`(?i)((?:ssl)?password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&]+)`)
+)
+
+// redact takes passwords out of a text: a last line of defence, errors should not hold any.
+func redact(text string) string {
+	text = urlPassword.ReplaceAllString(text, "${1}xxxxx@")
+	return keyPassword.ReplaceAllString(text, "${1}xxxxx")
+}

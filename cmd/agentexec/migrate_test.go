@@ -1,0 +1,35 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentexec/agentexec/internal/pgtest"
+)
+
+func TestMigrate(t *testing.T) {
+	t.Parallel()
+	c := onDatabase(t, pgtest.Empty(t))
+
+	require.Contains(t, c.ok(t, "migrate", "--status"), "not installed; run: agentexec migrate")
+	require.Contains(t, c.refused(t, 1, "create", "research"), "run: agentexec migrate")
+	require.Contains(t, c.refused(t, 1, "demo"), "run: agentexec migrate")
+	require.Contains(t, c.ok(t, "migrate"), "is current")
+	require.Contains(t, c.ok(t, "migrate"), "is current")
+	c.ok(t, "create", "research")
+
+	c.db.Exec(t, "update agentexec.schema_version set version = 99")
+	require.Contains(t, c.ok(t, "migrate", "--status"), "newer")
+	require.Contains(t, c.refused(t, 1, "migrate"), "install a newer agentexec")
+	require.Contains(t, c.refused(t, 1, "demo"), "install a newer agentexec")
+}
+
+func TestMigratePrint(t *testing.T) {
+	t.Parallel()
+	sql := bare(t).ok(t, "migrate", "--print") // without a database
+	c := onDatabase(t, pgtest.Empty(t))
+	c.db.Exec(t, sql)
+	require.Contains(t, c.ok(t, "migrate", "--status"), "is current")
+	require.Contains(t, bare(t).ok(t, "migrate", "--print", "--schema", "tracker"), `create schema if not exists "tracker"`)
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"unicode"
+
+	"golang.org/x/term"
+	"golang.org/x/text/width"
+
+	"github.com/agentexec/agentexec/pkg/client"
+)
+
+// screen is where an answer goes: a terminal somebody reads, or a pipe that a program reads.
+type screen struct {
+	io.Writer
+	terminal bool
+	colors   bool
+	fd       int
+}
+
+func newScreen(w io.Writer) *screen {
+	s := &screen{Writer: w}
+	if file, ok := w.(*os.File); ok && term.IsTerminal(int(file.Fd())) && os.Getenv("TERM") != "dumb" {
+		s.terminal, s.fd = true, int(file.Fd())
+		s.colors = os.Getenv("NO_COLOR") == ""
+	}
+	return s
+}
+
+// width returns the columns of the terminal.
+func (s *screen) width() int {
+	columns, _, err := term.GetSize(s.fd)
+	if err != nil || columns < 20 {
+		return 80
+	}
+	return columns
+}
+
+// paint colors a text that shows a status.
+func (s *screen) paint(status client.Status, text string) string {
+	if !s.colors {
+		return text
+	}
+	color := map[client.Status]string{
+		client.StatusQueued:   "2",  // faint
+		client.StatusRunning:  "36", // cyan
+		client.StatusComplete: "32", // green
+		client.StatusError:    "31", // red
+		client.StatusCanceled: "33", // yellow
+	}[status]
+	return "\x1b[" + color + "m" + text + "\x1b[0m"
+}
+
+// steers reports whether a terminal may obey a character in place of showing it: control characters, and those that
+// are invisible or turn the direction of what follows. The two joiners are parts of words and emoji.
+func steers(r rune) bool {
+	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) && r != '\u200c' && r != '\u200d'
+}
+
+// printable makes one line of a text, in which nothing can steer a terminal: whoever writes a log line must not write
+// on the screen of whoever reads it.
+func printable(text string) string {
+	if strings.IndexFunc(text, steers) < 0 {
+		return strings.ToValidUTF8(text, "\uFFFD")
+	}
+	var b strings.Builder
+	for _, r := range text {
+		switch {
+		case !steers(r):
+			b.WriteRune(r)
+		case r == '\t':
+			b.WriteByte(' ')
+		case r == '\n':
+			b.WriteString(`\n`)
+		case r == '\r':
+			b.WriteString(`\r`)
+		case r < 0x100:
+			fmt.Fprintf(&b, `\x%02x`, r)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.String()
+}
+
+// columns returns how many columns of a terminal a printable text takes.
+func columns(text string) int {
+	n := 0
+	for _, r := range text {
+		n += runeColumns(r)
+	}
+	return n
+}
+
+func runeColumns(r rune) int {
+	switch kind := width.LookupRune(r).Kind(); {
+	case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf):
+		return 0
+	case kind == width.EastAsianWide || kind == width.EastAsianFullwidth:
+		return 2
+	}
+	return 1
+}
+
+// clip shortens a printable text to so many columns.
+func clip(text string, to int) string {
+	if columns(text) <= to {
+		return text
+	}
+	used := 0
+	for i, r := range text {
+		if used += runeColumns(r); used > to-1 {
+			return text[:i] + strings.Repeat("…", min(to, 1))
+		}
+	}
+	return text
+}
+
+// pad fills a printable text up to so many columns.
+func pad(text string, to int) string {
+	return text + strings.Repeat(" ", max(0, to-columns(text)))
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentexec/agentexec/pkg/client"
+)
+
+// onTerminal is a screen of 80 columns whose output can be read.
+func onTerminal() (*screen, *bytes.Buffer) {
+	var b bytes.Buffer
+	return &screen{Writer: &b, terminal: true, fd: -1}, &b
+}
+
+func TestPrintable(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"":                          "",
+		"plain":                     "plain",
+		"完成 ✓ 👩‍💻 naïve\u00a0x":     "完成 ✓ 👩‍💻 naïve\u00a0x",
+		"a\tb":                      "a b",
+		"two\r\nlines":              `two\r\nlines`,
+		"\x1b]0;title\a":            `\x1b]0;title\x07`,
+		"\u009b2J":                  `\x9b2J`,
+		"\x7f":                      `\x7f`,
+		"\u202eevil\u2066\u200b":    `\u202eevil\u2066\u200b`,
+		"\u2028":                    `\u2028`,
+		"broken \xff\xfe UTF-8\x1b": "broken \uFFFD\uFFFD UTF-8\\x1b",
+		"broken \xff":               "broken \uFFFD",
+	} {
+		require.Equal(t, want, printable(text), "%q", text)
+	}
+}
+
+func FuzzPrintable(f *testing.F) {
+	f.Add("\x1b[2J\u009b\r\n\u202e", 10)
+	f.Add("完成", 3)
+	f.Add("\xff", 0)
+	f.Fuzz(func(t *testing.T, text string, to int) {
+		clean := printable(text)
+		require.True(t, utf8.ValidString(clean))
+		require.Equal(t, -1, strings.IndexFunc(clean, unicode.IsControl))
+		require.Equal(t, clean, printable(clean))
+		if to >= 0 {
+			require.LessOrEqual(t, columns(clip(clean, to)), to)
+			require.GreaterOrEqual(t, columns(pad(clean, to%1000)), to%1000)
+		}
+	})
+}
+
+func TestClip(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "abc", clip("abc", 3))
+	require.Equal(t, "ab…", clip("abcd", 3))
+	require.Equal(t, "完…", clip("完成了", 4))
+	require.Equal(t, "完成", clip("完成", 4))
+	require.Equal(t, "…", clip("完成", 1))
+	require.Empty(t, clip("x", 0))
+}
+
+func TestTableFitsTheTerminal(t *testing.T) {
+	t.Parallel()
+	out, b := onTerminal()
+	long := strings.Repeat("很长 and \x1b[31m ", 100)
+	items := []client.ListItem{
+		{Activity: client.Activity{Status: client.StatusRunning, AgentType: long, AgentID: uuid.New(), CreatedAt: time.Now().Add(-100 * time.Hour)}, LatestLog: &long},
+		{Activity: client.Activity{Status: client.StatusComplete, AgentType: "x", CreatedAt: time.Now().Add(time.Hour)}},
+	}
+	require.NoError(t, out.table(items))
+	lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
+	require.Len(t, lines, 3)
+	for _, line := range lines {
+		require.LessOrEqual(t, columns(line), 80)
+		require.NotContains(t, line, "\x1b")
+	}
+	require.Contains(t, lines[1], " 4d ")
+	require.Contains(t, lines[2], " 0s")
+
+	b.Reset()
+	out.colors = true
+	require.NoError(t, out.table(items))
+	require.Contains(t, b.String(), "\x1b[36mRUNNING\x1b[0m  ")
+}
+
+func TestJSONOnATerminal(t *testing.T) {
+	t.Parallel()
+	out, b := onTerminal()
+	answer, err := json.Marshal([]string{"\u009b\x7f\u202e\U000e0041 完成 ✓"})
+	require.NoError(t, err)
+	require.NoError(t, out.json(answer))
+	require.Equal(t, `["\u009b\u007f\u202e\udb40\udc41 完成 ✓"]`+"\n", b.String())
+	require.JSONEq(t, string(answer), b.String())
+}
+
+func TestView(t *testing.T) {
+	t.Parallel()
+	out, b := onTerminal()
+	began := time.Now().Add(-90 * time.Second)
+	v := newView(out, client.Activity{Status: client.StatusQueued, CreatedAt: began, UpdatedAt: began, LastSeq: 1, Attempt: 1})
+	shown := func() string {
+		defer b.Reset()
+		return b.String()
+	}
+
+	require.NoError(t, v.line(client.Log{Seq: 1, Status: client.StatusQueued, Message: "Agent queued", CreatedAt: began}))
+	require.Regexp(t, `^\r\x1b\[K +1  \d\d:\d\d:\d\d  QUEUED       -  Agent queued\n`+
+		`\r\x1b\[KQUEUED    ░{19,20}    -  1m30s  Agent queued$`, shown())
+
+	require.NoError(t, v.line(client.Log{
+		Seq: 2, Status: client.StatusRunning, Percentage: new(50), Message: strings.Repeat("\x1b[2J", 50), CreatedAt: began.Add(time.Minute),
+	}))
+	text := shown()
+	require.Equal(t, 2, strings.Count(text, "\x1b")) // the two that erase the bar
+	bar := text[strings.LastIndex(text, eraseRow)+len(eraseRow):]
+	require.Regexp(t, `^RUNNING   █{9,10}░{10}  50%  30s  \\x1b`, bar)
+	require.LessOrEqual(t, columns(bar), 79)
+
+	require.NoError(t, v.redraw())
+	require.Equal(t, eraseRow+bar, shown())
+
+	require.NoError(t, v.line(client.Log{
+		Seq: 3, Status: client.StatusComplete, Percentage: new(100), Message: "Done", CreatedAt: began.Add(65 * time.Second),
+	}))
+	shown()
+	require.NoError(t, v.close())
+	require.Equal(t, eraseRow+"COMPLETE  100%  5s  3 lines\n", shown())
+}

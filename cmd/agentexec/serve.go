@@ -1,0 +1,79 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/spf13/cobra"
+
+	"github.com/agentexec/agentexec/sidecar"
+)
+
+func newServe(s *settings) *cobra.Command {
+	var insecure bool
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the sidecar: the live feed, the HTTP API and the dashboard",
+		Args:  arguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			logger, err := s.logger(cmd.ErrOrStderr(), slog.LevelInfo)
+			if err != nil {
+				return err
+			}
+			if _, err := s.poolConfig(); err != nil {
+				return err
+			}
+			config, err := s.service(logger)
+			if err != nil {
+				return err
+			}
+			config.Insecure = insecure
+			server, err := sidecar.New(config)
+			if err != nil {
+				return err
+			}
+			ctx, stop := untilStopped(cmd.Context(), cmd.ErrOrStderr())
+			defer stop()
+			return addressError(config.Addr, server.Run(ctx))
+		},
+	}
+	insecureFlag(cmd, &insecure)
+	return cmd
+}
+
+func insecureFlag(cmd *cobra.Command, insecure *bool) {
+	cmd.Flags().BoolVar(insecure, "insecure", false, "serve without authentication on an address that is not loopback")
+}
+
+// service is the sidecar's configuration as the settings have it.
+func (s *settings) service(logger *slog.Logger) (sidecar.Config, error) {
+	schema, err := s.schema()
+	if err != nil {
+		return sidecar.Config{}, err
+	}
+	addr, _, err := s.addr()
+	if err != nil {
+		return sidecar.Config{}, err
+	}
+	if url, source := s.get("listen-url"); url != "" {
+		if _, err := pgx.ParseConfig(url); err != nil {
+			return sidecar.Config{}, usageError(nil, "%s: %s", source, whyNoURL(err))
+		}
+	}
+	pollOnly, err := s.pollOnly()
+	if err != nil {
+		return sidecar.Config{}, err
+	}
+	return sidecar.Config{
+		DatabaseURL: s.databaseURL(), ListenURL: s.listenURL(), PollOnly: pollOnly, Schema: schema, Addr: addr, Logger: logger,
+	}, nil
+}
+
+// addressError says the way out where another program has the address.
+func addressError(addr string, err error) error {
+	if !inUse(err) {
+		return err
+	}
+	return fmt.Errorf("the address %s is in use, perhaps by another agentexec: stop that, or choose another with --addr", addr)
+}

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+
+	"github.com/spf13/pflag"
+
+	"github.com/agentexec/agentexec/pkg/migrate"
+	"github.com/agentexec/agentexec/sidecar"
+)
+
+// settings are what the commands share. Each is a flag, or else an environment variable.
+type settings struct {
+	flags *pflag.FlagSet
+	// ownDatabase is the URL of a Postgres that this process has started, because no other was named.
+	ownDatabase string
+}
+
+// The flags, and the variables that stand in for them. The values of the variables are no defaults of the flags: help
+// would print them, passwords included.
+var variables = map[string][]string{
+	"database-url": {"AGENTEXEC_DATABASE_URL", "DATABASE_URL"},
+	"listen-url":   {"AGENTEXEC_LISTEN_URL"},
+	"listen":       {"AGENTEXEC_LISTEN"},
+	"schema":       {"AGENTEXEC_SCHEMA"},
+	"addr":         {"AGENTEXEC_ADDR"},
+	"log-level":    {"AGENTEXEC_LOG_LEVEL"},
+}
+
+func (s *settings) register(flags *pflag.FlagSet) {
+	s.flags = flags
+	flags.String("database-url", "", "Postgres to work with, a `URL` (AGENTEXEC_DATABASE_URL, else DATABASE_URL)")
+	flags.String("listen-url", "", "direct connection for LISTEN where the other `URL` goes through a pooler (AGENTEXEC_LISTEN_URL)")
+	flags.String("listen", "", "`on`, or off to read on a timer and never LISTEN (AGENTEXEC_LISTEN; default on)")
+	flags.String("schema", "", "`NAME` of the tracker's schema (AGENTEXEC_SCHEMA; default agentexec)")
+	flags.String("addr", "", "address of the sidecar, `HOST:PORT` (AGENTEXEC_ADDR; default "+sidecar.DefaultAddr+")")
+	flags.String("log-level", "", "`LEVEL` to log from: debug, info, warn or error (AGENTEXEC_LOG_LEVEL; default info)")
+}
+
+// check refuses settings that cannot be right, also where a command has no use for them: they were not given in vain.
+func (s *settings) check() error {
+	_, err1 := s.schema()
+	_, _, err2 := s.addr()
+	_, err3 := s.logger(io.Discard, slog.LevelInfo)
+	_, err4 := s.pollOnly()
+	return cmp.Or(err1, err2, err3, err4)
+}
+
+// get returns a setting and where it came from: the flag if it was given, else the first variable that is set. Both are
+// empty where there is neither.
+func (s *settings) get(name string) (value, source string) {
+	if flag := s.flags.Lookup(name); flag.Changed {
+		return flag.Value.String(), "--" + name
+	}
+	for _, variable := range variables[name] {
+		if value := os.Getenv(variable); value != "" {
+			return value, variable
+		}
+	}
+	return "", ""
+}
+
+func (s *settings) databaseURL() string {
+	if s.ownDatabase != "" {
+		return s.ownDatabase
+	}
+	url, _ := s.get("database-url")
+	return url
+}
+
+func (s *settings) listenURL() string {
+	url, _ := s.get("listen-url")
+	return url
+}
+
+// pollOnly reports whether LISTEN is not wanted.
+func (s *settings) pollOnly() (bool, error) {
+	switch listen, source := s.get("listen"); listen {
+	case "", "on":
+		return false, nil
+	case "off":
+		return true, nil
+	default:
+		return false, usageError(nil, "%s: %q is neither on nor off", source, listen)
+	}
+}
+
+func (s *settings) schema() (string, error) {
+	schema, source := s.get("schema")
+	switch {
+	case schema == "":
+		return migrate.DefaultSchema, nil
+	case !migrate.ValidName(schema):
+		return "", usageError(nil, "%s: %q is no name for a schema: use lower-case letters, digits and underscores, "+
+			"at most 63, not beginning with a digit or pg_", source, schema)
+	}
+	return schema, nil
+}
+
+// addr returns the address of the sidecar, and whether it was chosen.
+func (s *settings) addr() (addr string, chosen bool, err error) {
+	addr, source := s.get("addr")
+	if addr == "" {
+		return sidecar.DefaultAddr, false, nil
+	}
+	_, port, err := net.SplitHostPort(addr)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil {
+		return "", true, usageError(nil, "%s: %q is no address: write host:port, such as %s", source, addr, sidecar.DefaultAddr)
+	}
+	return addr, true, nil
+}
+
+// logger returns a logger that writes to w from the chosen level on, or from usual where none was chosen.
+func (s *settings) logger(w io.Writer, usual slog.Level) (*slog.Logger, error) {
+	level := usual
+	if name, source := s.get("log-level"); name != "" {
+		if err := level.UnmarshalText([]byte(name)); err != nil {
+			return nil, usageError(nil, "%s: %q is no log level: use debug, info, warn or error", source, name)
+		}
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: tellErrors})), nil
+}
+
+// tellErrors says errors in a log as we say them elsewhere: on one line, without passwords.
+func tellErrors(_ []string, attr slog.Attr) slog.Attr {
+	if err, ok := attr.Value.Any().(error); ok {
+		attr.Value = slog.StringValue(describe(err))
+	}
+	return attr
+}
+
+// missingDatabase says that no database was chosen, and how to choose one.
+func missingDatabase() error {
+	return errors.New("no database: set AGENTEXEC_DATABASE_URL or --database-url to a Postgres, or try: agentexec dev")
+}

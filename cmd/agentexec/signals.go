@@ -1,0 +1,53 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+// echo is how soon a second signal is taken for the first one: a terminal, a shell and a wrapper may each send theirs.
+const echo = 500 * time.Millisecond
+
+// untilStopped returns a context that ends with the first SIGINT, SIGTERM or SIGHUP. After that, another SIGINT or
+// SIGTERM ends the process at once. Call stop when there is nothing to stop any more.
+func untilStopped(ctx context.Context, stderr io.Writer) (_ context.Context, stop context.CancelFunc) {
+	wanted := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // nohup
+		wanted = append(wanted, syscall.SIGHUP)
+	}
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, wanted...)
+	// A line about our end that nobody reads any more must not be what kills us in the middle of it.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		var first time.Time
+		for {
+			select {
+			case <-done:
+				return
+			case sig := <-signals:
+				switch {
+				case first.IsZero():
+					first = time.Now()
+					cancel()
+				case sig != syscall.SIGHUP && time.Since(first) > echo:
+					_, _ = fmt.Fprintln(stderr, "agentexec: stopped at once, as asked")
+					os.Exit(codeInterrupted)
+				}
+			}
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		close(done)
+		cancel()
+	}
+}

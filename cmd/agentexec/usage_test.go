@@ -1,0 +1,139 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestWrongUsage: each is refused with exit code 2 and one line, before anything is written.
+func TestWrongUsage(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	id := c.ok(t, "create", "research")
+
+	for _, tc := range []struct{ args, says string }{
+		{"nonsense", `unknown command "nonsense"`},
+		{"cancle", "did you mean cancel"},
+		{"help nonsense", `unknown command "nonsense"`},
+		{"--nonsense", "unknown flag: --nonsense"},
+		{"list --nonsense", "unknown flag: --nonsense"},
+		{"list -x", "unknown shorthand flag"},
+		{"list extra", `unexpected argument "extra"`},
+		{"version extra", `unexpected argument "extra"`},
+		{"create", "TASK is missing"},
+		{"create a b c", `unexpected argument "c"`},
+		{"create a --metadata", "flag needs an argument"},
+		{"create a --metadata {", "must be a JSON object"},
+		{"create a --metadata {}{}", "must be a JSON object"},
+		{"create a --metadata [1]", "must be a JSON object"},
+		{"create a --metadata null", "must be a JSON object"},
+		{"create a --agent-id nope", "must be a UUID"},
+		{"create " + strings.Repeat("x", 256), "1 to 255 characters"},
+		{"log", "AGENT_ID is missing"},
+		{"log ID", "MESSAGE is missing"},
+		{"log nope x", "must be a UUID"},
+		{"log xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx x", "must be a UUID"},
+		{"log (01234567-89ab-cdef-0123-456789abcdef) x", "must be a UUID"},
+		{"log ID x --percentage", "flag needs an argument"},
+		{"log ID x --percentage half", "must be a whole number"},
+		{"log ID x --percentage 1.5", "must be a whole number"},
+		{"log ID x --percentage 99999999999", "must be a whole number"},
+		{"log ID x --percentage 101", "between 0 and 100"},
+		{"log ID x --percentage -1", "between 0 and 100"},
+		{"log ID x --status DONE", `"DONE" is no status`},
+		{"log ID x --status RUNNING,QUEUED", "takes one status"},
+		{"log ID x --data {", "must be JSON"},
+		{"complete", "AGENT_ID is missing"},
+		{"complete nope", "must be a UUID"},
+		{"complete ID --percentage 101", "between 0 and 100"},
+		{"error", "AGENT_ID is missing"},
+		{"error ID --percentage 1", "unknown flag"},
+		{"cancel", "AGENT_ID is missing"},
+		{"cancel ID a b", `unexpected argument "b"`},
+		{"cancel-pending --agent-type=", "must not be empty"},
+		{"cancel-pending --idle-for 15", "must be a duration"},
+		{"cancel-pending --idle-for=-5s", "must not be negative"},
+		{"cancel-pending --metadata [1]", "must be a JSON object"},
+		{"list --status RUN", `"RUN" is no status`},
+		{"list --status RUNNING,", `"" is no status`},
+		{"list --page 0", "--page must be at least 1"},
+		{"list --page-size 0", "--page-size must be at least 1"},
+		{"list --page-size 1001", "between 1 and 1000"},
+		{"show", "AGENT_ID is missing"},
+		{"show nope", "must be a UUID"},
+		{"watch", "AGENT_ID is missing"},
+		{"watch nope", "must be a UUID"},
+		{"watch ID --after-seq x", "must be a whole number"},
+		{"watch ID --after-seq -1", "must not be negative"},
+		{"migrate --print --status", "do not go together"},
+		{"dev --fresh", "AGENTEXEC_DATABASE_URL names another"},
+		{"dev --demo-agents -1", "between 0 and 1000"},
+		{"demo --demo-agents 0", "between 1 and 1000"},
+		{"demo --demo-dir=", "must not be empty"},
+		{"list --schema Other", `"Other" is no name for a schema`},
+		{"serve --addr nonsense", "is no address"},
+		{"serve --addr 127.0.0.1:http-but-not", "is no address"},
+		{"serve --log-level loud", "is no log level"},
+		{"list --database-url nonsense", "not a usable database URL"},
+		{"list --database-url postgres://u:geh/eim@h:x/d", "not a usable database URL"},
+		{"serve --database-url postgres://h:x/d", "not a usable database URL"},
+	} {
+		t.Run(tc.args, func(t *testing.T) {
+			t.Parallel()
+			args := strings.Fields(strings.ReplaceAll(tc.args, "ID", id))
+			line := c.refused(t, 2, args...)
+			require.Contains(t, line, tc.says)
+			require.NotContains(t, line, "geh")
+			require.NotContains(t, line, "eim")
+		})
+	}
+	t.Run("LogLevelOfTheEnvironment", func(t *testing.T) {
+		t.Parallel()
+		require.Contains(t, c.with("AGENTEXEC_LOG_LEVEL=loud").refused(t, 2, "list"), "AGENTEXEC_LOG_LEVEL")
+	})
+	t.Cleanup(func() {
+		require.Equal(t, int64(1), query[int64](t, c, "select count(*) from agentexec.activity_log"))
+	})
+}
+
+// TestNoDatabase: one line and exit code 1, without the password, whatever is wrong.
+func TestNoDatabase(t *testing.T) {
+	t.Parallel()
+	c := bare(t)
+	commands := []string{
+		"migrate", "create a", "log ID x", "complete ID", "error ID", "cancel ID", "cancel-pending", "list", "show ID", "watch ID", "demo",
+	}
+	for _, command := range commands {
+		t.Run(command, func(t *testing.T) {
+			t.Parallel()
+			args := strings.Fields(strings.ReplaceAll(command, "ID", "01234567-89ab-cdef-0123-456789abcdef"))
+			require.Contains(t, c.refused(t, 1, args...), "no database: set AGENTEXEC_DATABASE_URL")
+
+			// Port 1 is nobody's.
+			line := c.with("DATABASE_URL=postgres://me:geheim@127.0.0.1:1/mine").refused(t, 1, args...)
+			require.Equal(t, `agentexec: cannot connect to database "mine" at 127.0.0.1:1 as user "me": connection refused`, line)
+		})
+	}
+	t.Run("UnknownHost", func(t *testing.T) {
+		t.Parallel()
+		line := c.refused(t, 1, "list", "--database-url", "postgres://me:geheim@no.such.host.invalid/mine")
+		require.Contains(t, line, "no.such.host.invalid")
+		require.NotContains(t, line, "geheim")
+	})
+	t.Run("WrongDatabase", func(t *testing.T) {
+		t.Parallel()
+		c := setup(t)
+		url := strings.Replace(c.db.URL, c.db.Name, "no_such_database", 1)
+		require.Contains(t, c.refused(t, 1, "list", "--database-url", url), `database "no_such_database" does not exist`)
+	})
+	t.Run("TheFirstVariableWins", func(t *testing.T) {
+		t.Parallel()
+		setup(t).with("DATABASE_URL=postgres://127.0.0.1:1/mine").ok(t, "list")
+	})
+	t.Run("TheFlagWins", func(t *testing.T) {
+		t.Parallel()
+		setup(t).refused(t, 1, "list", "--database-url", "postgres://127.0.0.1:1/mine")
+	})
+}

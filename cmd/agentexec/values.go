@@ -1,0 +1,157 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"github.com/agentexec/agentexec/pkg/client"
+)
+
+// The flags below say what they want in words of their own where the flag package would say how it failed.
+
+// document is a flag that takes JSON.
+type document struct {
+	object bool // takes nothing but an object
+	value  any
+}
+
+func (d *document) String() string { return "" }
+func (d *document) Type() string   { return "JSON" }
+
+func (d *document) Set(text string) error {
+	want := "must be JSON, such as"
+	if d.object {
+		want = "must be a JSON object, such as"
+	}
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber() // 9007199254740993 stays what it is
+	var value any
+	err := decoder.Decode(&value)
+	_, isObject := value.(map[string]any)
+	if err != nil || decoder.More() || d.object && !isObject {
+		return fmt.Errorf(`%s '{"org": "1"}'`, want)
+	}
+	d.value = value
+	return nil
+}
+
+// members returns the object, nil if the flag was not given.
+func (d *document) members() map[string]any {
+	members, _ := d.value.(map[string]any)
+	return members
+}
+
+// uuidFlag is a flag that takes a UUID.
+type uuidFlag struct{ value *uuid.UUID }
+
+func (u *uuidFlag) String() string { return "" }
+func (u *uuidFlag) Type() string   { return "UUID" }
+
+func (u *uuidFlag) Set(text string) error {
+	id, err := parseUUID(text)
+	u.value = &id
+	return err
+}
+
+func parseUUID(text string) (uuid.UUID, error) {
+	if uuid.Validate(text) != nil {
+		return uuid.Nil, errors.New("must be a UUID, such as 01234567-89ab-cdef-0123-456789abcdef")
+	}
+	return uuid.Parse(text)
+}
+
+// agentID reads the argument AGENT_ID.
+func agentID(cmd *cobra.Command, text string) (uuid.UUID, error) {
+	id, err := parseUUID(text)
+	if err != nil {
+		return uuid.Nil, usageError(cmd, "AGENT_ID %q: %w", text, err)
+	}
+	return id, nil
+}
+
+// number is a flag that takes a whole number, which Postgres checks for its bounds.
+type number struct{ value *int }
+
+func (n *number) String() string { return "" }
+func (n *number) Type() string   { return "N" }
+
+func (n *number) Set(text string) error {
+	value, err := strconv.ParseInt(text, 10, 32)
+	if err != nil {
+		return errors.New("must be a whole number")
+	}
+	n.value = new(int(value))
+	return nil
+}
+
+// statuses is a flag that takes names of statuses, in capitals or not, separated by commas.
+type statuses struct {
+	values []client.Status
+	one    bool // takes no more than one
+}
+
+func (s *statuses) String() string { return "" }
+
+func (s *statuses) Type() string {
+	if s.one {
+		return "STATUS"
+	}
+	return "STATUS,..."
+}
+
+func (s *statuses) Set(text string) error {
+	names := strings.Split(text, ",")
+	if s.one && len(names) > 1 {
+		return errors.New("takes one status")
+	}
+	if s.one {
+		s.values = nil // the last one given counts, as with any flag
+	}
+	for _, name := range names {
+		status, err := client.ParseStatus(strings.ToUpper(strings.TrimSpace(name)))
+		if err != nil {
+			return fmt.Errorf("%q is no status: use QUEUED, RUNNING, COMPLETE, ERROR or CANCELED", name)
+		}
+		s.values = append(s.values, status)
+	}
+	return nil
+}
+
+// name is a flag that takes a text which is not empty: a variable of a script that is unset by mistake would otherwise
+// take a filter away.
+type name struct{ value string }
+
+func (n *name) String() string { return "" }
+func (n *name) Type() string   { return "NAME" }
+
+func (n *name) Set(text string) error {
+	if text == "" {
+		return errors.New("must not be empty")
+	}
+	n.value = text
+	return nil
+}
+
+// duration is a flag that takes a duration as Go writes it.
+type duration struct{ value time.Duration }
+
+func (d *duration) String() string { return "" }
+func (d *duration) Type() string   { return "DURATION" }
+
+func (d *duration) Set(text string) (err error) {
+	d.value, err = time.ParseDuration(text)
+	switch {
+	case err != nil:
+		return errors.New("must be a duration, such as 90s, 15m or 1h30m")
+	case d.value < 0:
+		return errors.New("must not be negative")
+	}
+	return nil
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/agentexec/agentexec/pkg/client"
+)
+
+// view shows an activity that is followed: its lines, and on a terminal a progress bar below them.
+//
+// The bar is one row at the bottom. A new line erases it, takes its place, and the bar is drawn again below.
+type view struct {
+	out      *screen
+	activity client.Activity
+	latest   string
+	skew     time.Duration // the database's clock against ours, as far as we know
+	lines    int
+}
+
+func newView(out *screen, activity client.Activity) *view {
+	// The bar begins where the lines we show begin, and they bring it up to date.
+	return &view{out: out, activity: activity, skew: max(0, time.Until(activity.UpdatedAt))}
+}
+
+const eraseRow = "\r\x1b[K"
+
+// line shows a line, and what the activity has become with it.
+func (v *view) line(line client.Log) error {
+	a := &v.activity
+	v.lines++
+	if line.Seq >= a.LastSeq { // older ones say nothing about now
+		if line.Status == client.StatusRunning && a.StartedAt == nil {
+			a.StartedAt = &line.CreatedAt
+		}
+		a.Status, a.LastSeq = line.Status, line.Seq
+		a.FinishedAt = nil
+		if line.Status.IsFinished() {
+			a.FinishedAt = &line.CreatedAt
+		}
+	}
+	if line.Percentage != nil {
+		a.LatestPercentage = line.Percentage
+	}
+	v.latest = printable(line.Message)
+	if v.out.terminal {
+		if _, err := fmt.Fprint(v.out, eraseRow); err != nil {
+			return err
+		}
+	}
+	if err := v.out.line(line); err != nil {
+		return err
+	}
+	return v.redraw()
+}
+
+// redraw draws the bar as of now.
+func (v *view) redraw() error {
+	if !v.out.terminal {
+		return nil
+	}
+	_, err := fmt.Fprint(v.out, eraseRow+v.bar(v.out.width()-1))
+	return err
+}
+
+// close takes the bar away, and says in its place how things stand.
+func (v *view) close() error {
+	if !v.out.terminal {
+		return nil
+	}
+	a := v.activity
+	text := a.Status.String()
+	if a.LatestPercentage != nil {
+		text += "  " + percent(a.LatestPercentage)
+	}
+	text += fmt.Sprintf("  %s  %d lines", v.elapsed(), a.LastSeq)
+	if a.Attempt > 1 {
+		text += fmt.Sprintf("  attempt %d", a.Attempt)
+	}
+	_, err := fmt.Fprintln(v.out, eraseRow+v.out.paint(a.Status, text))
+	return err
+}
+
+// bar is one row of so many columns: status, bar, percentage, elapsed time, latest line.
+func (v *view) bar(width int) string {
+	a := v.activity
+	status := pad(a.Status.String(), 8)
+	text := status + "  "
+	if cells := min(30, width/4); cells >= 8 {
+		full := 0
+		if a.LatestPercentage != nil {
+			full = cells * *a.LatestPercentage / 100
+		}
+		text += strings.Repeat("█", full) + strings.Repeat("░", cells-full) + " "
+	}
+	text += fmt.Sprintf("%4s  %s  %s", percent(a.LatestPercentage), v.elapsed(), v.latest)
+	text = clip(text, width)
+	return v.out.paint(a.Status, text[:len(status)]) + text[len(status):]
+}
+
+// elapsed says how long the activity has been running, or how long it ran.
+func (v *view) elapsed() string {
+	since := v.activity.CreatedAt
+	if v.activity.StartedAt != nil {
+		since = *v.activity.StartedAt
+	}
+	until := time.Now().Add(v.skew)
+	if v.activity.FinishedAt != nil {
+		until = *v.activity.FinishedAt
+	}
+	d := max(until.Sub(since), 0).Truncate(time.Second)
+	return d.String()
+}

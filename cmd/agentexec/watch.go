@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"github.com/agentexec/agentexec/pkg/client"
+)
+
+func newWatch(s *settings) *cobra.Command {
+	var afterSeq number
+	cmd := &cobra.Command{
+		Use:   "watch AGENT_ID",
+		Short: "Follow one activity live to its end",
+		Long: "Follow one activity live to its end: with a progress bar on a terminal, as plain lines in a pipe\n" +
+			"(seq, time, status, percentage, message).\n\n" +
+			"The exit code is 0 when it ended COMPLETE, 1 when ERROR, 3 when CANCELED, 130 after Ctrl-C.",
+		Args: arguments,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := agentID(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			after := 0
+			if afterSeq.value != nil {
+				after = *afterSeq.value
+			}
+			if after < 0 {
+				return usageError(cmd, "--after-seq must not be negative")
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			return s.watch(ctx, newScreen(cmd.OutOrStdout()), id, after)
+		},
+	}
+	cmd.Flags().Var(&afterSeq, "after-seq", "go on after this line (default 0: from the first)")
+	return cmd
+}
+
+// watch shows the lines of an activity until its end, and returns the exit code that tells how it ended.
+func (s *settings) watch(ctx context.Context, out *screen, id uuid.UUID, after int) error {
+	schema, err := s.schema()
+	if err != nil {
+		return err
+	}
+	pool, err := s.pool(ctx)
+	if err != nil {
+		return interrupted(ctx, err)
+	}
+	defer pool.Close()
+	c := s.client(pool, schema)
+
+	detail, err := c.Detail(ctx, id, client.DetailParams{LogLimit: new(0)})
+	if err != nil {
+		return interrupted(ctx, err)
+	}
+	v := newView(out, detail.Activity)
+	err = follow(ctx, c, id, after, v)
+	if closeErr := v.close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return interrupted(ctx, err)
+	}
+	if v.lines == 0 { // it ended before --after-seq
+		if detail, err = c.Detail(ctx, id, client.DetailParams{LogLimit: new(0)}); err != nil {
+			return interrupted(ctx, err)
+		}
+		return ending(detail.Status)
+	}
+	return ending(v.activity.Status)
+}
+
+// follow hands the lines to the view, and lets it draw the passing time in between.
+func follow(ctx context.Context, c *client.Client, id uuid.UUID, after int, v *view) error {
+	type read struct {
+		line client.Log
+		err  error
+	}
+	reads := make(chan read)
+	watching, stop := context.WithCancel(ctx)
+	defer func() {
+		stop()
+		for range reads { // until the reader has ended
+		}
+	}()
+	go func() {
+		defer close(reads)
+		for line, err := range c.Watch(watching, id, after) {
+			select {
+			case reads <- read{line, err}:
+			case <-watching.Done():
+				return
+			}
+		}
+	}()
+	ticker := time.NewTicker(500 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+			err = v.redraw()
+		case next, ok := <-reads:
+			if !ok {
+				return ctx.Err()
+			}
+			if err = next.err; err == nil {
+				err = v.line(next.line)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// ending is the exit code that stands for a status.
+func ending(status client.Status) error {
+	switch status {
+	case client.StatusComplete:
+		return nil
+	case client.StatusCanceled:
+		return &exitError{code: codeCanceled}
+	default:
+		return &exitError{code: codeFailed}
+	}
+}
+
+// interrupted returns the exit code of an interrupt where that is why there is an error.
+func interrupted(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return &exitError{code: codeInterrupted}
+	}
+	return err
+}

@@ -1,0 +1,116 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/agentexec/agentexec/pkg/client"
+)
+
+// TaskName is the agent_type of the agents' activities.
+const TaskName = "hash-files"
+
+// Metadata is what the agents' activities carry, so that a filter finds them and nothing else.
+func Metadata() map[string]any { return map[string]any{"source": "agentexec demo"} }
+
+// Config says what the agents do. Client and Dir are required.
+type Config struct {
+	Client *client.Client
+	// Dir is the directory whose files are read. Symbolic links in it are not followed.
+	Dir string
+	// Agents is how many activities are in flight at most. Default: 4.
+	Agents int
+	// Duration is about how long one activity takes; much less where there is little to read, more where there is
+	// very much. Default: 25 s.
+	Duration time.Duration
+	// Pause lies between two activities of an agent. Default: 4 s.
+	Pause time.Duration
+	// LineEvery is the least time between two lines of one activity. Default: 700 ms.
+	LineEvery time.Duration
+	// Abandoned is how long an activity of an earlier run must have been silent to be canceled. Default: 2 min.
+	Abandoned time.Duration
+	// Logger hears of a database that cannot be reached. Default: nobody does.
+	Logger *slog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	set := func(d *time.Duration, to time.Duration) {
+		if *d == 0 {
+			*d = to
+		}
+	}
+	set(&c.Duration, 25*time.Second)
+	set(&c.Pause, 4*time.Second)
+	set(&c.LineEvery, 700*time.Millisecond)
+	set(&c.Abandoned, 2*time.Minute)
+	if c.Agents == 0 {
+		c.Agents = 4
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Run runs the agents until ctx ends. Then each cancels its activity, if it has one in flight, and Run returns nil.
+//
+// Returns an error at once if there is nothing to read; see CheckDir.
+func Run(ctx context.Context, config Config) error {
+	config = config.withDefaults()
+	tree, err := openTree(config.Dir)
+	if err != nil {
+		return err
+	}
+	var wg sync.WaitGroup
+	for n := range config.Agents {
+		a := &agent{config: config, tree: tree}
+		wg.Go(func() {
+			// One after the other, or they would all be done at the same moment too.
+			if wait(ctx, time.Duration(n)*config.Pause/2) == nil {
+				a.run(ctx)
+			}
+		})
+	}
+	wg.Go(func() { reap(ctx, config) })
+	wg.Wait()
+	return nil
+}
+
+// reap cancels what an earlier run left behind because it was killed: its agents are gone and will not say so.
+func reap(ctx context.Context, config Config) {
+	for {
+		_, err := config.Client.CancelPending(ctx, client.CancelPendingParams{
+			AgentType:      TaskName,
+			MetadataFilter: Metadata(),
+			IdleFor:        config.Abandoned,
+			Message:        "Canceled: the agent is gone",
+		})
+		if err != nil && ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) {
+			config.Logger.Debug("looking for abandoned demo activities", "error", err)
+		}
+		if wait(ctx, config.Abandoned/2) != nil {
+			return
+		}
+	}
+}
+
+// wait returns after d, or earlier with the reason when ctx ends.
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return ctx.Err()
+	}
+}
+
+// about returns a duration near d, so that agents drift apart.
+func about(d time.Duration) time.Duration {
+	return d/2 + rand.N(d+1)
+}
