@@ -1,0 +1,39 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"testing"
+	"time"
+)
+
+// TestMain lets the test binary be a child, as the program can.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "child" {
+		if err := childMain(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// TestMeasures runs each measure as briefly as it can, so that they cannot rot. It judges no figure.
+func TestMeasures(t *testing.T) {
+	o := options{rounds: 1, each: 200 * time.Millisecond, sockets: []int{20}}
+	for _, m := range measures {
+		t.Run(m.name, func(t *testing.T) {
+			tables, err := m.run(t.Context(), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, table := range tables {
+				if len(table.rows) == 0 {
+					t.Errorf("%s: no rows", table.title)
+				}
+				t.Log("\n" + table.String())
+			}
+		})
+	}
+}
