@@ -113,7 +113,7 @@ func fanout(ctx context.Context, url string, r relay, sockets int, o options) (f
 	}
 	defer c.stop()
 	empty := c.memory()
-	s, err := fly(ctx, c.feed, sockets, r.mark, func(int) []string { return r.greet }, r.ready)
+	s, err := fly(ctx, c.feed, sockets, flight{mark: r.mark, greet: func(int) []string { return r.greet }, ready: r.ready})
 	if err != nil {
 		return got, err
 	}

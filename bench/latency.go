@@ -31,7 +31,7 @@ func measureLatency(ctx context.Context, o options) ([]table, error) {
 		return nil, err
 	}
 	defer stop()
-	ids, err := makeActivities(ctx, url)
+	ids, err := makeActivities(ctx, url, "agentexec", benchActivities)
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,7 @@
 // Command bench measures agentexec beside what it is compared with, in one run on one machine, so that the ratios
 // mean something where the absolute numbers do not. Each subcommand prints a table and puts it into RESULTS.md.
 //
-//	go run . append     append_log against a bare INSERT of the same row
+//	go run . append     append_log against a bare INSERT, a NOTIFY in every transaction, and River
 //	go run . latency    commit to frame against a bare LISTEN round trip
 //	go run . bulk       append_logs against INSERT ... SELECT and COPY of the same rows
 //	go run . storm      the sidecar killed and restarted under load
@@ -27,7 +27,7 @@ type measure struct {
 }
 
 var measures = []measure{
-	{"append", "append_log against a bare INSERT of the same row", measureAppend},
+	{"append", "append_log against a bare INSERT of the same row, a NOTIFY in every transaction, and River", measureAppend},
 	{"latency", "commit to frame against a bare LISTEN round trip", measureLatency},
 	{"bulk", "append_logs against INSERT ... SELECT and COPY of the same rows", measureBulk},
 	{"storm", "the sidecar killed and restarted under load", measureStorm},
@@ -38,6 +38,7 @@ var measures = []measure{
 type options struct {
 	rounds  int           // contenders take turns so many times; the median counts
 	each    time.Duration // for so long each
+	lead    time.Duration // before each turn, for so long without counting
 	sockets []int         // numbers of sockets to try
 	results string        // the file to keep the tables in; "" for none
 }

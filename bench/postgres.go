@@ -48,3 +48,18 @@ func install(ctx context.Context, url string) error {
 	}
 	return migrate.Up(ctx, conn, nil)
 }
+
+// execute runs statements, one after the other, on a connection of their own.
+func execute(ctx context.Context, url string, statements ...string) error {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	for _, sql := range statements {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -14,8 +14,12 @@ import (
 // contender does one thing over and over, on as many connections as there are writers.
 type contender struct {
 	name string
+	// url is the database, if it is not the one of the whole race.
+	url string
 	// settings are SQL for each connection, before its first turn.
 	settings string
+	// ownConns says that op brings its own connections: it is called with nil.
+	ownConns bool
 	// op is one unit of work of one writer; n counts its calls.
 	op func(ctx context.Context, conn *pgx.Conn, writer, n int) error
 	// before and after, if set, frame a turn: what must run beside it.
@@ -55,25 +59,20 @@ func race(ctx context.Context, url string, writers int, o options, contenders []
 	crews := make([][]*pgx.Conn, len(contenders))
 	for i, c := range contenders {
 		outcomes[i].name = c.name
-		for range writers {
-			conn, err := pgx.Connect(ctx, url)
-			if err != nil {
-				return nil, err
-			}
-			defer conn.Close(context.WithoutCancel(ctx))
-			if _, err := conn.Exec(ctx, c.settings); err != nil {
-				return nil, fmt.Errorf("%s: %w", c.name, err)
-			}
-			crews[i] = append(crews[i], conn)
+		crew, dismiss, err := hire(ctx, url, writers, c)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", c.name, err)
 		}
+		defer dismiss()
+		crews[i] = crew
 	}
 	for round := -1; round < o.rounds; round++ { // round -1 warms up
 		for i, c := range contenders {
 			each := o.each
 			if round < 0 {
-				each = min(each, time.Second)
+				each = min(each/2, time.Second)
 			}
-			rate, err := turn(ctx, c, crews[i], each)
+			rate, err := turn(ctx, c, crews[i], o.lead, each)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", c.name, err)
 			}
@@ -85,7 +84,36 @@ func race(ctx context.Context, url string, writers int, o options, contenders []
 	return outcomes, nil
 }
 
-func turn(ctx context.Context, c contender, crew []*pgx.Conn, each time.Duration) (rate float64, err error) {
+// hire opens a contender's connections.
+func hire(ctx context.Context, url string, writers int, c contender) (crew []*pgx.Conn, dismiss func(), err error) {
+	crew = make([]*pgx.Conn, writers)
+	dismiss = func() {
+		for _, conn := range crew {
+			if conn != nil {
+				_ = conn.Close(context.WithoutCancel(ctx))
+			}
+		}
+	}
+	if c.ownConns {
+		return crew, dismiss, nil
+	}
+	if c.url != "" {
+		url = c.url
+	}
+	for i := range crew {
+		if crew[i], err = pgx.Connect(ctx, url); err == nil {
+			_, err = crew[i].Exec(ctx, c.settings)
+		}
+		if err != nil {
+			dismiss()
+			return nil, nil, err
+		}
+	}
+	return crew, dismiss, nil
+}
+
+// turn lets one contender work, first for the lead, which does not count.
+func turn(ctx context.Context, c contender, crew []*pgx.Conn, lead, each time.Duration) (rate float64, err error) {
 	if c.before != nil {
 		if err := c.before(ctx); err != nil {
 			return 0, err
@@ -95,7 +123,7 @@ func turn(ctx context.Context, c contender, crew []*pgx.Conn, each time.Duration
 		done  atomic.Int64
 		crowd sync.WaitGroup
 		fail  = make(chan error, len(crew))
-		began = time.Now()
+		began = time.Now().Add(lead)
 	)
 	for w, conn := range crew {
 		crowd.Go(func() {
@@ -104,7 +132,9 @@ func turn(ctx context.Context, c contender, crew []*pgx.Conn, each time.Duration
 					fail <- err
 					return
 				}
-				done.Add(1)
+				if time.Since(began) > 0 {
+					done.Add(1)
+				}
 			}
 		})
 	}

@@ -24,7 +24,7 @@ func measureStorm(ctx context.Context, o options) ([]table, error) {
 		return nil, err
 	}
 	defer stop()
-	ids, err := makeActivities(ctx, url)
+	ids, err := makeActivities(ctx, url, "agentexec", benchActivities)
 	if err != nil {
 		return nil, err
 	}

@@ -9,22 +9,45 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/gorilla/websocket"
 )
 
 // swarm is many sockets that take frames and count the lines in them.
 type swarm struct {
+	flight
 	sockets []*websocket.Conn
-	lines   atomic.Int64
 	readers sync.WaitGroup
-	mark    []byte // one in every line
-	mu      sync.Mutex
-	delays  []time.Duration // send to arrival, of lines that carry their time, from a sample of the sockets
+	lines   atomic.Int64
+	lists   atomic.Int64 // frames of live lists
+
+	// Where the flight knows the last seq of each activity: how far each has come, and what did not come once.
+	seqs           map[uuid.UUID]*atomic.Int64
+	lost, repeated atomic.Int64
+
+	mu     sync.Mutex
+	delays []time.Duration // send to arrival, of lines that carry their time, from a sample of the sockets
 }
 
-// fly opens n sockets; greet sends what each has to say first, and ready tells the frame that answers it.
-func fly(ctx context.Context, feed string, n int, mark string, greet func(n int) []string, ready func(frame []byte) bool) (*swarm, error) {
-	s := &swarm{mark: []byte(mark)}
+// flight is what a swarm sets out with.
+type flight struct {
+	mark   string                  // one in every line
+	greet  func(n int) []string    // what the n-th socket has to say first
+	ready  func(frame []byte) bool // tells the frame that answers it
+	sample int                     // one socket in so many notes delays; 0 for 50
+	last   map[uuid.UUID]int64     // where each activity begins, if every seq is to be checked; one socket for each
+}
+
+// fly opens n sockets.
+func fly(ctx context.Context, feed string, n int, f flight) (*swarm, error) {
+	if f.sample == 0 {
+		f.sample = 50
+	}
+	s := &swarm{flight: f, seqs: make(map[uuid.UUID]*atomic.Int64, len(f.last))}
+	for id, seq := range f.last {
+		s.seqs[id] = new(atomic.Int64)
+		s.seqs[id].Store(seq)
+	}
 	var open sync.WaitGroup
 	fail := make(chan error, n)
 	places := make(chan struct{}, 64) // so many at a time
@@ -33,7 +56,7 @@ func fly(ctx context.Context, feed string, n int, mark string, greet func(n int)
 		open.Go(func() {
 			places <- struct{}{}
 			defer func() { <-places }()
-			ws, err := dialFeed(ctx, feed, greet(i), ready)
+			ws, err := dialFeed(ctx, feed, f.greet(i), f.ready)
 			if err != nil {
 				fail <- err
 				return
@@ -44,7 +67,7 @@ func fly(ctx context.Context, feed string, n int, mark string, greet func(n int)
 	open.Wait()
 	close(conns)
 	for ws := range conns {
-		sample := len(s.sockets)%50 == 0
+		sample := len(s.sockets)%f.sample == 0
 		s.sockets = append(s.sockets, ws)
 		s.readers.Go(func() { s.read(ws, sample) })
 	}
@@ -82,16 +105,65 @@ func dialFeed(ctx context.Context, feed string, greet []string, ready func([]byt
 }
 
 func (s *swarm) read(ws *websocket.Conn, sample bool) {
+	mark := []byte(s.mark)
 	for {
 		_, data, err := ws.ReadMessage()
 		if err != nil {
 			return
 		}
-		if n := bytes.Count(data, s.mark); n > 0 {
+		if bytes.HasPrefix(data, []byte(`{"type":"changes"`)) {
+			s.lists.Add(1)
+			continue // its items have a seq, too
+		}
+		if n := bytes.Count(data, mark); n > 0 {
 			if sample {
 				s.note(data)
 			}
+			if len(s.seqs) > 0 {
+				s.check(data)
+			}
 			s.lines.Add(int64(n))
+		}
+	}
+}
+
+// check looks at each line's seq: the one after the last, or something is lost or repeated.
+func (s *swarm) check(frame []byte) {
+	_, rest, _ := bytes.Cut(frame, []byte(`"sub":"`))
+	id, err := uuid.ParseBytes(rest[:min(36, len(rest))])
+	at := s.seqs[id]
+	if err != nil || at == nil {
+		return
+	}
+	for _, part := range bytes.Split(rest, []byte(s.mark))[1:] {
+		seq, _ := leadingNumber(part)
+		if last := at.Load(); seq <= last {
+			s.repeated.Add(1)
+		} else {
+			s.lost.Add(seq - last - 1)
+			at.Store(seq)
+		}
+	}
+}
+
+// behind waits until every activity has come as far as said, and returns how many have not by the timeout.
+func (s *swarm) behind(ctx context.Context, want map[uuid.UUID]int64, timeout time.Duration) (late int) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for began := time.Now(); ; {
+		late = 0
+		for id, at := range s.seqs {
+			if at.Load() < want[id] {
+				late++
+			}
+		}
+		if late == 0 || time.Since(began) > timeout {
+			return late
+		}
+		select {
+		case <-ctx.Done():
+			return late
+		case <-tick.C:
 		}
 	}
 }

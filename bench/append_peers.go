@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivermigrate"
+
+	"github.com/agentexec/agentexec/pkg/migrate"
+)
+
+// ringing is a copy of the schema that does what people do: a NOTIFY in every transaction. It is the name of the
+// channel, too.
+const ringing = "ringing"
+
+// makeRinging installs the copy and makes activities in it.
+func makeRinging(ctx context.Context, url string) ([]uuid.UUID, error) {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close(ctx)
+	if err := migrate.Up(ctx, conn, &migrate.Options{Schema: ringing}); err != nil {
+		return nil, err
+	}
+	_, err = conn.Exec(ctx, `create or replace function `+ringing+`._ring() returns trigger language plpgsql volatile as $$
+		begin
+		  perform pg_catalog.pg_notify(tg_table_schema, '');
+		  return null;
+		end $$`)
+	if err != nil {
+		return nil, err
+	}
+	return makeActivities(ctx, url, ringing, benchActivities)
+}
+
+// listen hears a channel until deafen is called, and does nothing about it.
+func listen(ctx context.Context, url, channel string) (deafen func(), err error) {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := conn.Exec(ctx, "listen "+channel); err != nil {
+		_ = conn.Close(ctx)
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			if _, err := conn.WaitForNotification(ctx); err != nil {
+				_ = conn.Close(context.WithoutCancel(ctx))
+				return
+			}
+		}
+	}()
+	return func() { cancel(); <-done }, nil
+}
+
+// job is the plainest job that River knows.
+type job struct{}
+
+func (job) Kind() string { return "bench" }
+
+func installRiver(ctx context.Context, url string) error {
+	pool, err := pgxpool.New(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	m, err := rivermigrate.New(riverpgxv5.New(pool), nil)
+	if err != nil {
+		return err
+	}
+	_, err = m.Migrate(ctx, rivermigrate.DirectionUp, nil)
+	return err
+}
+
+// riverInsert inserts a job through a client that works none, over as many connections as there are writers.
+func riverInsert(ctx context.Context, url, settings string, writers int) (op func(context.Context, *pgx.Conn, int, int) error, stop func(), err error) {
+	c, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, nil, err
+	}
+	c.MinConns, c.MaxConns = int32(writers), int32(writers)
+	c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, settings)
+		return err
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, c)
+	if err != nil {
+		return nil, nil, err
+	}
+	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{})
+	if err != nil {
+		pool.Close()
+		return nil, nil, err
+	}
+	return func(ctx context.Context, _ *pgx.Conn, _, _ int) error {
+		_, err := client.Insert(ctx, job{}, nil)
+		return err
+	}, pool.Close, nil
+}
