@@ -111,12 +111,18 @@ func (p *process) startFailure() error {
 // itself on it.
 func freePort() (port int) {
 	for range 100 {
-		port = 20000 + rand.IntN(12000)
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err == nil {
-			_ = l.Close()
+		if port = 20000 + rand.IntN(12000); isFree(port) {
 			break
 		}
 	}
 	return port // if none was free, postgres says why
+}
+
+// isFree reports whether nobody listens on a port now. Port 0 is no port.
+func isFree(port int) bool {
+	if port == 0 {
+		return false
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	return err == nil && l.Close() == nil
 }

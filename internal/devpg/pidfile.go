@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -35,6 +36,24 @@ func readPidFile(dataDir string) (pid, port int, ok bool) {
 	pid, err1 := strconv.Atoi(strings.TrimSpace(lines[0]))
 	port, err2 := strconv.Atoi(strings.TrimSpace(lines[3]))
 	return pid, port, err1 == nil && err2 == nil && pid > 0
+}
+
+// portOption is our port in postmaster.opts.
+var portOption = regexp.MustCompile(`"port=([1-9][0-9]{0,4})"`)
+
+// lastPort returns the port of the last start on dataDir, 0 where there was none. postgres keeps its command line there
+// in postmaster.opts, which outlives a shutdown.
+func lastPort(dataDir string) int {
+	content, err := os.ReadFile(filepath.Join(dataDir, "postmaster.opts"))
+	found := portOption.FindSubmatch(content)
+	if err != nil || found == nil {
+		return 0
+	}
+	port, err := strconv.ParseUint(string(found[1]), 10, 16)
+	if err != nil {
+		return 0
+	}
+	return int(port)
 }
 
 // saysReady reports whether our server has written into its pid file that it takes connections. Asking here first

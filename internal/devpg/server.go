@@ -38,7 +38,7 @@ type Options struct {
 	// the end of this process, however it ends.
 	Temporary bool
 
-	// Port to listen on, on 127.0.0.1. Default: a free one.
+	// Port to listen on, on 127.0.0.1. Default: the one of the last start on DataDir if that is free, else a free one.
 	Port int
 	// Settings are settings of postgresql.conf, such as "fsync": "off".
 	Settings map[string]string
@@ -139,7 +139,8 @@ func (s *Server) LastLines() string {
 	return s.proc.log.String()
 }
 
-// launch runs postgres on the data folder, on a new port if another program is faster to take a free one.
+// launch runs postgres on the data folder: on the port of last time, so that a URL somebody keeps stays good, or on a
+// new one where another program has it, or is faster to take a free one.
 func (s *Server) launch(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -147,7 +148,9 @@ func (s *Server) launch(ctx context.Context) error {
 	choose := s.Port == 0
 	for try := 1; ; try++ {
 		if choose {
-			s.Port = freePort()
+			if s.Port = lastPort(s.DataDir); try > 1 || !isFree(s.Port) {
+				s.Port = freePort()
+			}
 		}
 		err := s.run(ctx)
 		if err == nil || !choose || try == tries || !errors.Is(err, errPortTaken) {

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -156,6 +157,34 @@ func TestStartWithATakenPort(t *testing.T) {
 	_, err = Start(t.Context(), opts)
 	require.ErrorIs(t, err, errPortTaken)
 	require.ErrorContains(t, err, "Address already in use")
+}
+
+// TestPortIsKept: a URL that somebody has copied is good for the next run too, unless its port has gone.
+func TestPortIsKept(t *testing.T) {
+	t.Parallel()
+	opts, dir := dirOptions(t)
+	require.Zero(t, lastPort(dir))
+	s := start(t, opts)
+	require.NoError(t, s.Stop())
+	again := start(t, opts)
+	require.Equal(t, s.URL(""), again.URL(""))
+	require.NoError(t, again.Stop())
+
+	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Port)))
+	require.NoError(t, err)
+	defer func() { _ = l.Close() }()
+	elsewhere := start(t, opts)
+	require.NotEqual(t, s.Port, elsewhere.Port)
+	require.Equal(t, elsewhere.Port, lastPort(dir))
+}
+
+func TestLastPortOfNonsense(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, content := range []string{"", "nonsense", `"port="`, `"port=0"`, `"port=99999"`, `"port=-1"`} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "postmaster.opts"), []byte(content), 0o600))
+		require.Zero(t, lastPort(dir), content)
+	}
 }
 
 func TestStartStopsWithItsContext(t *testing.T) {
