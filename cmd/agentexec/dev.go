@@ -9,6 +9,7 @@ import (
 	"net"
 	"strings"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/spf13/cobra"
 
 	"github.com/agentexec/agentexec/internal/devpg"
@@ -45,7 +46,7 @@ func newDev(s *settings) *cobra.Command {
 				return err
 			}
 			if _, source := s.get("database-url"); d.fresh && source != "" {
-				return usageError(cmd, "--fresh is for the private Postgres, and %s names another", source)
+				return usageError(cmd, "--fresh is for the private Postgres, and %s names another: %s", source, without(source))
 			}
 			if err := d.demo.check(cmd, 0); err != nil {
 				return err
@@ -176,6 +177,24 @@ func (d *dev) postgresDone() <-chan struct{} {
 	return d.postgres.Done()
 }
 
+// without says how to have a private Postgres where a flag or variable names a database.
+func without(source string) string {
+	if strings.HasPrefix(source, "--") {
+		return "leave that out"
+	}
+	return "unset it"
+}
+
+// connectError says the way out where the database that was named is not there. Often it is the private one of a dev
+// that has stopped since: we print its URL to be exported.
+func (d *dev) connectError(err error) error {
+	var connect *pgconn.ConnectError
+	if _, source := d.get("database-url"); d.postgres == nil && errors.As(err, &connect) {
+		return fmt.Errorf("%s; %s names it: %s to have a private Postgres started", explain(err), source, without(source))
+	}
+	return err
+}
+
 // migrate installs the schema.
 func (d *dev) migrate(ctx context.Context) error {
 	schema, err := d.schema()
@@ -184,7 +203,7 @@ func (d *dev) migrate(ctx context.Context) error {
 	}
 	conn, err := d.connect(ctx)
 	if err != nil {
-		return err
+		return d.connectError(err)
 	}
 	defer func() { _ = conn.Close(ctx) }()
 	return migrate.Up(ctx, conn, &migrate.Options{Schema: schema})

@@ -263,7 +263,12 @@ func TestDevRefuses(t *testing.T) {
 	require.Contains(t, c.refused(t, 1, "dev", "--demo-dir", empty), "has no files to work on")
 	require.Contains(t, c.refused(t, 1, "dev", "--demo-dir", empty+"/no"), "no such file or directory")
 	require.Contains(t, c.refused(t, 1, "dev", "--demo-dir", filepath.Join(h.work, "one.txt")), "is not a directory")
-	require.Contains(t, c.refused(t, 1, "dev", "--demo-dir", h.work, "--database-url", "postgres://me:geheim@127.0.0.1:1/mine"), "connection refused")
+	const gone = "postgres://me:geheim@127.0.0.1:1/mine"
+	require.Equal(t, `agentexec: cannot connect to database "mine" at 127.0.0.1:1 as user "me": connection refused; `+
+		`--database-url names it: leave that out to have a private Postgres started`,
+		c.refused(t, 1, "dev", "--demo-dir", h.work, "--database-url", gone))
+	require.Contains(t, c.with("DATABASE_URL="+gone).refused(t, 1, "dev", "--demo-dir", h.work),
+		"connection refused; DATABASE_URL names it: unset it to have a private Postgres started")
 	require.NoDirExists(t, filepath.Join(h.dir, ".cache", "agentexec")) // nothing was started for that
 
 	r := c.run(t, "dev", "--demo-dir", h.work, "--addr", "0.0.0.0:0")

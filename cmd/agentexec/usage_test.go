@@ -68,7 +68,7 @@ func TestWrongUsage(t *testing.T) {
 		{"watch ID --after-seq x", "must be a whole number"},
 		{"watch ID --after-seq -1", "must not be negative"},
 		{"migrate --print --status", "do not go together"},
-		{"dev --fresh", "AGENTEXEC_DATABASE_URL names another"},
+		{"dev --fresh", "AGENTEXEC_DATABASE_URL names another: unset it;"},
 		{"dev --demo-agents -1", "between 0 and 1000"},
 		{"demo --demo-agents 0", "between 1 and 1000"},
 		{"demo --demo-dir=", "must not be empty"},
