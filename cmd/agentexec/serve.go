@@ -75,5 +75,5 @@ func addressError(addr string, err error) error {
 	if !inUse(err) {
 		return err
 	}
-	return fmt.Errorf("the address %s is in use, perhaps by another agentexec: stop that, or choose another with --addr", addr)
+	return fmt.Errorf("the address %s is in use, perhaps by another agentexec: stop that, or choose another with --addr or AGENTEXEC_ADDR", addr)
 }
