@@ -114,6 +114,8 @@ func TestView(t *testing.T) {
 	require.NoError(t, v.line(client.Log{Seq: 1, Status: client.StatusQueued, Message: "Agent queued", CreatedAt: began}))
 	require.Regexp(t, `^\r\x1b\[K +1  \d\d:\d\d:\d\d  QUEUED       -  Agent queued\n`+
 		`\r\x1b\[KQUEUED    ░{19,20}    -  1m30s  Agent queued$`, shown())
+	require.NoError(t, v.close())
+	require.Equal(t, eraseRow+"QUEUED  1m30s  1 line\n", shown())
 
 	require.NoError(t, v.line(client.Log{
 		Seq: 2, Status: client.StatusRunning, Percentage: new(50), Message: strings.Repeat("\x1b[2J", 50), CreatedAt: began.Add(time.Minute),

@@ -74,7 +74,10 @@ func (v *view) close() error {
 	if a.LatestPercentage != nil {
 		text += "  " + percent(a.LatestPercentage)
 	}
-	text += fmt.Sprintf("  %s  %d lines", v.elapsed(), a.LastSeq)
+	text += fmt.Sprintf("  %s  %d line", v.elapsed(), a.LastSeq)
+	if a.LastSeq != 1 {
+		text += "s"
+	}
 	if a.Attempt > 1 {
 		text += fmt.Sprintf("  attempt %d", a.Attempt)
 	}
