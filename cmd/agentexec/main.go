@@ -20,13 +20,14 @@ func main() {
 
 // run runs one command and returns its exit code. What it answers goes to stdout, everything else to stderr.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	root := newRoot()
+	s := &settings{}
+	root := newRoot(s)
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	if message := describe(err); message != "" {
-		_, _ = fmt.Fprintln(stderr, "agentexec: "+message)
+		_, _ = fmt.Fprintln(stderr, "agentexec: "+s.advise(message))
 	}
 	return exitCode(err)
 }

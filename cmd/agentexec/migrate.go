@@ -41,7 +41,7 @@ func newMigrate(s *settings) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", schema, status)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", schema, s.advise(status.String()))
 			return err
 		},
 	}

@@ -17,6 +17,13 @@ func TestMigrate(t *testing.T) {
 	require.Contains(t, c.refused(t, 1, "demo"), "run: agentexec migrate")
 	require.Contains(t, c.ok(t, "migrate"), "is current")
 	require.Contains(t, c.ok(t, "migrate"), "is current")
+	// The command that is named is one that helps.
+	for _, args := range [][]string{{"list"}, {"demo"}, {"serve", "--addr", "127.0.0.1:0", "--log-level", "error"}} {
+		line := c.refused(t, 1, append(args, "--schema", "tracker")...)
+		require.Regexp(t, "run: agentexec migrate --schema tracker$", line)
+	}
+	require.Regexp(t, "run: agentexec migrate --schema tracker$", c.ok(t, "migrate", "--status", "--schema", "tracker"))
+	require.Regexp(t, "run: agentexec migrate$", c.with("AGENTEXEC_SCHEMA=tracker").refused(t, 1, "list"))
 	c.ok(t, "create", "research")
 
 	c.db.Exec(t, "update agentexec.schema_version set version = 99")

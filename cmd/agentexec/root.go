@@ -7,9 +7,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// newRoot returns the command agentexec with all its subcommands.
-func newRoot() *cobra.Command {
-	s := &settings{}
+// newRoot returns the command agentexec with all its subcommands, which share the settings.
+func newRoot(s *settings) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "agentexec",
 		Short: "Track long-running work in Postgres and watch it live",

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -100,6 +101,16 @@ func (s *settings) schema() (string, error) {
 			"at most 63, not beginning with a digit or pg_", source, schema)
 	}
 	return schema, nil
+}
+
+// advise makes the command that a message says to run one for our schema, where a flag has chosen that: without it, the
+// command would install another.
+func (s *settings) advise(message string) string {
+	const command = "run: agentexec migrate"
+	if schema, source := s.get("schema"); source == "--schema" {
+		return strings.ReplaceAll(message, command, command+" --schema "+schema)
+	}
+	return message
 }
 
 // addr returns the address of the sidecar, and whether it was chosen.
