@@ -163,6 +163,7 @@ func TestVersionAndHelp(t *testing.T) {
 	t.Parallel()
 	c := bare(t).with("AGENTEXEC_ADDR=garbage", "AGENTEXEC_DATABASE_URL=postgres://u:geheim@h/d")
 	require.NotEmpty(t, c.ok(t, "version"))
+	require.Equal(t, c.ok(t, "version"), c.ok(t, "--version"))
 	for _, args := range [][]string{{}, {"--help"}, {"help"}, {"help", "list"}, {"list", "--help"}, {"watch", "-h"}} {
 		help := c.ok(t, args...)
 		require.Contains(t, help, "Usage:")

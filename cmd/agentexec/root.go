@@ -22,11 +22,13 @@ func newRoot(s *settings) *cobra.Command {
 			}
 			return s.check()
 		},
-		SilenceErrors: true, // main prints them, on one line
+		Version:       currentVersion(), // what --version prints
+		SilenceErrors: true,             // main prints them, on one line
 		SilenceUsage:  true,
 
 		SuggestionsMinimumDistance: 2,
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	cobra.EnableCommandSorting = false
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError(cmd, "%s", err) })
 	root.CompletionOptions.HiddenDefaultCmd = true
