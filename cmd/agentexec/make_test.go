@@ -21,7 +21,7 @@ func TestMakeRun(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "Makefile"), makefile, 0o600))
 	// A go that builds a program which says how it was called.
 	const compiler = "#!/bin/sh\nmkdir -p bin\nprintf '#!/bin/sh\\necho \"$0 $@\"\\n' >bin/agentexec\nchmod +x bin/agentexec\n"
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "go"), []byte(compiler), 0o700)) //nolint:gosec // it is run
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "go"), []byte(compiler), 0o700))
 	run := func() string {
 		out, err := exec.Command("make", "-C", dir, "--no-print-directory", "run", "GO=./go", "ARGS=--fresh").CombinedOutput()
 		require.NoError(t, err, string(out))
