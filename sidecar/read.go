@@ -25,7 +25,7 @@ const (
 // news is what a read found.
 type news struct {
 	position *position // where it ends
-	lines    int       // lines of watched activities
+	lag                // of the lines of watched activities
 	commits  int       // transactions that wrote lines of any activity
 }
 
@@ -67,8 +67,10 @@ func (t *tailer) read(ctx context.Context, conn *pgx.Conn, pos *position, w *wsf
 		case 1:
 			states[*agentID] = newState(seq, *status, *body)
 		default:
-			found.lines++
-			piece.add(wsfeed.Line{AgentID: *agentID, Seq: seq, JSON: []byte(*body)})
+			line := wsfeed.Line{AgentID: *agentID, Seq: seq, JSON: []byte(*body)}
+			line.CommittedAt = t.clock.written(line.JSON)
+			found.add(line.CommittedAt)
+			piece.add(line)
 		}
 		return err
 	})
@@ -79,6 +81,7 @@ func (t *tailer) read(ctx context.Context, conn *pgx.Conn, pos *position, w *wsf
 		return news{}, errors.New("reading the tail: no position came back")
 	}
 	piece.flush()
+	t.metrics.lagged(found.lag)
 	t.metrics.linesIn.Add(float64(found.lines))
 	t.metrics.reads.Observe(time.Since(began).Seconds())
 	return found, nil

@@ -73,11 +73,13 @@ func New(cfg Config) (*Server, error) {
 	feed.CatchUpReads = max(1, cfg.PoolSize/2) // the other half is for requests
 	feed.Problem = writeProblem
 	feed.Logger = cfg.Logger
+	s.metrics = newMetrics()
+	feed.Delivered = s.metrics.delivered
 	s.hub = wsfeed.New(&source{pool: pool, q: q}, feed)
-	s.metrics = newMetrics(s.hub.Stats)
+	s.metrics.feed(s.hub.Stats)
 	s.tailer = &tailer{
 		hub: s.hub, q: q, bell: s.bell, poll: cfg.PollInterval, log: cfg.Logger, metrics: s.metrics,
-		connect: s.connector("agentexec tail"),
+		clock: &clock{metrics: s.metrics}, connect: s.connector("agentexec tail"),
 	}
 	s.listener = &listener{
 		channel: cfg.Schema, bell: s.bell, log: cfg.Logger, metrics: s.metrics,

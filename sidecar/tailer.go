@@ -27,6 +27,7 @@ type tailer struct {
 	poll    time.Duration
 	log     *slog.Logger
 	metrics *metrics
+	clock   *clock
 
 	reading  atomic.Bool  // the session stands and its last read went well
 	lastRead atomic.Int64 // when that was, in Unix nanoseconds
@@ -114,6 +115,9 @@ func (t *tailer) session(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := t.clock.set(ctx, conn); err != nil {
+		return err
+	}
 	h := newHook(conn, t)
 
 	var (
@@ -127,6 +131,7 @@ func (t *tailer) session(ctx context.Context) error {
 		if t.hub.Watched().Empty() {
 			pos = nil // nobody watches: read nothing, and begin anew when somebody does
 			t.progressed()
+			t.metrics.lagged(lag{})
 			if err := t.rest(ctx, conn, h); err != nil {
 				return err
 			}

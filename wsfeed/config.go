@@ -36,6 +36,10 @@ type Config struct {
 	CheckOrigin func(*http.Request) bool
 	// Problem answers a request that is refused before it becomes a feed. Default: plain text.
 	Problem func(w http.ResponseWriter, status int, code, detail string)
+	// Delivered is told, for every frame of lines that came from the tail while the subscription had all before them, how
+	// long its newest line took from Line.CommittedAt until the socket took the frame. It is called by the writers of
+	// all sockets at once and must not block. Default: nobody is told.
+	Delivered func(time.Duration)
 	// Logger receives what an operator should know. Default: nothing is logged.
 	Logger *slog.Logger
 }

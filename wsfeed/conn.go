@@ -21,6 +21,7 @@ type conn struct {
 	// single serves one activity without a subscribe, and closes with 1000 after the first "end".
 	single bool
 	room   chan struct{} // a place per reply that may wait
+	lag    lag
 
 	mu      sync.Mutex
 	pinger  *time.Timer
@@ -56,6 +57,7 @@ const maxReplies = 32
 
 func newConn(h *Hub, ws *websocket.Conn, single bool) *conn {
 	c := &conn{hub: h, ws: ws, single: single, room: make(chan struct{}, maxReplies), subs: make(map[string]*connSub, 1)}
+	c.lag.sockets = &h.behind
 	c.ctx, c.cancel = context.WithCancel(h.ctx)
 	return c
 }

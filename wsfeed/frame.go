@@ -14,6 +14,8 @@ type frame struct {
 	kind string // the message's type
 	id   int    // the last seq in it, 0 where it carries none (an SSE id)
 	body []byte // the JSON
+	// committedAt is that of the newest line, 0 where there is none or it is not known.
+	committedAt int64
 
 	once     sync.Once
 	prepared *websocket.PreparedMessage
@@ -72,7 +74,8 @@ func logsFrame(sub string, state State, lines []Line) *frame {
 		}
 		b = append(b, l.JSON...)
 	}
-	return &frame{kind: "logs", id: lines[len(lines)-1].Seq, body: append(b, `]}`...)}
+	newest := lines[len(lines)-1]
+	return &frame{kind: "logs", id: newest.Seq, body: append(b, `]}`...), committedAt: newest.CommittedAt}
 }
 
 func endFrame(sub string, state State) *frame {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"sync"
+	"sync/atomic"
 
 	"github.com/google/uuid"
 )
@@ -16,6 +17,7 @@ type Hub struct {
 	ctx   context.Context
 	stop  context.CancelFunc
 	added chan struct{}
+	counters
 
 	mu      sync.RWMutex
 	gen     uint64 // grows with every registration
@@ -163,6 +165,7 @@ func (h *Hub) joinTopic(agentID uuid.UUID, name string, afterSeq int, out sink) 
 	s.epoch = len(t.losses)
 	t.subs[s] = struct{}{}
 	t.mu.Unlock()
+	h.subscriptions.Add(1)
 	return s
 }
 
@@ -171,9 +174,12 @@ func (h *Hub) leaveTopic(s *activitySub) {
 	defer h.mu.Unlock()
 	t := s.topic
 	t.mu.Lock()
+	s.fromPostgres(false)
+	s.left = true
 	delete(t.subs, s)
 	empty := len(t.subs) == 0
 	t.mu.Unlock()
+	h.subscriptions.Add(-1)
 	if empty && h.topics[t.agentID] == t {
 		delete(h.topics, t.agentID)
 		h.watch = nil
@@ -191,35 +197,46 @@ func (h *Hub) changed() {
 
 // read makes one read of Postgres. It takes a place first, so that a thousand catch-ups do not become a thousand
 // queries, and gives it back in time: a database that has vanished without a word must not keep it for ever.
-func read[T any](ctx context.Context, h *Hub, ask func(context.Context) (T, error)) (answer T, err error) {
-	select {
-	case h.reads <- struct{}{}:
-		defer func() { <-h.reads }()
-	case <-ctx.Done():
-		return answer, ctx.Err()
-	case <-h.ctx.Done():
-		return answer, h.ctx.Err()
+func read[T any](ctx context.Context, h *Hub, count *atomic.Uint64, ask func(context.Context) (T, error)) (answer T, err error) {
+	if err := h.place(ctx); err != nil {
+		return answer, err
 	}
+	defer func() { <-h.reads }()
+	count.Add(1)
 	ctx, cancel := context.WithTimeout(ctx, h.cfg.ReadTimeout)
 	defer cancel()
 	defer context.AfterFunc(h.ctx, cancel)()
 	return ask(ctx)
 }
 
+// place waits for a place among the reads.
+func (h *Hub) place(ctx context.Context) error {
+	h.waiting.Add(1)
+	defer h.waiting.Add(-1)
+	select {
+	case h.reads <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-h.ctx.Done():
+		return h.ctx.Err()
+	}
+}
+
 func (h *Hub) readSnapshot(ctx context.Context, agentID uuid.UUID) (Snapshot, error) {
-	return read(ctx, h, func(ctx context.Context) (Snapshot, error) { return h.src.Snapshot(ctx, agentID) })
+	return read(ctx, h, &h.snapshots, func(ctx context.Context) (Snapshot, error) { return h.src.Snapshot(ctx, agentID) })
 }
 
 func (h *Hub) replay(ctx context.Context, agentID uuid.UUID, afterSeq int) (Batch, error) {
-	return read(ctx, h, func(ctx context.Context) (Batch, error) { return h.src.Replay(ctx, agentID, afterSeq) })
+	return read(ctx, h, &h.replays, func(ctx context.Context) (Batch, error) { return h.src.Replay(ctx, agentID, afterSeq) })
 }
 
 func (h *Hub) readList(filter ListFilter) ([]ListItem, error) {
-	return read(h.ctx, h, func(ctx context.Context) ([]ListItem, error) { return h.src.List(ctx, filter) })
+	return read(h.ctx, h, &h.counters.lists, func(ctx context.Context) ([]ListItem, error) { return h.src.List(ctx, filter) })
 }
 
 func (h *Hub) readCounts(filter ListFilter) (json.RawMessage, error) {
-	return read(h.ctx, h, func(ctx context.Context) (json.RawMessage, error) { return h.src.Counts(ctx, filter) })
+	return read(h.ctx, h, &h.tallies, func(ctx context.Context) (json.RawMessage, error) { return h.src.Counts(ctx, filter) })
 }
 
 // admit registers a connection; false when the hub is closing.
@@ -281,11 +298,4 @@ func (h *Hub) close() []peer {
 		peers = append(peers, p)
 	}
 	return peers
-}
-
-// Stats are the numbers of open connections, watched activities and watched lists.
-func (h *Hub) Stats() (sockets, activities, lists int) {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	return len(h.conns), len(h.topics), len(h.lists)
 }

@@ -137,6 +137,8 @@ func (s *listSub) leave() { s.list.hub.leaveList(s) }
 
 func (s *listSub) holding() bool { return false }
 
+func (s *listSub) live() bool { return false }
+
 func (s *listSub) next(context.Context) (*frame, error) {
 	kind, items, removed, counts := s.news()
 	if kind == "" {
@@ -190,6 +192,7 @@ func (h *Hub) joinList(filter ListFilter, name string, out sink) *listSub {
 		h.changed()
 	}
 	s := &listSub{list: l, out: out, name: name}
+	h.subscriptions.Add(1)
 	l.mu.Lock()
 	l.subs[s] = struct{}{}
 	fresh := l.rev == 0
@@ -207,6 +210,7 @@ func (h *Hub) leaveList(s *listSub) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.subs, s)
+	h.subscriptions.Add(-1)
 	if len(l.subs) == 0 {
 		l.refresh.Stop()
 		if h.lists[l.key] == l {

@@ -111,7 +111,7 @@ func (w *world) run() {
 	end()
 	watchers.Wait()
 	tail.Wait()
-	_, topics, _ := w.hub.Stats()
+	topics := w.hub.Stats().Activities
 	require.Zero(w.t, topics, "something is still watched")
 	w.hub.Shutdown(context.Background())
 }

@@ -27,6 +27,8 @@ type watcher struct {
 }
 
 // wake implements sink.
+func (*watcher) behind(bool) {}
+
 func (v *watcher) wake() {
 	select {
 	case v.wakes <- struct{}{}:

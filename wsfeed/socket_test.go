@@ -56,10 +56,14 @@ type sinkFunc func()
 
 func (f sinkFunc) wake() { f() }
 
+func (sinkFunc) behind(bool) {}
+
 // noSink is a subscriber that looks for itself.
 type noSink struct{}
 
 func (noSink) wake() {}
+
+func (noSink) behind(bool) {}
 
 func (b *bundle) serve(t *testing.T, server *httptest.Server) {
 	b.url = server.URL

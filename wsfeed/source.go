@@ -45,6 +45,9 @@ type Line struct {
 	AgentID uuid.UUID
 	Seq     int
 	JSON    json.RawMessage // ActivityLog
+	// CommittedAt is when the tail says that the line was committed, in Unix nanoseconds of this machine's clock; 0 where
+	// that is not known, as of lines of a Replay.
+	CommittedAt int64
 }
 
 // Batch is lines of one activity in seq order, with its state read in the same snapshot.

@@ -20,12 +20,14 @@ type eventStream struct {
 	w       http.ResponseWriter
 	woken   chan struct{}
 	leaveBy atomic.Pointer[time.Time] // set when the hub closes: what waits is sent until then
+	lag     lag
 	ctx     context.Context
 	cancel  context.CancelFunc
 }
 
 func (h *Hub) serveEvents(w http.ResponseWriter, r *http.Request, t *target) {
 	e := &eventStream{hub: h, w: w, out: http.NewResponseController(w), woken: make(chan struct{}, 1)}
+	e.lag.sockets = &h.behind
 	e.ctx, e.cancel = context.WithCancel(r.Context())
 	defer e.cancel()
 	if !h.admit(e) {
@@ -58,14 +60,14 @@ func (e *eventStream) run(s subscription) {
 		var again <-chan time.Time
 		switch {
 		case errors.Is(err, errOver):
-			_ = e.send(errorFrame("", "not_found", "there is no such activity"))
+			_ = e.send(errorFrame("", "not_found", "there is no such activity"), false)
 			return
 		case err != nil:
 			retries++
 			again = time.After(backoff(retries))
 		case f != nil:
 			retries = 0
-			if e.send(f) != nil || f.kind == "end" || (leaveBy != nil && time.Now().After(*leaveBy)) {
+			if e.send(f, s.live()) != nil || f.kind == "end" || (leaveBy != nil && time.Now().After(*leaveBy)) {
 				return
 			}
 			continue
@@ -86,14 +88,19 @@ func (e *eventStream) run(s subscription) {
 	}
 }
 
-func (e *eventStream) send(f *frame) error {
+func (e *eventStream) send(f *frame, live bool) error {
 	b := make([]byte, 0, len(f.body)+64)
 	b = append(append(b, "event: "...), f.kind...)
 	if f.id > 0 {
 		b = strconv.AppendInt(append(b, "\nid: "...), int64(f.id), 10)
 	}
 	b = append(append(b, "\ndata: "...), f.body...)
-	return e.write(append(b, "\n\n"...))
+	b = append(b, "\n\n"...)
+	if err := e.write(b); err != nil {
+		return err
+	}
+	e.hub.written(&e.hub.sse, f, len(b), live)
+	return nil
 }
 
 func (e *eventStream) write(b []byte) error {
@@ -121,6 +128,9 @@ func (e *eventStream) wake() {
 	default:
 	}
 }
+
+// behind implements sink.
+func (e *eventStream) behind(yes bool) { e.lag.note(yes) }
 
 // goAway implements peer.
 func (e *eventStream) goAway() {

@@ -12,11 +12,17 @@ type subscription interface {
 	next(ctx context.Context) (*frame, error)
 	// holding reports whether the next frame is in memory already, as the rest of a read.
 	holding() bool
+	// live reports whether the last frame came as it happened: all before it had been sent.
+	live() bool
 	leave()
 }
 
-// sink is who sends a subscription's frames. wake must not block and may be called from anywhere.
-type sink interface{ wake() }
+// sink is who sends a subscription's frames. Its methods must not block and may be called from anywhere.
+type sink interface {
+	wake()
+	// behind is told when the subscription begins to be served from Postgres, and when that ends.
+	behind(bool)
+}
 
 // errOver ends a subscription: the activity does not exist (any more).
 var errOver = errors.New("subscription is over")
@@ -33,11 +39,26 @@ type activitySub struct {
 	ended  int   // the last seq for which "end" was sent
 	epoch  int   // how many of the topic's losses are known here
 	rest   Batch // what is still to be sent of a read
+	fresh  bool  // all there was has been sent, and the ring has had what came since
+
+	// Guarded by the topic's lock.
+	lagging bool // served from Postgres
+	left    bool
 }
 
 func (s *activitySub) leave() { s.topic.hub.leaveTopic(s) }
 
 func (s *activitySub) holding() bool { return len(s.rest.Lines) > 0 }
+
+func (s *activitySub) live() bool { return s.fresh }
+
+// fromPostgres notes where the subscription is served from. Called with the topic's lock held.
+func (s *activitySub) fromPostgres(yes bool) {
+	if yes != s.lagging && !s.left {
+		s.lagging = yes
+		s.out.behind(yes)
+	}
+}
 
 func (s *activitySub) next(ctx context.Context) (*frame, error) {
 	if !s.opened {
@@ -96,13 +117,18 @@ func (s *activitySub) look() (*frame, step, error) {
 		return nil, s.sendRest, nil
 	case s.verify:
 	case s.cursor >= t.hi:
+		s.fresh = true
+		s.fromPostgres(false)
 		return s.end(t.state), nil, nil
 	default:
 		if f := t.logs(s.name, s.cursor); f != nil {
 			s.cursor = f.id
+			s.fromPostgres(false)
 			return f, nil, nil
 		}
 	}
+	s.fresh = false
+	s.fromPostgres(true)
 	known := t.known()
 	return nil, func(ctx context.Context) (*frame, error) { return s.read(ctx, known) }, nil
 }

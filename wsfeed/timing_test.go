@@ -61,7 +61,7 @@ func TestASilentClientThatAnswersPingsStays(t *testing.T) {
 			ended <- err
 		}()
 		time.Sleep(time.Hour) //nolint:forbidigo // the bubble's time
-		sockets, _, _ := b.hub.Stats()
+		sockets := b.hub.Stats().Sockets
 		require.Equal(t, 1, sockets)
 		require.NoError(t, c.ws.Close())
 		require.Error(t, <-ended)
@@ -104,7 +104,7 @@ func TestTheWriteTimeout(t *testing.T) {
 			c := b.pipe(t)
 			began := time.Now()
 			c.send(`{"type":"ping"}`)
-			for n := 1; n > 0; n, _, _ = b.hub.Stats() {
+			for n := 1; n > 0; n = b.hub.Stats().Sockets {
 				time.Sleep(time.Second / 2) //nolint:forbidigo // the bubble's time
 			}
 			require.InDelta(t, b.hub.cfg.WriteTimeout.Seconds(), time.Since(began).Seconds(), 1)
@@ -138,7 +138,7 @@ func TestAClientThatDoesNotAnswerTheCloseFrame(t *testing.T) {
 		began := time.Now()
 		require.NoError(t, c.ws.WriteMessage(websocket.BinaryMessage, nil))
 		require.Equal(t, websocket.CloseUnsupportedData, c.closed())
-		for n := 1; n > 0; n, _, _ = b.hub.Stats() {
+		for n := 1; n > 0; n = b.hub.Stats().Sockets {
 			time.Sleep(time.Second / 2) //nolint:forbidigo // the bubble's time
 		}
 		require.InDelta(t, b.hub.cfg.DrainTimeout.Seconds(), time.Since(began).Seconds(), 1)

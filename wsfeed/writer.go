@@ -15,6 +15,9 @@ func (s *connSub) wake() {
 	s.conn.enqueue(s)
 }
 
+// behind implements sink.
+func (s *connSub) behind(yes bool) { s.conn.lag.note(yes) }
+
 // enqueue has a subscription pulled. Called with mu held.
 func (c *conn) enqueue(s *connSub) {
 	if s.queued || s.over || s.subscription == nil {
@@ -57,6 +60,7 @@ func (c *conn) write() {
 			c.fail(err)
 			return
 		}
+		c.hub.written(&c.hub.webSocket, f, len(f.body), s != nil && s.live())
 		if s != nil {
 			c.sent(s, f)
 		}
