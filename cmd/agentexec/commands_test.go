@@ -1,12 +1,16 @@
 package main
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+
+	"github.com/agentexec/agentexec/internal/pgtest"
 )
 
 func TestCreate(t *testing.T) {
@@ -47,6 +51,25 @@ func TestLog(t *testing.T) {
 	require.Regexp(t, `^5 \S+ CANCELED 40% late$`, c.ok(t, "log", id, "late", "--percentage=40"))
 	require.Contains(t, c.refused(t, 1, "log", id, "on", "--status", "RUNNING"), "is CANCELED and cannot become RUNNING")
 	require.Equal(t, int64(5), query[int64](t, c, "select count(*) from agentexec.activity_log"))
+}
+
+// TestOtherEncoding: a text arrives as it was typed, also in a database that is not in UTF-8.
+func TestOtherEncoding(t *testing.T) {
+	t.Parallel()
+	c := onDatabase(t, pgtest.Empty(t))
+	latin := c.db.Name + "_latin1"
+	c.db.Exec(t, "create database "+latin+" encoding 'LATIN1' lc_collate 'C' lc_ctype 'C' template template0")
+	t.Cleanup(func() { c.db.Exec(t, "drop database "+latin+" with (force)") })
+	other := c.with("AGENTEXEC_DATABASE_URL=" + strings.Replace(c.db.URL, c.db.Name, latin, 1))
+	other.ok(t, "migrate")
+	id := other.ok(t, "create", "research", "caf\u00e9")
+	require.Contains(t, other.ok(t, "show", id, "--json"), "caf\u00e9")
+	conn, err := pgx.Connect(context.Background(), strings.Replace(c.db.URL, c.db.Name, latin, 1))
+	require.NoError(t, err)
+	defer func() { _ = conn.Close(context.Background()) }()
+	var characters int
+	require.NoError(t, conn.QueryRow(context.Background(), "select length(message) from agentexec.activity_log").Scan(&characters))
+	require.Equal(t, 4, characters)
 }
 
 func TestFinish(t *testing.T) {

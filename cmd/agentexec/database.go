@@ -32,6 +32,8 @@ func (s *settings) poolConfig() (*pgxpool.Config, error) {
 	if config.ConnConfig.RuntimeParams["application_name"] == "" {
 		config.ConnConfig.RuntimeParams["application_name"] = "agentexec"
 	}
+	// Go's texts are UTF-8. A database in another encoding would otherwise take them for its own.
+	config.ConnConfig.RuntimeParams["client_encoding"] = "UTF8"
 	return config, nil
 }
 
