@@ -70,7 +70,7 @@ func measureAppend(ctx context.Context, o options) ([]table, error) {
 		head: []string{"commit", "writers", "bare INSERT", "append_log", "of bare", "reach", "NOTIFY", "of NOTIFY", "River", "of River"},
 	}
 	for _, mode := range commitModes {
-		for _, writers := range []int{1, 4, 8, 32} {
+		for _, writers := range o.writers {
 			row, err := appendRace(ctx, g, mode, writers, o)
 			if err != nil {
 				return nil, err

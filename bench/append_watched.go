@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -63,25 +62,13 @@ func (w *watch) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	greet := []string{`{"type":"subscribe","sub":"list","list":{"limit":50}}`}
-	for _, id := range w.ids {
-		greet = append(greet, fmt.Sprintf(`{"type":"subscribe","agent_id":%q,"after_seq":%d}`, id, last[id]))
-	}
+	f := watchAll(w.ids, last)
+	greet := append(f.greet(0), `{"type":"subscribe","sub":"list","list":{"limit":50}}`)
+	f.greet, f.ready = func(int) []string { return greet }, snapshots(len(greet))
 	if w.sidecar, err = startChild(ctx, "agentexec", w.url); err != nil {
 		return err
 	}
-	snapshots := 0
-	w.socket, err = fly(ctx, w.sidecar.feed, 1, flight{
-		mark:  `"seq": `,
-		greet: func(int) []string { return greet },
-		ready: func(frame []byte) bool {
-			if strings.HasPrefix(string(frame), `{"type":"snapshot"`) {
-				snapshots++
-			}
-			return snapshots == len(greet)
-		},
-		last: last,
-	})
+	w.socket, err = fly(ctx, w.sidecar.feed, 1, f)
 	return err
 }
 

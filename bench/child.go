@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -14,6 +15,9 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/agentexec/agentexec/sidecar"
+	"github.com/agentexec/agentexec/wsfeed"
 )
 
 // A server under measure runs in a process of its own, so that its processor time and memory can be told from the
@@ -21,11 +25,13 @@ import (
 
 var children = map[string]func(ctx context.Context, url, addr string, ready func(feed string)) error{
 	"agentexec":  runAgentexec,
+	"patient":    runPatient,
 	"centrifuge": runCentrifuge,
 }
 
 // childMain runs a server until its standard input ends, which it does with its parent.
 func childMain(args []string) error {
+	raiseFileLimit()
 	run := children[args[0]]
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -117,22 +123,39 @@ func (c *child) cpu() time.Duration {
 func (c *child) memory() int {
 	_ = c.cmd.Process.Signal(syscall.SIGUSR1)
 	time.Sleep(time.Second)
+	return c.resident()
+}
+
+// resident is its resident memory in bytes as it is, with what the collector has still to find.
+func (c *child) resident() int {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.cmd.Process.Pid))
 	if err != nil {
 		return 0
 	}
-	_, rest, _ := strings.Cut(string(status), "VmRSS:")
+	_, rest, found := strings.Cut(string(status), "VmRSS:")
+	if !found {
+		return 0 // it has ended
+	}
 	kb, _ := strconv.Atoi(strings.Fields(rest)[0])
 	return kb << 10
 }
 
 func runAgentexec(ctx context.Context, url, addr string, ready func(string)) error {
-	feed, stop, err := startSidecar(ctx, url, addr)
+	return runSidecar(ctx, sidecar.Config{DatabaseURL: url, Addr: addr}, ready)
+}
+
+// runPatient closes no socket for taking nothing, so that we can see what it costs to keep them.
+func runPatient(ctx context.Context, url, addr string, ready func(string)) error {
+	const long = 30 * time.Minute
+	return runSidecar(ctx, sidecar.Config{DatabaseURL: url, Addr: addr, Feed: wsfeed.Config{WriteTimeout: long, PongTimeout: long}}, ready)
+}
+
+func runSidecar(ctx context.Context, c sidecar.Config, ready func(string)) error {
+	c.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	c.OnReady = func(u string) { ready("ws" + strings.TrimPrefix(u, "http") + "/v1/feed") }
+	s, err := sidecar.New(c)
 	if err != nil {
 		return err
 	}
-	ready(feed)
-	<-ctx.Done()
-	stop()
-	return nil
+	return s.Run(ctx)
 }

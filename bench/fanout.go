@@ -61,11 +61,12 @@ func measureFanout(ctx context.Context, o options) ([]table, error) {
 	burst := table{
 		title: fmt.Sprintf("Burst of %d lines in one transaction, to every socket", burstLines),
 		note:  "Deliveries per second, from before the transaction to the last delivery; processor time is the relay's.",
-		head:  []string{"sockets", "relay", "deliveries/s", "CPU/delivery", "KB/idle socket", "rate ratio", "CPU ratio", "lost"},
+		head:  []string{"sockets", "relay", "deliveries/s", "CPU/delivery", "KB/idle socket", "rate ratio", "CPU ratio", "lost", "reach"},
 	}
 	steady := table{
 		title: "Steady 5 lines/s, to every socket",
-		head:  []string{"sockets", "relay", "p50", "p99", "CPU/delivery"},
+		note:  "From before the transaction is sent to the frame, at one socket in fifty.",
+		head:  []string{"sockets", "relay", "p50", "p99", "CPU/delivery", "reach"},
 	}
 	for _, n := range o.sockets {
 		var results []fanoutResult
@@ -78,10 +79,12 @@ func measureFanout(ctx context.Context, o options) ([]table, error) {
 		}
 		peer := results[len(results)-1]
 		for _, r := range results {
+			burstReach, steadyReach := r.reach(peer, n)
 			burst.rows = append(burst.rows, []string{fmt.Sprint(n), r.name, fmt.Sprintf("%.0f", r.rate),
-				fmt.Sprintf("%.2f µs", r.cpu), fmt.Sprintf("%.1f", r.idle/1024), ratio(r.rate / peer.rate), ratio(r.cpu / peer.cpu), strconv.FormatInt(r.lost, 10)})
+				fmt.Sprintf("%.2f µs", r.cpu), fmt.Sprintf("%.1f", r.idle/1024), ratio(r.rate / peer.rate), ratio(r.cpu / peer.cpu),
+				strconv.FormatInt(r.lost, 10), burstReach})
 			steady.rows = append(steady.rows, []string{fmt.Sprint(n), r.name, ms(r.steady, 0.5), ms(r.steady, 0.99),
-				fmt.Sprintf("%.2f µs", r.steadyCPU)})
+				fmt.Sprintf("%.2f µs", r.steadyCPU), steadyReach})
 		}
 	}
 	return []table{burst, steady}, nil
@@ -92,6 +95,19 @@ type fanoutResult struct {
 	rate, cpu, idle, steadyCPU float64
 	lost                       int64
 	steady                     []time.Duration
+}
+
+// reach says what came of the goals of a burst, and of steady lines.
+func (r fanoutResult) reach(peer fanoutResult, sockets int) (burst, steady string) {
+	if r.name == peer.name {
+		return "", ""
+	}
+	burst = verdict("rate >= 2.50", r.rate >= 2.5*peer.rate) + verdict("; CPU <= 0.25", r.cpu <= peer.cpu/4) +
+		verdict("; <= 8 KB", r.idle <= 8<<10)
+	if sockets >= 10000 {
+		steady = verdict("p99 <= 250 ms", quantile(r.steady, 0.99) <= 250*time.Millisecond)
+	}
+	return burst, steady
 }
 
 func fanout(ctx context.Context, url string, r relay, sockets int, o options) (fanoutResult, error) {

@@ -2,25 +2,15 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"log/slog"
-	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/gorilla/websocket"
 	"github.com/jackc/pgx/v5"
-
-	"github.com/agentexec/agentexec/sidecar"
 )
-
-// latencyRates are the lines per second tried.
-var latencyRates = []int{10, 100, 1000, 5000}
 
 // measureLatency sends the time in the message and looks at it when the frame arrives. The clock starts before the
 // append is sent, in this process, so what is measured holds the append and its commit too; so does the bare LISTEN
@@ -31,34 +21,110 @@ func measureLatency(ctx context.Context, o options) ([]table, error) {
 		return nil, err
 	}
 	defer stop()
-	ids, err := makeActivities(ctx, url, "agentexec", benchActivities)
+	ids, err := makeActivities(ctx, url, "agentexec", watchedActivities)
 	if err != nil {
 		return nil, err
 	}
-	feed, stopSidecar, err := startSidecar(ctx, url, "127.0.0.1:0")
+	// In a database of its own, so that a notification wakes none but its listener.
+	apart, err := createDatabase(ctx, url, "apart")
 	if err != nil {
 		return nil, err
 	}
-	defer stopSidecar()
+	c, err := startChild(ctx, "agentexec", url)
+	if err != nil {
+		return nil, err
+	}
+	defer c.stop()
 
 	t := table{
 		title: "Send to frame, beside send to notification",
-		note:  "From before the statement is sent to its arrival at the other end, commit included; one socket, 50 activities watched on it.",
-		head:  []string{"lines/s", "LISTEN p50", "LISTEN p99", "frame p50", "frame p99", "p50 ratio", "lines"},
+		note: fmt.Sprintf("Both clocks start before the statement is sent and stop when its frame or notification is read: the commit is in "+
+			"both. One sidecar, one socket, %d activities watched on it. LISTEN: a bare pg_notify, ten a second while the lines are written, "+
+			"halfway between two of them at 10 lines/s, so both feel the same machine.", len(ids)),
+		head: []string{"lines/s", "sent", "LISTEN p50", "LISTEN p99", "frame p50", "frame p99", "of LISTEN p50", "p50 <= 1.5 x LISTEN + 1 ms", "reach", "lines"},
 	}
-	bare, err := listenLatency(ctx, url, o)
+	for _, rate := range o.rates {
+		row, err := latencyAt(ctx, url, apart, c.feed, ids, rate, o)
+		if err != nil {
+			return nil, fmt.Errorf("%d lines/s: %w", rate, err)
+		}
+		t.rows = append(t.rows, row)
+	}
+	return []table{t}, nil
+}
+
+// latencyReach is the p99 to reach, by lines per second.
+var latencyReach = map[int]time.Duration{10: 8 * time.Millisecond, 2000: 20 * time.Millisecond, 5000: 40 * time.Millisecond}
+
+func latencyAt(ctx context.Context, url, apart, feed string, ids []uuid.UUID, rate int, o options) ([]string, error) {
+	last, err := lastSeqs(ctx, url, ids)
 	if err != nil {
 		return nil, err
 	}
-	for _, rate := range latencyRates {
-		got, err := frameLatency(ctx, url, feed, ids[:50], rate, o)
-		if err != nil {
-			return nil, err
-		}
-		t.rows = append(t.rows, []string{strconv.Itoa(rate), ms(bare, 0.5), ms(bare, 0.99), ms(got, 0.5), ms(got, 0.99),
-			ratio(quantile(got, 0.5).Seconds() / quantile(bare, 0.5).Seconds()), strconv.Itoa(len(got))})
+	s, err := fly(ctx, feed, 1, watchAll(ids, last))
+	if err != nil {
+		return nil, err
 	}
-	return []table{t}, nil
+	defer s.close()
+	span := total(o)
+	if rate <= 100 {
+		span *= 4 // for a p99 worth its name
+	}
+	lines := max(10, int(float64(rate)*span.Seconds()))
+
+	var listened []time.Duration
+	var beside sync.WaitGroup
+	writing, done := context.WithCancel(ctx)
+	defer beside.Wait()
+	defer done()
+	var listenErr error
+	beside.Go(func() { listened, listenErr = listenLatency(writing, apart) })
+	began := time.Now()
+	if err := appendAtRate(ctx, url, ids, rate, lines); err != nil {
+		return nil, err
+	}
+	sent := float64(lines) / time.Since(began).Seconds()
+	done()
+	beside.Wait()
+	if listenErr != nil {
+		return nil, listenErr
+	}
+	if _, err := s.await(ctx, int64(lines)); err != nil {
+		return nil, err
+	}
+	took := s.taken()
+	if len(took) != lines || s.lost.Load()+s.repeated.Load() > 0 {
+		return nil, fmt.Errorf("%d of %d lines arrived, %d lost, %d repeated", len(took), lines, s.lost.Load(), s.repeated.Load())
+	}
+	bare, frame := quantile(listened, 0.5), quantile(took, 0.5)
+	row := []string{strconv.Itoa(rate), fmt.Sprintf("%.0f/s", sent), fineMs(listened, 0.5), fineMs(listened, 0.99), fineMs(took, 0.5),
+		fineMs(took, 0.99), ratio(frame.Seconds() / bare.Seconds()), "no", "", strconv.Itoa(lines)}
+	if frame <= bare*3/2+time.Millisecond {
+		row[7] = "yes"
+	}
+	if goal, ok := latencyReach[rate]; ok {
+		row[8] = verdict(fmt.Sprintf("p99 <= %s", goal), quantile(took, 0.99) <= goal)
+	}
+	return row, nil
+}
+
+// watchAll is one socket that watches all of them.
+func watchAll(ids []uuid.UUID, last map[uuid.UUID]int64) flight {
+	greet := make([]string, len(ids))
+	for i, id := range ids {
+		greet[i] = fmt.Sprintf(`{"type":"subscribe","agent_id":%q,"after_seq":%d}`, id, last[id])
+	}
+	return flight{mark: `"seq": `, greet: func(int) []string { return greet }, ready: snapshots(len(greet)), sample: 1, last: last}
+}
+
+// snapshots tells the last of so many on one socket.
+func snapshots(n int) func(frame []byte) bool {
+	return func(frame []byte) bool {
+		if isSnapshot(frame) {
+			n--
+		}
+		return n == 0
+	}
 }
 
 func quantile(sorted []time.Duration, q float64) time.Duration {
@@ -75,139 +141,63 @@ func ms(sorted []time.Duration, q float64) string {
 	return fmt.Sprintf("%.1f ms", quantile(sorted, q).Seconds()*1000)
 }
 
-// startSidecar runs a sidecar in this process; stop waits for it.
-func startSidecar(ctx context.Context, url, addr string) (feed string, stop func(), err error) {
-	ready := make(chan string, 1)
-	s, err := sidecar.New(sidecar.Config{
-		DatabaseURL: url, Addr: addr, OnReady: func(u string) { ready <- u },
-		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
-	})
-	if err != nil {
-		return "", nil, err
+func fineMs(sorted []time.Duration, q float64) string {
+	if len(sorted) == 0 {
+		return "-"
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	select {
-	case u := <-ready:
-		stop := func() {
-			cancel()
-			if err := <-done; err != nil {
-				fmt.Fprintln(os.Stderr, "bench: the sidecar ended with", err)
-			}
-		}
-		return "ws" + strings.TrimPrefix(u, "http") + "/v1/feed", stop, nil
-	case err := <-done:
-		cancel()
-		return "", nil, errors.Join(errors.New("the sidecar ended"), err)
-	}
-}
-
-// listenLatency is the round trip of a bare notification, at ten a second.
-func listenLatency(ctx context.Context, url string, o options) ([]time.Duration, error) {
-	ears, err := pgx.Connect(ctx, url)
-	if err != nil {
-		return nil, err
-	}
-	defer ears.Close(ctx)
-	mouth, err := pgx.Connect(ctx, url)
-	if err != nil {
-		return nil, err
-	}
-	defer mouth.Close(ctx)
-	if _, err := ears.Exec(ctx, "listen bench"); err != nil {
-		return nil, err
-	}
-	var took []time.Duration
-	for range 10 * int(max(1, total(o).Seconds())) {
-		began := time.Now()
-		if _, err := mouth.Exec(ctx, "select pg_notify('bench', '')"); err != nil {
-			return nil, err
-		}
-		if _, err := ears.WaitForNotification(ctx); err != nil {
-			return nil, err
-		}
-		took = append(took, time.Since(began))
-		time.Sleep(100 * time.Millisecond)
-	}
-	slices.Sort(took)
-	return took, nil
+	return fmt.Sprintf("%.2f ms", quantile(sorted, q).Seconds()*1000)
 }
 
 func total(o options) time.Duration { return time.Duration(o.rounds) * o.each }
 
-// frameLatency watches the activities on one socket while lines are appended at a rate.
-func frameLatency(ctx context.Context, url, feed string, ids []uuid.UUID, rate int, o options) ([]time.Duration, error) {
-	ws, resp, err := websocket.DefaultDialer.DialContext(ctx, feed, nil)
+// listenLatency is the round trip of a bare notification, ten a second until ctx ends.
+func listenLatency(ctx context.Context, url string) ([]time.Duration, error) {
+	whole := context.WithoutCancel(ctx)
+	ears, err := pgx.Connect(whole, url)
 	if err != nil {
 		return nil, err
 	}
-	defer ws.Close()
-	_ = resp.Body.Close()
-	for _, id := range ids {
-		sub := map[string]any{"type": "subscribe", "agent_id": id, "after_seq": 2147483646}
-		if err := ws.WriteJSON(sub); err != nil {
-			return nil, err
-		}
-	}
-	ready, arrived := make(chan struct{}), make(chan []time.Duration, 1)
-	want := rate * int(max(1, total(o).Seconds()))
-	go watchFrames(ws, len(ids), want, ready, arrived)
-	select {
-	case <-ready:
-	case <-time.After(10 * time.Second):
-		return nil, errors.New("the subscriptions did not become live")
-	}
-	if err := appendAtRate(ctx, url, ids, rate, want); err != nil {
+	defer ears.Close(whole)
+	mouth, err := pgx.Connect(whole, url)
+	if err != nil {
 		return nil, err
 	}
-	select {
-	case took := <-arrived:
-		slices.Sort(took)
-		return took, nil
-	case <-time.After(10 * time.Second):
-		return nil, errors.New("lines are missing")
+	defer mouth.Close(whole)
+	if _, err := ears.Exec(whole, "listen bench"); err != nil {
+		return nil, err
+	}
+	var took []time.Duration
+	for next := time.Now().Add(50 * time.Millisecond); ; next = next.Add(100 * time.Millisecond) {
+		select {
+		case <-ctx.Done():
+			slices.Sort(took)
+			return took, nil
+		case <-time.After(time.Until(next)):
+		}
+		began := time.Now()
+		if _, err := mouth.Exec(whole, "select pg_notify('bench', '')"); err != nil {
+			return nil, err
+		}
+		if _, err := ears.WaitForNotification(whole); err != nil {
+			return nil, err
+		}
+		took = append(took, time.Since(began))
 	}
 }
 
-// watchFrames takes frames until all lines have come. A gap frame (reset) says that a subscription is live.
-func watchFrames(ws *websocket.Conn, subs, want int, ready chan<- struct{}, arrived chan<- []time.Duration) {
-	took := make([]time.Duration, 0, want)
-	for len(took) < want {
-		_, data, err := ws.ReadMessage()
-		now := time.Now()
-		if err != nil {
-			return
-		}
-		text := string(data)
-		if strings.HasPrefix(text, `{"type":"gap"`) {
-			if subs--; subs == 0 {
-				close(ready)
-			}
-			continue
-		}
-		for _, part := range strings.Split(text, `"message": "t=`)[1:] {
-			digits, _, _ := strings.Cut(part, `"`)
-			if sent, err := strconv.ParseInt(digits, 10, 64); err == nil {
-				took = append(took, now.Sub(time.Unix(0, sent)))
-			}
-		}
-	}
-	arrived <- took
-}
-
-// appendAtRate appends n lines, evenly spaced, over as many connections as the rate needs.
+// appendAtRate appends n lines, evenly spaced, over as many connections as the rate needs. A writer that is late sends
+// at once; the time in a line is when it was sent.
 func appendAtRate(ctx context.Context, url string, ids []uuid.UUID, rate, n int) error {
 	writers := min(8, max(1, rate/250))
 	var crowd sync.WaitGroup
 	fail := make(chan error, writers)
 	gap := time.Second * time.Duration(writers) / time.Duration(rate)
-	for w := range writers {
-		conn, err := pgx.Connect(ctx, url)
-		if err != nil {
-			return err
-		}
-		defer conn.Close(ctx)
+	conns, err := connect(ctx, url, writers)
+	if err != nil {
+		return err
+	}
+	defer conns.close(ctx)
+	for w, conn := range conns {
 		crowd.Go(func() {
 			next := time.Now().Add(gap * time.Duration(w) / time.Duration(writers))
 			for i := w; i < n; i += writers {

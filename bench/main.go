@@ -1,15 +1,20 @@
 // Command bench measures agentexec beside what it is compared with, in one run on one machine, so that the ratios
-// mean something where the absolute numbers do not. Each subcommand prints a table and puts it into RESULTS.md.
+// mean something where the absolute numbers do not. Each subcommand prints its tables and puts them into RESULTS.md.
 //
 //	go run . append     append_log against a bare INSERT, a NOTIFY in every transaction, and River
-//	go run . latency    commit to frame against a bare LISTEN round trip
 //	go run . bulk       append_logs against INSERT ... SELECT and COPY of the same rows
-//	go run . storm      the sidecar killed and restarted under load
+//	go run . latency    commit to frame against a bare LISTEN round trip
 //	go run . fanout     one activity to many sockets, beside the centrifuge library
+//	go run . spread     many activities, one socket each
+//	go run . storm      the sidecar killed and restarted under load
+//	go run . slow       sockets that take nothing, beside healthy ones
+//	go run . list       pages of many activities, beside the Python library's list
+//	go run . all        all of them, in about 25 minutes
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -28,84 +33,148 @@ type measure struct {
 
 var measures = []measure{
 	{"append", "append_log against a bare INSERT of the same row, a NOTIFY in every transaction, and River", measureAppend},
-	{"latency", "commit to frame against a bare LISTEN round trip", measureLatency},
 	{"bulk", "append_logs against INSERT ... SELECT and COPY of the same rows", measureBulk},
-	{"storm", "the sidecar killed and restarted under load", measureStorm},
+	{"latency", "commit to frame against a bare LISTEN round trip", measureLatency},
 	{"fanout", "one activity to many sockets, beside the centrifuge library fed by LISTEN", measureFanout},
+	{"spread", "many activities, one socket each", measureSpread},
+	{"storm", "the sidecar killed and restarted under load", measureStorm},
+	{"slow", "sockets that take nothing, beside healthy ones", measureSlow},
+	{"list", "pages of many activities, beside the Python library's own list query on the same rows", measureList},
 }
 
 // options of all measures.
 type options struct {
-	rounds  int           // contenders take turns so many times; the median counts
-	each    time.Duration // for so long each
-	lead    time.Duration // before each turn, for so long without counting
-	sockets []int         // numbers of sockets to try
-	results string        // the file to keep the tables in; "" for none
+	rounds     int           // contenders take turns so many times; the median counts
+	each       time.Duration // for so long each
+	lead       time.Duration // before each turn, for so long without counting
+	writers    numbers       // of writers to append with
+	sockets    numbers       // of sockets to fan out to
+	crowd      int           // sockets of spread and storm
+	rates      numbers       // lines per second of latency
+	flood      int           // MB of lines for each socket that takes nothing
+	activities int           // to list
+	results    string        // the file to keep the tables in; "" for none
+	command    string        // how to run it again
 }
 
 func main() {
-	var o options
-	flag.IntVar(&o.rounds, "rounds", 5, "turns each contender takes; the median counts")
-	flag.DurationVar(&o.each, "each", 3*time.Second, "length of one turn")
-	flag.StringVar(&o.results, "results", "RESULTS.md", "file to keep the tables in; empty for none")
-	sockets := flag.String("sockets", "1000,10000", "numbers of sockets to try")
-	flag.Usage = usage
-	flag.Parse()
-	if flag.Arg(0) == "child" {
-		if err := childMain(flag.Args()[1:]); err != nil {
-			fmt.Fprintln(os.Stderr, "bench:", err)
-			os.Exit(1)
+	if len(os.Args) > 1 && os.Args[1] == "child" {
+		if err := childMain(os.Args[2:]); err != nil {
+			fail(err, 1)
 		}
 		return
 	}
-	for text := range strings.SplitSeq(*sockets, ",") {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 {
-			fmt.Fprintln(os.Stderr, "bench: -sockets wants numbers, such as 1000,10000")
-			os.Exit(2)
-		}
-		o.sockets = append(o.sockets, n)
+	o, names, err := parse(flag.CommandLine, os.Args[1:])
+	if err != nil {
+		fail(err, 2)
 	}
+	raiseFileLimit()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, o, flag.Args())
+	err = run(ctx, o, names)
 	stop()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
+		fail(err, 1)
 	}
 }
 
-func run(ctx context.Context, o options, args []string) error {
-	for _, m := range measures {
-		if len(args) == 1 && (args[0] == m.name || args[0] == "all") {
-			tables, err := m.run(ctx, o)
-			if err != nil {
-				return fmt.Errorf("%s: %w", m.name, err)
-			}
-			for _, t := range tables {
-				fmt.Println(t)
-			}
-			if o.results != "" {
-				if err := keep(o.results, m, o, tables); err != nil {
-					return err
-				}
-			}
-			if args[0] != "all" {
-				return nil
-			}
-		}
+func fail(err error, code int) {
+	fmt.Fprintln(os.Stderr, "bench:", err)
+	os.Exit(code)
+}
+
+// parse reads the flags, and the names of the measures to run.
+func parse(flags *flag.FlagSet, args []string) (o options, names []string, err error) {
+	flags.Usage = func() { usage(flags) }
+	flags.IntVar(&o.rounds, "rounds", 5, "turns each contender takes; the median counts")
+	flags.DurationVar(&o.each, "each", 1500*time.Millisecond, "length of one turn")
+	flags.IntVar(&o.crowd, "crowd", 5000, "sockets of spread and storm")
+	flags.IntVar(&o.flood, "flood", 30, "MB of lines for each socket that takes nothing")
+	flags.IntVar(&o.activities, "activities", 1_000_000, "activities to list, each with ten lines")
+	flags.StringVar(&o.results, "results", "RESULTS.md", "file to keep the tables in; empty for none")
+	o.writers, o.sockets, o.rates = numbers{1, 4, 8, 32}, numbers{1000, 10000}, numbers{10, 100, 1000, 2000, 5000}
+	flags.Var(&o.writers, "writers", "numbers of writers to append with")
+	flags.Var(&o.sockets, "sockets", "numbers of sockets to fan out to")
+	flags.Var(&o.rates, "rates", "lines per second of latency")
+	if err := flags.Parse(args); err != nil {
+		return o, nil, err
 	}
-	if len(args) != 1 || args[0] != "all" {
-		usage()
-		return fmt.Errorf("want the name of one measure, or all")
+	o.command = fmt.Sprintf("go run . -rounds %d -each %s", o.rounds, o.each)
+	flags.Visit(func(f *flag.Flag) {
+		if f.Name != "rounds" && f.Name != "each" && f.Name != "results" {
+			o.command += fmt.Sprintf(" -%s %s", f.Name, f.Value)
+		}
+	})
+	return o, flags.Args(), nil
+}
+
+// numbers is a flag such as 1000,10000.
+type numbers []int
+
+func (n *numbers) String() string {
+	return strings.Trim(strings.ReplaceAll(fmt.Sprint([]int(*n)), " ", ","), "[]")
+}
+
+func (n *numbers) Set(text string) error {
+	*n = nil
+	for part := range strings.SplitSeq(text, ",") {
+		i, err := strconv.Atoi(part)
+		if err != nil || i < 1 {
+			return errors.New("want numbers, such as 1000,10000")
+		}
+		*n = append(*n, i)
 	}
 	return nil
 }
 
-func usage() {
-	fmt.Fprintln(os.Stderr, "usage: go run . [flags] MEASURE")
+func run(ctx context.Context, o options, names []string) error {
+	chosen, err := choose(names)
+	if err != nil {
+		return err
+	}
+	for _, m := range chosen {
+		began := time.Now()
+		tables, err := m.run(ctx, o)
+		if err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
+		}
+		for _, t := range tables {
+			fmt.Println(t)
+		}
+		fmt.Printf("%s took %s\n\n", m.name, time.Since(began).Round(time.Second))
+		if o.results == "" {
+			continue
+		}
+		if err := keep(o.results, m, o, tables); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// choose finds the measures by their names.
+func choose(names []string) ([]measure, error) {
+	if len(names) == 1 && names[0] == "all" {
+		return measures, nil
+	}
+	var chosen []measure
+	for _, name := range names {
+		for _, m := range measures {
+			if m.name == name {
+				chosen = append(chosen, m)
+			}
+		}
+	}
+	if len(names) == 0 || len(chosen) != len(names) {
+		usage(flag.CommandLine)
+		return nil, errors.New("want the names of measures, or all")
+	}
+	return chosen, nil
+}
+
+func usage(flags *flag.FlagSet) {
+	fmt.Fprintln(os.Stderr, "usage: go run . [flags] MEASURE...")
 	for _, m := range measures {
 		fmt.Fprintf(os.Stderr, "  %-8s %s\n", m.name, m.about)
 	}
-	flag.PrintDefaults()
+	flags.PrintDefaults()
 }

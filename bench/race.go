@@ -56,15 +56,15 @@ func median(values []float64) float64 {
 // race lets the contenders take turns and returns their rates, in the order given.
 func race(ctx context.Context, url string, writers int, o options, contenders []contender) ([]outcome, error) {
 	outcomes := make([]outcome, len(contenders))
-	crews := make([][]*pgx.Conn, len(contenders))
+	crews := make([]crew, len(contenders))
 	for i, c := range contenders {
 		outcomes[i].name = c.name
-		crew, dismiss, err := hire(ctx, url, writers, c)
+		hired, err := hire(ctx, url, writers, c)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", c.name, err)
 		}
-		defer dismiss()
-		crews[i] = crew
+		defer hired.close(ctx)
+		crews[i] = hired
 	}
 	for round := -1; round < o.rounds; round++ { // round -1 warms up
 		for i, c := range contenders {
@@ -84,36 +84,50 @@ func race(ctx context.Context, url string, writers int, o options, contenders []
 	return outcomes, nil
 }
 
-// hire opens a contender's connections.
-func hire(ctx context.Context, url string, writers int, c contender) (crew []*pgx.Conn, dismiss func(), err error) {
-	crew = make([]*pgx.Conn, writers)
-	dismiss = func() {
-		for _, conn := range crew {
-			if conn != nil {
-				_ = conn.Close(context.WithoutCancel(ctx))
+// crew are the connections of a contender.
+type crew []*pgx.Conn
+
+func (c crew) close(ctx context.Context) {
+	for _, conn := range c {
+		if conn != nil {
+			_ = conn.Close(context.WithoutCancel(ctx))
+		}
+	}
+}
+
+// connect opens n connections, each with the settings given.
+func connect(ctx context.Context, url string, n int, settings ...string) (crew, error) {
+	conns := make(crew, 0, n)
+	for range n {
+		conn, err := pgx.Connect(ctx, url)
+		if err != nil {
+			conns.close(ctx)
+			return nil, err
+		}
+		conns = append(conns, conn)
+		for _, sql := range settings {
+			if _, err := conn.Exec(ctx, sql); err != nil {
+				conns.close(ctx)
+				return nil, err
 			}
 		}
 	}
+	return conns, nil
+}
+
+// hire opens a contender's connections.
+func hire(ctx context.Context, url string, writers int, c contender) (crew, error) {
 	if c.ownConns {
-		return crew, dismiss, nil
+		return make(crew, writers), nil
 	}
 	if c.url != "" {
 		url = c.url
 	}
-	for i := range crew {
-		if crew[i], err = pgx.Connect(ctx, url); err == nil {
-			_, err = crew[i].Exec(ctx, c.settings)
-		}
-		if err != nil {
-			dismiss()
-			return nil, nil, err
-		}
-	}
-	return crew, dismiss, nil
+	return connect(ctx, url, writers, c.settings)
 }
 
 // turn lets one contender work, first for the lead, which does not count.
-func turn(ctx context.Context, c contender, crew []*pgx.Conn, lead, each time.Duration) (rate float64, err error) {
+func turn(ctx context.Context, c contender, conns crew, lead, each time.Duration) (rate float64, err error) {
 	if c.before != nil {
 		if err := c.before(ctx); err != nil {
 			return 0, err
@@ -122,10 +136,10 @@ func turn(ctx context.Context, c contender, crew []*pgx.Conn, lead, each time.Du
 	var (
 		done  atomic.Int64
 		crowd sync.WaitGroup
-		fail  = make(chan error, len(crew))
+		fail  = make(chan error, len(conns))
 		began = time.Now().Add(lead)
 	)
-	for w, conn := range crew {
+	for w, conn := range conns {
 		crowd.Go(func() {
 			for n := 0; time.Since(began) < each; n++ {
 				if err := c.op(ctx, conn, w, n); err != nil {

@@ -57,7 +57,7 @@ func keep(file string, m measure, o options, tables []table) error {
 	}
 	begin, end := "<!-- "+m.name+" -->\n", "<!-- /"+m.name+" -->\n"
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s## %s\n\n%s. `go run . -rounds %d -each %s %s`, %s, %s.\n\n", begin, m.name, m.about, o.rounds, o.each,
+	fmt.Fprintf(&b, "%s## %s\n\n%s. `%s %s`, %s, %s.\n\n", begin, m.name, m.about, o.command,
 		m.name, time.Now().UTC().Format(time.DateOnly), machine())
 	for _, t := range tables {
 		fmt.Fprintf(&b, "%s\n", t)

@@ -35,6 +35,7 @@ type flight struct {
 	greet  func(n int) []string    // what the n-th socket has to say first
 	ready  func(frame []byte) bool // tells the frame that answers it
 	sample int                     // one socket in so many notes delays; 0 for 50
+	asleep bool                    // the sockets do not read until they are woken
 	last   map[uuid.UUID]int64     // where each activity begins, if every seq is to be checked; one socket for each
 }
 
@@ -67,9 +68,12 @@ func fly(ctx context.Context, feed string, n int, f flight) (*swarm, error) {
 	open.Wait()
 	close(conns)
 	for ws := range conns {
-		sample := len(s.sockets)%f.sample == 0
 		s.sockets = append(s.sockets, ws)
-		s.readers.Go(func() { s.read(ws, sample) })
+	}
+	for i := range s.sockets {
+		if !f.asleep {
+			s.wake(i)
+		}
 	}
 	select {
 	case err := <-fail:
@@ -78,6 +82,11 @@ func fly(ctx context.Context, feed string, n int, f flight) (*swarm, error) {
 	default:
 		return s, nil
 	}
+}
+
+// wake lets a socket read from now on.
+func (s *swarm) wake(i int) {
+	s.readers.Go(func() { s.read(s.sockets[i], i%s.sample == 0) })
 }
 
 func dialFeed(ctx context.Context, feed string, greet []string, ready func([]byte) bool) (*websocket.Conn, error) {
@@ -126,6 +135,9 @@ func (s *swarm) read(ws *websocket.Conn, sample bool) {
 		}
 	}
 }
+
+// isSnapshot tells the frame that answers a subscription.
+func isSnapshot(frame []byte) bool { return bytes.HasPrefix(frame, []byte(`{"type":"snapshot"`)) }
 
 // check looks at each line's seq: the one after the last, or something is lost or repeated.
 func (s *swarm) check(frame []byte) {
