@@ -151,5 +151,5 @@ func (p *patientHijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return &patientConn{Conn: c, timeout: p.hub.cfg.WriteTimeout}, rw, nil
+	return &patientConn{Conn: c, timeout: p.hub.cfg.WriteTimeout, silence: p.hub.cfg.PongTimeout}, rw, nil
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -14,11 +15,33 @@ import (
 // patientConn measures the write timeout from the last byte the other side took, not from the start of a write: who
 // is slow stays, who takes nothing at all goes. The deadlines gorilla sets for data frames are the write's whole
 // time and are ignored; it sets none for them unless asked.
+//
+// What was taken counts as a sign of life, too: a ping waits behind all that a slow client has yet to take, and the
+// pong with it.
 type patientConn struct {
 	net.Conn
 	timeout time.Duration
+	silence time.Duration // how long after a sign of life the read deadline counts
+	taken   atomic.Int64  // when a write that had to wait for room went on, in Unix nanoseconds
 	// refused says that a write timed out before its first byte. gorilla hides which error a write ended with.
 	refused bool
+}
+
+// What takes waitedTime to write, and is no trifle that a busy machine was slow to hand on, had to wait for room.
+const (
+	waitedBytes = 4 << 10
+	waitedTime  = 10 * time.Millisecond
+)
+
+func (p *patientConn) Read(b []byte) (int, error) {
+	for {
+		n, err := p.Conn.Read(b)
+		until := time.Unix(0, p.taken.Load()).Add(p.silence)
+		if !errors.Is(err, os.ErrDeadlineExceeded) || !time.Now().Before(until) {
+			return n, err
+		}
+		_ = p.Conn.SetReadDeadline(until)
+	}
 }
 
 func (p *patientConn) Write(b []byte) (int, error) {
@@ -27,9 +50,14 @@ func (p *patientConn) Write(b []byte) (int, error) {
 		if err := p.Conn.SetWriteDeadline(time.Now().Add(p.timeout)); err != nil {
 			return done, err
 		}
+		began := time.Now()
 		n, err := p.Conn.Write(b[done:])
 		done += n
-		if n > 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+		late := n > 0 && errors.Is(err, os.ErrDeadlineExceeded)
+		if late || n >= waitedBytes && time.Since(began) >= waitedTime {
+			p.taken.Store(time.Now().UnixNano())
+		}
+		if late {
 			continue
 		}
 		p.refused = errors.Is(err, os.ErrDeadlineExceeded) && done == 0
@@ -76,6 +104,7 @@ const lingerTime = time.Second
 func linger(c net.Conn) {
 	if p, ok := c.(*patientConn); ok {
 		_ = p.CloseWrite()
+		c = p.Conn // what is taken meanwhile does not prolong this
 	}
 	_ = c.SetReadDeadline(time.Now().Add(lingerTime))
 	_, _ = io.Copy(io.Discard, io.LimitReader(c, 16<<20))
