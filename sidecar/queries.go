@@ -11,11 +11,9 @@ type queries struct {
 	position, hook, unhook, barrier, pulse, tail, states, deleted, snapshot, replay, list, counts string
 }
 
-// Bounds of one replay read, both for its lines; at least one line is read whatever its size.
-const (
-	replayLines = 500
-	replayBytes = 256 << 10
-)
+// replayLines bounds one replay read, beside the bytes that the feed asks for; at least one line is read whatever its
+// size.
+const replayLines = 500
 
 func newQueries(schema string) queries {
 	in := func(sql string) string {

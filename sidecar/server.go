@@ -135,6 +135,7 @@ func (s *Server) Run(ctx context.Context) error {
 		ReadTimeout:       time.Minute,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
+		ConnContext:       s.hub.ConnContext,
 		ErrorLog:          httpLog(s.cfg.Logger),
 	}
 

@@ -43,8 +43,8 @@ func (s *source) Snapshot(ctx context.Context, agentID uuid.UUID) (wsfeed.Snapsh
 }
 
 // Replay implements wsfeed.Source.
-func (s *source) Replay(ctx context.Context, agentID uuid.UUID, afterSeq int) (wsfeed.Batch, error) {
-	rows, err := s.pool.Query(ctx, s.q.replay, agentID, afterSeq, replayLines, replayBytes)
+func (s *source) Replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes int) (wsfeed.Batch, error) {
+	rows, err := s.pool.Query(ctx, s.q.replay, agentID, afterSeq, replayLines, bytes)
 	if err != nil {
 		return wsfeed.Batch{}, err
 	}

@@ -10,7 +10,12 @@ import (
 type Config struct {
 	// RingLines and RingBytes bound the recent lines kept per watched activity. Default 256 lines, 256 KiB.
 	RingLines, RingBytes int
-	// FrameBytes is where a frame of several lines is closed; one line may be larger. Default 128 KiB.
+	// InFlightBytes bounds what one socket holds: half of it in this process, as the frame being written and what is still
+	// to be sent of one read of Postgres, and half in the kernel's send buffer (inflight.go). Only a single line,
+	// snapshot or list that is larger passes, alone. Default 256 KiB.
+	InFlightBytes int
+	// FrameBytes is where a frame of several lines is closed; one line may be larger. Default 128 KiB, and at most half
+	// of InFlightBytes.
 	FrameBytes int
 	// CatchUpReads is how many reads of Postgres the feed makes at once. Default 4.
 	CatchUpReads int
@@ -63,7 +68,9 @@ const (
 func (c Config) withDefaults() Config {
 	setDefault(&c.RingLines, 256)
 	setDefault(&c.RingBytes, 256<<10)
+	setDefault(&c.InFlightBytes, 256<<10)
 	setDefault(&c.FrameBytes, 128<<10)
+	c.FrameBytes = min(c.FrameBytes, c.share())
 	setDefault(&c.CatchUpReads, 4)
 	setDefault(&c.ReadTimeout, 30*time.Second)
 	setDefault(&c.WriteTimeout, 20*time.Second)

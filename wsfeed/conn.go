@@ -15,7 +15,8 @@ import (
 // something to write (writer.go). The writer alone pulls from subscriptions, so their frames leave in order.
 type conn struct {
 	hub    *Hub
-	ws     *websocket.Conn
+	ws     *websocket.Conn // reads, and writes control frames
+	out    *patientConn    // takes all other frames
 	ctx    context.Context
 	cancel context.CancelFunc
 	// single serves one activity without a subscribe, and closes with 1000 after the first "end".
@@ -55,8 +56,8 @@ type goodbye struct {
 // maxReplies is how many answers may wait for a client that does not read them; then it is not read from either.
 const maxReplies = 32
 
-func newConn(h *Hub, ws *websocket.Conn, single bool) *conn {
-	c := &conn{hub: h, ws: ws, single: single, room: make(chan struct{}, maxReplies), subs: make(map[string]*connSub, 1)}
+func newConn(h *Hub, ws *websocket.Conn, out *patientConn, single bool) *conn {
+	c := &conn{hub: h, ws: ws, out: out, single: single, room: make(chan struct{}, maxReplies), subs: make(map[string]*connSub, 1)}
 	c.lag.sockets = &h.behind
 	c.ctx, c.cancel = context.WithCancel(h.ctx)
 	return c
@@ -73,7 +74,7 @@ func (c *conn) run() {
 		c.refuse(websocket.CloseMessageTooBig) // a length beyond all numbers, which gorilla drops without a word
 	}
 	if isProtocolError(err) {
-		linger(c.ws.NetConn()) // so that the close frame, sent by gorilla, is not lost in a reset
+		linger(c.out) // so that the close frame, sent by gorilla, is not lost in a reset
 	}
 	c.cancel()
 
@@ -267,5 +268,5 @@ func (c *conn) goAway() { c.close(websocket.CloseGoingAway, "the server is going
 // cut implements peer.
 func (c *conn) cut() {
 	c.cancel()
-	_ = c.ws.NetConn().Close()
+	_ = c.out.Close()
 }

@@ -1,35 +1,48 @@
 package wsfeed
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"strconv"
-	"sync"
 
 	"github.com/gorilla/websocket"
 )
 
-// frame is one message to a client, encoded once: as it is for SSE, prepared for WebSockets on first use. One frame
-// may go to thousands of sockets.
+// frame is one message to a client, encoded once. One frame may go to thousands of sockets.
 type frame struct {
 	kind string // the message's type
 	id   int    // the last seq in it, 0 where it carries none (an SSE id)
-	body []byte // the JSON
+	wire []byte // a WebSocket's text frame: its head, and the JSON
+	body []byte // the JSON, in the same memory
 	// committedAt is that of the newest line, 0 where there is none or it is not known.
 	committedAt int64
-
-	once     sync.Once
-	prepared *websocket.PreparedMessage
-	err      error
 }
 
-func (f *frame) message() (*websocket.PreparedMessage, error) {
-	f.once.Do(func() { f.prepared, f.err = websocket.NewPreparedMessage(websocket.TextMessage, f.body) })
-	return f.prepared, f.err
+// headRoom is the longest head of a WebSocket's frame from a server: no mask, and 8 bytes of length.
+const headRoom = 10
+
+// newFrame makes a frame of what head began.
+func newFrame(kind string, id int, b []byte) *frame {
+	n, at := len(b)-headRoom, 0
+	switch {
+	case n < 126:
+		at = headRoom - 2
+		b[at+1] = byte(n)
+	case n < 1<<16:
+		at = headRoom - 4
+		b[at+1] = 126
+		binary.BigEndian.PutUint16(b[at+2:], uint16(n))
+	default:
+		b[at+1] = 127
+		binary.BigEndian.PutUint64(b[at+2:], uint64(n))
+	}
+	b[at] = 0x80 | websocket.TextMessage // the only one of its message
+	return &frame{kind: kind, id: id, wire: b[at:], body: b[headRoom:]}
 }
 
-// head begins a message: its type, and the subscription's name where it has one.
+// head begins a message, after room for the frame's head: its type, and the subscription's name where it has one.
 func head(kind, sub string, size int) []byte {
-	b := make([]byte, 0, size+len(sub)+64)
+	b := make([]byte, headRoom, headRoom+size+len(sub)+64)
 	b = append(b, `{"type":"`...)
 	b = append(b, kind...)
 	b = append(b, '"')
@@ -41,23 +54,23 @@ func head(kind, sub string, size int) []byte {
 }
 
 func welcomeFrame() *frame {
-	return &frame{kind: "welcome", body: append(head("welcome", "", 0), `,"protocol":"`+Protocol+`"}`...)}
+	return newFrame("welcome", 0, append(head("welcome", "", 0), `,"protocol":"`+Protocol+`"}`...))
 }
 
 func plainFrame(kind, sub string) *frame {
-	return &frame{kind: kind, body: append(head(kind, sub, 0), '}')}
+	return newFrame(kind, 0, append(head(kind, sub, 0), '}'))
 }
 
 func errorFrame(sub, code, message string) *frame {
 	text, _ := json.Marshal(message)
 	b := head("error", sub, len(text)+64)
 	b = append(b, `,"code":"`+code+`","message":`...)
-	return &frame{kind: "error", body: append(append(b, text...), '}')}
+	return newFrame("error", 0, append(append(b, text...), '}'))
 }
 
 func snapshotFrame(sub string, activity json.RawMessage) *frame {
 	b := append(head("snapshot", sub, len(activity)), `,"activity":`...)
-	return &frame{kind: "snapshot", body: append(append(b, activity...), '}')}
+	return newFrame("snapshot", 0, append(append(b, activity...), '}'))
 }
 
 // logsFrame carries lines in seq order, at least one, and the activity's state as last read.
@@ -75,12 +88,14 @@ func logsFrame(sub string, state State, lines []Line) *frame {
 		b = append(b, l.JSON...)
 	}
 	newest := lines[len(lines)-1]
-	return &frame{kind: "logs", id: newest.Seq, body: append(b, `]}`...), committedAt: newest.CommittedAt}
+	f := newFrame("logs", newest.Seq, append(b, `]}`...))
+	f.committedAt = newest.CommittedAt
+	return f
 }
 
 func endFrame(sub string, state State) *frame {
 	b := append(head("end", sub, 64), `,"status":"`+state.Status+`","last_seq":`...)
-	return &frame{kind: "end", id: state.LastSeq, body: append(strconv.AppendInt(b, int64(state.LastSeq), 10), '}')}
+	return newFrame("end", state.LastSeq, append(strconv.AppendInt(b, int64(state.LastSeq), 10), '}'))
 }
 
 // gapFrame announces that the lines between afterSeq and nextSeq cannot be delivered: "pruned" (they were deleted),
@@ -89,7 +104,7 @@ func gapFrame(sub string, afterSeq, nextSeq int, reason string) *frame {
 	b := append(head("gap", sub, 64), `,"after_seq":`...)
 	b = append(strconv.AppendInt(b, int64(afterSeq), 10), `,"next_seq":`...)
 	b = strconv.AppendInt(b, int64(nextSeq), 10)
-	return &frame{kind: "gap", id: nextSeq - 1, body: append(b, `,"reason":"`+reason+`"}`...)}
+	return newFrame("gap", nextSeq-1, append(b, `,"reason":"`+reason+`"}`...))
 }
 
 // listFrame is a list's snapshot or changes.
@@ -113,5 +128,5 @@ func listFrame(kind, sub string, items []ListItem, removed []string, counts json
 		b = append(b, ']')
 	}
 	b = append(append(b, `,"counts":`...), counts...)
-	return &frame{kind: kind, body: append(b, '}')}
+	return newFrame(kind, 0, append(b, '}'))
 }

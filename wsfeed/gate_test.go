@@ -17,6 +17,8 @@ type gate struct {
 	deadline time.Time
 	shut     chan struct{} // nil while open; closed when it opens
 	waiting  int           // writers held up
+	holding  int           // bytes of the last write that was
+	pass     chan struct{} // lets one write through
 	once     bool          // opens by itself after the first write that timed out
 	closed   chan struct{}
 	close    sync.Once
@@ -30,16 +32,21 @@ func (g *gate) Write(b []byte) (int, error) {
 		return g.TCPConn.Write(b)
 	}
 	g.waiting++
+	g.holding = len(b)
 	g.mu.Unlock()
-	defer func() {
+	done := sync.OnceFunc(func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		g.waiting--
-	}()
+	})
+	defer done()
 	late := time.NewTimer(time.Until(deadline))
 	defer late.Stop()
 	select {
 	case <-shut:
+		return g.TCPConn.Write(b)
+	case <-g.pass:
+		done() // before anybody can see what is written
 		return g.TCPConn.Write(b)
 	case <-g.closed:
 		return 0, net.ErrClosed
@@ -67,6 +74,16 @@ func (g *gate) hold() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.shut = make(chan struct{})
+}
+
+// step lets one held up write through, and returns when it is on its way.
+func (g *gate) step() { g.pass <- struct{}{} }
+
+// held is the size of the write that is held up.
+func (g *gate) held() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.holding
 }
 
 func (g *gate) release() {
@@ -104,7 +121,7 @@ func (l *gates) Accept() (net.Conn, error) {
 	if !ok {
 		return c, nil
 	}
-	g := &gate{TCPConn: tcp, closed: make(chan struct{})}
+	g := &gate{TCPConn: tcp, closed: make(chan struct{}), pass: make(chan struct{})}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.all = append(l.all, g)

@@ -108,11 +108,12 @@ func (h *Hub) serve(up *websocket.Upgrader, w http.ResponseWriter, r *http.Reque
 		h.cfg.Problem(w, http.StatusForbidden, "", "this origin may not connect")
 		return
 	}
-	ws, err := up.Upgrade(&patientHijacker{ResponseWriter: w, hub: h}, r, nil)
+	hijacker := &patientHijacker{ResponseWriter: w, hub: h}
+	ws, err := up.Upgrade(hijacker, r, nil)
 	if err != nil {
 		return // the upgrader has answered
 	}
-	c := newConn(h, ws, only != nil)
+	c := newConn(h, ws, hijacker.conn, only != nil)
 	if !h.admit(c) {
 		_ = ws.WriteControl(websocket.CloseMessage,
 			websocket.FormatCloseMessage(websocket.CloseGoingAway, "the server is going away"), noDeadline)
@@ -142,7 +143,8 @@ func acceptsEvents(r *http.Request) bool {
 // patientHijacker hands gorilla the connection as a patientConn.
 type patientHijacker struct {
 	http.ResponseWriter
-	hub *Hub
+	hub  *Hub
+	conn *patientConn
 }
 
 // Hijack implements http.Hijacker.
@@ -151,5 +153,7 @@ func (p *patientHijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return &patientConn{Conn: c, timeout: p.hub.cfg.WriteTimeout, silence: p.hub.cfg.PongTimeout}, rw, nil
+	p.hub.cfg.boundSendBuffer(c)
+	p.conn = newPatientConn(c, &p.hub.cfg)
+	return p.conn, rw, nil
 }

@@ -227,8 +227,10 @@ func (h *Hub) readSnapshot(ctx context.Context, agentID uuid.UUID) (Snapshot, er
 	return read(ctx, h, &h.snapshots, func(ctx context.Context) (Snapshot, error) { return h.src.Snapshot(ctx, agentID) })
 }
 
-func (h *Hub) replay(ctx context.Context, agentID uuid.UUID, afterSeq int) (Batch, error) {
-	return read(ctx, h, &h.replays, func(ctx context.Context) (Batch, error) { return h.src.Replay(ctx, agentID, afterSeq) })
+func (h *Hub) replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes int) (Batch, error) {
+	return read(ctx, h, &h.replays, func(ctx context.Context) (Batch, error) {
+		return h.src.Replay(ctx, agentID, afterSeq, bytes)
+	})
 }
 
 func (h *Hub) readList(filter ListFilter) ([]ListItem, error) {

@@ -12,9 +12,11 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// patientConn measures the write timeout from the last byte the other side took, not from the start of a write: who
-// is slow stays, who takes nothing at all goes. The deadlines gorilla sets for data frames are the write's whole
-// time and are ignored; it sets none for them unless asked.
+// patientConn is a WebSocket's connection as its two users see it: gorilla, which writes control frames, and the
+// connection's writer, which has data frames encoded already (writeFrame). Frames go out whole, one after the other.
+//
+// It measures the write timeout from the last byte the other side took, not from the start of a write: who is slow
+// stays, who takes nothing at all goes.
 //
 // What was taken counts as a sign of life, too: a ping waits behind all that a slow client has yet to take, and the
 // pong with it.
@@ -23,8 +25,16 @@ type patientConn struct {
 	timeout time.Duration
 	silence time.Duration // how long after a sign of life the read deadline counts
 	taken   atomic.Int64  // when a write that had to wait for room went on, in Unix nanoseconds
-	// refused says that a write timed out before its first byte. gorilla hides which error a write ended with.
-	refused bool
+	turn    chan struct{} // holds a place for the frame being written
+	until   time.Time     // when gorilla gives up on the control frame it is about to write
+
+	// Of the frame whose turn it is.
+	err     error // nothing is written after an error, or after a close frame
+	refused bool  // a frame timed out before its first byte
+}
+
+func newPatientConn(c net.Conn, cfg *Config) *patientConn {
+	return &patientConn{Conn: c, timeout: cfg.WriteTimeout, silence: cfg.PongTimeout, turn: make(chan struct{}, 1)}
 }
 
 // What takes waitedTime to write, and is no trifle that a busy machine was slow to hand on, had to wait for room.
@@ -44,37 +54,82 @@ func (p *patientConn) Read(b []byte) (int, error) {
 	}
 }
 
+// closeFrame is how the only frame begins that ends all others.
+const closeFrame = 0x80 | websocket.CloseMessage
+
+// Write is gorilla's: a control frame, or the answer to the handshake. A control frame that does not come to its turn
+// in time is dropped; to say so would have gorilla write no other.
 func (p *patientConn) Write(b []byte) (int, error) {
-	done := 0
-	for {
-		if err := p.Conn.SetWriteDeadline(time.Now().Add(p.timeout)); err != nil {
-			return done, err
+	select {
+	case p.turn <- struct{}{}:
+	default:
+		var late <-chan time.Time
+		if !p.until.IsZero() {
+			timer := time.NewTimer(time.Until(p.until))
+			defer timer.Stop()
+			late = timer.C
 		}
+		select {
+		case p.turn <- struct{}{}:
+		case <-late:
+			return len(b), nil
+		}
+	}
+	defer func() { <-p.turn }()
+	n, err := p.write(b)
+	if err == nil && b[0] == closeFrame {
+		p.err = websocket.ErrCloseSent
+	}
+	return n, err
+}
+
+// writeFrame writes a data frame, head and all.
+func (p *patientConn) writeFrame(wire []byte) error {
+	p.turn <- struct{}{}
+	_, err := p.write(wire)
+	<-p.turn
+	return err
+}
+
+func (p *patientConn) write(b []byte) (done int, err error) {
+	if p.err != nil {
+		return 0, p.err
+	}
+	for {
 		began := time.Now()
+		if p.err = p.Conn.SetWriteDeadline(began.Add(p.timeout)); p.err != nil {
+			return done, p.err
+		}
 		n, err := p.Conn.Write(b[done:])
 		done += n
 		late := n > 0 && errors.Is(err, os.ErrDeadlineExceeded)
-		if late || n >= waitedBytes && time.Since(began) >= waitedTime {
+		if late || (n >= waitedBytes && time.Since(began) >= waitedTime) {
 			p.taken.Store(time.Now().UnixNano())
 		}
 		if late {
 			continue
 		}
-		p.refused = errors.Is(err, os.ErrDeadlineExceeded) && done == 0
+		p.refused = done == 0 && errors.Is(err, os.ErrDeadlineExceeded)
+		p.err = err
 		return done, err
 	}
 }
 
-// SetWriteDeadline leaves the measuring to Write.
-func (p *patientConn) SetWriteDeadline(time.Time) error { return nil }
+// SetWriteDeadline is gorilla's, and is how long a control frame may wait for its turn. The rest is left to write.
+func (p *patientConn) SetWriteDeadline(at time.Time) error {
+	p.until = at
+	return nil
+}
 
-// lastWord writes a close frame to a connection that refused a frame, past gorilla, which writes nothing after an
-// error. Between frames only: in the middle of one it would be taken for its payload.
+// lastWord writes a close frame to a connection that refused a frame. Between frames only: in the middle of one it
+// would be taken for its payload.
 func (p *patientConn) lastWord(code uint16, reason string) {
+	p.turn <- struct{}{}
+	defer func() { <-p.turn }()
 	if !p.refused {
 		return
 	}
-	frame := []byte{0x88, byte(2 + len(reason))} // FIN and the close opcode; the length of code and reason
+	frame := []byte{closeFrame, byte(2 + len(reason))}
 	frame = append(binary.BigEndian.AppendUint16(frame, code), reason...)
 	_ = p.Conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
 	_, _ = p.Conn.Write(frame)
@@ -101,11 +156,8 @@ const lingerTime = time.Second
 
 // linger says that nothing follows and reads away what the client still sends: closing with unread data would reset
 // the connection, and a reset may overtake the close frame.
-func linger(c net.Conn) {
-	if p, ok := c.(*patientConn); ok {
-		_ = p.CloseWrite()
-		c = p.Conn // what is taken meanwhile does not prolong this
-	}
-	_ = c.SetReadDeadline(time.Now().Add(lingerTime))
-	_, _ = io.Copy(io.Discard, io.LimitReader(c, 16<<20))
+func linger(p *patientConn) {
+	_ = p.CloseWrite()
+	_ = p.SetReadDeadline(time.Now().Add(lingerTime))
+	_, _ = io.Copy(io.Discard, io.LimitReader(p, 16<<20))
 }

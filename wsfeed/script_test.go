@@ -211,7 +211,7 @@ func (s *script) Snapshot(ctx context.Context, id uuid.UUID) (out Snapshot, err 
 	return out, err
 }
 
-func (s *script) Replay(ctx context.Context, id uuid.UUID, afterSeq int) (out Batch, err error) {
+func (s *script) Replay(ctx context.Context, id uuid.UUID, afterSeq, bytes int) (out Batch, err error) {
 	err = s.read(ctx, "Replay", func() error {
 		a := s.activities[id]
 		if a == nil {
@@ -223,6 +223,7 @@ func (s *script) Replay(ctx context.Context, id uuid.UUID, afterSeq int) (out Ba
 			limit = 500
 		}
 		out.Lines = encoded(id, a.lines[first:min(first+limit, len(a.lines))])
+		out.Lines = out.Lines[:fitting(out.Lines, bytes)]
 		out.State = a.state()
 		return nil
 	})

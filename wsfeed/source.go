@@ -17,8 +17,8 @@ type Source interface {
 	// Snapshot reads an activity without its lines.
 	Snapshot(ctx context.Context, agentID uuid.UUID) (Snapshot, error)
 	// Replay reads lines with seq > afterSeq in seq order, and the activity's state, in one snapshot. It returns a
-	// bounded number of lines and bytes, and at least one line where there is one.
-	Replay(ctx context.Context, agentID uuid.UUID, afterSeq int) (Batch, error)
+	// bounded number of lines, of about so many bytes, and at least one line where there is one.
+	Replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes int) (Batch, error)
 	// List reads the first items of a list, in its order.
 	List(ctx context.Context, filter ListFilter) ([]ListItem, error)
 	// Counts reads the number of activities per status under the filter's type and metadata, whatever its statuses.

@@ -89,36 +89,38 @@ func (e *eventStream) run(s subscription) {
 }
 
 func (e *eventStream) send(f *frame, live bool) error {
-	b := make([]byte, 0, len(f.body)+64)
-	b = append(append(b, "event: "...), f.kind...)
+	b := append([]byte("event: "), f.kind...)
 	if f.id > 0 {
 		b = strconv.AppendInt(append(b, "\nid: "...), int64(f.id), 10)
 	}
-	b = append(append(b, "\ndata: "...), f.body...)
-	b = append(b, "\n\n"...)
-	if err := e.write(b); err != nil {
+	b = append(b, "\ndata: "...)
+	end := []byte("\n\n")
+	if err := e.write(b, f.body, end); err != nil { // the body is not copied: it may be large, and shared
 		return err
 	}
-	e.hub.written(&e.hub.sse, f, len(b), live)
+	e.hub.written(&e.hub.sse, f, len(b)+len(f.body)+len(end), live)
 	return nil
 }
 
-func (e *eventStream) write(b []byte) error {
-	for len(b) > 0 {
-		n := min(len(b), eventChunk)
-		_ = e.out.SetWriteDeadline(time.Now().Add(e.hub.cfg.WriteTimeout))
-		if err := e.ctx.Err(); err != nil {
-			return err // looked at after the deadline was set: cut cancels first and shortens the deadline then
+func (e *eventStream) write(parts ...[]byte) error {
+	for _, b := range parts {
+		for len(b) > 0 {
+			n := min(len(b), eventChunk)
+			_ = e.out.SetWriteDeadline(time.Now().Add(e.hub.cfg.WriteTimeout))
+			if err := e.ctx.Err(); err != nil {
+				return err // looked at after the deadline was set: cut cancels first and shortens the deadline then
+			}
+			if _, err := e.w.Write(b[:n]); err != nil {
+				return err
+			}
+			if b = b[n:]; len(b) > 0 {
+				if err := e.out.Flush(); err != nil {
+					return err
+				}
+			}
 		}
-		if _, err := e.w.Write(b[:n]); err != nil {
-			return err
-		}
-		if err := e.out.Flush(); err != nil {
-			return err
-		}
-		b = b[n:]
 	}
-	return nil
+	return e.out.Flush()
 }
 
 // wake implements sink.

@@ -138,7 +138,7 @@ func (s *activitySub) look() (*frame, step, error) {
 func (s *activitySub) read(ctx context.Context, known Known) (*frame, error) {
 	t := s.topic
 	if s.cursor > 0 && s.cursor == known.LineSeq {
-		batch, err := t.hub.replay(ctx, t.agentID, s.cursor-1)
+		batch, err := t.hub.replay(ctx, t.agentID, s.cursor-1, t.hub.cfg.share())
 		if err != nil {
 			return nil, err
 		}
@@ -153,7 +153,7 @@ func (s *activitySub) read(ctx context.Context, known Known) (*frame, error) {
 			return nil, nil
 		}
 	}
-	batch, err := t.hub.replay(ctx, t.agentID, s.cursor)
+	batch, err := t.hub.replay(ctx, t.agentID, s.cursor, t.hub.cfg.share())
 	if err != nil {
 		return nil, err
 	}
@@ -181,6 +181,7 @@ func (s *activitySub) take(known Known, batch Batch) *frame {
 		t.advance(batch.State)
 		return s.gap(last + 1)
 	}
+	batch.Lines = t.hub.cfg.keep(batch.Lines)
 	s.rest = batch
 	return nil
 }
@@ -198,6 +199,7 @@ func (s *activitySub) sendRest(context.Context) (*frame, error) {
 		}
 	}
 	f := logsFrame(s.name, s.rest.State, lines[:n])
+	clear(lines[:n]) // the frame has them now
 	s.cursor, s.rest.Lines = f.id, lines[n:]
 	if !s.holding() {
 		s.rest = Batch{} // let the read's bytes go

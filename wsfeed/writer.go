@@ -56,7 +56,7 @@ func (c *conn) write() {
 		if f == nil {
 			continue
 		}
-		if err := c.send(f); err != nil {
+		if err := c.out.writeFrame(f.wire); err != nil {
 			c.fail(err)
 			return
 		}
@@ -159,14 +159,6 @@ func (c *conn) sent(s *connSub, f *frame) {
 	}
 }
 
-func (c *conn) send(f *frame) error {
-	m, err := f.message()
-	if err != nil {
-		return err
-	}
-	return c.ws.WritePreparedMessage(m)
-}
-
 // fail ends a connection that could not be written to. One that took nothing for the write timeout is told 4408, if
 // the frame it refused had not begun and it takes as much as a close frame now. One that was told goodbye already,
 // because it broke a rule, is left to the reader: cutting it would reset the connection and lose that goodbye.
@@ -174,8 +166,6 @@ func (c *conn) fail(err error) {
 	if errors.Is(err, websocket.ErrCloseSent) {
 		return
 	}
-	if p, ok := c.ws.NetConn().(*patientConn); ok {
-		p.lastWord(CloseTooSlow, "nothing was taken for too long")
-	}
+	c.out.lastWord(CloseTooSlow, "nothing was taken for too long")
 	c.cut()
 }

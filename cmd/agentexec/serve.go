@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"strconv"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
@@ -29,6 +30,10 @@ func newServe(s *settings) *cobra.Command {
 				return err
 			}
 			config.Insecure = insecure
+			own := &settings{flags: cmd.Flags()}
+			if config.Feed.InFlightBytes, err = own.inFlightBytes(); err != nil {
+				return err
+			}
 			server, err := sidecar.New(config)
 			if err != nil {
 				return err
@@ -39,11 +44,29 @@ func newServe(s *settings) *cobra.Command {
 		},
 	}
 	insecureFlag(cmd, &insecure)
+	cmd.Flags().String("in-flight-bytes", "",
+		"what one socket holds in memory, half of it in the kernel, in `BYTES` (AGENTEXEC_IN_FLIGHT_BYTES; default 262144)")
 	return cmd
 }
 
 func insecureFlag(cmd *cobra.Command, insecure *bool) {
 	cmd.Flags().BoolVar(insecure, "insecure", false, "serve without authentication on an address that is not loopback")
+}
+
+// minInFlightBytes is a few lines, and a send buffer that a kernel does not enlarge by itself.
+const minInFlightBytes = 32 << 10
+
+// inFlightBytes is what one socket may hold, 0 where nobody says.
+func (s *settings) inFlightBytes() (int, error) {
+	text, source := s.get("in-flight-bytes")
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || n < minInFlightBytes {
+		return 0, usageError(nil, "%s: %q must be a whole number of bytes, at least %d", source, text, minInFlightBytes)
+	}
+	return int(n), nil
 }
 
 // service is the sidecar's configuration as the settings have it.

@@ -25,12 +25,13 @@ type settings struct {
 // The flags, and the variables that stand in for them. The values of the variables are no defaults of the flags: help
 // would print them, passwords included.
 var variables = map[string][]string{
-	"database-url": {"AGENTEXEC_DATABASE_URL", "DATABASE_URL"},
-	"listen-url":   {"AGENTEXEC_LISTEN_URL"},
-	"listen":       {"AGENTEXEC_LISTEN"},
-	"schema":       {"AGENTEXEC_SCHEMA"},
-	"addr":         {"AGENTEXEC_ADDR"},
-	"log-level":    {"AGENTEXEC_LOG_LEVEL"},
+	"database-url":    {"AGENTEXEC_DATABASE_URL", "DATABASE_URL"},
+	"listen-url":      {"AGENTEXEC_LISTEN_URL"},
+	"listen":          {"AGENTEXEC_LISTEN"},
+	"schema":          {"AGENTEXEC_SCHEMA"},
+	"addr":            {"AGENTEXEC_ADDR"},
+	"log-level":       {"AGENTEXEC_LOG_LEVEL"},
+	"in-flight-bytes": {"AGENTEXEC_IN_FLIGHT_BYTES"},
 }
 
 func (s *settings) register(flags *pflag.FlagSet) {

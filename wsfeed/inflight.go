@@ -1,0 +1,43 @@
+package wsfeed
+
+import (
+	"context"
+	"net"
+)
+
+// What a socket holds is bounded by Config.InFlightBytes, in two halves.
+//
+// In this process it is one read of Postgres: what a read may hold, and of it what is not sent yet, while the frame
+// being written takes the place of the lines it was made of. A frame made of the ring is shared by all who are at the
+// same place, and is no larger than that half either. Only what is larger by itself passes alone: a line, a snapshot, a
+// list. (The ring is the activity's, whoever watches, and has bounds of its own.)
+//
+// In the kernel it is the connection's send buffer. Where nobody says so it grows to megabytes, and a slow socket would
+// have as much queued outside our sight.
+
+// share is what a socket may hold in this process.
+func (c *Config) share() int { return c.InFlightBytes / 2 }
+
+// boundSendBuffer bounds what the kernel holds for a connection. Linux reserves twice what it is asked for, for its own
+// bookkeeping, so half of the kernel's half is asked for.
+func (c *Config) boundSendBuffer(conn net.Conn) {
+	if outer, ok := conn.(interface{ NetConn() net.Conn }); ok { // such as of TLS
+		conn = outer.NetConn()
+	}
+	if tcp, ok := conn.(interface{ SetWriteBuffer(bytes int) error }); ok {
+		_ = tcp.SetWriteBuffer(c.InFlightBytes / 4)
+	}
+}
+
+// ConnContext is for http.Server.ConnContext, so that the bounds of what the kernel holds hold for event streams too.
+func (h *Hub) ConnContext(ctx context.Context, c net.Conn) context.Context {
+	h.cfg.boundSendBuffer(c)
+	return ctx
+}
+
+// keep is what a subscription holds of a read: as much as a socket may, at least one line.
+func (c *Config) keep(lines []Line) []Line {
+	n := fitting(lines, c.share())
+	clear(lines[n:])
+	return lines[:n]
+}
