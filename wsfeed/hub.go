@@ -18,12 +18,11 @@ type Hub struct {
 	stop  context.CancelFunc
 	added chan struct{}
 	counters
+	index
+	watch atomic.Pointer[Watch] // what Watched returned, good until something changes
 
 	mu      sync.RWMutex
-	gen     uint64 // grows with every registration
-	topics  map[uuid.UUID]*topic
 	lists   map[string]*listTopic
-	watch   *Watch // what Watched returned, until something changes
 	conns   map[peer]struct{}
 	closing bool
 	running sync.WaitGroup // connections
@@ -43,20 +42,21 @@ type Watch struct {
 	Activities []uuid.UUID
 	Lists      []ListFilter
 	lists      []*listTopic
+	changes    uint64 // the index's, before the look
 }
 
 // New returns a hub that reads from src. Nothing runs until somebody subscribes.
 func New(src Source, cfg Config) *Hub {
 	cfg = cfg.withDefaults()
 	h := &Hub{
-		cfg:    cfg,
-		src:    src,
-		reads:  make(chan struct{}, cfg.CatchUpReads),
-		added:  make(chan struct{}, 1),
-		topics: make(map[uuid.UUID]*topic),
-		lists:  make(map[string]*listTopic),
-		conns:  make(map[peer]struct{}),
+		cfg:   cfg,
+		src:   src,
+		reads: make(chan struct{}, cfg.CatchUpReads),
+		added: make(chan struct{}, 1),
+		lists: make(map[string]*listTopic),
+		conns: make(map[peer]struct{}),
 	}
+	h.init()
 	h.ctx, h.stop = context.WithCancel(context.Background())
 	return h
 }
@@ -67,33 +67,31 @@ func (h *Hub) Added() <-chan struct{} { return h.added }
 // Watched returns what is watched. A read of the tail that begins now covers it; what is registered while the read
 // runs must be confirmed after it (WatchedSince).
 func (h *Hub) Watched() *Watch {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.watch == nil {
-		h.watch = h.watched(0)
+	changes := h.changes.Load() // before the look
+	if known := h.watch.Load(); known != nil && known.changes == changes {
+		return known
 	}
-	return h.watch
+	w := h.watched(0)
+	w.changes = changes
+	h.watch.Store(w)
+	return w
 }
 
 // WatchedSince returns what has been registered after gen and is still watched.
 func (h *Hub) WatchedSince(gen uint64) *Watch {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	if gen == h.gen {
+	if gen == h.gen.Load() {
 		return &Watch{Gen: gen}
 	}
 	return h.watched(gen)
 }
 
 func (h *Hub) watched(since uint64) *Watch {
-	w := &Watch{Gen: h.gen}
-	for id, t := range h.topics {
-		if t.gen > since {
-			w.Activities = append(w.Activities, id)
-		}
-	}
+	w := &Watch{Gen: h.gen.Load()} // before the look: what is registered up to here is found
+	w.Activities = h.between(since, w.Gen)
+	h.mu.RLock()
+	defer h.mu.RUnlock()
 	for _, l := range h.lists {
-		if l.gen > since {
+		if l.gen > since && l.gen <= w.Gen {
 			w.Lists = append(w.Lists, l.filter)
 			w.lists = append(w.lists, l)
 		}
@@ -141,57 +139,6 @@ func (h *Hub) ListsChanged(w *Watch, indexes ...int) {
 	}
 	for _, i := range indexes {
 		w.lists[i].touch()
-	}
-}
-
-func (h *Hub) topic(agentID uuid.UUID) *topic {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	return h.topics[agentID]
-}
-
-func (h *Hub) joinTopic(agentID uuid.UUID, name string, afterSeq int, out sink) *activitySub {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	t := h.topics[agentID]
-	if t == nil || t.isGone() { // an activity may be made anew under the id of a deleted one
-		h.gen++
-		t = &topic{hub: h, agentID: agentID, gen: h.gen, hi: unknown, subs: make(map[*activitySub]struct{})}
-		h.topics[agentID] = t
-		h.changed()
-	}
-	s := &activitySub{topic: t, out: out, name: name, cursor: afterSeq, ended: unknown}
-	t.mu.Lock()
-	s.epoch = len(t.losses)
-	t.subs[s] = struct{}{}
-	t.mu.Unlock()
-	h.subscriptions.Add(1)
-	return s
-}
-
-func (h *Hub) leaveTopic(s *activitySub) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	t := s.topic
-	t.mu.Lock()
-	s.fromPostgres(false)
-	s.left = true
-	delete(t.subs, s)
-	empty := len(t.subs) == 0
-	t.mu.Unlock()
-	h.subscriptions.Add(-1)
-	if empty && h.topics[t.agentID] == t {
-		delete(h.topics, t.agentID)
-		h.watch = nil
-	}
-}
-
-// changed is called with mu held when something new is watched.
-func (h *Hub) changed() {
-	h.watch = nil
-	select {
-	case h.added <- struct{}{}:
-	default:
 	}
 }
 

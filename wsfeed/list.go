@@ -180,16 +180,15 @@ func (h *Hub) joinList(filter ListFilter, name string, out sink) *listSub {
 	defer h.mu.Unlock()
 	l := h.lists[string(key)]
 	if l == nil {
-		h.gen++
 		l = &listTopic{
-			hub: h, key: string(key), filter: filter, gen: h.gen,
+			hub: h, key: string(key), filter: filter, gen: h.gen.Add(1),
 			subs:    make(map[*listSub]struct{}),
 			changed: make(map[uuid.UUID]uint64),
 			removed: make(map[uuid.UUID]uint64),
 		}
 		l.refresh = time.AfterFunc(h.cfg.ListRefresh, l.touch)
 		h.lists[l.key] = l
-		h.changed()
+		h.registered()
 	}
 	s := &listSub{list: l, out: out, name: name}
 	h.subscriptions.Add(1)
@@ -215,7 +214,7 @@ func (h *Hub) leaveList(s *listSub) {
 		l.refresh.Stop()
 		if h.lists[l.key] == l {
 			delete(h.lists, l.key)
-			h.watch = nil
+			h.changes.Add(1)
 		}
 	}
 }

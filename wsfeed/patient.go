@@ -50,7 +50,7 @@ func (p *patientConn) Read(b []byte) (int, error) {
 		if !errors.Is(err, os.ErrDeadlineExceeded) || !time.Now().Before(until) {
 			return n, err
 		}
-		_ = p.Conn.SetReadDeadline(until)
+		_ = p.SetReadDeadline(until)
 	}
 }
 

@@ -47,7 +47,7 @@ func (h *Hub) Stats() Stats {
 	defer h.mu.RUnlock()
 	c := &h.counters
 	return Stats{
-		Sockets: len(h.conns), Subscriptions: int(c.subscriptions.Load()), Activities: len(h.topics), Lists: len(h.lists),
+		Sockets: len(h.conns), Subscriptions: int(c.subscriptions.Load()), Activities: h.activities(), Lists: len(h.lists),
 		Behind:    int(c.behind.Load()),
 		WebSocket: c.webSocket.stats(), SSE: c.sse.stats(),
 		Reads: Reads{

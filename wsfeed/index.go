@@ -1,0 +1,115 @@
+package wsfeed
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/google/uuid"
+)
+
+// index finds the topic of an activity. It is in shards, so that the tail, which publishes, and subscribers of other
+// activities, who come and go, do not meet at one lock.
+type index struct {
+	shards [indexShards]indexShard
+	// gen grows with every registration, of lists too; changes with every registration and every end of one. Both are
+	// raised while the lock of what is changed is held. So who reads one of them and then looks, under all the locks,
+	// sees at least what had been registered, or had changed, up to there.
+	gen, changes atomic.Uint64
+}
+
+const indexShards = 64
+
+type indexShard struct {
+	mu     sync.RWMutex
+	topics map[uuid.UUID]*topic
+	_      [64]byte // a cache line between one shard's lock and the next
+}
+
+func (x *index) init() {
+	for i := range x.shards {
+		x.shards[i].topics = make(map[uuid.UUID]*topic)
+	}
+}
+
+// shard is by the last byte of an id, which differs in ids of any version and in those that somebody counted up.
+func (x *index) shard(agentID uuid.UUID) *indexShard { return &x.shards[agentID[15]%indexShards] }
+
+func (x *index) topic(agentID uuid.UUID) *topic {
+	s := x.shard(agentID)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.topics[agentID]
+}
+
+// activities is how many are watched.
+func (x *index) activities() (n int) {
+	for i := range x.shards {
+		s := &x.shards[i]
+		s.mu.RLock()
+		n += len(s.topics)
+		s.mu.RUnlock()
+	}
+	return n
+}
+
+// between are the activities that were registered after one generation and not after another, and are still
+// watched.
+func (x *index) between(after, upTo uint64) (ids []uuid.UUID) {
+	for i := range x.shards {
+		s := &x.shards[i]
+		s.mu.RLock()
+		for id, t := range s.topics {
+			if t.gen > after && t.gen <= upTo {
+				ids = append(ids, id)
+			}
+		}
+		s.mu.RUnlock()
+	}
+	return ids
+}
+
+func (h *Hub) joinTopic(agentID uuid.UUID, name string, afterSeq int, out sink) *activitySub {
+	x := h.shard(agentID)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	t := x.topics[agentID]
+	if t == nil || t.isGone() { // an activity may be made anew under the id of a deleted one
+		t = &topic{hub: h, agentID: agentID, gen: h.gen.Add(1), hi: unknown, subs: make(map[*activitySub]struct{})}
+		x.topics[agentID] = t
+		h.registered()
+	}
+	s := &activitySub{topic: t, out: out, name: name, cursor: afterSeq, ended: unknown}
+	t.mu.Lock()
+	s.epoch = len(t.losses)
+	t.subs[s] = struct{}{}
+	t.mu.Unlock()
+	h.subscriptions.Add(1)
+	return s
+}
+
+func (h *Hub) leaveTopic(s *activitySub) {
+	t := s.topic
+	x := h.shard(t.agentID)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	t.mu.Lock()
+	s.fromPostgres(false)
+	s.left = true
+	delete(t.subs, s)
+	empty := len(t.subs) == 0
+	t.mu.Unlock()
+	h.subscriptions.Add(-1)
+	if empty && x.topics[t.agentID] == t {
+		delete(x.topics, t.agentID)
+		h.changes.Add(1)
+	}
+}
+
+// registered is called, with the lock of what was registered held, when something new is watched.
+func (h *Hub) registered() {
+	h.changes.Add(1)
+	select {
+	case h.added <- struct{}{}:
+	default:
+	}
+}
