@@ -77,7 +77,7 @@ $(GOLANGCI_LINT): tools/go.mod tools/go.sum
 	cd tools && CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
 .PHONY: bench
-bench: ## Run the measures and keep them in bench/RESULTS.md (one of them: make bench MEASURE=latency)
+bench: ## Run the measures, about 20 minutes, and keep them in bench/RESULTS.md (one of them: make bench MEASURE=latency)
 	cd bench && $(GO) run . $(MEASURE)
 
 .PHONY: docker

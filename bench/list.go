@@ -64,9 +64,9 @@ func listPages(ctx context.Context, url string, o options) (table, error) {
 	t := table{
 		title: fmt.Sprintf("Pages of 50 of %d activities with %d lines", o.activities, o.activities*linesPerActivity),
 		note: fmt.Sprintf("One connection, each query over and over for %s, its answer read; a query by key goes on from the page before. "+
-			"shared_buffers 4GB; the newest %d activities are QUEUED, as many RUNNING. Python: the count and then the page, as its list() "+
+			"shared_buffers 4GB, the schema read into them before; the newest %d activities are QUEUED, as many RUNNING. Python: the count and then the page, as its list() "+
 			"asks, in its own tables with its own indexes and the same rows; %d times.",
-			o.each, min(liveActivities, o.activities/10), pythonRepetitions),
+			total(o)/2, min(liveActivities, o.activities/10), pythonRepetitions),
 		head: []string{"query", "p50", "p99", "times", "of Python", "reach"},
 	}
 	conn, err := pgx.Connect(ctx, url)
@@ -80,7 +80,7 @@ func listPages(ctx context.Context, url string, o options) (table, error) {
 	}
 	slow := quantile(python, 0.5).Seconds()
 	for _, q := range listQueries(min(1000, o.activities/50-1)) {
-		took, err := q.repeat(ctx, conn, o.each)
+		took, err := q.repeat(ctx, conn, total(o)/2)
 		if err != nil {
 			return t, fmt.Errorf("%s: %w", q.name, err)
 		}

@@ -51,6 +51,7 @@ type options struct {
 	sockets    numbers       // of sockets to fan out to
 	crowd      int           // sockets of spread and storm
 	rates      numbers       // lines per second of latency
+	sleepers   int           // sockets that take nothing
 	flood      int           // MB of lines for each socket that takes nothing
 	activities int           // to list
 	results    string        // the file to keep the tables in; "" for none
@@ -88,6 +89,7 @@ func parse(flags *flag.FlagSet, args []string) (o options, names []string, err e
 	flags.IntVar(&o.rounds, "rounds", 5, "turns each contender takes; the median counts")
 	flags.DurationVar(&o.each, "each", 1500*time.Millisecond, "length of one turn")
 	flags.IntVar(&o.crowd, "crowd", 5000, "sockets of spread and storm")
+	flags.IntVar(&o.sleepers, "sleepers", 50, "sockets that take nothing")
 	flags.IntVar(&o.flood, "flood", 30, "MB of lines for each socket that takes nothing")
 	flags.IntVar(&o.activities, "activities", 1_000_000, "activities to list, each with ten lines")
 	flags.StringVar(&o.results, "results", "RESULTS.md", "file to keep the tables in; empty for none")

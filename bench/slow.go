@@ -13,7 +13,6 @@ import (
 )
 
 const (
-	sleepers    = 50  // sockets that take nothing
 	healthyRate = 100 // lines a second for the healthy ones, of which there are as many
 	floodLine   = 10_000
 	floodBatch  = 2 // lines for each activity in one transaction
@@ -37,7 +36,8 @@ func measureSlow(ctx context.Context, o options) ([]table, error) {
 		return nil, err
 	}
 	defer stop()
-	ids, err := makeActivities(ctx, url, "agentexec", 3*sleepers)
+	n := o.sleepers
+	ids, err := makeActivities(ctx, url, "agentexec", 3*n)
 	if err != nil {
 		return nil, err
 	}
@@ -46,14 +46,14 @@ func measureSlow(ctx context.Context, o options) ([]table, error) {
 		return nil, err
 	}
 	defer c.stop()
-	r := slowRun{url: url, sidecar: c, healthy: ids[2*sleepers:], message: noise(floodLine)}
+	r := slowRun{url: url, sidecar: c, healthy: ids[2*n:], message: noise(floodLine)}
 	if r.swarm, err = flyOneEach(ctx, c.feed, url, r.healthy, 1); err != nil {
 		return nil, err
 	}
 	defer r.swarm.close()
 
 	t := table{
-		title: fmt.Sprintf("%d sockets that take nothing, beside %d healthy ones", sleepers, len(r.healthy)),
+		title: fmt.Sprintf("%d sockets that take nothing, beside %d healthy ones", n, len(r.healthy)),
 		note: fmt.Sprintf("A socket for each activity. The healthy activities get %d lines/s together, the others lines of %d bytes, as fast as "+
 			"one connection writes them; the same is done first with sockets that read. Memory: resident, beyond what it was with all "+
 			"sockets open and nothing written; at the highest moment, and held afterwards, when the runtime has given back what it does "+
@@ -64,22 +64,22 @@ func measureSlow(ctx context.Context, o options) ([]table, error) {
 	if err != nil {
 		return nil, err
 	}
-	readers, err := flyOneEach(ctx, c.feed, url, ids[:sleepers], len(ids))
+	readers, err := flyOneEach(ctx, c.feed, url, ids[:n], len(ids))
 	if err != nil {
 		return nil, err
 	}
-	read, err := r.phase(ctx, "read", max(1, o.flood/5), ids[:sleepers], 0)
+	read, err := r.phase(ctx, "read", max(1, o.flood/5), ids[:n], 0)
 	beside := r.p99
 	readers.close()
 	if err != nil {
 		return nil, err
 	}
-	asleep, err := flyAsleep(ctx, c.feed, url, ids[sleepers:2*sleepers])
+	asleep, err := flyAsleep(ctx, c.feed, url, ids[n:2*n])
 	if err != nil {
 		return nil, err
 	}
 	defer asleep.close()
-	slept, err := r.phase(ctx, "take nothing", o.flood, ids[sleepers:2*sleepers], 0)
+	slept, err := r.phase(ctx, "take nothing", o.flood, ids[n:2*n], 0)
 	if err != nil {
 		return nil, err
 	}

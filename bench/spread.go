@@ -35,10 +35,10 @@ func measureSpread(ctx context.Context, o options) ([]table, error) {
 	defer s.close()
 	idle := float64(c.memory()-empty) / float64(len(ids))
 
-	if err := appendAtRate(ctx, url, ids, spreadRate, spreadRate); err != nil { // a second to warm
+	if err := appendAtRate(ctx, url, ids, spreadRate, len(ids)); err != nil { // a line each, to warm
 		return nil, err
 	}
-	if _, err := s.await(ctx, spreadRate); err != nil {
+	if _, err := s.await(ctx, int64(len(ids))); err != nil {
 		return nil, err
 	}
 	_ = s.taken()
