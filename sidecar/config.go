@@ -29,6 +29,8 @@ type Config struct {
 	Addr string
 	// Insecure allows an address that is not loopback without authentication.
 	Insecure bool
+	// Pprof serves Go's profiles under /debug/pprof/. They tell of the program's inside, memory included.
+	Pprof bool
 	// PoolSize is the number of connections for requests and catch-up reads. Default 8.
 	PoolSize int
 	// PollInterval is the longest time between two reads of the tail while something is watched, whatever the bell

@@ -5,6 +5,7 @@ import (
 	"log"
 	"log/slog"
 	"net/http"
+	"net/http/pprof" // beside what we use it registers with the default mux, which nobody serves
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
@@ -24,8 +25,20 @@ func (s *Server) newRoutes() http.Handler {
 	mux.Handle("/healthz", readOnly(http.HandlerFunc(s.healthz)))
 	mux.Handle("/readyz", readOnly(http.HandlerFunc(s.readyz)))
 	mux.Handle("/metrics", readOnly(promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{})))
+	if s.cfg.Pprof {
+		profiles(mux)
+	}
 	mux.Handle("/", ui.Handler())
 	return mux
+}
+
+// profiles are Go's own, where net/http/pprof has them.
+func profiles(mux *http.ServeMux) {
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 }
 
 // readOnly answers 405 to anything but GET and HEAD, where the page's handler at / would say that nothing lives here.

@@ -34,6 +34,9 @@ func newServe(s *settings) *cobra.Command {
 			if config.Feed.InFlightBytes, err = own.inFlightBytes(); err != nil {
 				return err
 			}
+			if config.Pprof, err = own.pprof(); err != nil {
+				return err
+			}
 			server, err := sidecar.New(config)
 			if err != nil {
 				return err
@@ -46,6 +49,7 @@ func newServe(s *settings) *cobra.Command {
 	insecureFlag(cmd, &insecure)
 	cmd.Flags().String("in-flight-bytes", "",
 		"what one socket holds in memory, half of it in the kernel, in `BYTES` (AGENTEXEC_IN_FLIGHT_BYTES; default 262144)")
+	cmd.Flags().Bool("pprof", false, "serve Go's profiles under /debug/pprof/, to whoever reaches the address (AGENTEXEC_PPROF=true)")
 	return cmd
 }
 
@@ -67,6 +71,19 @@ func (s *settings) inFlightBytes() (int, error) {
 		return 0, usageError(nil, "%s: %q must be a whole number of bytes, at least %d", source, text, minInFlightBytes)
 	}
 	return int(n), nil
+}
+
+// pprof reports whether profiles are wanted.
+func (s *settings) pprof() (bool, error) {
+	text, source := s.get("pprof")
+	if text == "" {
+		return false, nil
+	}
+	on, err := strconv.ParseBool(text)
+	if err != nil {
+		return false, usageError(nil, "%s: %q is neither true nor false", source, text)
+	}
+	return on, nil
 }
 
 // service is the sidecar's configuration as the settings have it.

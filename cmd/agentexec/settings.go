@@ -32,6 +32,7 @@ var variables = map[string][]string{
 	"addr":            {"AGENTEXEC_ADDR"},
 	"log-level":       {"AGENTEXEC_LOG_LEVEL"},
 	"in-flight-bytes": {"AGENTEXEC_IN_FLIGHT_BYTES"},
+	"pprof":           {"AGENTEXEC_PPROF"},
 }
 
 func (s *settings) register(flags *pflag.FlagSet) {

@@ -92,6 +92,10 @@ func TestWrongUsage(t *testing.T) {
 			require.NotContains(t, line, "eim")
 		})
 	}
+	t.Run("PprofOfTheEnvironment", func(t *testing.T) {
+		t.Parallel()
+		require.Contains(t, c.with("AGENTEXEC_PPROF=perhaps").refused(t, 2, "serve"), "AGENTEXEC_PPROF")
+	})
 	t.Run("LogLevelOfTheEnvironment", func(t *testing.T) {
 		t.Parallel()
 		require.Contains(t, c.with("AGENTEXEC_LOG_LEVEL=loud").refused(t, 2, "list"), "AGENTEXEC_LOG_LEVEL")
