@@ -30,7 +30,7 @@ const (
 
 	unhookedPoll = 5 * time.Millisecond
 	asidePoll    = 100 * time.Millisecond
-	deafPoll     = 100 * time.Millisecond // while LISTEN does not stand
+	deafPoll     = 100 * time.Millisecond // while LISTEN does not stand, or nobody may ring
 	barrierFirst = 5 * time.Millisecond
 	barrierLast  = 250 * time.Millisecond
 )
@@ -55,12 +55,15 @@ func newHook(conn *pgx.Conn, t *tailer) *hook {
 // trusts reports whether a commit without a ring would be a defect.
 func (h *hook) trusts() bool { return h.held && h.barrier == 0 && h.t.bell.hearing() }
 
+// useless reports whether a ring would not be heard, or may not be asked for.
+func (h *hook) useless() bool { return !h.t.bell.hearing() || h.t.bell.crowded.Load() }
+
 // pause is how long to wait for the next read, and whether a ring ends it.
 func (h *hook) pause() (d time.Duration, listen bool) {
 	switch {
 	case h.fast:
 		return unhookedPoll, false
-	case !h.t.bell.hearing():
+	case h.useless():
 		return deafPoll, true
 	case !h.held:
 		return asidePoll, true
@@ -74,7 +77,7 @@ func (h *hook) pause() (d time.Duration, listen bool) {
 // consider takes what a read found and changes over where it is time to.
 func (h *hook) consider(ctx context.Context, n news) error {
 	h.count(n.commits)
-	if h.fast = h.rate > unhookAbove || (h.fast && h.rate > hookBelow); h.fast || !h.t.bell.hearing() {
+	if h.fast = h.rate > unhookAbove || (h.fast && h.rate > hookBelow); h.fast || h.useless() {
 		return h.release(ctx)
 	}
 	if !h.held {

@@ -16,6 +16,8 @@ import (
 type bell struct {
 	rung chan struct{} // holds at most one ring; however often it rings, one read answers
 	ears atomic.Bool   // what is sent on the channel arrives here
+	// crowded: the notification queue fills up, so nobody may be made to ring: when it is full, their commits fail.
+	crowded atomic.Bool
 }
 
 func newBell() *bell { return &bell{rung: make(chan struct{}, 1)} }

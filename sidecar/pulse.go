@@ -96,6 +96,20 @@ func (p *pulse) run(ctx context.Context, l *listener) {
 	}
 }
 
+// crowdedAbove is the share of the notification queue that may be full before the bell is left. A session that listens
+// and holds a transaction open keeps all that is sent meanwhile; the queue is the whole instance's.
+const crowdedAbove = 0.5
+
+// crowd takes how full the notification queue is, and reports whether that is too full since now.
+func (b *bell) crowd(usage float64) bool {
+	crowded := usage > crowdedAbove
+	if b.crowded.Swap(crowded) == crowded {
+		return false
+	}
+	b.ring() // has the tail leave the bell, or take it up again
+	return crowded
+}
+
 // silence is a pulse that did not come back.
 func (p *pulse) silence(l *listener, conn *pgx.Conn) {
 	p.unheard++

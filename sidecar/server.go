@@ -85,9 +85,15 @@ func New(cfg Config) (*Server, error) {
 		channel: cfg.Schema, bell: s.bell, log: cfg.Logger, metrics: s.metrics,
 		connect: s.connector("agentexec listener"),
 		pulse: newPulse(func(ctx context.Context, id string) error {
-			var queue float64
+			queue := -1.0
 			err := pool.QueryRow(ctx, s.tailer.q.pulse, cfg.Schema, id).Scan(&queue)
-			s.metrics.queue.Set(queue)
+			if queue >= 0 { // it is known even where the pulse finds no room in it
+				s.metrics.queue.Set(queue)
+				if s.bell.crowd(queue) {
+					cfg.Logger.Warn("the notification queue fills up: does a session listen and hold a transaction open? "+
+						"polling until it empties", "usage", queue)
+				}
+			}
 			return err
 		}),
 	}

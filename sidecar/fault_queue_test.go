@@ -1,0 +1,164 @@
+package sidecar_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentexec/agentexec/internal/devpg"
+	"github.com/agentexec/agentexec/internal/pgtest"
+	"github.com/agentexec/agentexec/sidecar"
+)
+
+// The queue of notifications is the whole instance's: 8 GB unless set otherwise. It is emptied up to where the slowest
+// listening session has read, and one that holds a transaction open reads nothing. When it is full, every NOTIFY fails
+// at the commit of its transaction.
+
+// TestNotificationQueueFillsUp: long before the queue is full, writers stop ringing for the sidecar. What Postgres says
+// of the queue is made up here: it takes gigabytes to fill one.
+func TestNotificationQueueFillsUp(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	db.Exec(t, `create schema fake;
+		create table fake.queue as select 0.1::float8 as usage;
+		create function fake.pg_notification_queue_usage() returns float8 language sql as 'select q.usage from fake.queue q'`)
+	s := start(t, db, func(cfg *sidecar.Config) {
+		cfg.DatabaseURL += "&search_path=fake,pg_catalog" // in front of the real one
+		cfg.PollInterval = 2 * patience
+	})
+	id := s.create(t)
+	so := s.open(t)
+	so.sub(t, "a", id, 1)
+	last := 1
+	write := func(rings int, why string) {
+		t.Helper()
+		ears := listen(t, db)
+		for range 3 {
+			s.append(t, id, "a line")
+			last++
+			require.Equal(t, last, so.expect(t, "logs", "a").Logs[0].Seq)
+		}
+		require.Equal(t, rings, ears.heard(t), why)
+	}
+	s.await(t, "agentexec_bell_hooked", 1)
+	write(3, "there is room")
+	db.Exec(t, "update fake.queue set usage = 0.51")
+	s.await(t, "agentexec_bell_hooked", 0)
+	require.InDelta(t, 0.51, s.metric(t, "agentexec_notification_queue_usage"), 0)
+	write(0, "the queue is half full")
+	s.awaitReadiness(t, http.StatusOK, "hearing")
+	db.Exec(t, "update fake.queue set usage = 0.1")
+	s.await(t, "agentexec_bell_hooked", 1)
+	write(3, "there is room again")
+	require.Zero(t, s.metric(t, "agentexec_missed_lines_total"))
+}
+
+// TestFullNotificationQueue fills a real queue, which Postgres has let be small since version 17. Nobody's commit
+// fails because of the bell, and no line is late for long or lost.
+func TestFullNotificationQueue(t *testing.T) {
+	t.Parallel()
+	found, err := devpg.Find(t.Context(), devpg.Options{BinDir: os.Getenv("AGENTEXEC_TEST_PG_BIN")})
+	require.NoError(t, err)
+	if found.Major < 17 {
+		t.Skipf("Postgres %d cannot have a small queue; make test-matrix runs this with a newer one", found.Major)
+	}
+	server := pgtest.NewServer(t, map[string]string{"max_notify_queue_pages": "64"}) // half a megabyte
+	db := server.New(t)
+	s := start(t, db)
+	id := s.create(t)
+	so := s.open(t)
+	so.sub(t, "a", id, 1)
+	s.await(t, "agentexec_bell_hooked", 1)
+
+	// The culprit listens, and forgets a transaction.
+	culprit := db.Conn(t)
+	for _, sql := range []string{"listen gossip", "begin", "select 1"} {
+		_, err := culprit.Exec(t.Context(), sql)
+		require.NoError(t, err)
+	}
+	writer := db.Conn(t)
+	fill := func(until float64) {
+		t.Helper()
+		for usage, n := 0.0, 0; usage < until; n++ {
+			err := writer.QueryRow(t.Context(), "select pg_notification_queue_usage() from pg_notify('gossip', $1)",
+				fmt.Sprint(n, strings.Repeat("x", 4000))).Scan(&usage)
+			var full *pgconn.PgError
+			if err != nil {
+				require.ErrorAs(t, err, &full)
+				require.Contains(t, full.Message, "too many notifications")
+				return
+			}
+			require.Less(t, n, 1000)
+		}
+	}
+	fill(0.6)
+	s.await(t, "agentexec_bell_hooked", 0)
+	fill(2) // to the end
+	require.Greater(t, s.usage(t, db), 0.9)
+	for n := range 20 {
+		s.append(t, id, "while the queue is full")
+		so.lines(t, 1+n, 1)
+	}
+	require.Eventually(t, func() bool { return s.metric(t, "agentexec_notification_queue_usage") > 0.9 },
+		patience, 50*time.Millisecond, "the metric shows it though the pulse finds no room")
+
+	_, err = culprit.Exec(t.Context(), "rollback")
+	require.NoError(t, err)
+	s.await(t, "agentexec_bell_hooked", 1)
+	s.append(t, id, "rung again")
+	so.lines(t, 21, 1)
+	s.awaitReadiness(t, http.StatusOK, "hearing")
+	require.Zero(t, s.metric(t, "agentexec_missed_lines_total"))
+}
+
+// usage is how full the queue is.
+func (s *service) usage(t testing.TB, db *pgtest.Database) (usage float64) {
+	t.Helper()
+	require.NoError(t, db.Conn(t).QueryRow(t.Context(), "select pg_notification_queue_usage()").Scan(&usage))
+	return usage
+}
+
+// TestSessionsHoldNothing: between two reads no session of the sidecar holds a transaction or a snapshot, whatever
+// happens. One that did would keep vacuum from its work, and on the session that listens the queue would fill.
+func TestSessionsHoldNothing(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	calm := s.bystander(t)
+	so := s.open(t)
+	so.send(t, `{"type":"subscribe","sub":"l","list":{}}`)
+	sleepy := s.open(t)
+	sleepy.sub(t, "a", s.create(t, "two"), 0)
+	s.await(t, "agentexec_bell_hooked", 1)
+	conn := s.db.Conn(t)
+	type session struct {
+		Name, State string
+		Holds       bool
+	}
+	seen := make(map[string]int)
+	for range 500 {
+		rows, err := conn.Query(t.Context(), `
+			select a.application_name as name, a.state,
+			       a.state = 'idle' and (a.backend_xmin is not null or a.backend_xid is not null) as holds
+			from pg_stat_activity a
+			where a.datname = current_database() and a.application_name like 'agentexec%' and a.state is not null`)
+		require.NoError(t, err)
+		sessions, err := pgx.CollectRows(rows, pgx.RowToStructByName[session])
+		require.NoError(t, err)
+		for _, session := range sessions {
+			seen[session.Name]++
+			require.NotContains(t, session.State, "in transaction", session.Name)
+			require.False(t, session.Holds, "%s does nothing, and holds a snapshot", session.Name)
+		}
+	}
+	require.Positive(t, seen["agentexec listener"])
+	require.Positive(t, seen["agentexec tail"])
+	require.Positive(t, seen["agentexec sidecar"])
+	calm()
+}
