@@ -37,6 +37,7 @@ type Server struct {
 const (
 	connectTimeout  = 5 * time.Second
 	shutdownTimeout = 10 * time.Second
+	closeTimeout    = 2 * time.Second
 )
 
 // New checks a configuration and makes a sidecar of it. It connects to nothing yet.
@@ -130,7 +131,7 @@ func named(c *pgx.ConnConfig, name string) {
 // Run serves until ctx ends, then lets everything drain and returns nil. A database that cannot be reached is waited
 // for. It returns an error that says what to do where the address is taken, or the schema is missing, older or newer.
 func (s *Server) Run(ctx context.Context) error {
-	defer s.pool.Close()
+	defer s.closePool()
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.cfg.Addr)
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s: %w", s.cfg.Addr, err)
@@ -199,6 +200,20 @@ func (s *Server) shutdown(web *http.Server) {
 	}()
 	s.hub.Shutdown(ctx)
 	<-done
+}
+
+// closePool closes the pool. Its connections that have gone silent take pgx 15 s each to give up; that goes on behind us.
+func (s *Server) closePool() {
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		s.pool.Close()
+	}()
+	select {
+	case <-closed:
+	case <-time.After(closeTimeout):
+		s.cfg.Logger.Warn("connections to Postgres did not end in time; leaving them")
+	}
 }
 
 // awaitSchema returns when the schema is there in the version this program knows.
