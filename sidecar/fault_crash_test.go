@@ -1,0 +1,110 @@
+package sidecar_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentexec/agentexec/internal/pgtest"
+	"github.com/agentexec/agentexec/pkg/client"
+)
+
+// TestCrashesOfAnAsynchronousServer: writers that do not wait for the disk, and a server that is killed under them again
+// and again. Each time lines are lost that subscribers have seen, and the transaction ids of the lost ones are handed
+// out anew. Subscribers that stay connected are told which lines are void, and have in the end what the table has.
+func TestCrashesOfAnAsynchronousServer(t *testing.T) {
+	t.Parallel()
+	const crashes = 4
+	server := pgtest.NewServer(t, map[string]string{
+		// What nobody flushes stays in memory, which a kill takes away.
+		"synchronous_commit": "off", "wal_writer_delay": "10s", "wal_writer_flush_after": "1GB", "wal_buffers": "64MB",
+		"bgwriter_lru_maxpages": "0",
+	})
+	s := start(t, server.New(t))
+	ids := []uuid.UUID{s.create(t), s.create(t), s.create(t)}
+	s.db.Exec(t, "checkpoint") // that there are such activities is not lost
+	var sockets []*socket
+	for n := range 9 {
+		so := s.open(t)
+		so.sub(t, "a", ids[n%3], 0)
+		sockets = append(sockets, so)
+	}
+
+	pool := s.db.Pool(t, func(c *pgxpool.Config) { c.MaxConns = 4 })
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var writers sync.WaitGroup
+	for w := range 4 {
+		writers.Go(func() {
+			c := client.New(pool)
+			for n := 0; ctx.Err() == nil; n++ {
+				// What an error leaves open, the table knows.
+				_, _ = c.Update(ctx, ids[n%3], fmt.Sprintf("writer %d, line %d", w, n))
+			}
+		})
+	}
+	lost, reused := 0, 0
+	for range crashes {
+		s.grow(t, ids[0], 30)
+		last := s.last(t, ids[0])
+		require.NoError(t, server.Kill())
+		killed := time.Now()
+		require.NoError(t, server.Restart(t.Context()))
+		s.grow(t, ids[0], 30)
+		gone, again := s.compare(t, ids[0], last, killed)
+		lost, reused = lost+gone, reused+again
+	}
+	s.grow(t, ids[1], 20)
+	stop()
+	writers.Wait()
+	for _, id := range ids {
+		s.bulkLines(t, id, 1, "after all")
+		_, err := s.c.Complete(t.Context(), id, "done")
+		require.NoError(t, err)
+	}
+	told := 0
+	for n, so := range sockets {
+		told += s.has(t, so, ids[n%3])
+	}
+	t.Logf("of %d crashes %d lost lines that were there, %d handed out transaction ids again; %d resets were sent", crashes, lost, reused, told)
+	require.Positive(t, lost, "nothing was lost: this proves nothing")
+	require.Positive(t, reused)
+	require.Positive(t, told)
+}
+
+// lastLine is a line, and the transaction that wrote it.
+type lastLine struct {
+	seq     int
+	written time.Time
+	xid     int64
+}
+
+func (s *service) last(t testing.TB, id uuid.UUID) (l lastLine) {
+	t.Helper()
+	require.NoError(t, s.db.Conn(t).QueryRow(t.Context(), `
+		select l.seq, l.created_at, l.xid::text::bigint
+		from agentexec.activity_log l
+		join agentexec.activity a on a.id = l.activity_id
+		where a.agent_id = $1
+		order by l.seq desc
+		limit 1`, id).Scan(&l.seq, &l.written, &l.xid))
+	return l
+}
+
+// compare returns 1 for: that line is not there any more; a transaction since then has an id that was used before.
+func (s *service) compare(t testing.TB, id uuid.UUID, last lastLine, killed time.Time) (gone, again int) {
+	t.Helper()
+	require.NoError(t, s.db.Conn(t).QueryRow(t.Context(), `
+		select (count(*) filter (where l.seq = $2 and l.created_at = $3) = 0)::int,
+		       (count(*) filter (where l.created_at > $4 and l.xid <= $5::text::xid8) > 0)::int
+		from agentexec.activity_log l
+		join agentexec.activity a on a.id = l.activity_id
+		where a.agent_id = $1`, id, last.seq, last.written, killed, fmt.Sprint(last.xid)).Scan(&gone, &again))
+	return gone, again
+}
