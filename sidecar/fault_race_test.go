@@ -1,0 +1,6 @@
+//go:build race
+
+package sidecar_test
+
+// raceEnabled: everything takes several times as long.
+const raceEnabled = true
