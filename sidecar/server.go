@@ -121,11 +121,13 @@ func (s *Server) connector(name string) func(context.Context) (*pgx.Conn, error)
 	}
 }
 
-// named says in pg_stat_activity what a connection is for, unless the URL does.
+// named says in pg_stat_activity what a connection is for, unless the URL does. Whatever the database's own encoding, we
+// speak UTF-8.
 func named(c *pgx.ConnConfig, name string) {
 	if c.RuntimeParams["application_name"] == "" {
 		c.RuntimeParams["application_name"] = name
 	}
+	c.RuntimeParams["client_encoding"] = "UTF8"
 }
 
 // Run serves until ctx ends, then lets everything drain and returns nil. A database that cannot be reached is waited
@@ -225,8 +227,8 @@ func (s *Server) awaitSchema(ctx context.Context) error {
 			return ctx.Err()
 		case err == nil && status.State == migrate.Current:
 			return nil
-		case err == nil && status.State == migrate.Older && status.Version == status.Known:
-			s.cfg.Logger.Warn("the functions in the database are of another version than this program; run: agentexec migrate")
+		case err == nil && status.State != migrate.Missing && status.Version == status.Known:
+			s.cfg.Logger.Warn("going on with other functions than this program's own: " + status.String())
 			return nil
 		case err == nil:
 			return errors.New(status.String())

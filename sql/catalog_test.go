@@ -33,13 +33,13 @@ func TestCatalog(t *testing.T) {
 	slices.Sort(declared)
 	require.Equal(t, declared, names)
 
-	// A caller's search_path reaches no function but the readers, which run with the caller's rights, and the bell, which
+	// A caller's search_path reaches no function but the readers, which run with the caller's rights, and what is called with every line, which
 	// qualifies every name: the rest pins it, or has a body that was parsed once and for all.
-	require.Equal(t, []string{"_ring", "activity_detail", "count_active", "count_by_status", "list_activities"},
+	require.Equal(t, []string{"_ring", "activity_detail", "append_log", "count_active", "count_by_status", "list_activities"},
 		procs("p.prosqlbody is null and not coalesce(p.proconfig, '{}') @> array['search_path=pg_catalog, pg_temp']"))
 
 	// The owner's rights are for these.
-	require.Equal(t, []string{"_number_line", "append_log", "append_logs", "cancel", "cancel_pending", "complete",
+	require.Equal(t, []string{"_adopt", "_number_line", "append_log", "append_logs", "cancel", "cancel_pending", "complete",
 		"create_activity", "error"}, procs("p.prosecdef"))
 
 	// A SET clause would hide a reader's plan from the planner.

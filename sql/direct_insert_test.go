@@ -68,6 +68,42 @@ func TestInsertByAnotherRole(t *testing.T) {
 	}
 }
 
+// The owner gives id and seq both, for a restore; one alone would run against the other.
+func TestOwnerGivesIDAndSeqTogether(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	id := activityID(b, b.in("RUNNING"))
+	before := contents(t, b.pool)
+	_, err := b.pool.Exec(t.Context(), "insert into agentexec.activity_log (id, activity_id, message) values (1000, $1, 'x')", id)
+	requireRefused(t, err, "42501", "both together")
+	_, err = b.pool.Exec(t.Context(), "insert into agentexec.activity_log (activity_id, seq, message, status, created_at) values ($1, 9, 'x', 'RUNNING', now())", id)
+	requireRefused(t, err, "23502")
+	require.Equal(t, before, contents(t, b.pool))
+	b.exec("select setval('agentexec.activity_log_id_seq', 1000)")
+	b.exec(`with a as (update agentexec.activity set last_seq = 3 where id = $1 returning *)
+		insert into agentexec.activity_log (id, activity_id, seq, message, status, created_at) select 1000, a.id, 3, 'x', a.status, a.updated_at from a`, id)
+}
+
+// Who is the owner is asked anew each time: the tables may go to another role.
+func TestFormerOwnerGivesNeitherIDNorSeq(t *testing.T) {
+	t.Parallel()
+	b, former := setupOwned(t)
+	agent := b.in("RUNNING")
+	id := activityID(b, agent)
+	_, next := role(t, b.db)
+	b.exec(fmt.Sprintf("reassign owned by %s to %s", former, next))
+	b.exec(fmt.Sprintf("grant usage on schema agentexec to %[1]s; grant insert on agentexec.activity_log to %[1]s", former))
+	conn := b.db.Conn(t)
+	_, err := conn.Exec(t.Context(), "set session authorization "+former)
+	require.NoError(t, err)
+	_, err = conn.Exec(t.Context(), "insert into agentexec.activity_log (id, activity_id, seq, message, status, created_at) values (1000, $1, 3, 'x', 'RUNNING', now())", id)
+	requireRefused(t, err, "42501", "owner")
+	_, err = conn.Exec(t.Context(), "insert into agentexec.activity_log (activity_id, message) values ($1, 'x')", id)
+	require.NoError(t, err)
+	require.Equal(t, 3, readActivity(t, b.pool, agent).LastSeq)
+	b.exec(fmt.Sprintf("reassign owned by %s to %s", next, former)) // or it would be gone with the role
+}
+
 // An ORM reads back what the database gave.
 func TestInsertReturning(t *testing.T) {
 	t.Parallel()

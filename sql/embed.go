@@ -21,3 +21,7 @@ var Functions string
 //
 //go:embed triggers.sql
 var Triggers string
+
+// Release numbers Functions and Triggers. It grows with every published change of them, so that an older program does not
+// take newer functions for outdated ones and replace them.
+const Release = 1

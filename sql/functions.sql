@@ -9,7 +9,7 @@
 --   reading   list_activities, activity_detail, count_active, count_by_status, pending_ids; view activity_list
 --   private   names that begin with an underscore; they may change with any version
 --
--- The state machine (_advance, and set-based in append_logs):
+-- The state machine (_may_become; _advance moves it, set-based in append_logs):
 --
 --   QUEUED <-> RUNNING -> COMPLETE | ERROR | CANCELED     QUEUED and RUNNING go anywhere
 --   ERROR -> QUEUED | RUNNING                             a retry: attempt + 1, finished_at cleared
@@ -185,7 +185,17 @@ begin
 end
 $$;
 
--- _advance is the state machine: it takes the next seq of an activity, with the status and percentage a line asks
+-- _may_become is the state machine's one rule: whether a status may follow another one.
+create or replace function agentexec._may_become(status agentexec.status, next agentexec.status)
+  returns boolean
+  language sql
+  immutable parallel safe
+begin atomic
+  select case status when 'COMPLETE' then false when 'CANCELED' then false when 'ERROR' then next in ('QUEUED', 'RUNNING') else true end
+         or next = status;
+end;
+
+-- _advance moves the state machine: it takes the next seq of an activity, with the status and percentage a line asks
 -- for (null keeps the current one), and returns the row as it is afterwards. Its updated_at is the line's time:
 -- the wall clock read under the lock, never behind the line before.
 --
@@ -208,7 +218,7 @@ begin
   v_at := greatest(clock_timestamp(), v_now.updated_at);
 
   if status <> v_now.status then
-    if v_now.status in ('COMPLETE', 'CANCELED') or (v_now.status = 'ERROR' and status not in ('QUEUED', 'RUNNING')) then
+    if not agentexec._may_become(v_now.status, status) then
       raise exception using
         errcode = 'TA409',
         message = format('activity %s is %s and cannot become %s', agent_id, v_now.status, status);
@@ -236,6 +246,9 @@ $$;
 -- append_log adds one line to an activity's log and returns it, so a worker sees the current status with every call.
 -- A null status keeps the current one, a null percentage leaves latest_percentage as it was.
 --
+-- This is the one hot function, so it does without SET search_path, which would cost a twentieth of all it does: every
+-- name and operator is qualified instead, and means the same on any search_path.
+--
 -- Locks:  the activity row, before any log row (the same order in every function of this file).
 -- Errors: TA404 no such activity; TA409 the state machine refuses; TA422 bad argument.
 create or replace function agentexec.append_log(
@@ -249,13 +262,12 @@ create or replace function agentexec.append_log(
   language plpgsql
   volatile
   security definer
-  set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_activity agentexec.activity;
-  v_line     agentexec.activity_log;
+  v_line agentexec.activity_log;
 begin
-  if message is null or octet_length(message) > 1048576 or percentage not between 0 and 100 then
+  if message is null or pg_catalog.octet_length(message) operator(pg_catalog.>) 1048576
+     or percentage operator(pg_catalog.<) 0 or percentage operator(pg_catalog.>) 100 then
     perform agentexec._check_line(message, percentage);
   end if;
 
@@ -264,27 +276,70 @@ begin
   -- the new version, clock included.
   with moved as (
     update agentexec.activity a
-    set last_seq          = a.last_seq + 1,
+    set last_seq          = a.last_seq operator(pg_catalog.+) 1,
         latest_percentage = coalesce(append_log.percentage, a.latest_percentage),
-        updated_at        = greatest(clock_timestamp(), a.updated_at)
-    where a.agent_id = append_log.agent_id and (append_log.status is null or a.status = append_log.status)
+        updated_at        = greatest(pg_catalog.clock_timestamp(), a.updated_at)
+    where a.agent_id operator(pg_catalog.=) append_log.agent_id
+      and (append_log.status is null or a.status operator(pg_catalog.=) append_log.status)
     returning a.id, a.last_seq, a.status, a.updated_at
   )
   insert into agentexec.activity_log as l (id, activity_id, seq, message, status, percentage, data, created_at)
-  select nextval('agentexec.activity_log_id_seq'), m.id, m.last_seq, append_log.message, m.status,
+  select pg_catalog.nextval('agentexec.activity_log_id_seq'), m.id, m.last_seq, append_log.message, m.status,
          append_log.percentage, append_log.data, m.updated_at
   from moved m
   returning l.* into v_line;
-  if found then
-    return v_line;
+  if not found then
+    return agentexec._append_change(agent_id, message, percentage, status, data);
   end if;
 
-  v_activity := agentexec._advance(agent_id, percentage, status);
+  -- Whoever held the row may have left it as it was: then nothing was evaluated again, and the clock was read before
+  -- the wait.
+  if pg_catalog.clock_timestamp() operator(pg_catalog.>) (v_line.created_at operator(pg_catalog.+) '10 ms'::pg_catalog.interval) then
+    return agentexec._stamp(v_line);
+  end if;
+  return v_line;
+end
+$$;
+
+-- _append_change is append_log for a line that changes the status, or that is refused.
+create or replace function agentexec._append_change(
+  agent_id   uuid,
+  message    text,
+  percentage int,
+  status     agentexec.status,
+  data       jsonb
+)
+  returns agentexec.activity_log
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_activity agentexec.activity := agentexec._advance(agent_id, percentage, status);
+  v_line     agentexec.activity_log;
+begin
   insert into agentexec.activity_log as l (id, activity_id, seq, message, status, percentage, data, created_at)
-  values (nextval('agentexec.activity_log_id_seq'), v_activity.id, v_activity.last_seq, append_log.message,
-          v_activity.status, append_log.percentage, append_log.data, v_activity.updated_at)
+  values (nextval('agentexec.activity_log_id_seq'), v_activity.id, v_activity.last_seq, _append_change.message,
+          v_activity.status, _append_change.percentage, _append_change.data, v_activity.updated_at)
   returning l.* into v_line;
   return v_line;
+end
+$$;
+
+-- _stamp gives the line just written, and its activity, the time of now. The caller holds the activity's lock.
+create or replace function agentexec._stamp(line agentexec.activity_log)
+  returns agentexec.activity_log
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update agentexec.activity a
+  set updated_at = greatest(clock_timestamp(), a.updated_at)
+  where a.id = line.activity_id
+  returning a.updated_at into line.created_at;
+  update agentexec.activity_log l set created_at = line.created_at where l.id = line.id;
+  return line;
 end
 $$;
 
@@ -484,8 +539,7 @@ begin
   ), refused as (
     select format('entries[%s]: activity %s is %s and cannot become %s', s.ord - 1, s.agent_id, s.before, s.given) as problem
     from step s
-    where s.given <> s.before
-      and (s.before in ('COMPLETE', 'CANCELED') or (s.before = 'ERROR' and s.given not in ('QUEUED', 'RUNNING')))
+    where not agentexec._may_become(s.before, s.given)
     order by s.ord
     limit 1
   ), outcome as (
@@ -575,7 +629,7 @@ begin
       and (cancel_pending.agent_type is null or a.agent_type = cancel_pending.agent_type)
       and (v_filter is null or a.metadata @> v_filter)
       -- A difference, because now - idle_for may lie before all time.
-      and (idle_for is null or clock_timestamp() - a.updated_at >= idle_for)
+      and (idle_for is null or (isfinite(a.updated_at) and clock_timestamp() - a.updated_at >= idle_for))
     order by a.id
     for no key update
   ), locked as materialized (
@@ -598,6 +652,30 @@ begin
   )
   select count(*) into v_count from written;
   return v_count;
+end
+$$;
+
+-- _adopt returns the id up to which lines came with a dump from another cluster. What xid says of those is true of that
+-- cluster alone: it may lie in this one's future, and once the counter here comes to it, an old line would look new to
+-- whoever reads by position. The highest xid tells. Lines of this cluster that are written meanwhile are no matter: a
+-- position taken up afterwards lists their transactions.
+create or replace function agentexec._adopt()
+  returns bigint
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_known bigint := (select i.foreign_id from agentexec.installation i);
+  v_new   bigint;
+begin
+  select l.id into v_new from agentexec.activity_log l where l.xid >= pg_snapshot_xmax(pg_current_snapshot()) order by l.xid desc limit 1;
+  if v_new > v_known then
+    update agentexec.installation i set foreign_id = (select max(l.id) from agentexec.activity_log l)
+    returning i.foreign_id into v_known;
+  end if;
+  return v_known;
 end
 $$;
 
@@ -692,6 +770,7 @@ declare
   v_rank    constant text := '(case a.status when ''RUNNING'' then 2 when ''QUEUED'' then 1 else 0 end)';
   v_filter  jsonb := agentexec._metadata_filter(metadata_filter);
   v_ranks   int[] := (select array_agg(agentexec._rank(s.status)) from unnest(statuses) s(status));
+  v_only    agentexec.status := case when cardinality(statuses) = 1 then (select s.status from unnest(statuses) s(status)) end;
   v_where   text := 'true';
   v_order   text := v_rank || ' desc, a.created_at desc, a.id desc';
   v_beyond  text := '';
@@ -718,9 +797,9 @@ begin
   if v_filter is not null then
     v_where := v_where || ' and a.metadata @> $3';
   end if;
-  if cardinality(statuses) = 1 and agent_type is null then
+  if v_only is not null and agent_type is null then
     -- One status has one rank: activity_status_idx is already in order.
-    v_where := v_where || ' and a.status = $1[1]';
+    v_where := v_where || format(' and a.status = %L', v_only);
     v_order := 'a.created_at desc, a.id desc';
     v_beyond := case
       when v_at_rank = v_ranks[1] then ' and (a.created_at, a.id) < ($8, $9)'

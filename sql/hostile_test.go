@@ -75,14 +75,14 @@ func traps(schema string) string {
 	for signature, returns := range map[string]string{
 		"clock_timestamp()": "timestamptz", "format(text, variadic text[])": "text", "gen_random_uuid()": "uuid",
 		"nextval(regclass)": "bigint", "char_length(text)": "int", "octet_length(text)": "int", "jsonb_typeof(jsonb)": "text",
-		"pg_notify(text, text)": "void", "pg_has_role(oid, text)": "boolean", "pg_current_xact_id()": "xid8",
+		"pg_notify(text, text)": "void", "row_security_active(oid)": "boolean", "pg_current_xact_id()": "xid8",
 		"unnest(anyarray)": "setof anyelement", "jsonb_array_elements(jsonb)": "setof jsonb", "to_jsonb(anyelement)": "jsonb",
 	} {
 		trap(signature, returns)
 	}
 	for i, operator := range []string{"=", "<>", "+", "@>", "->", "->>", "-", "<", "<=", ">", ">=", "||"} {
 		for j, types := range [][2]string{{"uuid", "uuid"}, {"text", "text"}, {"jsonb", "jsonb"}, {"int", "int"}, {"jsonb", "text"},
-			{"agentexec.status", "agentexec.status"}, {"timestamptz", "timestamptz"}, {"interval", "interval"}, {"name", "name"}} {
+			{"agentexec.status", "agentexec.status"}, {"timestamptz", "timestamptz"}, {"timestamptz", "interval"}, {"interval", "interval"}, {"name", "name"}} {
 			trap(fmt.Sprintf("trap_%d_%d(%s, %s)", i, j, types[0], types[1]), "boolean")
 			fmt.Fprintf(&b, "create operator %s.%s (leftarg = %s, rightarg = %s, function = %s.trap_%d_%d);\n",
 				schema, operator, types[0], types[1], schema, i, j)

@@ -217,6 +217,17 @@ func TestRowsInsertedBetweenPages(t *testing.T) {
 	require.Len(t, slices.Compact(slices.Clone(seen)), len(seen), "no row twice")
 }
 
+// An array is a list of statuses whatever its shape.
+func TestStatusesOfAnyShape(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.in("QUEUED")
+	for _, statuses := range []string{"{QUEUED}", "[0:0]={QUEUED}", "{{QUEUED}}", "{{QUEUED,ERROR}}"} {
+		require.Equal(t, 1, one[int](t, b.pool, "select (agentexec.list_activities(statuses => $1::text::agentexec.status[])->>'total')::int", statuses), statuses)
+	}
+	require.Zero(t, one[int](t, b.pool, "select (agentexec.list_activities(statuses => '{}')->>'total')::int"))
+}
+
 func TestEmptyList(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

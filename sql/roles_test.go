@@ -33,6 +33,9 @@ const (
 	useSchema  = "grant usage on schema agentexec to %s"
 	insertLog  = "grant insert on agentexec.activity_log to %s"
 	executeAll = "grant execute on all functions in schema agentexec to %s"
+	// executePublic grants what the contract names, and nothing that is private.
+	executePublic = `do $$ begin execute (select string_agg(format('grant execute on function %%s to %s', p.oid::regprocedure), ';')
+		from pg_proc p where p.pronamespace = 'agentexec'::regnamespace and p.proname not like '\_%%'); end $$`
 	readTables = "grant select on agentexec.activity, agentexec.activity_log, agentexec.activity_list to %s"
 )
 
@@ -83,7 +86,8 @@ func TestWhoMayCallWhat(t *testing.T) {
 			}
 		}
 		require.Empty(t, all[string](t, b.pool, `select p.oid::regprocedure::text from pg_proc p
-			where p.pronamespace = 'agentexec'::regnamespace and has_function_privilege('public', p.oid, 'execute')`))
+			where p.pronamespace = 'agentexec'::regnamespace and has_function_privilege('public', p.oid, 'execute')
+			and (p.prosecdef or p.proname not like '\_%')`), "what is open to all has no rights of its own, and is private")
 	})
 
 	t.Run("ExecuteIsEnoughToWrite", func(t *testing.T) {
@@ -101,6 +105,13 @@ func TestWhoMayCallWhat(t *testing.T) {
 		}
 	})
 
+	t.Run("ThePublicOnesAreEnough", func(t *testing.T) {
+		conn, _ := role(t, b.db, useSchema, executePublic)
+		for _, call := range writers {
+			require.NoError(t, try(conn, call), call)
+		}
+	})
+
 	t.Run("EachFunctionOnItsOwn", func(t *testing.T) {
 		for name, call := range writers {
 			conn, _ := role(t, b.db, useSchema, `do $$ begin execute (select format('grant execute on function %%s to %s',
@@ -110,7 +121,7 @@ func TestWhoMayCallWhat(t *testing.T) {
 	})
 
 	t.Run("SelectIsEnoughToRead", func(t *testing.T) {
-		conn, _ := role(t, b.db, useSchema, executeAll, readTables)
+		conn, _ := role(t, b.db, useSchema, executePublic, readTables)
 		for _, call := range readers {
 			require.NoError(t, try(conn, call), call)
 		}

@@ -1,38 +1,19 @@
 -- Triggers of agentexec: code, re-applied whole after functions.sql at every upgrade.
 --
---   activity_log_guard    before insert, row         only the owner gives id and seq
 --   activity_log_number   before insert, row         a direct INSERT obeys the rules of append_log
 --   activity_log_ring     after insert, statement    rings the bell: something was written
 --
--- The functions insert with id and seq given and as the owner, so the WHEN clauses keep the row triggers
--- away from them.
-
--- _guard_line refuses id and seq from anyone who does not own the table: they would bypass the numbering.
--- It runs as the caller; the WHEN clause only spares the owner the call, the rule is here.
-create or replace function agentexec._guard_line()
-  returns trigger
-  language plpgsql
-  volatile
-  set search_path = pg_catalog, pg_temp
-as $$
-begin
-  if not pg_has_role((select c.relowner from pg_class c where c.oid = tg_relid), 'USAGE') then
-    raise exception using
-      errcode = 'insufficient_privilege',
-      message = 'id and seq of a log line are given by the database; only the owner of the table may set them';
-  end if;
-  return new;
-end
-$$;
+-- The functions insert with id and seq given and as the owner, so the WHEN clause keeps the row trigger away from them.
 
 -- _number_line gives a directly inserted line its number and applies the state machine, exactly as append_log does.
--- The status, time and transaction of the line are the database's, whatever the caller sent.
+-- The status, time and transaction of the line are the database's, whatever the caller sent. id and seq belong together
+-- and to the owner of the tables, for restores: anybody else would bypass the numbering.
 --
 -- It runs with the owner's rights, so it serves activity_log alone: as a trigger of anybody's own table it would let
 -- them use up numbers without writing lines.
 --
 -- Locks:  the activity row, before the log row.
--- Errors: TA404 no such activity; TA409 the state machine refuses; TA422 bad message or percentage.
+-- Errors: TA404 no such activity; TA409 the state machine refuses; TA422 bad message or percentage; 42501 id or seq.
 create or replace function agentexec._number_line()
   returns trigger
   language plpgsql
@@ -46,6 +27,10 @@ declare
 begin
   if tg_relid <> 'agentexec.activity_log'::regclass then
     raise exception using errcode = 'insufficient_privilege', message = 'this trigger is for agentexec.activity_log alone';
+  elsif new.id is not null or new.seq is not null then
+    raise exception using
+      errcode = 'insufficient_privilege',
+      message = 'id and seq of a log line are given by the database; only the owner of the table may set them, and both together';
   end if;
   perform agentexec._check_line(new.message, new.percentage);
   select a.agent_id into v_agent_id from agentexec.activity a where a.id = new.activity_id;
@@ -53,7 +38,7 @@ begin
     raise exception using errcode = 'TA404', message = format('no activity with id %s', coalesce(new.activity_id::text, 'null'));
   end if;
   v_activity := agentexec._advance(v_agent_id, new.percentage, new.status);
-  new.id := coalesce(new.id, nextval('agentexec.activity_log_id_seq'));
+  new.id := nextval('agentexec.activity_log_id_seq');
   new.seq := v_activity.last_seq;
   new.status := v_activity.status;
   new.created_at := v_activity.updated_at;
@@ -86,21 +71,13 @@ begin
 end
 $$;
 
-do $$
-declare
-  v_owner name := (select pg_get_userbyid(c.relowner) from pg_class c where c.oid = 'agentexec.activity_log'::regclass);
-begin
-  execute format(
-    'create or replace trigger activity_log_guard before insert on agentexec.activity_log for each row
-       when ((new.id is not null or new.seq is not null) and current_user <> %L)
-       execute function agentexec._guard_line()', v_owner);
-end
-$$;
-
+-- Whether the caller is the owner is asked in the cheapest way there is, because every line of every function asks it:
+-- row security is active on agentexec.installation for whoever is neither its owner, nor a member of that role, nor
+-- above it (superuser, bypassrls). A comparison with current_user would cost each append four times as much.
 create or replace trigger activity_log_number
   before insert on agentexec.activity_log
   for each row
-  when (new.seq is null)
+  when (new.seq is null or pg_catalog.row_security_active('agentexec.installation'::pg_catalog.regclass))
   execute function agentexec._number_line();
 
 create or replace trigger activity_log_ring
@@ -108,4 +85,20 @@ create or replace trigger activity_log_ring
   for each statement
   execute function agentexec._ring();
 
+-- Nobody may call anything unless granted. What only computes is open to those who have USAGE of the schema, because the
+-- functions that read run with their caller's rights: to grant the public ones is enough.
 revoke execute on all functions in schema agentexec from public;
+grant execute on function
+  agentexec._refuse(text),
+  agentexec._line_problem(text, int),
+  agentexec._check_line(text, int),
+  agentexec._metadata_filter(jsonb),
+  agentexec._time(timestamptz),
+  agentexec._log_json(agentexec.activity_log),
+  agentexec._activity_json(agentexec.activity, boolean),
+  agentexec._state_json(agentexec.activity),
+  agentexec._rank(agentexec.status),
+  agentexec._list_key(agentexec.activity),
+  agentexec._list_start(),
+  agentexec._list_position(text)
+to public;

@@ -32,7 +32,9 @@ var sections = []struct{ title, query string }{
 		where n.nspname = $1 and c.relkind <> 'i'`},
 	{"columns", `select format('%s.%s %s%s default %s storage %s compression "%s" statistics %s options %s identity "%s" generated "%s" acl %s comment %s',
 			c.oid::regclass, a.attname, format_type(a.atttypid, a.atttypmod), case when a.attnotnull then ' not null' end,
-			coalesce(pg_get_expr(d.adbin, d.adrelid), 'none'), a.attstorage, a.attcompression, nullif(a.attstattarget, -1), a.attoptions,
+			coalesce(pg_get_expr(d.adbin, d.adrelid), 'none'), a.attstorage, a.attcompression, nullif(a.attstattarget, -1),
+			-- From 15.20 on (and its siblings) a column carries a version of its own there.
+			(select array_agg(o) from unnest(a.attoptions) o where o not like 'pg_attver=%%'),
 			a.attidentity, a.attgenerated, a.attacl, col_description(c.oid, a.attnum))
 		from pg_class c join pg_namespace n on n.oid = c.relnamespace
 		join pg_attribute a on a.attrelid = c.oid left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum

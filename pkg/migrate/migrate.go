@@ -6,10 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/tern/v2/migrate"
+
+	"github.com/agentexec/agentexec/sql"
 )
 
 // Options choose what is installed. The zero value installs schema agentexec.
@@ -50,6 +53,9 @@ func (s Status) String() string {
 	case Older:
 		return fmt.Sprintf("the schema is at version %d and this program needs version %d with its own functions; run: agentexec migrate", s.Version, s.Known)
 	case Newer:
+		if s.Version == s.Known {
+			return "the functions in the schema are newer than this program's; install a newer agentexec"
+		}
 		return fmt.Sprintf("the schema is at version %d, newer than version %d which this program knows; install a newer agentexec", s.Version, s.Known)
 	default:
 		return fmt.Sprintf("the schema is current (version %d)", s.Version)
@@ -91,7 +97,7 @@ func Up(ctx context.Context, conn *pgx.Conn, opts *Options) error {
 	case err != nil:
 		return err
 	case status.State == Newer:
-		return fmt.Errorf("schema %s has version %d, this program knows %d: %w", s.name, status.Version, status.Known, ErrNewer)
+		return fmt.Errorf("schema %s: %s: %w", s.name, status, ErrNewer)
 	case status.State == Current:
 		return nil
 	}
@@ -118,16 +124,17 @@ func Check(ctx context.Context, conn *pgx.Conn, opts *Options) (Status, error) {
 
 func (s *schema) check(ctx context.Context, conn *pgx.Conn) (Status, error) {
 	status := Status{Known: len(s.migrations)}
+	var release int
 	var code string
-	err := conn.QueryRow(ctx, fmt.Sprintf(`select v.version, coalesce((select i.code from %[1]s.installation i), '')
-		from %[1]s.schema_version v`, s.quoted)).Scan(&status.Version, &code)
+	err := conn.QueryRow(ctx, fmt.Sprintf(`select v.version, coalesce(i.release, 0), coalesce(i.code, '')
+		from %[1]s.schema_version v left join %[1]s.installation i on true`, s.quoted)).Scan(&status.Version, &release, &code)
 	var pgErr *pgconn.PgError
 	switch {
 	case errors.As(err, &pgErr) && (pgErr.Code == "42P01" || pgErr.Code == "3F000"):
 		return status, nil // no such table or schema: not, or not yet wholly, installed
 	case err != nil:
 		return status, fmt.Errorf("reading the version of schema %s: %w", s.name, err)
-	case status.Version > status.Known:
+	case status.Version > status.Known, release > sql.Release:
 		status.State = Newer
 	case status.Version < status.Known || code != s.fingerprint():
 		status.State = Older
@@ -148,9 +155,36 @@ func (s *schema) migrateTables(ctx context.Context, conn *pgx.Conn) error {
 	return m.Migrate(ctx)
 }
 
+// Replacing a trigger waits for whoever writes, and everybody who comes to write then waits behind it. So each wait is
+// short, and the next one comes after a pause in which they get through.
+const (
+	lockTimeout  = 2 * time.Second
+	lockPause    = time.Second
+	lockAttempts = 15
+)
+
 func (s *schema) applyCode(ctx context.Context, conn *pgx.Conn) error {
+	for attempt := 1; ; attempt++ {
+		err := s.tryCode(ctx, conn)
+		var pgErr *pgconn.PgError
+		switch {
+		case !errors.As(err, &pgErr) || pgErr.Code != "55P03":
+			return err
+		case attempt == lockAttempts:
+			return fmt.Errorf("%w: a transaction that wrote lines stays open; end it and try again (see pg_stat_activity)", err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(lockPause):
+		}
+	}
+}
+
+func (s *schema) tryCode(ctx context.Context, conn *pgx.Conn) error {
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		for _, code := range []string{s.functions, s.triggers, s.recordCode()} {
+		limit := fmt.Sprintf("set local lock_timeout = %d;\n", lockTimeout.Milliseconds())
+		for _, code := range []string{limit + pinnedPath, s.functions, s.triggers, s.recordCode()} {
 			if _, err := tx.Exec(ctx, code); err != nil {
 				return withHint(err)
 			}

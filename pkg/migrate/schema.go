@@ -33,6 +33,10 @@ type schema struct {
 
 type migration struct{ name, sql string }
 
+// pinnedPath goes before everything that is applied: whatever is resolved once and for all, such as a default or a body
+// that is parsed at its creation, must not be taken from a schema that the database's or the user's settings put first.
+const pinnedPath = "set local search_path = pg_catalog, pg_temp;\n"
+
 // ValidName reports whether a schema may be called name.
 func ValidName(name string) bool {
 	return validName.MatchString(name) && !strings.HasPrefix(name, "pg_") && name != "information_schema"
@@ -62,7 +66,7 @@ func load(opts *Options) (*schema, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.migrations = append(s.migrations, migration{name: name, sql: s.rename(string(body))})
+		s.migrations = append(s.migrations, migration{name: name, sql: pinnedPath + s.rename(string(body))})
 	}
 	return s, nil
 }
@@ -86,8 +90,9 @@ func (s *schema) createSchema() string {
 }
 
 func (s *schema) recordCode() string {
-	return fmt.Sprintf("insert into %s.installation (code) values ('%s') on conflict (only_row) do update set code = excluded.code;\n",
-		s.quoted, s.fingerprint())
+	return fmt.Sprintf(`insert into %s.installation (release, code) values (%d, '%s')
+  on conflict (only_row) do update set release = excluded.release, code = excluded.code;
+`, s.quoted, sql.Release, s.fingerprint())
 }
 
 // Print writes the whole installation as plain SQL, one transaction, for psql -f on a database without the schema.
@@ -99,7 +104,7 @@ func Print(w io.Writer, opts *Options) error {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "-- agentexec, schema version %d. Apply to a database without it: psql -v ON_ERROR_STOP=1 -f FILE\n\nbegin;\n\n", len(s.migrations))
-	b.WriteString(s.createSchema())
+	b.WriteString(pinnedPath + s.createSchema())
 	fmt.Fprintf(&b, "create table %s.schema_version (version int4 not null);\n", s.quoted)
 	for _, m := range s.migrations {
 		fmt.Fprintf(&b, "\n-- %s\n\n%s\n", m.name, m.sql)

@@ -1,8 +1,10 @@
 package migrate_test
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"io/fs"
+	"os"
 	"strings"
 	"testing"
 
@@ -68,6 +70,15 @@ func TestStates(t *testing.T) {
 	require.NoError(t, migrate.Up(t.Context(), conn, nil))
 	requireFresh(t, db)
 
+	// A newer program was here, whose tables are the same.
+	_, err = conn.Exec(t.Context(), "update agentexec.installation set release = release + 1, code = 'newer'")
+	require.NoError(t, err)
+	status = requireState(t, conn, nil, migrate.Newer)
+	require.Equal(t, len(names), status.Version)
+	require.Contains(t, status.String(), "functions in the schema are newer")
+	require.ErrorIs(t, migrate.Up(t.Context(), conn, nil), migrate.ErrNewer)
+	require.Equal(t, "newer", one[string](t, conn, "select code from agentexec.installation"))
+
 	// A newer program was here.
 	_, err = conn.Exec(t.Context(), "update agentexec.schema_version set version = version + 1; update agentexec.installation set code = 'newer'")
 	require.NoError(t, err)
@@ -117,7 +128,7 @@ func TestCodeIsReappliedWhole(t *testing.T) {
 		"drop view agentexec.activity_list",
 		"create view agentexec.activity_list as select a.agent_id, a.agent_type from agentexec.activity a",
 		"drop trigger activity_log_ring on agentexec.activity_log",
-		"create or replace trigger activity_log_number before insert on agentexec.activity_log for each row execute function agentexec._guard_line()",
+		"create or replace trigger activity_log_number before insert on agentexec.activity_log for each row execute function agentexec._ring()",
 	} {
 		_, err := conn.Exec(t.Context(), change)
 		require.NoError(t, err, change)
@@ -150,6 +161,69 @@ func TestFailedUpgradeChangesNothing(t *testing.T) {
 	require.Equal(t, before, dump(t, conn, "agentexec"))
 	requireState(t, conn, nil, migrate.Older)
 	require.Zero(t, one[int](t, conn, "select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()"))
+}
+
+// The code changes with its release. After a change: when the release in the file has been published, raise sql.Release;
+// then go test ./pkg/migrate -update
+func TestReleaseNamesTheCode(t *testing.T) {
+	t.Parallel()
+	got := fmt.Sprintf("%d %x\n", sql.Release, sha256.Sum256([]byte(sql.Functions+sql.Triggers)))
+	const file = "testdata/release.golden"
+	if *update {
+		require.NoError(t, os.WriteFile(file, []byte(got), 0o644))
+	}
+	want, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, string(want), got, "functions.sql or triggers.sql has changed: see this test's comment")
+}
+
+// An upgrade waits for whoever writes, but does not keep the others from writing meanwhile.
+func TestUpgradeLetsWritersThrough(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	conn, writer, other := db.Conn(t), db.Conn(t), db.Conn(t)
+	_, err := conn.Exec(t.Context(), "update agentexec.installation set code = 'older'")
+	require.NoError(t, err)
+	ids := make([]string, 2)
+	for i := range ids {
+		ids[i] = one[string](t, conn, "select agentexec.create_activity('x')::text")
+	}
+	tx, err := writer.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), "select agentexec.append_log($1, 'x')", ids[0])
+	require.NoError(t, err)
+
+	done := make(chan error, 1)
+	go func() { done <- migrate.Up(t.Context(), conn, nil) }()
+	db.AwaitLockWaits(t, 1)
+	_, err = other.Exec(t.Context(), "set statement_timeout = '30s'")
+	require.NoError(t, err)
+	_, err = other.Exec(t.Context(), "select agentexec.append_log($1, 'x')", ids[1])
+	require.NoError(t, err, "a line of another activity, while the first transaction is still open")
+	require.Empty(t, done)
+	require.NoError(t, tx.Commit(t.Context()))
+	require.NoError(t, <-done)
+	requireState(t, conn, nil, migrate.Current)
+}
+
+// Whatever the database's search_path puts first, what is installed means what it was written with.
+func TestUpUnderAHostileSearchPath(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Empty(t)
+	conn := db.Conn(t)
+	for _, sql := range []string{
+		"create schema evil",
+		"create function evil.clock_timestamp() returns timestamptz language sql as 'select null::timestamptz'",
+		"create function evil.to_char(timestamp, text) returns text language sql as 'select null::text'",
+		"set search_path = evil, pg_catalog",
+	} {
+		_, err := conn.Exec(t.Context(), sql)
+		require.NoError(t, err)
+	}
+	require.NoError(t, migrate.Up(t.Context(), conn, nil))
+	fresh := db.Conn(t)
+	requireWorks(t, fresh, "agentexec")
+	requireFresh(t, db)
 }
 
 // Migrations are numbered without gaps, and say nothing that another schema name would miss.

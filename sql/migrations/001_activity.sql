@@ -66,10 +66,16 @@ comment on table agentexec.activity_log is
 
 create index activity_log_xid_idx on agentexec.activity_log (xid);
 
--- What the migrator knows of this installation: the fingerprint of the functions and triggers it applied.
+-- What is known of this installation: the release and fingerprint of the functions and triggers applied (pkg/migrate), and
+-- up to which id the lines came with a dump from another cluster (_adopt). Row security lets everybody read it; that it is
+-- on at all is how activity_log_number tells the owner (triggers.sql).
 create table agentexec.installation (
-  only_row boolean not null default true,
-  code     text    not null,
+  only_row   boolean not null default true,
+  release    integer not null,
+  code       text    not null,
+  foreign_id bigint  not null default 0,
   constraint installation_pkey primary key (only_row),
   constraint installation_only_row_check check (only_row)
 );
+alter table agentexec.installation enable row level security;
+create policy installation_read on agentexec.installation for select using (true);
