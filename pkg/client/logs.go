@@ -37,7 +37,7 @@ func (c *Client) Logs(ctx context.Context, agentID uuid.UUID, afterSeq int) iter
 // The bounds of a page. Lines may be of any size up to a few MiB, so the number of lines on a page follows the size of
 // the page before.
 const (
-	firstPageLines = 50
+	firstPageLines = 10
 	maxPageLines   = 500
 	pageBytes      = 1 << 20 // pages stay near this
 )

@@ -31,7 +31,8 @@ const (
 // Postgres, and gives up only
 //   - when ctx ends, with ctx.Err(),
 //   - with ErrNotFound when there is no such activity, or no longer,
-//   - with ErrReset when the database lost lines that Watch has read from it,
+//   - with ErrReset when the activity's last line is before afterSeq, or before one that Watch has read: the database
+//     lost lines that were seen, and going on would skip those that get their numbers now,
 //   - with ErrInvalid when afterSeq is negative,
 //   - before the first success, with what will not heal by itself: no permission, no such database, no schema,
 //   - when the pool is closed, or the connection of a client on a *pgx.Conn breaks.
@@ -51,7 +52,7 @@ func (c *Client) Watch(ctx context.Context, agentID uuid.UUID, afterSeq int) ite
 			return
 		}
 		defer bell.close()
-		w := watch{pager: newPager(c, agentID, afterSeq), bell: bell}
+		w := watch{pager: newPager(c, agentID, afterSeq), bell: bell, lastSeq: afterSeq}
 		w.poll = delay{min: c.config.MinPoll, max: c.config.MaxPoll}
 		w.retry = delay{min: minRetry, max: maxRetry}
 		if err := w.run(ctx, yield); err != nil && !errors.Is(err, errLeft) {
@@ -66,7 +67,7 @@ type watch struct {
 	bell        bell
 	poll, retry delay
 	began       bool // a read has succeeded
-	lastSeq     int  // the activity's, at the last read
+	lastSeq     int  // the activity's, at the last read; at first what the caller has seen
 	readAt      time.Time
 }
 
@@ -119,6 +120,9 @@ func (w *watch) read(ctx context.Context) (page, error) {
 	defer done()
 	p, err := w.next(bound)
 	w.began = w.began || err == nil
+	if err != nil && ctx.Err() == nil && bound.Err() != nil {
+		w.limit = max(w.limit/4, 1) // it was too much for the time there was
+	}
 	return p, err
 }
 

@@ -34,7 +34,11 @@ func TestWatchUnderAStorm(t *testing.T) {
 	control, writing, watching := named("control"), named("writer"), named("watcher")
 	c := client.New(control)
 	id := must[uuid.UUID](t)(c.Create(ctx, "storm", ""))
+	for range 80 { // for watchers to begin at
+		must[client.Log](t)(c.Update(ctx, id, "before the storm"))
+	}
 
+	var progress atomic.Int64 // lines written or read: the killer waits for some, or nothing would ever be done on a slow machine
 	var watchers errgroup.Group
 	got := make([][]client.Log, 8)
 	for i := range got {
@@ -44,6 +48,7 @@ func TestWatchUnderAStorm(t *testing.T) {
 					return fmt.Errorf("watcher %d after %d lines: %w", i, len(got[i]), err)
 				}
 				got[i] = append(got[i], line)
+				progress.Add(1)
 				if i == 7 && line.Seq%50 == 0 { // one looks at its lines at leisure
 					<-time.After(20 * time.Millisecond)
 				}
@@ -59,6 +64,7 @@ func TestWatchUnderAStorm(t *testing.T) {
 			for range each {
 				if stormWrite(ctx, writing, id) == nil {
 					written.Add(1)
+					progress.Add(1)
 				}
 			}
 		})
@@ -67,12 +73,17 @@ func TestWatchUnderAStorm(t *testing.T) {
 	var killer errgroup.Group
 	killed := 0
 	killer.Go(func() error {
-		for {
+		for seen := int64(-1); ; {
 			select {
 			case <-over:
 				return nil
 			case <-time.After(15 * time.Millisecond):
 			}
+			now := progress.Load()
+			if now == seen {
+				continue
+			}
+			seen = now
 			var n int
 			err := control.QueryRow(ctx, `select count(pg_terminate_backend(v.pid)) from (
 				select a.pid from pg_stat_activity a
