@@ -14,6 +14,8 @@ import (
 type position struct {
 	xmin, xmax uint64
 	xip        []string
+	// foreign is the id up to which lines came with a dump from another cluster, whose transaction ids say nothing here.
+	foreign int64
 }
 
 // parsePosition reads the text of a pg_snapshot, xmin:xmax:xip,xip,...

@@ -8,7 +8,7 @@ import (
 
 // The reads of the feed. They pick rows; what a row looks like as JSON is the business of the SQL functions.
 type queries struct {
-	position, hook, unhook, barrier, pulse, tail, states, deleted, snapshot, replay, list, counts string
+	position, adopt, foreign, hook, unhook, barrier, pulse, tail, states, deleted, snapshot, replay, list, counts string
 }
 
 // replayLines bounds one replay read, beside the bytes that the feed asks for; at least one line is read whatever its
@@ -21,8 +21,14 @@ func newQueries(schema string) queries {
 	}
 	return queries{
 		position: `select pg_current_snapshot()::text`,
-		barrier:  `select pg_current_xact_id()::text`,
-		pulse:    `select pg_notification_queue_usage() from pg_notify($1::text, $2::text)`,
+		adopt:    in(`select $schema._adopt()`),
+		// The line that _adopt looks at, 0 where there is none.
+		foreign: in(`select coalesce((
+			select l.id from $schema.activity_log l
+			where l.xid >= pg_snapshot_xmax(pg_current_snapshot())
+			order by l.xid desc limit 1), 0)`),
+		barrier: `select pg_current_xact_id()::text`,
+		pulse:   `select pg_notification_queue_usage() from pg_notify($1::text, $2::text)`,
 
 		// The lock that the trigger probes; see _ring in triggers.sql.
 		hook:   in(`select pg_try_advisory_lock(1635271269, '$schema.activity_log'::regclass::oid::int4)`),
@@ -34,8 +40,10 @@ func newQueries(schema string) queries {
 		//   1  a row per activity of $3 that has new lines: its state
 		//   2  a row per new line of these, by id, which within an activity is the order of seq
 		// Of one activity at most its last $6 lines are read: as many as a ring keeps; who needs more reads by seq.
-		// The upper bound on xid leaves out nothing that is visible. It is for rows that a dump brought from another
-		// cluster: their xid may lie in this one's future, and without it each read would find all of them again.
+		// The upper bound on xid leaves out nothing that is visible here, and the lower one on id ($7) nothing that was
+		// written here since the position. They are for rows that a dump brought from another cluster: their xid may lie in
+		// this one's future. Without the first, each read would find all of them; without the second, the reads for which
+		// the counter has come to them.
 		// Of the transactions that were running, only those that have ended since are looked up: one that goes on writing
 		// would have all its lines read again by every read.
 		// offset 0 keeps look-ups by key what they are; without it a scan of the whole table looks cheaper to a planner
@@ -44,7 +52,7 @@ func newQueries(schema string) queries {
 			with fresh as materialized (
 				select l.id, l.activity_id, l.seq, l.xid
 				from $schema.activity_log l
-				where l.xid >= $1::text::xid8 and l.xid < pg_snapshot_xmax(pg_current_snapshot())
+				where l.xid >= $1::text::xid8 and l.xid < pg_snapshot_xmax(pg_current_snapshot()) and l.id > $7::bigint
 				union all
 				select l.id, l.activity_id, l.seq, l.xid
 				from $schema.activity_log l

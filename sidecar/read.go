@@ -38,7 +38,7 @@ func (t *tailer) read(ctx context.Context, conn *pgx.Conn, pos *position, w *wsf
 	defer stuck.Stop()
 	began := time.Now()
 	types, metadata := filterArrays(w.Lists)
-	rows, err := conn.Query(ctx, t.q.tail, pos.xmaxText(), pos.xip, w.Activities, types, metadata, ringLines)
+	rows, err := conn.Query(ctx, t.q.tail, pos.xmaxText(), pos.xip, w.Activities, types, metadata, ringLines, pos.foreign)
 	if err != nil {
 		return news{}, err
 	}
@@ -80,6 +80,7 @@ func (t *tailer) read(ctx context.Context, conn *pgx.Conn, pos *position, w *wsf
 	if found.position == nil {
 		return news{}, errors.New("reading the tail: no position came back")
 	}
+	found.position.foreign = pos.foreign
 	piece.flush()
 	t.metrics.lagged(found.lag)
 	t.metrics.linesIn.Add(float64(found.lines))

@@ -43,8 +43,9 @@ const sessionSettings = `
 // checkInterval is how often the tail begins anew behind a pooler, which may hide that Postgres crashed meanwhile.
 const checkInterval = 5 * time.Second
 
-// deletedInterval is how often the tail looks for watched activities that were deleted: that leaves no line behind.
-const deletedInterval = 5 * time.Second
+// lookInterval is how often the tail looks for what leaves no new line behind: watched activities that were deleted, and
+// lines that were restored from another cluster.
+const lookInterval = 5 * time.Second
 
 // queryTimeout bounds every step of the tail, for the peer that vanished without a word; in a read that streams it is
 // counted from the last row.
@@ -53,6 +54,9 @@ const queryTimeout = 30 * time.Second
 // errUnheard: the bell was hooked, and lines came without a ring. Something is not what it was, such as the table whose
 // oid the lock is on; a new session begins from the start.
 var errUnheard = errors.New("lines were written and nobody rang")
+
+// errForeign: lines came from another cluster; a new session begins beyond them.
+var errForeign = errors.New("lines were restored from another cluster")
 
 // progressed notes that the session works.
 func (t *tailer) progressed() {
@@ -159,8 +163,8 @@ func (t *tailer) session(ctx context.Context) error {
 				return err
 			}
 		}
-		if time.Since(looked) > deletedInterval {
-			if err := t.findDeleted(ctx, conn); err != nil {
+		if time.Since(looked) > lookInterval {
+			if err := errors.Join(t.findDeleted(ctx, conn), t.checkForeign(ctx, conn, pos)); err != nil {
 				return err
 			}
 			looked = time.Now()
@@ -220,6 +224,10 @@ func (t *tailer) wait(ctx context.Context, h *hook) (rung bool, err error) {
 func (t *tailer) begin(ctx context.Context, conn *pgx.Conn) (*position, error) {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
+	var foreign int64
+	if err := conn.QueryRow(ctx, t.q.adopt).Scan(&foreign); err != nil {
+		return nil, err
+	}
 	var text string
 	if err := conn.QueryRow(ctx, t.q.position).Scan(&text); err != nil {
 		return nil, err
@@ -228,7 +236,20 @@ func (t *tailer) begin(ctx context.Context, conn *pgx.Conn) (*position, error) {
 	if err != nil {
 		return nil, err
 	}
+	pos.foreign = foreign
 	return pos, t.confirm(ctx, conn, t.hub.Watched())
+}
+
+// checkForeign returns errForeign when lines have come with a dump from another cluster since the position was taken up.
+func (t *tailer) checkForeign(ctx context.Context, conn *pgx.Conn, pos *position) error {
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	var id int64
+	err := conn.QueryRow(ctx, t.q.foreign).Scan(&id)
+	if err == nil && id > pos.foreign {
+		err = errForeign
+	}
+	return err
 }
 
 // confirm reads the states of watched activities and has watched lists read again.
