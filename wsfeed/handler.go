@@ -21,7 +21,7 @@ func (h *Hub) Handler() http.Handler {
 	up := websocket.Upgrader{
 		Subprotocols:    []string{Protocol},
 		CheckOrigin:     h.cfg.CheckOrigin,
-		ReadBufferSize:  512, // an idle socket's memory; larger messages only take more reads
+		ReadBufferSize:  256, // an idle socket's memory; larger messages only take more reads
 		WriteBufferPool: &bufferPool,
 		WriteBufferSize: 4096,
 		Error: func(w http.ResponseWriter, _ *http.Request, status int, reason error) {
