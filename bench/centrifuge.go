@@ -4,12 +4,13 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/centrifugal/centrifuge"
 	"github.com/jackc/pgx/v5"
 )
 
-// runCentrifuge is the peer for fan-out: the centrifuge library with its usual settings, one channel, fed by LISTEN with
+// runCentrifuge is the peer for fan-out: the centrifuge library, one channel, fed by LISTEN with
 // the line as the payload, as relays commonly are.
 func runCentrifuge(ctx context.Context, url, addr string, ready func(string)) error {
 	node, err := centrifuge.New(centrifuge.Config{})
@@ -33,7 +34,10 @@ func runCentrifuge(ctx context.Context, url, addr string, ready func(string)) er
 	if err != nil {
 		return err
 	}
-	web := &http.Server{Handler: centrifuge.NewWebsocketHandler(node, centrifuge.WebsocketConfig{})}
+	// More patient than it usually is (1 s, 8 s): the sockets share the machine with it, and those it closed would get no lines.
+	patient := centrifuge.WebsocketConfig{WriteTimeout: 20 * time.Second}
+	patient.PingInterval, patient.PongTimeout = 25*time.Second, 20*time.Second
+	web := &http.Server{Handler: centrifuge.NewWebsocketHandler(node, patient)}
 	go func() { _ = web.Serve(l) }()
 	defer web.Close()
 

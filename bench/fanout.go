@@ -61,7 +61,7 @@ func measureFanout(ctx context.Context, o options) ([]table, error) {
 	burst := table{
 		title: fmt.Sprintf("Burst of %d lines in one transaction, to every socket", burstLines),
 		note:  "Deliveries per second, from before the transaction to the last delivery; processor time is the relay's.",
-		head:  []string{"sockets", "relay", "deliveries/s", "CPU/delivery", "KB/idle socket", "rate ratio", "CPU ratio", "lost", "reach"},
+		head:  []string{"sockets", "relay", "deliveries/s", "CPU/delivery", "KB/idle socket", "rate ratio", "CPU ratio", "lost", "closed", "reach"},
 	}
 	steady := table{
 		title: "Steady 5 lines/s, to every socket",
@@ -82,7 +82,7 @@ func measureFanout(ctx context.Context, o options) ([]table, error) {
 			burstReach, steadyReach := r.reach(peer, n)
 			burst.rows = append(burst.rows, []string{fmt.Sprint(n), r.name, fmt.Sprintf("%.0f", r.rate),
 				fmt.Sprintf("%.2f µs", r.cpu), fmt.Sprintf("%.1f", r.idle/1024), ratio(r.rate / peer.rate), ratio(r.cpu / peer.cpu),
-				strconv.FormatInt(r.lost, 10), burstReach})
+				strconv.FormatInt(r.lost, 10), strconv.FormatInt(r.closed, 10), burstReach})
 			steady.rows = append(steady.rows, []string{fmt.Sprint(n), r.name, ms(r.steady, 0.5), ms(r.steady, 0.99),
 				fmt.Sprintf("%.2f µs", r.steadyCPU), steadyReach})
 		}
@@ -93,7 +93,7 @@ func measureFanout(ctx context.Context, o options) ([]table, error) {
 type fanoutResult struct {
 	name                       string
 	rate, cpu, idle, steadyCPU float64
-	lost                       int64
+	lost, closed               int64 // lines, and sockets that the relay closed
 	steady                     []time.Duration
 }
 
@@ -176,6 +176,7 @@ func fanout(ctx context.Context, url string, r relay, sockets int, o options) (f
 		return got, err
 	}
 	got.lost += want - s.lines.Load()
+	got.closed = s.closed.Load()
 	got.steady = s.taken()
 	got.steadyCPU = float64((c.cpu() - cpu).Microseconds()) / float64(n*sockets)
 	return got, nil

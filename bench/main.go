@@ -9,7 +9,7 @@
 //	go run . storm      the sidecar killed and restarted under load
 //	go run . slow       sockets that take nothing, beside healthy ones
 //	go run . list       pages of many activities, beside the Python library's list
-//	go run . all        all of them, in about 25 minutes
+//	go run . all        all of them, in about 20 minutes
 package main
 
 import (

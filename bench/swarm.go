@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -20,12 +21,14 @@ type swarm struct {
 	readers sync.WaitGroup
 	lines   atomic.Int64
 	lists   atomic.Int64 // frames of live lists
+	closed  atomic.Int64 // sockets the other side closed
+	closing atomic.Bool  // we close them
 
 	// Where the flight knows the last seq of each activity: how far each has come, and what did not come once.
 	seqs           map[uuid.UUID]*atomic.Int64
 	lost, repeated atomic.Int64
 
-	mu     sync.Mutex
+	mu     sync.Mutex      // of delays, and of sockets while they are opened
 	delays []time.Duration // send to arrival, of lines that carry their time, from a sample of the sockets
 }
 
@@ -52,7 +55,6 @@ func fly(ctx context.Context, feed string, n int, f flight) (*swarm, error) {
 	var open sync.WaitGroup
 	fail := make(chan error, n)
 	places := make(chan struct{}, 64) // so many at a time
-	conns := make(chan *websocket.Conn, n)
 	for i := range n {
 		open.Go(func() {
 			places <- struct{}{}
@@ -62,19 +64,10 @@ func fly(ctx context.Context, feed string, n int, f flight) (*swarm, error) {
 				fail <- err
 				return
 			}
-			conns <- ws
+			s.add(ws)
 		})
 	}
 	open.Wait()
-	close(conns)
-	for ws := range conns {
-		s.sockets = append(s.sockets, ws)
-	}
-	for i := range s.sockets {
-		if !f.asleep {
-			s.wake(i)
-		}
-	}
 	select {
 	case err := <-fail:
 		s.close()
@@ -84,9 +77,20 @@ func fly(ctx context.Context, feed string, n int, f flight) (*swarm, error) {
 	}
 }
 
+// add takes a socket in. It reads from now on: while the others are opened it has pings to answer.
+func (s *swarm) add(ws *websocket.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sockets = append(s.sockets, ws)
+	if !s.asleep {
+		s.wake(len(s.sockets) - 1)
+	}
+}
+
 // wake lets a socket read from now on.
 func (s *swarm) wake(i int) {
-	s.readers.Go(func() { s.read(s.sockets[i], i%s.sample == 0) })
+	ws := s.sockets[i]
+	s.readers.Go(func() { s.read(ws, i%s.sample == 0) })
 }
 
 func dialFeed(ctx context.Context, feed string, greet []string, ready func([]byte) bool) (*websocket.Conn, error) {
@@ -118,7 +122,11 @@ func (s *swarm) read(ws *websocket.Conn, sample bool) {
 	for {
 		_, data, err := ws.ReadMessage()
 		if err != nil {
+			s.end(err)
 			return
+		}
+		if isPing(data) {
+			_ = ws.WriteMessage(websocket.TextMessage, []byte(`{}`))
 		}
 		if bytes.HasPrefix(data, []byte(`{"type":"changes"`)) {
 			s.lists.Add(1)
@@ -133,6 +141,21 @@ func (s *swarm) read(ws *websocket.Conn, sample bool) {
 			}
 			s.lines.Add(int64(n))
 		}
+	}
+}
+
+// isPing tells centrifuge's ping, which wants an answer: an empty object on a line of its own, in a frame of several.
+func isPing(frame []byte) bool {
+	return bytes.HasPrefix(frame, []byte("{}")) || bytes.Contains(frame, []byte("\n{}"))
+}
+
+// end notes a socket that was closed by the other side.
+func (s *swarm) end(err error) {
+	if s.closing.Load() {
+		return
+	}
+	if s.closed.Add(1) == 1 {
+		fmt.Fprintln(os.Stderr, "bench: a socket was closed:", err)
 	}
 }
 
@@ -236,6 +259,7 @@ func (s *swarm) await(ctx context.Context, lines int64) (last time.Time, err err
 }
 
 func (s *swarm) close() {
+	s.closing.Store(true)
 	for _, ws := range s.sockets {
 		_ = ws.Close()
 	}
