@@ -457,12 +457,10 @@ begin
   end if;
 
   begin
-    select array_agg(r.agent_id order by r.ord), array_agg(r.message order by r.ord),
-           array_agg(r.percentage order by r.ord), array_agg(r.status order by r.ord), array_agg(r.data order by r.ord)
+    -- A function's rows come in its order, and aggregates of all rows keep it; five sorts by it would cost as much again.
+    select array_agg(r.agent_id), array_agg(r.message), array_agg(r.percentage), array_agg(r.status), array_agg(r.data)
     into v_agents, v_messages, v_percentages, v_statuses, v_datas
-    from rows from (jsonb_to_recordset(entries)
-           as (agent_id uuid, message text, percentage int, status agentexec.status, data jsonb))
-         with ordinality r(agent_id, message, percentage, status, data, ord);
+    from jsonb_to_recordset(entries) as r(agent_id uuid, message text, percentage int, status agentexec.status, data jsonb);
   exception
     when data_exception then
       v_problem := (
@@ -488,14 +486,14 @@ begin
   end if;
 
   -- Lock first, in a statement of its own, so that the next one sees what it waited for.
-  perform from agentexec.activity a where a.agent_id = any (v_agents) order by a.id for no key update;
-
-  v_problem := (
-    select format('entries[%s]: no activity with agent_id %s', l.ord - 1, l.agent_id)
-    from unnest(v_agents) with ordinality l(agent_id, ord)
-    where not exists (select from agentexec.activity a where a.agent_id = l.agent_id)
-    order by l.ord limit 1);
-  if v_problem is not null then
+  select count(*) into v_count
+  from (select from agentexec.activity a where a.agent_id = any (v_agents) order by a.id for no key update) locked;
+  if v_count < (select count(distinct l.agent_id) from unnest(v_agents) l(agent_id)) then
+    v_problem := (
+      select format('entries[%s]: no activity with agent_id %s', l.ord - 1, l.agent_id)
+      from unnest(v_agents) with ordinality l(agent_id, ord)
+      where not exists (select from agentexec.activity a where a.agent_id = l.agent_id)
+      order by l.ord limit 1);
     raise exception using errcode = 'TA404', message = v_problem;
   end if;
 
@@ -523,14 +521,16 @@ declare
   v_refused text;
   v_count   int;
 begin
+  -- The wide columns stay out of all that sorts, and come in at the end.
   with line as materialized (
-    select l.ord, l.message, l.percentage, l.data, a.id as activity_id, a.agent_id, a.last_seq,
+    select l.ord, l.percentage, a.id as activity_id, a.agent_id, a.last_seq,
            greatest(c.now, a.updated_at) as at, l.status as given, a.status as initial,
-           row_number() over (partition by a.id order by l.ord) as n
-    from unnest(agents, messages, percentages, statuses, datas) with ordinality
-           l(agent_id, message, percentage, status, data, ord)
+           row_number() over w as n,
+           max(l.ord) filter (where l.status is not null) over w as status_ord  -- the last line up to here that gave one
+    from unnest(agents, percentages, statuses) with ordinality l(agent_id, percentage, status, ord)
     join agentexec.activity a on a.agent_id = l.agent_id
     cross join (select clock_timestamp() as now) c
+    window w as (partition by a.id order by l.ord)
   ), step as materialized (
     -- The statuses given, each with the one before it.
     select s.*, lag(s.given, 1, s.initial) over (partition by s.activity_id order by s.ord) as before
@@ -576,12 +576,10 @@ begin
     -- Sorted inside, numbered outside: ids follow seq within an activity.
     select nextval('agentexec.activity_log_id_seq'), r.activity_id, r.seq, r.message, r.status, r.percentage, r.data, r.at
     from (
-      select l.ord, l.activity_id, l.last_seq + l.n as seq, l.message, coalesce(s.given, l.initial) as status,
-             l.percentage, l.data, l.at
-      from (select l.*, max(l.ord) filter (where l.given is not null)
-                          over (partition by l.activity_id order by l.ord) as status_ord
-            from line l) l
+      select l.activity_id, l.last_seq + l.n as seq, t.message, coalesce(s.given, l.initial) as status, l.percentage, t.data, l.at
+      from line l
       join moved m on m.id = l.activity_id
+      join unnest(messages, datas) with ordinality t(message, data, ord) on t.ord = l.ord
       left join step s on s.ord = l.status_ord
       order by l.ord
     ) r
