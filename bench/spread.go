@@ -35,7 +35,7 @@ func measureSpread(ctx context.Context, o options) ([]table, error) {
 	defer s.close()
 	idle := float64(c.memory()-empty) / float64(len(ids))
 
-	if err := appendAtRate(ctx, url, ids, spreadRate, len(ids)); err != nil { // a line each, to warm
+	if _, err := appendAtRate(ctx, url, ids, spreadRate, len(ids)); err != nil { // a line each, to warm
 		return nil, err
 	}
 	if _, err := s.await(ctx, int64(len(ids))); err != nil {
@@ -44,7 +44,7 @@ func measureSpread(ctx context.Context, o options) ([]table, error) {
 	_ = s.taken()
 	lines := int(spreadRate * 2 * total(o).Seconds())
 	cpu, seen, began := c.cpu(), s.lines.Load(), time.Now()
-	if err := appendAtRate(ctx, url, ids, spreadRate, lines); err != nil {
+	if _, err := appendAtRate(ctx, url, ids, spreadRate, lines); err != nil {
 		return nil, err
 	}
 	sent := time.Since(began)

@@ -28,8 +28,8 @@ type swarm struct {
 	seqs           map[uuid.UUID]*atomic.Int64
 	lost, repeated atomic.Int64
 
-	mu     sync.Mutex      // of delays, and of sockets while they are opened
-	delays []time.Duration // send to arrival, of lines that carry their time, from a sample of the sockets
+	mu    sync.Mutex // of noted, and of sockets while they are opened
+	noted []arrival  // of lines that carry their time, from a sample of the sockets
 }
 
 // flight is what a swarm sets out with.
@@ -209,7 +209,7 @@ func (s *swarm) note(data []byte) {
 	defer s.mu.Unlock()
 	for _, part := range bytes.Split(data, []byte("t="))[1:] {
 		if sent, ok := leadingNumber(part); ok {
-			s.delays = append(s.delays, now.Sub(time.Unix(0, sent)))
+			s.noted = append(s.noted, arrival{sent, now})
 		}
 	}
 }
@@ -224,14 +224,29 @@ func leadingNumber(b []byte) (n int64, ok bool) {
 	return n, ok
 }
 
-// taken are the delays noted so far, sorted; noting begins anew.
-func (s *swarm) taken() []time.Duration {
+// arrival is when a line came whose message says when it was sent, in Unix nanoseconds.
+type arrival struct {
+	sent int64
+	at   time.Time
+}
+
+// arrivals are what was noted so far; noting begins anew.
+func (s *swarm) arrivals() []arrival {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	d := s.delays
-	s.delays = nil
-	slices.Sort(d)
-	return d
+	all := s.noted
+	s.noted = nil
+	return all
+}
+
+// taken is the time from send to arrival of what was noted so far, sorted; noting begins anew.
+func (s *swarm) taken() []time.Duration {
+	var took []time.Duration
+	for _, a := range s.arrivals() {
+		took = append(took, a.at.Sub(time.Unix(0, a.sent)))
+	}
+	slices.Sort(took)
+	return took
 }
 
 // stall is how long without a line means that no more will come.
