@@ -3,6 +3,8 @@ package sql_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/google/uuid"
@@ -102,6 +104,25 @@ func TestWhoMayCallWhat(t *testing.T) {
 			"insert into agentexec.activity_log (activity_id, message) values ($1, 'x')",
 			"update agentexec.activity set last_seq = 5 where agent_id = $1", "delete from agentexec.activity where agent_id = $1"} {
 			requireRefused(t, try(conn, call), "42501")
+		}
+	})
+
+	t.Run("WhatTheREADMEGrantsIsEnough", func(t *testing.T) {
+		readme, err := os.ReadFile("../README.md")
+		require.NoError(t, err)
+		_, grants, _ := strings.Cut(string(readme), "```sql\ngrant")
+		grants, _, found := strings.Cut("grant"+grants, "```")
+		require.True(t, found)
+		worker, workerName := role(t, b.db)
+		reader, readerName := role(t, b.db)
+		b.exec(strings.NewReplacer("worker", workerName, "reader", readerName).Replace(grants))
+		for _, call := range writers {
+			require.NoError(t, try(worker, call), call)
+			requireRefused(t, try(reader, call), "42501")
+		}
+		for _, call := range readers {
+			require.NoError(t, try(reader, call), call)
+			requireRefused(t, try(worker, call), "42501")
 		}
 	})
 

@@ -10,8 +10,6 @@ import (
 )
 
 const (
-	// pingAfter is how long a listening connection may be silent before it is asked whether it is still there.
-	pingAfter = 30 * time.Second
 	// cleanUp bounds a good-bye to the database when the loop has ended.
 	cleanUp = 5 * time.Second
 	// grace is what a statement on the client's one connection has left to finish when ctx ends: pgx closes a connection
@@ -128,7 +126,7 @@ func (b *poolBell) hear(ctx context.Context, conn *pgx.Conn) error {
 		}
 		patience := tryAgain
 		if hook.held {
-			patience = pingAfter
+			patience = checkEvery
 		}
 		if taken {
 			b.ring() // for what was written before
@@ -141,12 +139,8 @@ func (b *poolBell) hear(ctx context.Context, conn *pgx.Conn) error {
 		case err == nil:
 			b.ring()
 			err = hook.rang(ctx)
-		case silent && hook.held:
-			limited, cancel = context.WithTimeout(ctx, cleanUp)
-			err = conn.Ping(limited)
-			cancel()
 		case silent:
-			err = nil // the next try for the lock finds out whether the connection lives
+			err = nil // the next look at the lock or the queue finds out whether the connection lives
 		}
 		if err != nil {
 			return err

@@ -2,6 +2,8 @@ package client
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -15,6 +17,11 @@ const (
 	tryAgain = time.Second
 	// maxRings is how many rings a second are worth it. Ringing costs every writer of the instance at its commit.
 	maxRings = 100
+	// crowdedAbove is the share of the notification queue, the whole instance's, above which nobody is made to ring: when it
+	// is full, every commit that rings fails.
+	crowdedAbove = "0.5"
+	// checkEvery is how often that is looked at while the lock is held.
+	checkEvery = 5 * time.Second
 	// minRest and maxRest bound the growing time without the bell after there were too many.
 	minRest, maxRest = time.Second, 30 * time.Second
 )
@@ -25,28 +32,45 @@ const (
 //
 // A writer that looked just before the lock was taken commits without a ring; the poll finds its line.
 type hook struct {
-	conn  *pgx.Conn
-	table string // quoted, with its schema
-	held  bool
-	next  time.Time // there is no try before then
-	rings int       // since
-	since time.Time
-	rest  delay
+	conn    *pgx.Conn
+	table   string // quoted, with its schema
+	held    bool
+	checked time.Time // when the lock was taken, or the queue looked at
+	next    time.Time // there is no try before then
+	rings   int       // since
+	since   time.Time
+	rest    delay
 }
 
 func newHook(conn *pgx.Conn, schema string) *hook {
 	return &hook{conn: conn, table: schema + ".activity_log", rest: delay{min: minRest, max: maxRest}}
 }
 
-// take tries to get the lock, when it is time to, and reports whether it has just got it.
+// take tries to get the lock, when it is time to, and reports whether it has just got it. Where it is held, it is given
+// back once the notification queue is crowded; that also finds out, now and then, whether the connection lives.
 func (h *hook) take(ctx context.Context) (taken bool, err error) {
-	if h.held || time.Now().Before(h.next) {
+	now := time.Now()
+	if h.held {
+		if now.Sub(h.checked) < checkEvery {
+			return false, nil
+		}
+		h.checked = now
+		var crowded bool
+		if err := h.ask(ctx, "pg_notification_queue_usage() > "+crowdedAbove, &crowded); err != nil || !crowded {
+			return false, err
+		}
+		h.next = now.Add(checkEvery)
+		return false, h.release(ctx)
+	}
+	if now.Before(h.next) {
 		return false, nil
 	}
-	if err := h.ask(ctx, "pg_try_advisory_lock", &h.held); err != nil || h.held {
+	err = h.ask(ctx, "case when pg_notification_queue_usage() > "+crowdedAbove+" then false else "+h.lock("pg_try_advisory_lock")+" end", &h.held)
+	if err != nil || h.held {
+		h.checked = now
 		return h.held, err
 	}
-	h.next = time.Now().Add(tryAgain)
+	h.next = now.Add(tryAgain)
 	return false, nil
 }
 
@@ -57,7 +81,7 @@ func (h *hook) release(ctx context.Context) error {
 	}
 	h.held = false
 	var was bool
-	return h.ask(ctx, "pg_advisory_unlock", &was)
+	return h.ask(ctx, h.lock("pg_advisory_unlock"), &was)
 }
 
 // rang counts a ring, and lets go of the lock when there are too many.
@@ -80,9 +104,13 @@ func (h *hook) rang(ctx context.Context) error {
 	return h.release(ctx)
 }
 
-func (h *hook) ask(ctx context.Context, function string, answer *bool) error {
+// lock is a call of a function on the lock.
+func (h *hook) lock(function string) string {
+	return fmt.Sprintf("pg_catalog.%s(%d, '%s'::regclass::oid::int)", function, bellLock, strings.ReplaceAll(h.table, "'", "''"))
+}
+
+func (h *hook) ask(ctx context.Context, question string, answer *bool) error {
 	ctx, cancel := context.WithTimeout(ctx, cleanUp)
 	defer cancel()
-	sql := "select pg_catalog." + function + "($1::int, $2::text::regclass::oid::int)"
-	return h.conn.QueryRow(ctx, sql, bellLock, h.table).Scan(answer)
+	return h.conn.QueryRow(ctx, "select "+question).Scan(answer)
 }

@@ -2,7 +2,9 @@ package client_test
 
 import (
 	"testing"
+	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentexec/agentexec/pkg/client"
@@ -83,4 +85,33 @@ func TestWatchLetsGoUnderLoad(t *testing.T) {
 	b.awaitBell(t, true)
 	must[client.Log](t)(b.c.Update(b.ctx, quiet, "m"))
 	require.NoError(t, <-got)
+}
+
+// When the instance's notification queue fills up, commits that ring will fail: nobody is made to. What Postgres says of
+// the queue is made up here.
+func TestWatchLetsGoOfACrowdedQueue(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.db.Exec(t, "create schema fake")
+	b.db.Exec(t, "create table fake.queue as select 0.6::float8 as usage")
+	b.db.Exec(t, "create function fake.pg_notification_queue_usage() returns float8 language sql as 'select q.usage from fake.queue q'")
+	pool := b.db.Pool(t, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["search_path"] = "fake, pg_catalog" })
+	id := b.create(t)
+	next, stop := pull(b.ctx, client.New(pool, &client.Config{MinPoll: 10 * time.Millisecond, MaxPoll: 10 * time.Millisecond}), id, 0)
+	defer stop()
+	step := func() {
+		t.Helper()
+		must[client.Log](t)(b.c.Update(b.ctx, id, "m"))
+		_, err := next()
+		require.NoError(t, err)
+	}
+	_, err := next()
+	require.NoError(t, err)
+	step()
+	b.awaitBell(t, false)
+	b.db.Exec(t, "update fake.queue set usage = 0.1")
+	b.awaitBell(t, true)
+	b.db.Exec(t, "update fake.queue set usage = 0.6")
+	b.awaitBell(t, false)
+	step()
 }
