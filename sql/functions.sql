@@ -776,8 +776,9 @@ declare
   v_at      timestamptz;
   v_at_id   uuid;
   v_total   bigint;
-  v_items   jsonb;
-  v_keys    text[];
+  v_rows    text;
+  v_items   json;
+  v_next    text;
 begin
   if page is null or page < 1 then
     perform agentexec._refuse(format('page must be at least 1, got %s', coalesce(page::text, 'null')));
@@ -787,7 +788,13 @@ begin
 
   if after is not null then
     select p.rank, p.created_at, p.id into v_at_rank, v_at, v_at_id from agentexec._list_position(after) p;
-    v_beyond := format(' and (%s, a.created_at, a.id) < ($7, $8, $9)', v_rank);
+    v_beyond := format(' and (%s, a.created_at, a.id) < ($6, $7, $8)', v_rank);
+    if v_at_rank = 0 and v_filter is not null then
+      -- The same for the last rank, and how many rows that are can be estimated: not from a comparison of rows, which
+      -- is judged by its first column. So the planner walks the list only where a match is likely to come soon, and
+      -- otherwise sorts what the metadata's index finds.
+      v_beyond := format(' and %s = 0 and (a.created_at, a.id) < ($7, $8)', v_rank);
+    end if;
   end if;
   if agent_type is not null then
     v_where := v_where || ' and a.agent_type = $2';
@@ -800,7 +807,7 @@ begin
     v_where := v_where || format(' and a.status = %L', v_only);
     v_order := 'a.created_at desc, a.id desc';
     v_beyond := case
-      when v_at_rank = v_ranks[1] then ' and (a.created_at, a.id) < ($8, $9)'
+      when v_at_rank = v_ranks[1] then ' and (a.created_at, a.id) < ($7, $8)'
       when v_at_rank < v_ranks[1] then ' and false'
       else ''
     end;
@@ -812,32 +819,60 @@ begin
   end if;
 
   if after is null then
-    execute 'select count(*) from agentexec.activity a where ' || v_where into v_total using statuses, agent_type, v_filter;
+    -- The query of a loop is never run by several processes. They would save nothing where writers want the processors.
+    for v_total in execute 'select count(*) from agentexec.activity a where ' || v_where using statuses, agent_type, v_filter
+    loop
+    end loop;
   end if;
 
-  -- The page is picked by ids alone, then its rows are read: an offset stays in the index. The latest lines are looked
-  -- up one by one: a join could read the whole log, and reads a line for the row that only tells that more exist.
+  if after is null or statuses is not null or agent_type is not null then
+    -- The page is picked by ids alone, then its rows are read: an offset or a filter stays in the index.
+    v_rows := 'select a.*, p.n
+               from (select k.id, row_number() over () as n
+                     from (select a.id from agentexec.activity a where %s%s order by %s limit $4 + 1 offset $5) k) p
+               join agentexec.activity a on a.id = p.id';
+  else
+    v_rows := 'select k.*, row_number() over () as n
+               from (select a.* from agentexec.activity a where %s%s order by %s limit $4 + 1) k';
+  end if;
+
+  -- The items are put together as text and read as jsonb once: half the work of jsonb that is copied from object to
+  -- array to page. They are those of _activity_json. The latest lines are looked up one by one: a join could read the
+  -- whole log, and reads a line for the row that only tells that more exist.
   execute format(
-    'select jsonb_agg(agentexec._activity_json(a, $5) || jsonb_build_object(''latest_log'',
-                (select l.message from agentexec.activity_log l where l.activity_id = a.id and l.seq = a.last_seq))
-              order by p.n) filter (where p.n <= $4),
-            array_agg(agentexec._list_key(a) order by p.n)
-     from (select k.id, row_number() over () as n
-           from (select a.id from agentexec.activity a where %s%s order by %s limit $4 + 1 offset $6) k) p
-     join agentexec.activity a on a.id = p.id',
-    v_where, v_beyond, v_order)
-  into v_items, v_keys
-  using statuses, agent_type, v_filter, page_size, include_metadata,
+    'select json_agg(json_build_object(
+              ''agent_id'', a.agent_id,
+              ''agent_type'', a.agent_type,
+              ''status'', a.status,
+              ''latest_percentage'', a.latest_percentage,
+              ''last_seq'', a.last_seq,
+              ''attempt'', a.attempt,
+              ''created_at'', agentexec._time(a.created_at),
+              ''started_at'', agentexec._time(a.started_at),
+              ''updated_at'', agentexec._time(a.updated_at),
+              ''finished_at'', agentexec._time(a.finished_at),
+              ''latest_log'',
+                (select l.message from agentexec.activity_log l where l.activity_id = a.id and l.seq = a.last_seq)%s)
+              order by a.n) filter (where a.n <= $4),
+            case when count(*) > $4 then
+              max(agentexec._list_key(jsonb_populate_record(null::agentexec.activity,
+                jsonb_build_object(''id'', a.id, ''status'', a.status, ''created_at'', a.created_at)))) filter (where a.n = $4)
+            end
+     from (%s) a',
+    case when include_metadata then ', ''metadata'', a.metadata' else '' end,
+    format(v_rows, v_where, v_beyond, v_order))
+  into v_items, v_next
+  using statuses, agent_type, v_filter, page_size,
         case when after is null then (page - 1)::bigint * page_size else 0 end,
         v_at_rank, v_at, v_at_id;
 
   return jsonb_build_object(
-    'items', coalesce(v_items, '[]'),
+    'items', coalesce(v_items::jsonb, '[]'),
     'total', v_total,
     'page', case when after is null then page end,
     'page_size', page_size,
     'pages', ceil(v_total / page_size::numeric)::bigint,
-    'next', case when cardinality(v_keys) > page_size then v_keys[page_size] end);
+    'next', v_next);
 end
 $$;
 
@@ -904,13 +939,17 @@ declare
   v_filter jsonb := agentexec._metadata_filter(metadata_filter);
   v_counts jsonb;
 begin
-  execute 'select jsonb_object_agg(s.status, coalesce(c.n, 0))
-           from unnest(enum_range(null::agentexec.status)) s(status)
-           left join (select a.status, count(*) as n from agentexec.activity a where true'
-          || case when agent_type is not null then ' and a.agent_type = $1' else '' end
-          || case when v_filter is not null then ' and a.metadata @> $2' else '' end
-          || ' group by a.status) c on c.status = s.status'
-  into v_counts using agent_type, v_filter;
+  -- A loop, as in list_activities: for its one row, and by one process.
+  for v_counts in execute
+    'select jsonb_object_agg(s.status, coalesce(c.n, 0))
+     from unnest(enum_range(null::agentexec.status)) s(status)
+     left join (select a.status, count(*) as n from agentexec.activity a where true'
+    || case when agent_type is not null then ' and a.agent_type = $1' else '' end
+    || case when v_filter is not null then ' and a.metadata @> $2' else '' end
+    || ' group by a.status) c on c.status = s.status'
+    using agent_type, v_filter
+  loop
+  end loop;
   return v_counts;
 end
 $$;

@@ -65,6 +65,41 @@ func TestListsAtScale(t *testing.T) {
 		require.Zero(t, c.LogSeqScans)
 	})
 
+	t.Run("MetadataByKey", func(t *testing.T) {
+		// From a key among the finished: few matches are found by the metadata's index, not by a walk through the list.
+		few := `agentexec.list_activities(page_size => 10, metadata_filter => '{"org": "7"}', `
+		found := one[int](t, conn, "select (p->>'total')::int from "+few+"page => 1) p")
+		next := one[string](t, conn, "select "+few+"page => 3)->>'next'")
+		require.Equal(t, "0", next[:1])
+		requireCheap(t, conn, 10, 3*found+50, "select "+few+"after => $1)", next)
+		// Many matches are not sorted: the walk ends with the page, wherever it begins.
+		many := `agentexec.list_activities(metadata_filter => '{"team": 3}', `
+		for _, page := range []int{20, 200} {
+			next := one[string](t, conn, fmt.Sprintf("select %spage => %d)->>'next'", many, page))
+			require.Equal(t, "0", next[:1])
+			requireCheap(t, conn, 50, 50*30, "select "+many+"after => $1)", next)
+		}
+	})
+
+	t.Run("NoWorkersForTotals", func(t *testing.T) {
+		// Where the planner would have workers read the table, and them alone, this process still reads it all.
+		for _, call := range []string{"count_by_status()", "list_activities(page_size => 1)"} {
+			require.NoError(t, pgx.BeginFunc(t.Context(), conn, func(tx pgx.Tx) error {
+				for _, setting := range []string{"enable_indexscan = off", "enable_indexonlyscan = off", "enable_bitmapscan = off",
+					"parallel_setup_cost = 0", "parallel_tuple_cost = 0", "min_parallel_table_scan_size = 0", "parallel_leader_participation = off"} {
+					_, err := tx.Exec(t.Context(), "set local "+setting)
+					require.NoError(t, err)
+				}
+				const read = "select seq_tup_read from pg_stat_xact_all_tables where relid = 'agentexec.activity'::regclass"
+				before := one[int](t, tx, read)
+				_, err := tx.Exec(t.Context(), "select agentexec."+call)
+				require.NoError(t, err)
+				require.GreaterOrEqual(t, one[int](t, tx, read)-before, activities, call)
+				return nil
+			}))
+		}
+	})
+
 	t.Run("OtherReaders", func(t *testing.T) {
 		requireCheap(t, conn, 0, activities/50, "select agentexec.count_active()")
 		requireCheap(t, conn, 0, activities/50, "select * from agentexec.pending_ids()")
