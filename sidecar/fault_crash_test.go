@@ -13,6 +13,7 @@ import (
 
 	"github.com/agentexec/agentexec/internal/pgtest"
 	"github.com/agentexec/agentexec/pkg/client"
+	"github.com/agentexec/agentexec/sidecar"
 )
 
 // TestCrashesOfAnAsynchronousServer: writers that do not wait for the disk, and a server that is killed under them again
@@ -25,7 +26,9 @@ func TestCrashesOfAnAsynchronousServer(t *testing.T) {
 		"synchronous_commit": "off", "wal_writer_delay": "10s", "wal_writer_flush_after": "1GB", "wal_buffers": "64MB",
 		"bgwriter_lru_maxpages": "0",
 	})
-	s := start(t, server.New(t))
+	s := start(t, server.New(t), func(cfg *sidecar.Config) { // nobody reads until it is over, however long that takes
+		cfg.Feed.WriteTimeout, cfg.Feed.PongTimeout = time.Hour, time.Hour
+	})
 	ids := []uuid.UUID{s.create(t), s.create(t), s.create(t)}
 	s.db.Exec(t, "checkpoint") // that there are such activities is not lost
 	var sockets []*socket

@@ -15,7 +15,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
-	"github.com/agentexec/agentexec/internal/pgtest"
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
@@ -50,7 +49,7 @@ func TestStorm(t *testing.T) {
 	storm, calm := context.WithCancel(ctx)
 	var killer sync.WaitGroup
 	kills := 0
-	killer.Go(func() { kills = killSidecar(storm, t, s.db) })
+	killer.Go(func() { kills = killSidecar(storm, t, s) })
 
 	var crowd sync.WaitGroup
 	for w := range writers {
@@ -118,15 +117,21 @@ func noError(ctx context.Context, t *testing.T, err error) {
 	}
 }
 
-// killSidecar ends the sidecar's sessions again and again, and returns how many.
-func killSidecar(ctx context.Context, t *testing.T, db *pgtest.Database) (kills int) {
-	conn := db.Conn(t)
+// killSidecar ends the sidecar's sessions again and again, and returns how many. Each time it lets the tail read once at
+// least: on a slow machine nothing would ever arrive otherwise.
+func killSidecar(ctx context.Context, t *testing.T, s *service) (kills int) {
+	conn := s.db.Conn(t)
+	reads := func() float64 { return s.metric(t, "agentexec_tail_read_seconds_count") }
 	for ctx.Err() == nil {
 		var n int
+		before := reads()
 		err := conn.QueryRow(ctx, `select count(pg_terminate_backend(a.pid)), pg_sleep(random() * 0.4)::text = '' from pg_stat_activity a
 			where a.datname = current_database() and a.application_name like 'agentexec%'`).Scan(&n, nil)
 		if err == nil {
 			kills += n
+		}
+		for ctx.Err() == nil && reads() == before {
+			_, _ = conn.Exec(ctx, "select pg_sleep(0.02)")
 		}
 	}
 	return kills
