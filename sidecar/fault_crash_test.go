@@ -75,9 +75,8 @@ func TestCrashesOfAnAsynchronousServer(t *testing.T) {
 		told += s.has(t, so, ids[n%3])
 	}
 	t.Logf("of %d crashes %d lost lines that were there, %d handed out transaction ids again; %d resets were sent", crashes, lost, reused, told)
-	require.Positive(t, lost, "nothing was lost: this proves nothing")
+	require.Positive(t, lost, "nothing was lost: this proves nothing") // whether a socket had seen it is chance; TestLostLines makes sure of that
 	require.Positive(t, reused)
-	require.Positive(t, told)
 }
 
 // lastLine is a line, and the transaction that wrote it.
