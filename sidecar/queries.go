@@ -108,22 +108,24 @@ func newQueries(schema string) queries {
 			from $schema.activity a
 			where a.agent_id = $1::uuid`),
 
-		// The activity's state, and the lines after $2: at most $3, and no more once $4 bytes are reached.
+		// The activity's state, and the lines after $2: at most $3, and no more once $4 bytes are reached. Only those are
+		// read whole: a row made of a line brings its long message along, also where it is dropped afterwards.
 		replay: in(`
 			select a.last_seq, a.status::text, $schema._state_json(a)::text, l.seq, l.json
 			from $schema.activity a
 			left join lateral (
-				select (q.line).seq, $schema._log_json(q.line)::text as json
+				select q.seq, $schema._log_json(x.line)::text as json
 				from (
-					select p.line, p.size, sum(p.size) over (order by (p.line).seq) as total
+					select p.id, p.seq, p.size, sum(p.size) over (order by p.seq) as total
 					from (
-						select l as line, octet_length(l.message) + coalesce(octet_length(l.data::text), 0) as size
+						select l.id, l.seq, octet_length(l.message) + coalesce(octet_length(l.data::text), 0) as size
 						from $schema.activity_log l
 						where l.activity_id = a.id and l.seq > $2::int
 						order by l.seq
 						limit $3::int
 					) p
 				) q
+				cross join lateral (select y as line from $schema.activity_log y where y.id = q.id offset 0) x
 				where q.total - q.size < $4::int
 			) l on true
 			where a.agent_id = $1::uuid
