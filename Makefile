@@ -52,11 +52,11 @@ test-ui: ## Test the page in a browser alone; like `make test`, only where there
 	@ui/test/run.sh
 
 .PHONY: test-matrix
-test-matrix: ## Run every Go test against the oldest and the newest Postgres we support
+test-matrix: ## Run every Go test against the oldest and the newest Postgres we support, without the race detector
 	@status=0; for version in $(POSTGRES_VERSIONS); do \
 	  bin=$$(tools/postgres-bin $$version) || exit 1; \
 	  echo "== Postgres $$version: $$($$bin/postgres --version)"; \
-	  AGENTEXEC_TEST_PG_BIN=$$bin tools/go-test $(GO_TEST_FLAGS) ./... || status=1; \
+	  AGENTEXEC_TEST_PG_BIN=$$bin $(GO) test -count=1 $(GO_TEST_FLAGS) ./... || status=1; \
 	done; exit $$status
 
 .PHONY: lint
