@@ -98,7 +98,7 @@ func TestComingAndGoingLeavesNothing(t *testing.T) { //nolint:paralleltest // it
 		ids = append(ids, b.src.create(3))
 	}
 	for round := range 10 {
-		var all []*client
+		var all []*browser
 		for range 10 {
 			c := b.open(t)
 			all = append(all, c)

@@ -84,7 +84,7 @@ func TestSleepersInMemory(t *testing.T) { //nolint:paralleltest // it weighs the
 	b.src.replayLines = 200
 	id := b.src.create(0)
 	b.src.write(id, 2000, "RUNNING", strings.Repeat("x", 1000))
-	var all []*client
+	var all []*browser
 	for range sleepers {
 		all = append(all, b.open(t))
 	}

@@ -68,7 +68,7 @@ func TestASlowReaderOfABacklog(t *testing.T) {
 	require.NoError(t, err)
 	_ = resp.Body.Close()
 	defer ws.Close()
-	c := &client{t: t, ws: ws}
+	c := &browser{t: t, ws: ws}
 	c.expect("welcome", "")
 	c.subscribe("a", id, 0)
 	c.expect("snapshot", "a")

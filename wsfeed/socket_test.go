@@ -102,49 +102,49 @@ func decoded(data []byte) (message, error) {
 	return m, json.Unmarshal(data, &m)
 }
 
-// client is the other end of a socket.
-type client struct {
+// browser is the other end of a socket.
+type browser struct {
 	t  *testing.T
 	ws *websocket.Conn
 }
 
-func (b *bundle) dial(t *testing.T, path string) *client {
+func (b *bundle) dial(t *testing.T, path string) *browser {
 	t.Helper()
 	d := websocket.Dialer{Subprotocols: []string{Protocol}, HandshakeTimeout: patience}
 	ws, resp, err := d.Dial("ws"+strings.TrimPrefix(b.url, "http")+path, http.Header{})
 	require.NoError(t, err)
 	_ = resp.Body.Close()
 	t.Cleanup(func() { _ = ws.Close() })
-	return &client{t: t, ws: ws}
+	return &browser{t: t, ws: ws}
 }
 
 // open dials the socket of many subscriptions and takes the welcome.
-func (b *bundle) open(t *testing.T) *client {
+func (b *bundle) open(t *testing.T) *browser {
 	t.Helper()
 	c := b.dial(t, "/v1/feed")
 	require.Equal(t, "welcome", c.next().Type)
 	return c
 }
 
-func (c *client) send(text string) {
+func (c *browser) send(text string) {
 	c.t.Helper()
 	require.NoError(c.t, c.ws.WriteMessage(websocket.TextMessage, []byte(text)))
 }
 
-func (c *client) subscribe(sub string, id uuid.UUID, afterSeq int) {
+func (c *browser) subscribe(sub string, id uuid.UUID, afterSeq int) {
 	c.t.Helper()
 	b, _ := json.Marshal(map[string]any{"type": "subscribe", "sub": sub, "agent_id": id, "after_seq": afterSeq})
 	c.send(string(b))
 }
 
-func (c *client) next() message {
+func (c *browser) next() message {
 	c.t.Helper()
 	m, err := c.read()
 	require.NoError(c.t, err)
 	return m
 }
 
-func (c *client) read() (message, error) {
+func (c *browser) read() (message, error) {
 	_ = c.ws.SetReadDeadline(time.Now().Add(patience))
 	_, data, err := c.ws.ReadMessage()
 	if err != nil {
@@ -154,7 +154,7 @@ func (c *client) read() (message, error) {
 }
 
 // expect reads a frame of a type.
-func (c *client) expect(kind, sub string) message {
+func (c *browser) expect(kind, sub string) message {
 	c.t.Helper()
 	m := c.next()
 	require.Equal(c.t, kind, m.Type, m.raw)
@@ -163,7 +163,7 @@ func (c *client) expect(kind, sub string) message {
 }
 
 // lines reads frames until n lines after seq have come, in order and nothing else among them.
-func (c *client) lines(sub string, after, n int) {
+func (c *browser) lines(sub string, after, n int) {
 	c.t.Helper()
 	for end := after + n; after < end; {
 		for _, l := range c.expect("logs", sub).Logs {
@@ -175,7 +175,7 @@ func (c *client) lines(sub string, after, n int) {
 }
 
 // closed reads until the socket is closed and returns the code.
-func (c *client) closed() int {
+func (c *browser) closed() int {
 	c.t.Helper()
 	for {
 		_ = c.ws.SetReadDeadline(time.Now().Add(patience))

@@ -24,7 +24,7 @@ func inBubble(t *testing.T, test func(t *testing.T, b *bundle)) {
 }
 
 // pipe connects to the socket of many subscriptions and takes the welcome.
-func (b *bundle) pipe(t *testing.T) *client {
+func (b *bundle) pipe(t *testing.T) *browser {
 	server, end := net.Pipe()
 	go func() {
 		buffered := bufio.NewReadWriter(bufio.NewReader(server), bufio.NewWriter(server))
@@ -36,7 +36,7 @@ func (b *bundle) pipe(t *testing.T) *client {
 	ws, resp, err := d.Dial("ws://pipe/v1/feed", nil)
 	require.NoError(t, err)
 	_ = resp.Body.Close()
-	c := &client{t: t, ws: ws}
+	c := &browser{t: t, ws: ws}
 	t.Cleanup(func() { _ = ws.Close() })
 	require.Equal(t, "welcome", c.next().Type)
 	return c

@@ -1,0 +1,68 @@
+package client
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
+)
+
+// Scope is the part of all activities that somebody may see and change. Each field narrows it where given, and all of
+// them must match; the zero value is everything. What lies outside does not exist: it is in no list and no count, and to
+// ask for it, or to write to it, says ErrNotFound.
+//
+// Its JSON is the value of the session setting agentexec.scope, which the SQL functions obey (see docs/access.md).
+type Scope struct {
+	// AgentIDs are the activities in the scope. nil does not narrow; empty leaves nothing.
+	AgentIDs []uuid.UUID `json:"agent_ids,omitzero"`
+	// AgentTypes are the task names in the scope. nil does not narrow; empty leaves nothing.
+	AgentTypes []string `json:"agent_types,omitzero"`
+	// Metadata leaves the activities whose metadata has an equal value for every key. nil and empty do not narrow. Who
+	// reads it from JSON should have numbers left as they are (json.Decoder.UseNumber): a float64 cuts long ones.
+	Metadata map[string]any `json:"metadata,omitempty"`
+}
+
+// IsZero reports whether the scope is everything.
+func (s Scope) IsZero() bool { return s.AgentIDs == nil && s.AgentTypes == nil && len(s.Metadata) == 0 }
+
+// String returns the scope as JSON, "" for everything. Scopes that list the same, in whatever order, give the same text,
+// so it may be the key of a cache. Metadata that cannot be written as JSON gives a text that is no scope, and that
+// Postgres refuses.
+func (s Scope) String() string {
+	if s.IsZero() {
+		return ""
+	}
+	s.AgentIDs = slices.Clone(s.AgentIDs)
+	slices.SortFunc(s.AgentIDs, func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) })
+	s.AgentIDs = slices.Compact(s.AgentIDs)
+	s.AgentTypes = slices.Clone(s.AgentTypes)
+	slices.Sort(s.AgentTypes)
+	s.AgentTypes = slices.Compact(s.AgentTypes)
+	metadata, err := sortedKeys(s.Metadata)
+	if err != nil {
+		return fmt.Sprintf("not a scope: %v", err)
+	}
+	s.Metadata = metadata
+	text, err := json.Marshal(s)
+	if err != nil {
+		return fmt.Sprintf("not a scope: %v", err)
+	}
+	return string(text)
+}
+
+// sortedKeys makes maps of whatever writes a JSON object in an order of its own, such as a json.RawMessage or a struct.
+func sortedKeys(metadata map[string]any) (map[string]any, error) {
+	if len(metadata) == 0 {
+		return nil, nil
+	}
+	text, err := json.Marshal(metadata)
+	if err != nil {
+		return nil, err
+	}
+	var sorted map[string]any
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	return sorted, d.Decode(&sorted)
+}
