@@ -1,0 +1,266 @@
+package auth
+
+import (
+	"context"
+	"crypto"
+	"crypto/rsa"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/MicahParks/jwkset"
+	"github.com/MicahParks/keyfunc/v3"
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// Bounds of what a JWKS URL may have us do, and a client through it.
+const (
+	maxJWKS     = 1 << 20 // bytes of an answer
+	maxJWKSKeys = 100     // keys of it that are looked at
+	maxNameless = 8       // keys that a token without a kid is tried with
+	maxKeyBits  = 8192    // of an RSA key; checking a signature with a larger one takes long
+
+	jwksTimeout = 5 * time.Second  // for one fetch, and for waiting for one
+	jwksRefresh = 15 * time.Minute // between two fetches that went well
+	jwksRest    = 20 * time.Second // between two fetches that a token asks for with a kid that is not known
+	jwksKeep    = 24 * time.Hour   // how long keys hold that nobody has confirmed since
+)
+
+// jwks are the keys of a JWKS URL. They are kept while the URL does not answer; a key that it does not name any more is
+// gone with the next fetch.
+//
+// The fetch is ours and not keyfunc's, which reads answers of any size, and lets every token with a kid that is not known
+// wait for a fetch of its own.
+type jwks struct {
+	url       string
+	algorithm string
+	client    *http.Client
+	log       *slog.Logger
+	rest      time.Duration
+	ctx       context.Context // of all fetches; ends with run
+	stop      context.CancelFunc
+
+	keys atomic.Pointer[keySet] // nil before the first fetch that went well
+
+	mu      sync.Mutex
+	flight  chan struct{} // of the fetch under way, closed when it is over; nil where there is none
+	started time.Time     // when the last one was
+	failed  bool          // the last one
+}
+
+// keySet is what a fetch brought.
+type keySet struct {
+	lookup  keyfunc.Keyfunc
+	count   int
+	fetched time.Time
+}
+
+func newJWKS(c Config) (*jwks, error) {
+	u, err := url.Parse(c.JWKSURL)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return nil, errors.New("AGENTEXEC_JWKS_URL must be a URL that begins with https:// or http://")
+	}
+	if ip := net.ParseIP(u.Hostname()); u.Scheme == "http" && u.Hostname() != "localhost" && !ip.IsLoopback() {
+		c.Logger.Warn("AGENTEXEC_JWKS_URL is not https: whoever is between us and it chooses the keys", "host", u.Host)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	return &jwks{
+		ctx: ctx, stop: stop, url: c.JWKSURL, algorithm: c.Algorithm, log: c.Logger, rest: jwksRest,
+		client: &http.Client{
+			Timeout: jwksTimeout,
+			CheckRedirect: func(r *http.Request, via []*http.Request) error {
+				if len(via) >= 5 || (u.Scheme == "https" && r.URL.Scheme != "https") {
+					return errors.New("redirected too often, or away from https")
+				}
+				return nil
+			},
+		},
+	}, nil
+}
+
+// run fetches the keys again and again: soon after a fetch that failed, with a growing delay.
+func (j *jwks) run(ctx context.Context) {
+	defer j.client.CloseIdleConnections()
+	defer context.AfterFunc(ctx, j.stop)()
+	delay := time.Second
+	for {
+		<-j.fetch()
+		next := jwksRefresh
+		if j.hasFailed() {
+			next, delay = delay, min(2*delay, time.Minute)
+		} else {
+			delay = time.Second
+		}
+		select {
+		case <-ctx.Done():
+			j.stop()
+			<-j.fetch() // one that a token has begun is not left behind
+			return
+		case <-time.After(next):
+		}
+	}
+}
+
+func (j *jwks) hasFailed() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.failed
+}
+
+// fetch begins a fetch, unless one is under way, and returns what is closed when it is over.
+func (j *jwks) fetch() <-chan struct{} {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.flight != nil {
+		return j.flight
+	}
+	flight := make(chan struct{})
+	j.flight, j.started = flight, time.Now()
+	go func() {
+		defer close(flight)
+		set, err := j.read()
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		switch {
+		case err == nil:
+			j.keys.Store(set)
+			if j.failed {
+				j.log.Info("the JWKS URL answers again", "keys", set.count)
+			}
+		case !j.failed && j.ctx.Err() == nil:
+			j.log.Warn("the JWKS URL does not answer with keys; trying on", "error", err, "keys_kept", j.keys.Load() != nil)
+		}
+		j.flight, j.failed = nil, err != nil
+	}()
+	return flight
+}
+
+// read reads the URL once.
+func (j *jwks) read() (*keySet, error) {
+	request, err := http.NewRequestWithContext(j.ctx, http.MethodGet, j.url, nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := j.client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("it answers %d", response.StatusCode)
+	}
+	data, err := io.ReadAll(io.LimitReader(response.Body, maxJWKS+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(data) > maxJWKS:
+		return nil, fmt.Errorf("it answers more than %d bytes", maxJWKS)
+	}
+	var document struct {
+		Keys []jwkset.JWKMarshal `json:"keys"`
+	}
+	if err := json.Unmarshal(data, &document); err != nil {
+		return nil, errors.New("it answers no JSON Web Key Set")
+	}
+	if len(document.Keys) > maxJWKSKeys {
+		return nil, fmt.Errorf("it answers more than %d keys", maxJWKSKeys)
+	}
+	store, set := jwkset.NewMemoryStorage(), &keySet{fetched: time.Now()}
+	for _, each := range document.Keys {
+		if key, err := jwkset.NewJWKFromMarshal(each, jwkset.JWKMarshalOptions{}, jwkset.JWKValidateOptions{}); err == nil && j.fits(key) {
+			set.count++
+			if err := store.KeyWrite(context.Background(), key); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if set.count == 0 {
+		return nil, fmt.Errorf("none of its %d keys is for %s", len(document.Keys), j.algorithm)
+	}
+	set.lookup, err = keyfunc.New(keyfunc.Options{Storage: store})
+	return set, err
+}
+
+// fits reports whether a key may have signed a token: a set holds others too, for encryption and for other algorithms.
+func (j *jwks) fits(key jwkset.JWK) bool {
+	m := key.Marshal()
+	if (m.USE != "" && m.USE != jwkset.UseSig) || (m.ALG != "" && m.ALG.String() != j.algorithm) {
+		return false
+	}
+	public := crypto.PublicKey(key.Key())
+	if signer, ok := public.(crypto.Signer); ok {
+		public = signer.Public()
+	}
+	if key, ok := public.(*rsa.PublicKey); ok && (key.N.BitLen() < minRSABits || key.N.BitLen() > maxKeyBits) {
+		return false
+	}
+	return kindOf(public) == algorithms[j.algorithm]
+}
+
+// key returns the key, or keys, that must have signed a token. A kid that is not known has the URL read again, at most
+// every jwksRest however many such tokens come.
+func (j *jwks) key(ctx context.Context, t *jwt.Token) (any, error) {
+	set := j.keys.Load()
+	if key, err := set.find(t); err == nil {
+		return key, nil
+	}
+	if _, named := t.Header["kid"]; set.usable() && !named {
+		return nil, &Refused{"the token names no key, and there are several"}
+	}
+	if err := j.again(ctx, set); err != nil {
+		return nil, err
+	}
+	set = j.keys.Load()
+	key, err := set.find(t)
+	switch {
+	case err == nil:
+		return key, nil
+	case !set.usable() || j.hasFailed():
+		return nil, ErrUnavailable
+	}
+	return nil, &Refused{"the token is signed with a key that is not known"}
+}
+
+// again waits for a fetch, where one is under way or due.
+func (j *jwks) again(ctx context.Context, seen *keySet) error {
+	j.mu.Lock()
+	flight, due := j.flight, time.Since(j.started) >= j.rest
+	j.mu.Unlock()
+	var over <-chan struct{} = flight
+	if flight == nil {
+		if !due || j.keys.Load() != seen {
+			return nil
+		}
+		over = j.fetch()
+	}
+	ctx, cancel := context.WithTimeout(ctx, jwksTimeout)
+	defer cancel()
+	select {
+	case <-over:
+		return nil
+	case <-ctx.Done():
+		return ErrUnavailable
+	}
+}
+
+func (s *keySet) usable() bool { return s != nil && time.Since(s.fetched) < jwksKeep }
+
+var errNoKey = errors.New("no such key")
+
+func (s *keySet) find(t *jwt.Token) (any, error) {
+	if !s.usable() {
+		return nil, errNoKey
+	}
+	if _, named := t.Header["kid"]; !named && s.count > maxNameless {
+		return nil, errNoKey
+	}
+	return s.lookup.Keyfunc(t)
+}
