@@ -1,22 +1,22 @@
 package wsfeed
 
 import (
+	"bufio"
 	"context"
 	"errors"
-	"io"
 	"slices"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/gorilla/websocket"
 )
 
-// conn is one WebSocket. A reader goroutine lives as long as the socket; a writer goroutine only while there is
-// something to write (writer.go). The writer alone pulls from subscriptions, so their frames leave in order.
+// conn is one WebSocket. It is read all the time (reader.go); a writer goroutine lives only while there is something to
+// write (writer.go). The writer alone pulls from subscriptions, so their frames leave in order.
 type conn struct {
 	hub    *Hub
 	ws     *websocket.Conn // reads, and writes control frames
+	in     *bufio.Reader   // what ws reads from
 	out    *patientConn    // takes all other frames
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -71,20 +71,26 @@ type goodbye struct {
 // maxReplies is how many answers may wait for a client that does not read them; then it is not read from either.
 const maxReplies = 32
 
-func newConn(h *Hub, ws *websocket.Conn, out *patientConn, single bool) *conn {
-	c := &conn{hub: h, ws: ws, out: out, single: single, room: make(chan struct{}, maxReplies)}
+func newConn(h *Hub, ws *websocket.Conn, hijacked *patientHijacker, single bool) *conn {
+	c := &conn{hub: h, ws: ws, in: hijacked.in, out: hijacked.conn, single: single, room: make(chan struct{}, maxReplies)}
 	c.lag.sockets = &h.behind
 	c.ctx, c.cancel = context.WithCancel(h.ctx)
+	c.ws.SetPongHandler(func(string) error { c.alive(); return nil }) // of pongs amid a message
 	return c
 }
 
-// run reads until the socket ends, then cleans up. It is the last of the connection's goroutines to leave.
-func (c *conn) run() {
-	defer c.hub.dismiss(c)
+// start has the socket read.
+func (c *conn) start() {
+	c.alive()
 	c.mu.Lock()
 	c.pinger = time.AfterFunc(c.hub.cfg.PongTimeout*9/10, c.ping)
 	c.mu.Unlock()
-	err := c.read()
+	go c.rest()
+}
+
+// finish cleans up after the reader's end. It is the last of the connection's goroutines to leave.
+func (c *conn) finish(err error) {
+	defer c.hub.dismiss(c)
 	if errors.Is(err, websocket.ErrReadLimit) {
 		c.refuse(websocket.CloseMessageTooBig) // a length beyond all numbers, which gorilla drops without a word
 	}
@@ -115,39 +121,6 @@ func (c *conn) run() {
 	c.writers.Wait()
 }
 
-func (c *conn) read() error {
-	alive := func() { _ = c.ws.SetReadDeadline(time.Now().Add(c.hub.cfg.PongTimeout)) }
-	alive()
-	c.ws.SetPongHandler(func(string) error { alive(); return nil })
-	for {
-		kind, message, err := c.ws.NextReader()
-		if err != nil {
-			return err
-		}
-		if c.isClosing() {
-			continue // read away until the client's own close frame, or the timer of close, ends the loop
-		}
-		// Not gorilla's read limit, whose close frame would not reach a socket that is busy taking another one.
-		data, err := io.ReadAll(io.LimitReader(message, MaxMessageBytes+1))
-		if err != nil {
-			return err
-		}
-		alive()
-		switch {
-		case kind == websocket.BinaryMessage:
-			c.close(websocket.CloseUnsupportedData, "binary frames are not part of "+Protocol)
-		case len(data) > MaxMessageBytes:
-			c.close(websocket.CloseMessageTooBig, "the message is too big")
-		case !utf8.Valid(data):
-			c.close(websocket.CloseInvalidFramePayloadData, "text must be UTF-8")
-		default:
-			if f := c.answer(data); f != nil && !c.reply(f) {
-				return c.ctx.Err()
-			}
-		}
-	}
-}
-
 func (c *conn) isClosing() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -159,7 +132,7 @@ func (c *conn) refuse(code int) {
 	_ = c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""), time.Now().Add(time.Second))
 }
 
-// ping keeps the connection alive. A pong, or any message, moves the read deadline.
+// ping keeps the connection alive.
 func (c *conn) ping() {
 	_ = c.ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(time.Second))
 	c.mu.Lock()
@@ -167,14 +140,6 @@ func (c *conn) ping() {
 	if c.ctx.Err() == nil {
 		c.pinger.Reset(c.hub.cfg.PongTimeout * 9 / 10)
 	}
-}
-
-// answer is handle on a goroutine of its own: decoding JSON grows the stack, and the reader's lives as long as the
-// socket. (An idle socket's stack took 8 KB, more than everything else of it.)
-func (c *conn) answer(data []byte) *frame {
-	done := make(chan *frame, 1)
-	go func() { done <- c.handle(data) }()
-	return <-done
 }
 
 // handle acts on one message and returns the answer, nil where a subscription answers for itself.

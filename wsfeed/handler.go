@@ -21,7 +21,6 @@ func (h *Hub) Handler() http.Handler {
 	up := websocket.Upgrader{
 		Subprotocols:    []string{Protocol},
 		CheckOrigin:     h.cfg.CheckOrigin,
-		ReadBufferSize:  256, // an idle socket's memory; larger messages only take more reads
 		WriteBufferPool: &bufferPool,
 		WriteBufferSize: 4096,
 		Error: func(w http.ResponseWriter, _ *http.Request, status int, reason error) {
@@ -113,7 +112,7 @@ func (h *Hub) serve(up *websocket.Upgrader, w http.ResponseWriter, r *http.Reque
 	if err != nil {
 		return // the upgrader has answered
 	}
-	c := newConn(h, ws, hijacker.conn, only != nil)
+	c := newConn(h, ws, hijacker, only != nil)
 	if !h.admit(c) {
 		_ = ws.WriteControl(websocket.CloseMessage,
 			websocket.FormatCloseMessage(websocket.CloseGoingAway, "the server is going away"), noDeadline)
@@ -126,7 +125,7 @@ func (h *Hub) serve(up *websocket.Upgrader, w http.ResponseWriter, r *http.Reque
 		s := &connSub{conn: c}
 		c.add(s, h.joinTopic(only.agentID, "", only.afterSeq, s))
 	}
-	go c.run()
+	c.start()
 }
 
 func (h *Hub) originAllowed(r *http.Request) bool {
@@ -140,12 +139,16 @@ func acceptsEvents(r *http.Request) bool {
 	return strings.Contains(r.Header.Get("Accept"), "text/event-stream")
 }
 
-// patientHijacker hands gorilla the connection as a patientConn.
+// patientHijacker hands gorilla the connection as a patientConn, and a buffer to read through that we see into.
 type patientHijacker struct {
 	http.ResponseWriter
 	hub  *Hub
 	conn *patientConn
+	in   *bufio.Reader
 }
+
+// readBuffer is an idle socket's memory; larger messages only take more reads. gorilla takes no smaller one.
+const readBuffer = 257
 
 // Hijack implements http.Hijacker.
 func (p *patientHijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
@@ -155,5 +158,9 @@ func (p *patientHijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	p.hub.cfg.boundSendBuffer(c)
 	p.conn = newPatientConn(c, &p.hub.cfg)
+	if rw.Reader.Buffered() == 0 { // else the client was too early, and gorilla refuses it
+		p.in = bufio.NewReaderSize(p.conn, readBuffer)
+		rw = bufio.NewReadWriter(p.in, rw.Writer)
+	}
 	return p.conn, rw, nil
 }

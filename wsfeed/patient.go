@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -51,6 +52,16 @@ func (p *patientConn) Read(b []byte) (int, error) {
 			return n, err
 		}
 		_ = p.SetReadDeadline(until)
+	}
+}
+
+// awaitReadable returns when there is something to read, or when nothing will come. It returns at once where that cannot
+// be known: of a connection that holds back what it has read from the network, as TLS does.
+func (p *patientConn) awaitReadable() {
+	if c, ok := p.Conn.(syscall.Conn); ok {
+		if raw, err := c.SyscallConn(); err == nil {
+			_ = raw.Read(readable) // reading says what is wrong
+		}
 	}
 }
 
