@@ -9,6 +9,9 @@
 --   reading   list_activities, activity_detail, count_active, count_by_status, pending_ids; view activity_list
 --   private   names that begin with an underscore; they may change with any version
 --
+-- The session setting agentexec.scope narrows all of them to a part of the activities (see Scope below). What is outside
+-- does not exist: it is in no list and no count, and TA404 for who writes to it.
+--
 -- The state machine (_may_become; _advance moves it, set-based in append_logs):
 --
 --   QUEUED <-> RUNNING -> COMPLETE | ERROR | CANCELED     QUEUED and RUNNING go anywhere
@@ -20,7 +23,8 @@
 -- Writers run with the owner's rights (security definer; search_path pinned, or a body parsed once and for all), so
 -- callers need EXECUTE and no table rights. Readers run with the caller's. Lock order everywhere: activity rows by id,
 -- then log rows.
--- Errors: TA404 no such activity, TA409 the state machine refuses, TA422 a bad argument. Nothing is written then.
+-- Errors: TA404 no such activity, TA409 the state machine refuses, TA422 a bad argument or scope, 42501 a new activity
+-- would be outside the scope. Nothing is written then.
 -- The rules are the same for a direct INSERT into activity_log: see triggers.sql.
 
 -- Bounds ---------------------------------------------------------------------------------------------------------
@@ -143,12 +147,111 @@ begin atomic
     'attempt', activity.attempt);
 end;
 
+-- Scope ----------------------------------------------------------------------------------------------------------
+
+-- _scope_of reads a scope: {"agent_ids": [...], "agent_types": [...], "metadata": {...}}, each key optional. It returns
+-- what narrows, null for what does not; an empty list narrows to nothing, empty metadata does not narrow. null and ''
+-- are everything. Whatever else it is, it is refused with TA422, so that a mistake shows nothing in place of everything.
+--
+-- Parallel unsafe, because it catches what is no JSON.
+create or replace function agentexec._scope_of(scope text, out agent_ids uuid[], out agent_types text[], out metadata jsonb)
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_scope   jsonb;
+  v_problem text;
+begin
+  if scope is null or scope = '' then
+    return;
+  end if;
+  begin
+    v_scope := scope::jsonb;
+    v_problem := case
+      when jsonb_typeof(v_scope) <> 'object' then 'must be a JSON object'
+      when (v_scope - '{agent_ids,agent_types,metadata}'::text[]) <> '{}'
+        then 'has an unknown key; there are agent_ids, agent_types and metadata'
+      when jsonb_typeof(v_scope -> 'metadata') <> 'object' then 'metadata must be a JSON object'
+      when jsonb_typeof(v_scope -> 'agent_ids') <> 'array' or jsonb_path_exists(v_scope, 'strict $.agent_ids[*] ? (@.type() != "string")', '{}', true)
+        then 'agent_ids must be an array of UUIDs'
+      when jsonb_typeof(v_scope -> 'agent_types') <> 'array' or jsonb_path_exists(v_scope, 'strict $.agent_types[*] ? (@.type() != "string")', '{}', true)
+        then 'agent_types must be an array of strings'
+    end;
+    if v_problem is null and v_scope ? 'agent_ids' then
+      agent_ids := array(select e.id::uuid from jsonb_array_elements_text(v_scope -> 'agent_ids') e(id));
+    end if;
+  exception
+    when data_exception or program_limit_exceeded then
+      v_problem := sqlerrm;
+  end;
+  if v_problem is not null then
+    perform agentexec._refuse(format('agentexec.scope: %s', v_problem));
+  end if;
+  if v_scope ? 'agent_types' then
+    agent_types := array(select e.type from jsonb_array_elements_text(v_scope -> 'agent_types') e(type));
+  end if;
+  metadata := nullif(v_scope -> 'metadata', '{}');
+end
+$$;
+
+-- _scope is the scope of the session: its setting agentexec.scope, as set by SET, set_config, or ALTER ROLE ... SET.
+create or replace function agentexec._scope(out agent_ids uuid[], out agent_types text[], out metadata jsonb)
+  language sql
+  stable
+begin atomic
+  select s.agent_ids, s.agent_types, s.metadata from agentexec._scope_of(current_setting('agentexec.scope', true)) s;
+end;
+
+-- _in_scope is the one predicate: whether an activity lies in a scope (the first three). True, or else false or null.
+-- Inlined, so that conditions reach the indexes.
+create or replace function agentexec._in_scope(
+  agent_ids      uuid[],
+  agent_types    text[],
+  scope_metadata jsonb,
+  agent_id       uuid,
+  agent_type     text,
+  metadata       jsonb
+)
+  returns boolean
+  language sql
+  immutable parallel safe
+begin atomic
+  select (agent_ids is null or agent_id = any (agent_ids))
+     and (agent_types is null or agent_type = any (agent_types))
+     and (scope_metadata is null or metadata @> scope_metadata);
+end;
+
+-- _hold_in_scope locks an activity for who is to write to it, if it lies in the session's scope.
+--
+-- Locks:  the activity row, until the transaction ends, so that it is this one that is written to.
+-- Errors: TA404 no such activity, or it is outside the scope.
+create or replace function agentexec._hold_in_scope(agent_id uuid)
+  returns void
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_scope record := agentexec._scope();
+begin
+  perform from agentexec.activity a
+  where a.agent_id = _hold_in_scope.agent_id
+    and agentexec._in_scope(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, a.agent_id, a.agent_type, a.metadata)
+  for no key update;
+  if not found then
+    raise exception using errcode = 'TA404', message = format('no activity with agent_id %s', coalesce(agent_id::text, 'null'));
+  end if;
+end
+$$;
+
 -- Writing --------------------------------------------------------------------------------------------------------
 
 -- create_activity registers an activity and writes its line 1: QUEUED, percentage 0, the message. Returns its
 -- agent_id. A taken agent_id fails with 23505 and changes nothing. metadata (a JSON object) is set here and only here.
 --
--- Errors: TA422 task_name not of 1 to 255 characters, bad message, metadata that is no object.
+-- Errors: TA422 task_name not of 1 to 255 characters, bad message, metadata that is no object; 42501 it would be outside
+--         the scope (where that lists agent_ids, one of them must be given).
 create or replace function agentexec.create_activity(
   task_name text,
   message   text  default 'Agent queued',
@@ -162,7 +265,8 @@ create or replace function agentexec.create_activity(
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_metadata jsonb := nullif(create_activity.metadata, 'null');
+  v_metadata jsonb  := nullif(create_activity.metadata, 'null');
+  v_scope    record := agentexec._scope();
   v_activity agentexec.activity;
 begin
   if task_name is null or char_length(task_name) not between 1 and 255 then
@@ -173,6 +277,9 @@ begin
     perform agentexec._refuse(format('metadata must be a JSON object, got %s', jsonb_typeof(v_metadata)));
   end if;
   perform agentexec._check_line(message, 0);
+  if agentexec._in_scope(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, agent_id, task_name, v_metadata) is not true then
+    raise exception using errcode = 'insufficient_privilege', message = 'the activity would be outside agentexec.scope';
+  end if;
 
   insert into agentexec.activity as a (agent_id, agent_type, latest_percentage, last_seq, metadata, created_at, updated_at)
   select coalesce(create_activity.agent_id, gen_random_uuid()), task_name, 0, 1, v_metadata, c.now, c.now
@@ -266,9 +373,12 @@ as $$
 declare
   v_line agentexec.activity_log;
 begin
+  -- One condition, because each costs about a hundredth of all the rest.
   if message is null or pg_catalog.octet_length(message) operator(pg_catalog.>) 1048576
-     or percentage operator(pg_catalog.<) 0 or percentage operator(pg_catalog.>) 100 then
+     or percentage operator(pg_catalog.<) 0 or percentage operator(pg_catalog.>) 100
+     or pg_catalog.current_setting('agentexec.scope', true) operator(pg_catalog.<>) '' then
     perform agentexec._check_line(message, percentage);
+    perform agentexec._hold_in_scope(agent_id);
   end if;
 
   -- The common line changes no status: one short update of columns that no index knows, and the insert, in one
@@ -433,6 +543,7 @@ declare
   v_percentages int[];
   v_statuses    agentexec.status[];
   v_datas       jsonb[];
+  v_scope       record := agentexec._scope();
   v_problem     text;
   v_count       int;
 begin
@@ -487,12 +598,21 @@ begin
 
   -- Lock first, in a statement of its own, so that the next one sees what it waited for.
   select count(*) into v_count
-  from (select from agentexec.activity a where a.agent_id = any (v_agents) order by a.id for no key update) locked;
+  from (
+    select from agentexec.activity a
+    where a.agent_id = any (v_agents)
+      and agentexec._in_scope(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, a.agent_id, a.agent_type, a.metadata)
+    order by a.id
+    for no key update
+  ) locked;
   if v_count < (select count(distinct l.agent_id) from unnest(v_agents) l(agent_id)) then
     v_problem := (
       select format('entries[%s]: no activity with agent_id %s', l.ord - 1, l.agent_id)
       from unnest(v_agents) with ordinality l(agent_id, ord)
-      where not exists (select from agentexec.activity a where a.agent_id = l.agent_id)
+      where not exists (
+        select from agentexec.activity a
+        where a.agent_id = l.agent_id
+          and agentexec._in_scope(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, a.agent_id, a.agent_type, a.metadata))
       order by l.ord limit 1);
     raise exception using errcode = 'TA404', message = v_problem;
   end if;
@@ -612,7 +732,8 @@ create or replace function agentexec.cancel_pending(
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_filter jsonb := agentexec._metadata_filter(metadata_filter);
+  v_filter jsonb  := agentexec._metadata_filter(metadata_filter);
+  v_scope  record := agentexec._scope();
   v_count  int;
 begin
   perform agentexec._check_line(message, null);
@@ -626,6 +747,7 @@ begin
     where a.status in ('QUEUED', 'RUNNING')
       and (cancel_pending.agent_type is null or a.agent_type = cancel_pending.agent_type)
       and (v_filter is null or a.metadata @> v_filter)
+      and agentexec._in_scope(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, a.agent_id, a.agent_type, a.metadata)
       -- A difference, because now - idle_for may lie before all time.
       and (idle_for is null or (isfinite(a.updated_at) and clock_timestamp() - a.updated_at >= idle_for))
     order by a.id
@@ -681,8 +803,8 @@ $$;
 
 -- activity_list is one row per activity with its latest line, for queries of one's own. A plain view: filters and
 -- orders reach the indexes, and only the rows asked for cost a look at the log. (So do those that an OFFSET skips: for
--- pages there is list_activities.)
-create or replace view agentexec.activity_list as
+-- pages there is list_activities.) It reads with its caller's rights, so row-level security holds for it too.
+create or replace view agentexec.activity_list with (security_invoker = true) as
 select a.agent_id,
        a.agent_type,
        a.status,
@@ -767,6 +889,8 @@ as $$
 declare
   v_rank    constant text := '(case a.status when ''RUNNING'' then 2 when ''QUEUED'' then 1 else 0 end)';
   v_filter  jsonb := agentexec._metadata_filter(metadata_filter);
+  v_scope   record := agentexec._scope();
+  v_type    text := coalesce(agent_type, case when cardinality(v_scope.agent_types) = 1 then v_scope.agent_types[1] end);
   v_ranks   int[] := (select array_agg(agentexec._rank(s.status)) from unnest(statuses) s(status));
   v_only    agentexec.status := case when cardinality(statuses) = 1 then (select s.status from unnest(statuses) s(status)) end;
   v_where   text := 'true';
@@ -789,20 +913,23 @@ begin
   if after is not null then
     select p.rank, p.created_at, p.id into v_at_rank, v_at, v_at_id from agentexec._list_position(after) p;
     v_beyond := format(' and (%s, a.created_at, a.id) < ($6, $7, $8)', v_rank);
-    if v_at_rank = 0 and v_filter is not null then
+    if v_at_rank = 0 and (v_filter is not null or v_scope.metadata is not null) then
       -- The same for the last rank, and how many rows that are can be estimated: not from a comparison of rows, which
       -- is judged by its first column. So the planner walks the list only where a match is likely to come soon, and
       -- otherwise sorts what the metadata's index finds.
       v_beyond := format(' and %s = 0 and (a.created_at, a.id) < ($7, $8)', v_rank);
     end if;
   end if;
-  if agent_type is not null then
+  if v_type is not null then
     v_where := v_where || ' and a.agent_type = $2';
   end if;
   if v_filter is not null then
     v_where := v_where || ' and a.metadata @> $3';
   end if;
-  if v_only is not null and agent_type is null then
+  if num_nonnulls(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata) > 0 then
+    v_where := v_where || ' and agentexec._in_scope($9, $10, $11, a.agent_id, a.agent_type, a.metadata)';
+  end if;
+  if v_only is not null and v_type is null then
     -- One status has one rank: activity_status_idx is already in order.
     v_where := v_where || format(' and a.status = %L', v_only);
     v_order := 'a.created_at desc, a.id desc';
@@ -820,12 +947,13 @@ begin
 
   if after is null then
     -- The query of a loop is never run by several processes. They would save nothing where writers want the processors.
-    for v_total in execute 'select count(*) from agentexec.activity a where ' || v_where using statuses, agent_type, v_filter
+    for v_total in execute 'select count(*) from agentexec.activity a where ' || v_where
+      using statuses, v_type, v_filter, null, null, null, null, null, v_scope.agent_ids, v_scope.agent_types, v_scope.metadata
     loop
     end loop;
   end if;
 
-  if after is null or statuses is not null or agent_type is not null then
+  if after is null or statuses is not null or v_type is not null then
     -- The page is picked by ids alone, then its rows are read: an offset or a filter stays in the index.
     v_rows := 'select a.*, p.n
                from (select k.id, row_number() over () as n
@@ -862,9 +990,9 @@ begin
     case when include_metadata then ', ''metadata'', a.metadata' else '' end,
     format(v_rows, v_where, v_beyond, v_order))
   into v_items, v_next
-  using statuses, agent_type, v_filter, page_size,
+  using statuses, v_type, v_filter, page_size,
         case when after is null then (page - 1)::bigint * page_size else 0 end,
-        v_at_rank, v_at, v_at_id;
+        v_at_rank, v_at, v_at_id, v_scope.agent_ids, v_scope.agent_types, v_scope.metadata;
 
   return jsonb_build_object(
     'items', coalesce(v_items::jsonb, '[]'),
@@ -877,7 +1005,7 @@ end
 $$;
 
 -- activity_detail is one activity with its lines in seq order (ActivityDetail), or null where there is none or the
--- metadata does not match. after_seq leaves out the lines up to it; log_limit takes at most that many (0: none).
+-- metadata does not match, or it is outside the scope. after_seq leaves out the lines up to it; log_limit takes at most that many (0: none).
 --
 -- Errors: TA422 negative after_seq or log_limit, metadata_filter that is no object.
 create or replace function agentexec.activity_detail(
@@ -892,7 +1020,8 @@ create or replace function agentexec.activity_detail(
   stable
 as $$
 declare
-  v_filter jsonb := agentexec._metadata_filter(metadata_filter);
+  v_filter jsonb  := agentexec._metadata_filter(metadata_filter);
+  v_scope  record := agentexec._scope();
 begin
   if after_seq is null or after_seq < 0 then
     perform agentexec._refuse(format('after_seq must be at least 0, got %s', coalesce(after_seq::text, 'null')));
@@ -909,7 +1038,8 @@ begin
               order by l.seq
               limit activity_detail.log_limit) l), '[]'))
     from agentexec.activity a
-    where a.agent_id = activity_detail.agent_id and (v_filter is null or a.metadata @> v_filter));
+    where a.agent_id = activity_detail.agent_id and (v_filter is null or a.metadata @> v_filter)
+      and agentexec._in_scope(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, a.agent_id, a.agent_type, a.metadata));
 end
 $$;
 
@@ -920,12 +1050,14 @@ create or replace function agentexec.count_active(metadata_filter jsonb default 
   stable
 as $$
 declare
-  v_filter jsonb := agentexec._metadata_filter(metadata_filter);
+  v_filter jsonb  := agentexec._metadata_filter(metadata_filter);
+  v_scope  record := agentexec._scope();
 begin
   return (
     select count(*)
     from agentexec.activity a
-    where a.status in ('QUEUED', 'RUNNING') and (v_filter is null or a.metadata @> v_filter));
+    where a.status in ('QUEUED', 'RUNNING') and (v_filter is null or a.metadata @> v_filter)
+      and agentexec._in_scope(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, a.agent_id, a.agent_type, a.metadata));
 end
 $$;
 
@@ -936,7 +1068,8 @@ create or replace function agentexec.count_by_status(agent_type text default nul
   stable
 as $$
 declare
-  v_filter jsonb := agentexec._metadata_filter(metadata_filter);
+  v_filter jsonb  := agentexec._metadata_filter(metadata_filter);
+  v_scope  record := agentexec._scope();
   v_counts jsonb;
 begin
   -- A loop, as in list_activities: for its one row, and by one process.
@@ -946,8 +1079,10 @@ begin
      left join (select a.status, count(*) as n from agentexec.activity a where true'
     || case when agent_type is not null then ' and a.agent_type = $1' else '' end
     || case when v_filter is not null then ' and a.metadata @> $2' else '' end
+    || case when num_nonnulls(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata) > 0
+         then ' and agentexec._in_scope($3, $4, $5, a.agent_id, a.agent_type, a.metadata)' else '' end
     || ' group by a.status) c on c.status = s.status'
-    using agent_type, v_filter
+    using agent_type, v_filter, v_scope.agent_ids, v_scope.agent_types, v_scope.metadata
   loop
   end loop;
   return v_counts;
@@ -960,5 +1095,10 @@ create or replace function agentexec.pending_ids()
   language sql
   stable
 begin atomic
-  select a.agent_id from agentexec.activity a where a.status in ('QUEUED', 'RUNNING') order by a.created_at, a.id;
+  select a.agent_id
+  from agentexec._scope() s
+  cross join agentexec.activity a
+  where a.status in ('QUEUED', 'RUNNING')
+    and agentexec._in_scope(s.agent_ids, s.agent_types, s.metadata, a.agent_id, a.agent_type, a.metadata)
+  order by a.created_at, a.id;
 end;

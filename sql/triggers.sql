@@ -13,7 +13,8 @@
 -- them use up numbers without writing lines.
 --
 -- Locks:  the activity row, before the log row.
--- Errors: TA404 no such activity; TA409 the state machine refuses; TA422 bad message or percentage; 42501 id or seq.
+-- Errors: TA404 no such activity, or it is outside the scope; TA409 the state machine refuses; TA422 bad message or
+--         percentage; 42501 id or seq.
 create or replace function agentexec._number_line()
   returns trigger
   language plpgsql
@@ -22,6 +23,7 @@ create or replace function agentexec._number_line()
   set search_path = pg_catalog, pg_temp
 as $$
 declare
+  v_scope    record := agentexec._scope();
   v_agent_id uuid;
   v_activity agentexec.activity;
 begin
@@ -33,7 +35,10 @@ begin
       message = 'id and seq of a log line are given by the database; only the owner of the table may set them, and both together';
   end if;
   perform agentexec._check_line(new.message, new.percentage);
-  select a.agent_id into v_agent_id from agentexec.activity a where a.id = new.activity_id;
+  select a.agent_id into v_agent_id
+  from agentexec.activity a
+  where a.id = new.activity_id
+    and agentexec._in_scope(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, a.agent_id, a.agent_type, a.metadata);
   if not found then
     raise exception using errcode = 'TA404', message = format('no activity with id %s', coalesce(new.activity_id::text, 'null'));
   end if;
@@ -93,6 +98,9 @@ grant execute on function
   agentexec._line_problem(text, int),
   agentexec._check_line(text, int),
   agentexec._metadata_filter(jsonb),
+  agentexec._scope_of(text),
+  agentexec._scope(),
+  agentexec._in_scope(uuid[], text[], jsonb, uuid, text, jsonb),
   agentexec._time(timestamptz),
   agentexec._log_json(agentexec.activity_log),
   agentexec._activity_json(agentexec.activity, boolean),

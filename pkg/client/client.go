@@ -55,6 +55,7 @@ type Client struct {
 	db     DB
 	config Config
 	schema string // quoted
+	scope  string // Scope.String
 }
 
 // New returns a client on a *pgxpool.Pool, a *pgx.Conn or a pgx.Tx, with at most one config; nil and none mean the
@@ -84,13 +85,13 @@ func (c *Client) WithTx(tx pgx.Tx) *Client {
 // that their defaults are in one place, the SQL. Every value travels as text with a cast beside it: that means the
 // same in all exec modes of pgx, typed nulls do not arise, and what does not fit its type is Postgres's to refuse.
 type call struct {
-	schema, fn string
-	names      []string
-	args       []any
-	err        error
+	schema, fn, scope string
+	names             []string
+	args              []any
+	err               error
 }
 
-func (c *Client) call(fn string) *call { return &call{schema: c.schema, fn: fn} }
+func (c *Client) call(fn string) *call { return &call{schema: c.schema, fn: fn, scope: c.scope} }
 
 // arg adds an argument of the type.
 func (q *call) arg(name, typ, value string) *call {
@@ -150,9 +151,24 @@ func (q *call) String() string {
 
 // row runs "select <of> from <call> r" and scans its one value.
 func (q *call) row(ctx context.Context, db DB, of string, into any) error {
+	return q.run(ctx, db, of, func(rows pgx.Rows) error {
+		_, err := pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) (any, error) { return nil, row.Scan(into) })
+		return err
+	})
+}
+
+// run runs "select <of> from <call> r" in the call's scope. take reads the rows, and closes them.
+func (q *call) run(ctx context.Context, db DB, of string, take func(pgx.Rows) error) error {
 	if q.err != nil {
 		return q.err
 	}
-	err := db.QueryRow(ctx, "select "+of+" from "+q.String()+" r", q.args...).Scan(into)
+	sql := "select " + of + " from " + q.String() + " r"
+	if q.scope != "" {
+		return dbError(q.fn, inScope(ctx, db, q.scope, sql, q.args, take))
+	}
+	rows, err := db.Query(ctx, sql, q.args...)
+	if err == nil {
+		err = take(rows)
+	}
 	return dbError(q.fn, err)
 }

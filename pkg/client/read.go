@@ -112,11 +112,10 @@ func (c *Client) CountByStatus(ctx context.Context, params CountParams) (map[Sta
 //
 // Inside a transaction (see WithTx) it sees what the transaction wrote.
 func (c *Client) PendingIDs(ctx context.Context) ([]uuid.UUID, error) {
-	q := c.call("pending_ids")
-	rows, err := c.db.Query(ctx, "select r from "+q.String()+" r")
-	if err != nil {
-		return nil, dbError(q.fn, err)
-	}
-	ids, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
-	return ids, dbError(q.fn, err)
+	var ids []uuid.UUID
+	err := c.call("pending_ids").run(ctx, c.db, "r", func(rows pgx.Rows) (err error) {
+		ids, err = pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+		return err
+	})
+	return ids, err
 }

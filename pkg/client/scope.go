@@ -2,11 +2,14 @@ package client
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // Scope is the part of all activities that somebody may see and change. Each field narrows it where given, and all of
@@ -65,4 +68,56 @@ func sortedKeys(metadata map[string]any) (map[string]any, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
 	return sorted, d.Decode(&sorted)
+}
+
+// WithScope returns the same client narrowed to a scope: every call of it, Watch included, behaves as if there were no
+// other activities. It takes the place of a scope given before, and of one set in the session. The zero scope is the
+// session's, and so everything unless that has one.
+//
+// A narrowed call takes one round trip, as any other, and leaves the session, and a transaction that it is made in, in
+// the scope they had. It returns ErrInvalid when Metadata cannot be written as JSON.
+func (c *Client) WithScope(s Scope) *Client {
+	in := *c
+	in.scope = s.String()
+	return &in
+}
+
+// The setting holds to the end of the transaction. The call is alone in its own, unless it is made in the caller's:
+// there the scope from before is put back behind it. Where the call fails, that is done by the rollback.
+const (
+	enterScope = `select pg_catalog.set_config('agentexec.scope', $1::text, true)`
+	swapScope  = `select pg_catalog.set_config('agentexec.scope', $1::text, pg_catalog.set_config('agentexec.outer_scope',
+		coalesce(pg_catalog.current_setting('agentexec.scope', true), ''), true) is not null)`
+	leaveScope = `select pg_catalog.set_config('agentexec.scope', pg_catalog.current_setting('agentexec.outer_scope'), true)`
+)
+
+// inScope runs a query in a scope, in one round trip and one transaction, so it also works behind a pooler.
+func inScope(ctx context.Context, db DB, scope, sql string, args []any, take func(pgx.Rows) error) error {
+	sender, ok := db.(interface {
+		SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
+	})
+	if !ok {
+		return invalid("WithScope works on a *pgxpool.Pool, a *pgx.Conn or a pgx.Tx")
+	}
+	b := &pgx.Batch{}
+	if _, alone := db.(*pgxpool.Pool); alone {
+		b.Queue(enterScope, scope)
+		b.Queue(sql, args...)
+	} else {
+		b.Queue(swapScope, scope)
+		b.Queue(sql, args...)
+		b.Queue(leaveScope)
+	}
+	results := sender.SendBatch(ctx, b)
+	_, err := results.Exec()
+	if err == nil {
+		var rows pgx.Rows
+		if rows, err = results.Query(); err == nil {
+			err = take(rows)
+		}
+	}
+	if closed := results.Close(); err == nil {
+		err = closed // a commit may fail
+	}
+	return err
 }

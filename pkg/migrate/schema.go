@@ -20,8 +20,9 @@ const DefaultSchema = "agentexec"
 
 var (
 	validName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
-	// qualifier is how the SQL files name their schema: before a dot, or after the word schema.
-	qualifier = regexp.MustCompile(`\bagentexec(\.)|\b(schema )agentexec\b`)
+	// qualifier is how the SQL files name their schema: before a dot, or after the word schema. The setting agentexec.scope
+	// looks the same and is called so whatever the schema's name.
+	qualifier = regexp.MustCompile(`\bagentexec\.scope\b|\bagentexec\.|\bschema agentexec\b`)
 )
 
 // schema is the SQL of one installation, under the chosen name.
@@ -76,7 +77,12 @@ func (s *schema) rename(text string) string {
 	if s.name == DefaultSchema {
 		return text
 	}
-	return qualifier.ReplaceAllString(text, "${2}"+s.quoted+"${1}")
+	return qualifier.ReplaceAllStringFunc(text, func(found string) string {
+		if found == "agentexec.scope" {
+			return found
+		}
+		return strings.Replace(found, DefaultSchema, s.quoted, 1)
+	})
 }
 
 // fingerprint tells one version of the functions and triggers from another.
