@@ -1,6 +1,7 @@
 # The commands of this repository: `make` alone prints them.
 #
-# `make run` and `make test` need Go and nothing else. `make lint` builds its linter once, into bin/.
+# `make run` and `make test` need Go and nothing else; what needs Node says so where there is none. `make lint` builds its
+# linter once, into bin/.
 
 GO ?= go
 export GO
@@ -41,6 +42,11 @@ run: ## Show it: a private Postgres, the sidecar and demo agents doing real work
 build: ## Build bin/agentexec
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/agentexec ./cmd/agentexec
 
+# What is built stays out of git: each package's dist/.
+.PHONY: ui
+ui: ## Build the TypeScript packages in ui/
+	@ui/tools/npm run build
+
 .PHONY: test
 test: ## Run every test, with the race detector where there is a C compiler
 	tools/go-test $(GO_TEST_FLAGS) ./...
@@ -48,7 +54,7 @@ test: ## Run every test, with the race detector where there is a C compiler
 	ui/test/run.sh
 
 .PHONY: test-ui
-test-ui: ## Test the page in a browser alone; like `make test`, only where there are Node and Chromium
+test-ui: ## Test what is in ui/ alone, also in a browser; like `make test`, only where there are Node and Chromium
 	@ui/test/run.sh
 
 .PHONY: test-matrix
@@ -60,7 +66,7 @@ test-matrix: ## Run every Go test against the oldest and the newest Postgres we 
 	done; exit $$status
 
 .PHONY: lint
-lint: $(GOLANGCI_LINT) ## Run gofmt, go vet, golangci-lint and the check that go.mod is tidy
+lint: $(GOLANGCI_LINT) ## Run gofmt, go vet, golangci-lint, the check that go.mod is tidy, and the type check of ui/
 	@unformatted=$$(find . -name node_modules -prune -o -name '*.go' -print0 | xargs -0 gofmt -l) || exit 1; \
 	if [ -n "$$unformatted" ]; then \
 	  echo 'Not formatted, run gofmt -w on:'; echo "$$unformatted"; exit 1; \
@@ -70,7 +76,8 @@ lint: $(GOLANGCI_LINT) ## Run gofmt, go vet, golangci-lint and the check that go
 	  $(GO) vet ./... || status=1; \
 	  $$root/$(GOLANGCI_LINT) run --config $$root/.golangci.yaml ./... || status=1; \
 	  $(GO) mod tidy -diff || status=1; \
-	done; exit $$status
+	done; cd $$root; echo "== lint of ui"; ui/tools/npm run --silent check || status=1; \
+	exit $$status
 
 # The version is pinned in tools/go.mod.
 $(GOLANGCI_LINT): tools/go.mod tools/go.sum

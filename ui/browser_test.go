@@ -25,28 +25,42 @@ const patience = time.Minute
 // TestInBrowser shows the page of a real sidecar over a real Postgres in a real browser: test/*.test.mjs. It needs Node,
 // Chromium and what test/run.sh installs, so that script runs it.
 func TestInBrowser(t *testing.T) {
-	chromium := os.Getenv("AGENTEXEC_TEST_CHROMIUM")
-	if chromium == "" {
+	if os.Getenv("AGENTEXEC_TEST_CHROMIUM") == "" {
 		t.Skip("ui/test/run.sh runs this test")
 	}
+	args := []string{"--test", "--test-reporter=spec"}
+	if only := os.Getenv("ONLY"); only != "" {
+		args = append(args, "--test-name-pattern="+only)
+	}
+	perform(t, "test", append(args, "browser.test.mjs")...)
+}
+
+// TestClient has the TypeScript client follow a real sidecar that goes away and comes back: client/test/binary.test.ts.
+// It needs Node and what test/run.sh installs, so that script runs it.
+func TestClient(t *testing.T) {
+	if os.Getenv("AGENTEXEC_TEST_NODE") == "" {
+		t.Skip("ui/test/run.sh runs this test")
+	}
+	perform(t, ".", "node_modules/vitest/vitest.mjs", "run", "--project", "binary")
+}
+
+// perform runs Node in a folder, on a stage of its own.
+func perform(t *testing.T, dir string, args ...string) {
+	t.Helper()
 	s := newStage(t)
 	s.start(t)
 	control := httptest.NewServer(s.control(t))
 	defer control.Close()
 
-	// The browser goes before a test binary that ran out of time would leave it behind.
+	// Node, and the browser, go before a test binary that ran out of time would leave them behind.
 	ctx := t.Context()
 	if deadline, ok := t.Deadline(); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-10*time.Second))
 		defer cancel()
 	}
-	args := []string{"--test", "--test-reporter=spec"}
-	if only := os.Getenv("ONLY"); only != "" {
-		args = append(args, "--test-name-pattern="+only)
-	}
-	node := exec.CommandContext(ctx, "node", append(args, "browser.test.mjs")...)
-	node.Dir = "test"
+	node := exec.CommandContext(ctx, "node", args...)
+	node.Dir = dir
 	node.Env = append(os.Environ(), "PAGE_URL=http://"+s.addr, "CONTROL_URL="+control.URL)
 	node.Stdout, node.Stderr = os.Stdout, os.Stderr
 	require.NoError(t, node.Run())

@@ -1,0 +1,140 @@
+import { type Api, ProblemError, type Request } from './http.ts';
+import type { Counts, FeedErrorCode, Status } from './types.ts';
+import type { Frame, Watch } from './watch.ts';
+
+const POLL = 3_000; // between two reads of what is polled
+const ENDED = 15_000; // between two looks at whether a finished activity goes on
+const SILENCE = 45_000; // an event stream without even a comment for so long is dead
+const STREAMS = 4; // that stay: a browser opens six connections to a host, and others need some
+const HUSH = 500; // a stream that may not stay and says nothing for so long has said all
+const STATUSES: Status[] = ['QUEUED', 'RUNNING', 'COMPLETE', 'ERROR', 'CANCELED'];
+
+const over: Record<string, FeedErrorCode> = { TA404: 'not_found', TA422: 'invalid', forbidden: 'forbidden' };
+
+interface Options {
+  request: Request;
+  api: Api;
+  parse: (json: string) => unknown;
+  retryDelay: (attempt: number) => number;
+  /** Hands a frame to its watch, and returns true where lines before it are missing. */
+  deliver: (w: Watch, frame: Frame, size: number) => boolean;
+  report: (reason?: string) => void;
+}
+
+// createFallback serves watches without a WebSocket. An activity is read as Server-Sent Events, with fetch rather than
+// EventSource: that sends the token in a header, and tells a refusal from a broken line. Beyond what a browser opens at
+// once, streams come in turns. A list is polled, because the server has no events of it.
+export function createFallback({ request, api, parse, retryDelay, deliver, report }: Options) {
+  let on = false;
+  let works = false;
+  let streams = 0;
+
+  function answered() {
+    works = true;
+    report();
+  }
+
+  function start(w: Watch) {
+    w.abort?.abort();
+    w.abort = new AbortController();
+    void run(w, w.abort.signal);
+  }
+
+  async function run(w: Watch, signal: AbortSignal) {
+    const seen = { text: '' };
+    for (let failures = 0; !signal.aborted; ) {
+      let pause: number;
+      try {
+        pause = w.filter ? await pollList(w, signal, seen) : await stream(w, signal, streams++ < STREAMS).finally(() => streams--);
+        failures = 0;
+      } catch (e) {
+        if (signal.aborted) return;
+        const code = e instanceof ProblemError && over[e.code];
+        if (code) return void deliver(w, { type: 'error', code, message: e.message }, 0);
+        works = false;
+        report(e instanceof Error ? e.message : String(e));
+        pause = retryDelay(failures++);
+      }
+      if (signal.aborted) return;
+      await new Promise<void>((go) => {
+        const timer = setTimeout(go, pause);
+        signal.onabort = () => (clearTimeout(timer), go());
+      });
+    }
+  }
+
+  // stream returns when the stream has ended, and how long to wait before the next. One that may not stay ends when it
+  // has nothing more to say.
+  async function stream(w: Watch, signal: AbortSignal, stay: boolean): Promise<number> {
+    let reader: ReadableStreamDefaultReader<string> | undefined;
+    let pause = stay ? retryDelay(0) : POLL;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const watch = (patience: number) => {
+      clearTimeout(timer);
+      timer = setTimeout(() => (reader ? reader.cancel() : start(w)), patience);
+    };
+    try {
+      watch(SILENCE);
+      const answer = await request(`v1/feed/${w.id}?after_seq=${w.cursor}`, { accept: 'text/event-stream', signal });
+      answered();
+      reader = answer.body!.pipeThrough(new TextDecoderStream()).getReader();
+      for (let rest = ''; ; ) {
+        const { value, done } = await reader.read();
+        if (done) return pause;
+        watch(stay ? SILENCE : HUSH);
+        const events = (rest + value).split('\n\n');
+        rest = events.pop()!;
+        for (const event of events) {
+          const data = event.split('\n').find((line) => line.startsWith('data: '))?.slice(6);
+          if (!data || signal.aborted) continue;
+          const frame = parse(data) as Frame;
+          if (deliver(w, frame, data.length)) throw new Error('lines are missing');
+          if (frame.type === 'end') pause = ENDED;
+        }
+      }
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async function pollList(w: Watch, signal: AbortSignal, seen: { text: string }): Promise<number> {
+    const { statuses, agentType, metadata, limit } = w.filter!;
+    const count = async (status: Status) => (await api.list({ statuses: [status], agentType, metadata, pageSize: 1, signal })).total;
+    const [{ items }, counts] = await Promise.all([
+      api.list({ statuses, agentType, metadata, pageSize: limit, signal }),
+      agentType || metadata
+        ? Promise.all(STATUSES.map(async (s) => [s, await count(s)])).then((all) => Object.fromEntries(all) as Counts)
+        : api.stats({ signal }).then((stats) => stats.counts),
+    ]);
+    if (signal.aborted) return 0;
+    const text = JSON.stringify([items, counts]);
+    if (text !== seen.text) deliver(w, { type: 'snapshot', items, counts } as Frame, text.length);
+    seen.text = text;
+    answered();
+    return POLL;
+  }
+
+  const all = (watches: Iterable<Watch>) => {
+    for (const w of watches) if (!w.paused) start(w);
+  };
+  return {
+    get on() {
+      return on;
+    },
+    works: () => works,
+    start,
+    begin(watches: Iterable<Watch>) {
+      if (on) return;
+      on = true;
+      all(watches);
+    },
+    /** Asks at once, for a page that was asleep. */
+    wake(watches: Iterable<Watch>) {
+      if (on) all(watches);
+    },
+    end(watches: Iterable<Watch>) {
+      on = works = false;
+      for (const w of watches) w.abort?.abort();
+    },
+  };
+}

@@ -1,0 +1,132 @@
+import type { Tokens } from './tokens.ts';
+import type { ActivityDetail, ActivityList, ActivityLog, Json, Stats, Status } from './types.ts';
+
+export interface Problem {
+  title?: string;
+  detail?: string;
+  code?: string;
+  /** What is wrong with the request, part by part, where more is known. */
+  errors?: { location: string; message: string }[];
+  [more: string]: unknown;
+}
+
+/** A request that the server refused: a problem document (RFC 9457). */
+export class ProblemError extends Error {
+  override name = 'ProblemError';
+  /** The HTTP status. */
+  status: number;
+  /** What happened, for programs: TA404, TA409, TA422, 23505, or a word such as `unavailable`; '' where no problem document came. */
+  code: string;
+  /** The whole document; `{}` where none came. */
+  problem: Problem;
+
+  constructor(status: number, problem: Problem) {
+    super(problem.detail || problem.title || `the server answered ${status}`);
+    this.status = status;
+    this.code = problem.code ?? '';
+    this.problem = problem;
+  }
+}
+
+export interface CallOptions {
+  signal?: AbortSignal | undefined;
+}
+
+/** Metadata to filter by: every key must have an equal value. */
+export type MetadataFilter = Record<string, Json>;
+
+export interface ListOptions extends CallOptions {
+  /** From 1 on. Default 1; not together with `after`. */
+  page?: number | undefined;
+  /** 1 to 1000. Default 50. */
+  pageSize?: number | undefined;
+  statuses?: readonly Status[] | undefined;
+  agentType?: string | undefined;
+  /** Over HTTP a value is a string, a boolean or null. */
+  metadata?: MetadataFilter | undefined;
+  /** The `next` of an earlier page. */
+  after?: string | null | undefined;
+}
+
+export interface LineOptions extends CallOptions {
+  /** 0 to 100. Without it, the latest one stays. */
+  percentage?: number | undefined;
+  /** Any JSON to keep with the line. */
+  data?: Json | undefined;
+}
+
+/** The HTTP API. Whatever the server refuses rejects with a ProblemError. */
+export interface Api {
+  list(options?: ListOptions): Promise<ActivityList>;
+  /** The activity and its lines after `afterSeq`, at most `limit`. */
+  detail(agentId: string, options?: CallOptions & { afterSeq?: number | undefined; limit?: number | undefined }): Promise<ActivityDetail>;
+  stats(options?: CallOptions): Promise<Stats>;
+  /** Registers an activity, QUEUED, and returns its agent_id. */
+  create(taskName: string, options?: CallOptions & { message?: string | undefined; agentId?: string | undefined; metadata?: MetadataFilter | undefined }): Promise<string>;
+  /** Appends a line. Without a status the current one stays. */
+  log(agentId: string, message: string, options?: LineOptions & { status?: Status | undefined }): Promise<ActivityLog>;
+  complete(agentId: string, message?: string, options?: LineOptions): Promise<ActivityLog>;
+  error(agentId: string, message?: string, options?: CallOptions & { data?: Json | undefined }): Promise<ActivityLog>;
+  cancel(agentId: string, message?: string, options?: CallOptions): Promise<ActivityLog>;
+  /** Cancels all QUEUED and RUNNING ones that match, and returns how many. `idleFor` is such as "15m": no line for so long. */
+  cancelPending(options?: CallOptions & { agentType?: string | undefined; metadata?: MetadataFilter | undefined; idleFor?: string | undefined }): Promise<number>;
+}
+
+export type Request = (path: string, options?: { signal?: AbortSignal | undefined; body?: unknown; accept?: string }) => Promise<Response>;
+
+/** Requests relative to base, with the token; one that is refused is renewed once. */
+export function createRequest(base: URL, tokens: Tokens, fetch: typeof globalThis.fetch): Request {
+  return async (path, { signal, body, accept } = {}) => {
+    for (let renewed = false; ; renewed = true) {
+      const token = await tokens.get(renewed);
+      const headers: Record<string, string> = { Accept: accept ?? 'application/json' };
+      if (token) headers['Authorization'] = 'Bearer ' + token;
+      if (body) headers['Content-Type'] = 'application/json';
+      const answer = await fetch(new URL(path, base), {
+        method: body ? 'POST' : 'GET',
+        headers,
+        body: body ? JSON.stringify(body) : null,
+        signal: signal ?? null,
+      });
+      if (answer.ok) return answer;
+      const problem = (await answer.json().catch(() => null)) as Problem | null;
+      if (answer.status !== 401 || renewed || !tokens.renewable) throw new ProblemError(answer.status, problem ?? {});
+    }
+  };
+}
+
+export function createApi(request: Request, parse: (json: string) => unknown): Api {
+  const call = async <T>(path: string, { signal }: CallOptions = {}, body?: object) =>
+    parse(await (await request('v1/' + path, { signal, body })).text()) as T;
+  const activity = (id: string) => 'activities/' + encodeURIComponent(id);
+  const write = (verb: string) => (id: string, message?: string, { signal, ...more }: CallOptions & object = {}) =>
+    call<ActivityLog>(`${activity(id)}/${verb}`, { signal }, { message, ...more });
+  return {
+    list: async ({ page, pageSize, statuses, agentType, metadata, after, ...rest } = {}) => {
+      const query = queryOf({ page, page_size: pageSize, status: statuses?.join(), agent_type: agentType, after });
+      for (const [key, value] of Object.entries(metadata ?? {})) {
+        const text = typeof value === 'string' ? `"${value}"` : JSON.stringify(value);
+        if (!/^["tfn]/.test(text)) throw new ProblemError(422, { code: 'TA422', detail: `metadata.${key}: no numbers and objects over HTTP` });
+        query.append('metadata.' + key, text);
+      }
+      return call('activities?' + query, rest);
+    },
+    detail: (id, { afterSeq, limit, ...rest } = {}) => call(`${activity(id)}?${queryOf({ after_seq: afterSeq, limit })}`, rest),
+    stats: (options) => call('stats', options),
+    create: async (task_name, { message, agentId, metadata, ...rest } = {}) =>
+      (await call<{ agent_id: string }>('activities', rest, { task_name, message, agent_id: agentId, metadata })).agent_id,
+    log: write('logs'),
+    complete: write('complete'),
+    error: write('error'),
+    cancel: write('cancel'),
+    cancelPending: async ({ agentType, metadata, idleFor, ...rest } = {}) =>
+      (await call<{ canceled: number }>('activities/cancel-pending', rest, { agent_type: agentType, metadata_filter: metadata, idle_for: idleFor })).canceled,
+  };
+}
+
+// queryOf leaves out what is not given.
+function queryOf(values: Record<string, string | number | null | undefined>): URLSearchParams {
+  const query = new URLSearchParams();
+  for (const [key, value] of Object.entries(values)) if (value != null && value !== '') query.set(key, String(value));
+  return query;
+}

@@ -1,0 +1,116 @@
+import { createFeed, type Connection, type WebSocketClass } from './feed.ts';
+import { createApi, createRequest, type Api } from './http.ts';
+import { iterate } from './iterate.ts';
+import { createTokens, type TokenSource } from './tokens.ts';
+import type { ActivityEvent, ListEvent } from './types.ts';
+import { activityWatch, type FeedError, listWatch, type ListFilter, type Sink, type Watch } from './watch.ts';
+
+export type { Connection, WebSocketClass } from './feed.ts';
+export { type Api, type CallOptions, type LineOptions, type ListOptions, type MetadataFilter, type Problem, ProblemError } from './http.ts';
+export type { TokenSource } from './tokens.ts';
+export type * from './types.ts';
+export { FeedError, type ListFilter } from './watch.ts';
+
+export interface ClientOptions {
+  /** Where the sidecar is, such as `https://example.org/agentexec`. Default: the page's own origin. */
+  url?: string | URL | undefined;
+  /** A token, or what gets one: it is asked again before the token expires, and when the server refuses it. */
+  token?: TokenSource | undefined;
+  /** A WebSocket where there is none of that name, as in Node 20: that of the package ws. Without any, the client does without. */
+  WebSocket?: WebSocketClass | undefined;
+  fetch?: typeof globalThis.fetch | undefined;
+  /** Reads JSON. Default JSON.parse, which rounds integers beyond 2^53 in `data`. */
+  parse?: ((json: string) => unknown) | undefined;
+  /** Milliseconds to wait after the failure with this number, from 0 on. Default: jittered, growing to 15 s. */
+  retryDelay?: ((attempt: number) => number) | undefined;
+  /** Also asks every 5 seconds whether the server reaches its database, and is `offline` while it does not. Default false. */
+  checkReady?: boolean | undefined;
+}
+
+/** Gets an error when the watch is over by itself: there is no such activity, or the server does not allow it. */
+export type OnOver = (error: FeedError) => void;
+
+export interface WatchOptions {
+  /** Ends an iteration, quietly. */
+  signal?: AbortSignal | undefined;
+}
+
+export interface ActivityOptions extends WatchOptions {
+  /** The last seq you have: lines after it come. Default 0, all of them. */
+  afterSeq?: number | undefined;
+}
+
+export interface Client extends Api {
+  /**
+   * The lines of an activity, each once and in order, and live when the past ones are through. An iteration goes on
+   * after `end`: leave it there with `break`, or wait for a retry. It throws a FeedError where there is no such activity.
+   */
+  watchActivity(agentId: string, options?: ActivityOptions): AsyncIterable<ActivityEvent>;
+  /** The same, as a callback. Returns what stops it. */
+  watchActivity(agentId: string, options: ActivityOptions, onEvent: (event: ActivityEvent) => void, onOver?: OnOver): () => void;
+  /** A live list: first a snapshot, then what changes. */
+  watchList(filter?: ListFilter, options?: WatchOptions): AsyncIterable<ListEvent>;
+  /** The same, as a callback. Returns what stops it. */
+  watchList(filter: ListFilter, options: WatchOptions, onEvent: (event: ListEvent) => void, onOver?: OnOver): () => void;
+  /** How it stands with the connection. The object is another one after each change. */
+  readonly connection: Connection;
+  /** Has the listener called after each change. Returns what stops it. */
+  onConnection(listener: () => void): () => void;
+  /** Makes sure of the connection now, without waiting for the next try. */
+  reconnect(): void;
+  /** Ends all watches, quietly, and closes the socket. */
+  close(): void;
+}
+
+/** A client of one sidecar. Nothing happens until it is used; all its watches share one socket. */
+export function createClient(options: ClientOptions = {}): Client {
+  const base = new URL(options.url ?? '', globalThis.location?.origin);
+  base.pathname = base.pathname.replace(/\/?$/, '/');
+  const tokens = createTokens(options.token);
+  const request = createRequest(base, tokens, options.fetch ?? ((...args) => fetch(...args)));
+  const parse = options.parse ?? JSON.parse;
+  const api = createApi(request, parse);
+  const feed = createFeed({
+    base, tokens, request, api, parse,
+    WebSocket: options.WebSocket ?? globalThis.WebSocket,
+    retryDelay: options.retryDelay ?? ((attempt) => Math.min(1000 * 2 ** attempt, 15_000) * (0.2 + 0.8 * Math.random())),
+    checkReady: options.checkReady ?? false,
+  });
+
+  function watch<E>(make: (sink: Sink<E>) => Watch, { signal }: WatchOptions, onEvent?: (event: E) => void, onOver?: OnOver) {
+    if (!onEvent) {
+      return iterate<E>((sink) => {
+        const w = make(sink);
+        feed.add(w);
+        return { pause: () => feed.pause(w), resume: () => feed.resume(w), stop: () => feed.remove(w) };
+      }, signal);
+    }
+    // What a callback throws is reported, and disturbs neither the feed nor other watches.
+    const safely = <T>(call: (value: T) => void) => (value: T) => {
+      try {
+        call(value);
+      } catch (e) {
+        queueMicrotask(() => {
+          throw e;
+        });
+      }
+    };
+    const w = make({ event: safely(onEvent), over: safely((error) => error && onOver?.(error)) });
+    const stop = () => feed.remove(w);
+    if (!signal?.aborted) feed.add(w);
+    signal?.addEventListener('abort', stop);
+    return stop;
+  }
+
+  return {
+    ...api,
+    watchActivity: ((id: string, o: ActivityOptions = {}, ...on: []) => watch((sink) => activityWatch(id, o.afterSeq ?? 0, sink), o, ...on)) as Client['watchActivity'],
+    watchList: ((filter: ListFilter = {}, o: WatchOptions = {}, ...on: []) => watch((sink) => listWatch(filter, sink), o, ...on)) as Client['watchList'],
+    get connection() {
+      return feed.connection();
+    },
+    onConnection: feed.onConnection,
+    reconnect: feed.wake,
+    close: feed.close,
+  };
+}

@@ -1,0 +1,127 @@
+// What goes over the wire, named and shaped as the server writes it. Times are ISO 8601 in UTC.
+
+/** Where an activity stands. COMPLETE and CANCELED are final; ERROR may be retried. */
+export type Status = 'QUEUED' | 'RUNNING' | 'COMPLETE' | 'ERROR' | 'CANCELED';
+
+/** Any JSON value. */
+export type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
+
+/** What changes of an activity with its lines. */
+export interface ActivityState {
+  status: Status;
+  /** 0 to 100, null while none was reported. */
+  latest_percentage: number | null;
+  updated_at: string;
+  /** The seq of the last line; it grows with every change, so it is also the activity's version. */
+  last_seq: number;
+  /** 1, and one more after each retry of an ERROR. */
+  attempt: number;
+}
+
+/** An activity without its lines. */
+export interface Activity extends ActivityState {
+  agent_id: string;
+  agent_type: string;
+  created_at: string;
+  started_at: string | null;
+  finished_at: string | null;
+}
+
+/** One line of an activity's log. */
+export interface ActivityLog {
+  id: number;
+  /** The number of the line in its activity, from 1 on without gaps. */
+  seq: number;
+  message: string;
+  /** The activity's status after this line. */
+  status: Status;
+  percentage: number | null;
+  created_at: string;
+  data: Json;
+}
+
+/** An activity with its lines. */
+export interface ActivityDetail extends Activity {
+  logs: ActivityLog[];
+}
+
+/** An activity as a list shows it. */
+export interface ActivityListItem extends Activity {
+  /** The message of the last line. */
+  latest_log: string | null;
+}
+
+/** One page of a list. */
+export interface ActivityList {
+  items: ActivityListItem[];
+  /** Null, as page and pages are, on a page reached by `after`. */
+  total: number | null;
+  page: number | null;
+  page_size: number;
+  pages: number | null;
+  /** The `after` of the next page, null at the end. */
+  next: string | null;
+}
+
+/** The number of activities with each status. */
+export type Counts = Record<Status, number>;
+
+export interface Stats {
+  counts: Counts;
+  /** QUEUED and RUNNING ones. */
+  active: number;
+}
+
+/** The activity as it is now: first of every watch, and again after every loss of the connection. */
+export interface ActivitySnapshot {
+  type: 'snapshot';
+  activity: Activity;
+}
+
+/** Lines, at least one: each seq once and in order, whatever happens to the connection. */
+export interface ActivityLogs {
+  type: 'logs';
+  logs: ActivityLog[];
+  /** The state when it was read: its last_seq may be ahead of the lines. */
+  activity: ActivityState;
+}
+
+/** All lines until now are there and leave the activity finished. Late lines and a retry may still follow. */
+export interface ActivityEnd {
+  type: 'end';
+  status: Status;
+  last_seq: number;
+}
+
+/**
+ * What is different from "each line once". `pruned`: the lines between the two are no longer kept. `reset`: the
+ * database was set back; lines from `next_seq` on are void, and what comes next takes their place.
+ */
+export interface ActivityGap {
+  type: 'gap';
+  reason: 'pruned' | 'reset';
+  after_seq: number;
+  next_seq: number;
+}
+
+export type ActivityEvent = ActivitySnapshot | ActivityLogs | ActivityEnd | ActivityGap;
+
+/** All that match: it replaces what was known. */
+export interface ListSnapshot {
+  type: 'snapshot';
+  items: ActivityListItem[];
+  counts: Counts;
+}
+
+/** What is different. Ids in `removed` that are not known are to be ignored. */
+export interface ListChanges {
+  type: 'changes';
+  items: ActivityListItem[];
+  removed: string[];
+  counts: Counts;
+}
+
+export type ListEvent = ListSnapshot | ListChanges;
+
+/** Why a watch is over. */
+export type FeedErrorCode = 'not_found' | 'invalid' | 'forbidden' | 'limit';

@@ -1,0 +1,167 @@
+// The client with a real sidecar over a real Postgres (../../browser_test.go), which is killed and started again.
+
+import { afterEach, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { type ActivityEvent, type ActivityListItem, type Client, createClient, ProblemError, type WebSocketClass } from '../src/index.ts';
+import { range, until } from './server.ts';
+
+const url = process.env['PAGE_URL']!;
+const unknown = '00000000-0000-4000-8000-000000000000';
+const clients: Client[] = [];
+afterEach(() => clients.splice(0).forEach((client) => client.close()));
+
+async function move(what: string, body?: string): Promise<unknown> {
+  const answer = await fetch(process.env['CONTROL_URL'] + what, { method: 'POST', body: body ?? null });
+  const text = await answer.text();
+  expect(answer.ok, `${what}: ${text}`).toBe(true);
+  return JSON.parse(text);
+}
+
+// append adds lines with SQL, whether the sidecar is there or not.
+const append = (id: string, count: number, message = 'line') =>
+  move('/sql', `select agentexec.append_logs((select jsonb_agg(jsonb_build_object('agent_id', '${id}', 'message', '${message} ' || n, 'status', 'RUNNING') order by n)
+    from generate_series(1, ${count}) n))`);
+
+class Forbidden {
+  constructor() {
+    throw new Error('WebSockets are forbidden here');
+  }
+}
+
+function connect(transport = 'websocket'): Client {
+  const client = createClient({ url, WebSocket: (transport === 'http' ? Forbidden : WebSocket) as unknown as WebSocketClass, retryDelay: () => 20 });
+  clients.push(client);
+  return client;
+}
+
+test('the whole HTTP API', async () => {
+  const client = connect();
+  const id = await client.create('research', { message: 'Queued', metadata: { org: 'it\'s "1"', paid: true, n: 5 } });
+  expect(id).toMatch(/^[0-9a-f-]{36}$/);
+  const line = await client.log(id, 'Reading <b>papers</b>', { percentage: 40, status: 'RUNNING', data: { page: 3 } });
+  expect(line).toMatchObject({ seq: 2, message: 'Reading <b>papers</b>', percentage: 40, status: 'RUNNING', data: { page: 3 } });
+
+  expect(await client.detail(id)).toMatchObject({ agent_id: id, agent_type: 'research', status: 'RUNNING', last_seq: 2, logs: [{ seq: 1 }, line] });
+  expect((await client.detail(id, { afterSeq: 1 })).logs).toEqual([line]);
+  expect((await client.detail(id, { limit: 1 })).logs).toHaveLength(1);
+  for (const metadata of [{ org: 'it\'s "1"' }, { paid: true }]) {
+    const page = await client.list({ statuses: ['RUNNING', 'QUEUED'], agentType: 'research', metadata, pageSize: 10 });
+    expect(page).toMatchObject({ total: 1, page: 1, next: null });
+    expect(page.items[0]).toMatchObject({ agent_id: id, latest_log: 'Reading <b>papers</b>' });
+  }
+  expect((await client.list({ metadata: { paid: 'true' } })).items).toHaveLength(0);
+  await expect(client.list({ metadata: { n: 5 } })).rejects.toMatchObject({ status: 422 });
+  expect(await client.stats()).toMatchObject({ counts: { RUNNING: 1, QUEUED: 0 }, active: 1 });
+
+  const ids = [await client.create('a'), await client.create('a'), await client.create('b', { agentId: '11111111-1111-4111-8111-111111111111' })];
+  const page = await client.list({ pageSize: 2 });
+  expect((await client.list({ pageSize: 2, after: page.next })).items).toHaveLength(2);
+  expect(await client.complete(id, 'Done', { data: [1] })).toMatchObject({ status: 'COMPLETE', percentage: 100, message: 'Done', data: [1] });
+  expect(await client.error(ids[0]!, 'It broke', { data: null })).toMatchObject({ status: 'ERROR', message: 'It broke' });
+  expect(await client.cancel(ids[1]!)).toMatchObject({ status: 'CANCELED' });
+  expect(await client.cancelPending({ agentType: 'b', idleFor: '1h' })).toBe(0);
+  expect(await client.cancelPending({ agentType: 'b' })).toBe(1);
+
+  const problem = await client.log(id, 'again', { status: 'RUNNING' }).catch((e: unknown) => e);
+  expect(problem).toBeInstanceOf(ProblemError);
+  expect(problem).toMatchObject({ name: 'ProblemError', status: 409, code: 'TA409' });
+  await expect(client.detail(unknown)).rejects.toMatchObject({ status: 404, code: 'TA404' });
+  await expect(client.detail('no/such')).rejects.toMatchObject({ status: 422 });
+  await expect(client.create('b', { agentId: ids[2] })).rejects.toMatchObject({ status: 409, code: '23505' });
+  const invalid = (await client.log(id, 'x', { percentage: 101 }).catch((e: unknown) => e)) as ProblemError;
+  expect(invalid).toMatchObject({ status: 422, code: 'TA422' });
+  expect(invalid.message).toContain('percentage');
+});
+
+for (const transport of ['websocket', 'http']) {
+  test(`no line is lost or doubled while the sidecar comes and goes, over ${transport}`, async () => {
+    const client = connect(transport);
+    const id = await client.create('survivor');
+    const seqs: number[] = [];
+    const statuses: string[] = [];
+    client.watchActivity(id, {}, (e) => {
+      if (e.type === 'logs') seqs.push(...e.logs.map((l) => l.seq));
+      if (e.type === 'end') statuses.push(e.status);
+      expect(e.type).not.toBe('gap');
+    });
+    const read = (async () => {
+      const taken: number[] = [];
+      for await (const e of client.watchActivity(id, { afterSeq: 1 })) {
+        if (e.type === 'end') return taken;
+        if (e.type === 'logs') taken.push(...e.logs.map((l) => l.seq));
+      }
+      return taken;
+    })();
+    let last = 1;
+    for (const state of ['here', 'gone', 'here', 'gone', 'here']) {
+      if (state === 'gone') {
+        await until(() => seqs.at(-1) === last);
+        const pending = append(id, 300); // some of it arrives
+        await move('/sidecar/kill');
+        await pending;
+        await until(() => client.connection.state === 'offline');
+        await append(id, 300);
+        last += 600;
+        await move('/sidecar/start');
+      } else {
+        await append(id, 50);
+        last += 50;
+      }
+    }
+    await until(() => seqs.at(-1) === last && client.connection.state === 'live');
+    await client.complete(id);
+    await until(() => statuses.length > 0);
+    expect(seqs).toEqual(range(1, last + 1));
+    expect(await read).toEqual(range(2, last + 1));
+    expect(statuses).toEqual(['COMPLETE']);
+  });
+
+  test(`a list stays right while the sidecar comes and goes, over ${transport}`, async () => {
+    const client = connect(transport);
+    const type = 'list ' + transport;
+    const known = new Map<string, ActivityListItem>();
+    let counts: object = {};
+    client.watchList({ agentType: type, metadata: { of: transport } }, {}, (e) => {
+      if (e.type === 'snapshot') known.clear();
+      else for (const id of e.removed) known.delete(id);
+      for (const item of e.items) known.set(item.agent_id, item);
+      counts = e.counts;
+    });
+    const shown = () => [...known.values()].map((i) => `${i.status} ${i.latest_log}`).sort();
+    const create = () => client.create(type, { message: 'new', metadata: { of: transport } });
+    await client.create('other');
+    const first = await create();
+    await until(() => shown().join() === 'QUEUED new');
+    await move('/sidecar/kill');
+    await append(first, 3);
+    await until(() => client.connection.state === 'offline');
+    await move('/sidecar/start');
+    await until(() => shown().join() === 'RUNNING line 3');
+    await create();
+    await client.complete(first, 'done');
+    await until(() => shown().join() === 'COMPLETE done,QUEUED new');
+    await until(() => JSON.stringify(counts) === JSON.stringify({ ...counts, QUEUED: 1, COMPLETE: 1, RUNNING: 0 }));
+  });
+
+  test(`an unknown activity is not found, over ${transport}`, async () => {
+    const client = connect(transport);
+    const over = (async () => {
+      for await (const _ of client.watchActivity(unknown)) expect.unreachable();
+    })();
+    await expect(over).rejects.toMatchObject({ name: 'FeedError', code: 'not_found' });
+  });
+}
+
+test('a slow reader of much gets all of it', async () => {
+  const client = connect();
+  const id = await client.create('large');
+  await move('/sql', `select agentexec.append_logs((select jsonb_agg(jsonb_build_object('agent_id', '${id}', 'message', repeat('x', 50000))) from generate_series(1, 200)))`);
+  await client.complete(id);
+  const seqs: number[] = [];
+  for await (const e of client.watchActivity(id) as AsyncIterable<ActivityEvent>) {
+    if (e.type === 'end') break;
+    if (e.type === 'logs') seqs.push(...e.logs.map((l) => l.seq));
+    await new Promise((go) => setTimeout(go, 5));
+  }
+  expect(seqs).toEqual(range(1, 202));
+});

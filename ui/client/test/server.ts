@@ -1,0 +1,292 @@
+// A small server of the feed's protocol that can be made to misbehave, and a line to it that can be cut.
+
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import net from 'node:net';
+import { once } from 'node:events';
+import { type WebSocket, WebSocketServer } from 'ws';
+import type { ActivityLog, Status } from '../src/types.ts';
+
+export const ID = '6f1de0c4-5d0b-4d3a-9a53-0e1f6c5b7a11';
+
+/** What happens to a frame of lines. */
+export type Fate = 'sent' | 'skipped' | 'twice' | 'halved' | 'late';
+
+interface Sub {
+  name: string | undefined;
+  cursor: number;
+  ended: boolean;
+  send(frame: object): void;
+}
+
+const time = (seq: number) => new Date(Date.UTC(2026, 0, 1) + seq * 1000).toISOString();
+
+export class FeedServer {
+  lines: ActivityLog[] = [];
+  status: Status = 'QUEUED';
+  /** Seqs that are no longer kept. */
+  pruned = new Set<number>();
+  /** The fates of the next frames of lines; afterwards all are sent. */
+  fates: Fate[] = [];
+  /** WebSockets are answered with this, where it is not 0. */
+  blocked = 0;
+  /** Answers a request before anything else does. */
+  answer: ((request: IncomingMessage, response: ServerResponse) => boolean) | undefined;
+  /** What arrived, in order: messages on sockets, and paths of requests. */
+  messages: { type: string; sub?: string; token?: string; after_seq?: number; list?: object }[] = [];
+  paths: string[] = [];
+  protocols: string[][] = [];
+  /** The most lines in a frame. */
+  batch = 7;
+  port = 0;
+  sockets = new Set<WebSocket>();
+  #subs = new Set<Sub>();
+  #http: Server | undefined;
+
+  get url() {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  async start(): Promise<void> {
+    const http = createServer((request, response) => this.#request(request, response));
+    const wss = new WebSocketServer({ noServer: true, handleProtocols: () => 'agentexec.v1', perMessageDeflate: false });
+    http.on('upgrade', (request, socket, head) => {
+      socket.on('error', () => {});
+      if (this.blocked) return void socket.end(`HTTP/1.1 ${this.blocked} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
+      this.protocols.push((request.headers['sec-websocket-protocol'] ?? '').split(/, ?/));
+      wss.handleUpgrade(request, socket, head, (ws) => this.#serve(ws));
+    });
+    http.listen(this.port, '127.0.0.1');
+    await once(http, 'listening');
+    this.port = (http.address() as net.AddressInfo).port;
+    this.#http = http;
+  }
+
+  /** Breaks every connection and listens no more. */
+  async stop(): Promise<void> {
+    for (const ws of this.sockets) ws.terminate();
+    this.#http?.closeAllConnections();
+    await new Promise((done) => this.#http?.close(done));
+  }
+
+  append(count: number, message = 'line'): void {
+    if (this.status === 'QUEUED') this.status = 'RUNNING';
+    for (let n = 0; n < count; n++) this.#add(message);
+    this.#bell();
+  }
+
+  finish(status: Status = 'COMPLETE'): void {
+    this.status = status;
+    this.#add('done');
+    this.#bell();
+  }
+
+  /** Sets the database back: lines after seq are void. */
+  reset(seq: number): void {
+    this.lines.length = seq;
+    this.status = 'RUNNING';
+  }
+
+  activity() {
+    const last_seq = this.lines.length;
+    const state = { status: this.status, latest_percentage: null, updated_at: time(last_seq), last_seq, attempt: 1 };
+    return { agent_id: ID, agent_type: 'test', created_at: time(0), started_at: null, finished_at: null, ...state };
+  }
+
+  item() {
+    return { ...this.activity(), latest_log: this.lines.at(-1)?.message ?? null };
+  }
+
+  counts() {
+    return { QUEUED: 0, RUNNING: 0, COMPLETE: 0, ERROR: 0, CANCELED: 0, [this.status]: 1 };
+  }
+
+  #add(message: string) {
+    const seq = this.lines.length + 1;
+    this.lines.push({ id: seq, seq, message, status: this.status, percentage: null, created_at: time(seq), data: null });
+  }
+
+  #bell() {
+    for (const sub of [...this.#subs]) this.#push(sub);
+  }
+
+  #serve(ws: WebSocket) {
+    const subs = new Map<string, Sub>();
+    const send = (frame: object) => ws.send(JSON.stringify(frame));
+    this.sockets.add(ws);
+    ws.on('close', () => {
+      this.sockets.delete(ws);
+      for (const sub of subs.values()) this.#subs.delete(sub);
+    });
+    ws.on('error', () => {});
+    send({ type: 'welcome', protocol: 'agentexec.v1' });
+    ws.on('message', (data) => {
+      const m = JSON.parse(String(data)) as FeedServer['messages'][0] & { agent_id?: string };
+      this.messages.push(m);
+      const name = m.sub ?? m.agent_id!;
+      if (m.type === 'ping') send({ type: 'pong' });
+      if (m.type === 'unsubscribe') {
+        const sub = subs.get(name);
+        if (!sub) return send({ type: 'error', sub: name, code: 'invalid', message: 'no such subscription' });
+        subs.delete(name);
+        this.#subs.delete(sub);
+        send({ type: 'unsubscribed', sub: name });
+      }
+      if (m.type !== 'subscribe') return;
+      if (subs.has(name)) return send({ type: 'error', sub: name, code: 'invalid', message: 'the name is taken' });
+      if (m.list) {
+        subs.set(name, { name, cursor: 0, ended: true, send });
+        return send({ type: 'snapshot', sub: name, items: [this.item()], counts: this.counts() });
+      }
+      if (m.agent_id !== ID) return send({ type: 'error', sub: name, code: 'not_found', message: 'there is no such activity' });
+      subs.set(name, this.#join({ name, cursor: m.after_seq ?? 0, ended: false, send }));
+    });
+  }
+
+  #join(sub: Sub): Sub {
+    this.#subs.add(sub);
+    sub.send({ type: 'snapshot', sub: sub.name, activity: this.activity() });
+    if (sub.cursor > this.lines.length) {
+      sub.send({ type: 'gap', sub: sub.name, after_seq: sub.cursor, next_seq: this.lines.length + 1, reason: 'reset' });
+      sub.cursor = this.lines.length;
+    }
+    this.#push(sub);
+    return sub;
+  }
+
+  #push(sub: Sub) {
+    while (sub.cursor < this.lines.length) {
+      let next = sub.cursor + 1;
+      while (this.pruned.has(next)) next++;
+      if (next > sub.cursor + 1) {
+        sub.send({ type: 'gap', sub: sub.name, after_seq: sub.cursor, next_seq: next, reason: 'pruned' });
+        sub.cursor = next - 1;
+        continue;
+      }
+      let to = next;
+      while (to - next + 1 < this.batch && to < this.lines.length && !this.pruned.has(to + 1)) to++;
+      this.#lines(sub, this.lines.slice(next - 1, to));
+      sub.cursor = to;
+      sub.ended = false;
+    }
+    if (!sub.ended && this.status !== 'QUEUED' && this.status !== 'RUNNING') {
+      sub.ended = true;
+      sub.send({ type: 'end', sub: sub.name, status: this.status, last_seq: sub.cursor });
+    }
+  }
+
+  #lines(sub: Sub, logs: ActivityLog[]) {
+    const { status, latest_percentage, updated_at, last_seq, attempt } = this.activity();
+    const send = (some: ActivityLog[]) =>
+      some.length && sub.send({ type: 'logs', sub: sub.name, activity: { status, latest_percentage, updated_at, last_seq, attempt }, logs: some });
+    const half = Math.ceil(logs.length / 2);
+    switch (this.fates.shift()) {
+      case 'skipped':
+        return;
+      case 'twice':
+        send(logs);
+        break;
+      case 'halved':
+        send(logs.slice(0, half));
+        return send(logs.slice(half));
+      case 'late': // and so out of order
+        setImmediate(send, logs);
+        return;
+    }
+    send(logs);
+  }
+
+  #request(request: IncomingMessage, response: ServerResponse) {
+    this.paths.push(request.url!);
+    if (this.answer?.(request, response)) return;
+    const url = new URL(request.url!, 'http://x');
+    const json = (body: object, status = 200) => response.writeHead(status, { 'Content-Type': 'application/json' }).end(JSON.stringify(body));
+    const after = Number(url.searchParams.get('after_seq') ?? 0);
+    if (url.pathname === '/v1/feed/' + ID) {
+      response.writeHead(200, { 'Content-Type': 'text/event-stream' }).flushHeaders();
+      const sub: Sub = {
+        name: undefined, cursor: after, ended: false,
+        send: (frame) => {
+          const { type } = frame as { type: string };
+          if (response.writableEnded) return;
+          response.write(`event: ${type}\ndata: ${JSON.stringify(frame)}\n\n: still here\n\n`);
+          if (type === 'end') response.end();
+        },
+      };
+      response.on('close', () => this.#subs.delete(sub));
+      this.#join(sub);
+    } else if (url.pathname === '/v1/activities/' + ID) {
+      const limit = Number(url.searchParams.get('limit') ?? Infinity);
+      json({ ...this.activity(), logs: this.lines.filter((l) => l.seq > after && !this.pruned.has(l.seq)).slice(0, limit) });
+    } else if (url.pathname === '/v1/activities') {
+      json({ items: [this.item()], total: 1, page: 1, page_size: 50, pages: 1, next: null });
+    } else if (url.pathname === '/v1/stats') {
+      json({ counts: this.counts(), active: 1 });
+    } else {
+      json({ type: 'about:blank', title: 'Not Found', status: 404, detail: 'no activity with that id', code: 'TA404' }, 404);
+    }
+  }
+}
+
+/**
+ * A line to a server. Each connection is cut after so many bytes from the server as the next of budgets says, in the
+ * middle of a frame as well as between two; once they are used up, connections last.
+ */
+export class Line {
+  budgets: number[] = [];
+  /** Milliseconds that each piece of data takes. */
+  delay = 0;
+  connections = 0;
+  #server: net.Server;
+  #open = new Set<net.Socket>();
+  port = 0;
+
+  constructor(to: () => number) {
+    this.#server = net.createServer((near) => {
+      this.connections++;
+      let budget = this.budgets.shift() ?? Infinity;
+      const far = net.connect(to(), '127.0.0.1');
+      const end = () => {
+        near.destroy();
+        far.destroy();
+      };
+      this.#open.add(near);
+      near.on('error', end).on('close', () => (this.#open.delete(near), end()));
+      far.on('error', end).on('close', end);
+      near.pipe(far);
+      far.on('data', (data) => {
+        const pass = data.subarray(0, budget);
+        budget -= data.length;
+        const go = () => {
+          near.write(pass);
+          if (budget < 0) near.destroySoon();
+        };
+        if (this.delay) setTimeout(go, this.delay);
+        else go();
+      });
+    });
+  }
+
+  async start(): Promise<void> {
+    this.#server.listen(0, '127.0.0.1');
+    await once(this.#server, 'listening');
+    this.port = (this.#server.address() as net.AddressInfo).port;
+  }
+
+  get url() {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  async stop(): Promise<void> {
+    for (const socket of this.#open) socket.destroy();
+    await new Promise((done) => this.#server.close(done));
+  }
+}
+
+/** Resolves when it holds. */
+export async function until(holds: () => boolean, what = String(holds)): Promise<void> {
+  for (const end = Date.now() + 30_000; !holds(); await new Promise((go) => setTimeout(go, 2))) {
+    if (Date.now() > end) throw new Error('this never came to hold: ' + what);
+  }
+}
+
+export const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, n) => from + n);

@@ -1,0 +1,24 @@
+import { defineConfig, type TestProjectConfiguration } from 'vitest/config';
+
+// The packages are tested as they are written, without a build.
+const conditions = ['@agentexec/source', 'module', 'import', 'default'];
+
+function project(name: string, root: string, include: string, environment: string): TestProjectConfiguration {
+  return {
+    resolve: { conditions: [...conditions, 'browser'] },
+    ssr: { resolve: { conditions: [...conditions, 'node'] } },
+    // CI machines are slow, and have few cores.
+    test: { name, root, environment, include: ['test/**/*.test.{ts,tsx}'].map((all) => include || all), exclude: include ? [] : ['test/binary.test.ts'], testTimeout: 120_000 },
+  };
+}
+
+export default defineConfig({
+  test: {
+    projects: [
+      project('client', 'client', '', 'node'),
+      project('react', 'react', '', 'jsdom'),
+      // Against a real sidecar, which `go test ./ui -run TestClient` starts.
+      ...(process.env['CONTROL_URL'] ? [project('binary', 'client', 'test/binary.test.ts', 'node')] : []),
+    ],
+  },
+});
