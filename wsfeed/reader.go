@@ -32,7 +32,7 @@ func (c *conn) read() {
 
 // readOne reads a message and acts on it, or a ping or a pong.
 func (c *conn) readOne() error {
-	if c.readControl() {
+	if !c.isClosing() && c.readControl() { // else it may be in the middle of a message that was too big
 		return nil
 	}
 	kind, message, err := c.ws.NextReader()

@@ -2,6 +2,8 @@ package wsfeed
 
 import (
 	"bytes"
+	"encoding/binary"
+	"errors"
 	"runtime"
 	"slices"
 	"strings"
@@ -72,6 +74,19 @@ func TestControlFramesThatBreakTheRules(t *testing.T) {
 			require.Equal(t, websocket.CloseProtocolError, c.closed())
 		})
 	}
+}
+
+// TestAMessageThatLooksLikePings: what follows in a message that was too big to be read is not taken for frames.
+func TestAMessageThatLooksLikePings(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	c := b.open(t)
+	c.ws.SetPongHandler(func(string) error { return errors.New("a pong") })
+	pings := bytes.Repeat([]byte{0x80 | websocket.PingMessage}, 1<<20) // with a payload of nine, wherever one begins
+	head := binary.BigEndian.AppendUint64([]byte{0x80 | websocket.BinaryMessage, 0x80 | 127}, uint64(len(pings)))
+	_, err := c.ws.NetConn().Write(slices.Concat(head, make([]byte, 4), pings))
+	require.NoError(t, err)
+	require.Equal(t, websocket.CloseUnsupportedData, c.closed())
 }
 
 // TestIdleSocketsRest: whatever was read, a socket of which nothing is heard waits on a stack that has not grown.
