@@ -31,7 +31,7 @@ func behindPooler(ctx context.Context, conn *pgx.Conn) (bool, error) {
 // typed lets statements that are not prepared carry lists of ids: without the server's word on a parameter's type, pgx
 // needs to know what the Go type stands for.
 func typed(conn *pgx.Conn) {
-	conn.TypeMap().RegisterDefaultPgType([]uuid.UUID{}, "_uuid")
+	conn.TypeMap().RegisterDefaultPgType(idArray{}, "_uuid")
 	conn.TypeMap().RegisterDefaultPgType(uuid.UUID{}, "uuid")
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/agentexec/agentexec/wsfeed"
 )
@@ -38,19 +39,20 @@ func (t *tailer) read(ctx context.Context, conn *pgx.Conn, pos *position, w *wsf
 	defer stuck.Stop()
 	began := time.Now()
 	types, metadata := filterArrays(w.Lists)
-	rows, err := conn.Query(ctx, t.q.tail, pos.xmaxText(), pos.xip, w.Activities, types, metadata, ringLines, pos.foreign)
+	rows, err := conn.Query(ctx, t.q.tail, pos.xmaxText(), pos.xip, idArray(w.Activities), types, metadata, ringLines, pos.foreign)
 	if err != nil {
 		return news{}, err
 	}
 	var (
-		found        news
-		states       = make(map[uuid.UUID]wsfeed.State)
-		piece        = newPiece(t.hub, states)
-		kind, seq    int
-		rowID        int64
-		agentID      *uuid.UUID
-		status, body *string
-		lists        []int
+		found     news
+		states    = make(map[uuid.UUID]wsfeed.State)
+		piece     = newPiece(t.hub, states)
+		kind, seq int
+		rowID     int64
+		agentID   pgtype.UUID
+		status    *string
+		body      []byte
+		lists     []int
 	)
 	_, err = pgx.ForEachRow(rows, []any{&kind, &rowID, &agentID, &seq, &status, &body, &lists}, func() (err error) {
 		stuck.Reset(queryTimeout)
@@ -63,11 +65,11 @@ func (t *tailer) read(ctx context.Context, conn *pgx.Conn, pos *position, w *wsf
 				t.hub.ListsChanged(w, lists...)
 			}
 			found.commits = seq
-			found.position, err = parsePosition(*body)
+			found.position, err = parsePosition(string(body))
 		case 1:
-			states[*agentID] = newState(seq, *status, *body)
+			states[agentID.Bytes] = newState(seq, *status, body)
 		default:
-			line := wsfeed.Line{AgentID: *agentID, Seq: seq, JSON: []byte(*body)}
+			line := wsfeed.Line{AgentID: agentID.Bytes, Seq: seq, JSON: body}
 			line.CommittedAt = t.clock.written(line.JSON)
 			found.add(line.CommittedAt)
 			piece.add(line)

@@ -20,18 +20,19 @@ type source struct {
 
 var _ wsfeed.Source = (*source)(nil)
 
-func newState(lastSeq int, status, body string) wsfeed.State {
+func newState(lastSeq int, status string, body []byte) wsfeed.State {
 	return wsfeed.State{
 		LastSeq: lastSeq,
 		Status:  status,
 		Final:   status == "COMPLETE" || status == "ERROR" || status == "CANCELED",
-		JSON:    json.RawMessage(body),
+		JSON:    body,
 	}
 }
 
 // Snapshot implements wsfeed.Source.
 func (s *source) Snapshot(ctx context.Context, agentID uuid.UUID) (wsfeed.Snapshot, error) {
-	var activity, status, state string
+	var activity, state []byte
+	var status string
 	var lastSeq int
 	err := s.pool.QueryRow(ctx, s.q.snapshot, agentID).Scan(&activity, &lastSeq, &status, &state)
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -39,7 +40,7 @@ func (s *source) Snapshot(ctx context.Context, agentID uuid.UUID) (wsfeed.Snapsh
 	} else if err != nil {
 		return wsfeed.Snapshot{}, err
 	}
-	return wsfeed.Snapshot{Activity: json.RawMessage(activity), State: newState(lastSeq, status, state)}, nil
+	return wsfeed.Snapshot{Activity: activity, State: newState(lastSeq, status, state)}, nil
 }
 
 // Replay implements wsfeed.Source.
@@ -49,15 +50,15 @@ func (s *source) Replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes 
 		return wsfeed.Batch{}, err
 	}
 	var (
-		b             wsfeed.Batch
-		lastSeq       int
-		status, state string
-		seq           *int
-		line          *string
+		b           wsfeed.Batch
+		lastSeq     int
+		status      string
+		state, line []byte // each scan makes new ones
+		seq         *int
 	)
 	tag, err := pgx.ForEachRow(rows, []any{&lastSeq, &status, &state, &seq, &line}, func() error {
 		if seq != nil {
-			b.Lines = append(b.Lines, wsfeed.Line{AgentID: agentID, Seq: *seq, JSON: json.RawMessage(*line)})
+			b.Lines = append(b.Lines, wsfeed.Line{AgentID: agentID, Seq: *seq, JSON: line})
 		}
 		return nil
 	})

@@ -259,7 +259,7 @@ func (t *tailer) confirm(ctx context.Context, conn *pgx.Conn, w *wsfeed.Watch) e
 	t.hub.ListsChanged(w)
 	for chunk := range slices.Chunk(t.hub.Known(w), statesChunk) {
 		known := make(map[uuid.UUID]wsfeed.Known, len(chunk))
-		var ids []uuid.UUID
+		var ids idArray
 		var seqs []int
 		for _, k := range chunk {
 			known[k.AgentID] = k
@@ -270,10 +270,10 @@ func (t *tailer) confirm(ctx context.Context, conn *pgx.Conn, w *wsfeed.Watch) e
 			return err
 		}
 		var (
-			id           uuid.UUID
-			lastSeq      int
-			status, body string
-			line         []byte
+			id         uuid.UUID
+			lastSeq    int
+			status     string
+			body, line []byte
 		)
 		_, err = pgx.ForEachRow(rows, []any{&id, &lastSeq, &status, &body, &line}, func() error {
 			t.hub.Confirm(known[id], newState(lastSeq, status, body), line)
@@ -299,7 +299,7 @@ func (t *tailer) findDeleted(ctx context.Context, conn *pgx.Conn) error {
 	for _, k := range t.hub.Known(t.hub.Watched()) {
 		known[k.AgentID] = k
 	}
-	rows, err := conn.Query(ctx, t.q.deleted, slices.Collect(maps.Keys(known)))
+	rows, err := conn.Query(ctx, t.q.deleted, idArray(slices.Collect(maps.Keys(known))))
 	if err != nil {
 		return err
 	}
