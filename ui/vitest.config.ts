@@ -5,10 +5,10 @@ const conditions = ['@agentexec/source', 'module', 'import', 'default'];
 
 function project(name: string, root: string, include: string, environment: string): TestProjectConfiguration {
   return {
-    resolve: { conditions: [...conditions, 'browser'] },
+    resolve: { conditions },
     ssr: { resolve: { conditions: [...conditions, 'node'] } },
     // CI machines are slow, and have few cores.
-    test: { name, root, environment, include: ['test/**/*.test.{ts,tsx}'].map((all) => include || all), exclude: include ? [] : ['test/binary.test.ts'], testTimeout: 120_000 },
+    test: { name, root, environment, include: ['test/**/*.test.{ts,tsx}'].map((all) => include || all), exclude: include ? [] : ['test/binary.test.ts'], testTimeout: 120_000, hookTimeout: 60_000 },
   };
 }
 

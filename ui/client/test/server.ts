@@ -23,6 +23,7 @@ const time = (seq: number) => new Date(Date.UTC(2026, 0, 1) + seq * 1000).toISOS
 export class FeedServer {
   lines: ActivityLog[] = [];
   status: Status = 'QUEUED';
+  percentage: number | null = null;
   /** Seqs that are no longer kept. */
   pruned = new Set<number>();
   /** The fates of the next frames of lines; afterwards all are sent. */
@@ -88,7 +89,7 @@ export class FeedServer {
 
   activity() {
     const last_seq = this.lines.length;
-    const state = { status: this.status, latest_percentage: null, updated_at: time(last_seq), last_seq, attempt: 1 };
+    const state = { status: this.status, latest_percentage: this.percentage, updated_at: time(last_seq), last_seq, attempt: 1 };
     return { agent_id: ID, agent_type: 'test', created_at: time(0), started_at: null, finished_at: null, ...state };
   }
 
@@ -102,7 +103,7 @@ export class FeedServer {
 
   #add(message: string) {
     const seq = this.lines.length + 1;
-    this.lines.push({ id: seq, seq, message, status: this.status, percentage: null, created_at: time(seq), data: null });
+    this.lines.push({ id: seq, seq, message, status: this.status, percentage: this.percentage, created_at: time(seq), data: null });
   }
 
   #bell() {

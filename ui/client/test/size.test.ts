@@ -24,3 +24,7 @@ test('the client is at most 5 KB', { timeout: 120_000 }, async () => {
   console.log(`index.ts: ${size} bytes gzip`);
   expect(size).toBeLessThanOrEqual(5 * 1024);
 });
+
+test('the element is one small file', { timeout: 120_000 }, async () => {
+  expect(await sizeOf('element.ts')).toBeLessThanOrEqual(9 * 1024);
+});
