@@ -19,28 +19,33 @@ import (
 // api is the HTTP API: it turns requests into calls of pkg/client and hands on what Postgres answers. It knows the
 // types of what is sent, and no rule: bounds and the state machine are SQL's.
 //
-// A request passes api_guard.go (panics, other origins, unknown routes, the body's size and type), then huma, which
-// has it read by api_query.go and api_body.go, then its handler in api_read.go or api_write.go. Every refusal is a
-// problem (problem.go). The document at /openapi.json is made of the same registrations (api_openapi.go).
+// A request passes api_guard.go (panics, other origins, its token, unknown routes, verbs that were not granted, the body's
+// size and type), then huma, which has it read by api_query.go and api_body.go, then its handler in api_read.go or
+// api_write.go, which asks with the scope of whoever asks (as). Every refusal is a problem (problem.go). The document at
+// /openapi.json is made of the same registrations (api_openapi.go).
 type api struct {
 	client *client.Client
+	access *access
 	log    *slog.Logger
 	huma   huma.API
+	verbs  map[string]verb // what must be granted, by the pattern of the route
 
 	bodyTimeout   time.Duration // how long a body may take to arrive
 	answerTimeout time.Duration // how long the database may take
 }
 
 // newAPI returns the handler of the API. It answers everything below /v1/ but the feed, and /openapi.json.
-func newAPI(c *client.Client, log *slog.Logger) http.Handler {
-	return (&api{client: c, log: log, bodyTimeout: 30 * time.Second, answerTimeout: time.Minute}).handler()
+func newAPI(c *client.Client, who *access, log *slog.Logger) http.Handler {
+	return (&api{client: c, access: who, log: log, bodyTimeout: 30 * time.Second, answerTimeout: time.Minute}).handler()
 }
 
 func (a *api) handler() http.Handler {
 	mux := http.NewServeMux()
 	a.huma = humago.New(mux, openAPIConfig())
+	a.verbs = make(map[string]verb)
 	a.registerReads()
 	a.registerWrites()
+	a.registerTickets()
 	document := a.document()
 	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -67,14 +72,24 @@ func (a *api) document() []byte {
 	return document
 }
 
-// register adds one operation: to the routes, and to the document.
-func register[I, O any](a *api, op huma.Operation, serve func(context.Context, *I) (*O, error)) {
+// as is the client as the caller may use it: nothing outside the caller's scope is there.
+func (a *api) as(ctx context.Context) *client.Client {
+	if scope := grantOf(ctx).Scope; !scope.IsZero() {
+		return a.client.WithScope(scope)
+	}
+	return a.client
+}
+
+// register adds one operation, which takes a verb: to the routes, and to the document.
+func register[I, O any](a *api, takes verb, op huma.Operation, serve func(context.Context, *I) (*O, error)) {
+	a.verbs[op.Method+" "+op.Path] = takes
+	op.Security = needsToken
 	// A handler that reads the query itself documents its parameters itself, and refuses unknown ones.
 	op.RejectUnknownQueryParameters = len(op.Parameters) == 0
 	// The guard has read the body, and body.decode judges it. Without a negative timeout, huma would set the connection a
 	// deadline of its own, and net/http ends the request when that passes, body or not.
 	op.MaxBodyBytes, op.BodyReadTimeout, op.SkipValidateBody = -1, -1, true
-	op.Responses = addProblems(op.Responses, append(op.Errors, 500, 503)...)
+	op.Responses = addProblems(op.Responses, append(op.Errors, 401, 403, 500, 503)...)
 	op.Errors = nil
 	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*O, error) {
 		ctx, cancel := context.WithTimeout(ctx, a.answerTimeout)
@@ -87,9 +102,12 @@ func register[I, O any](a *api, op huma.Operation, serve func(context.Context, *
 	})
 }
 
-// refuse makes a problem of an error of the database. What is not the caller's doing is logged; a caller that went
-// away is nobody's.
+// refuse makes a problem of an error of the database, and leaves one that is a problem already. What is not the caller's
+// doing is logged; a caller that went away is nobody's.
 func (a *api) refuse(ctx context.Context, operation string, err error) *problem {
+	if p := (*problem)(nil); errors.As(err, &p) {
+		return p
+	}
 	p := databaseProblem(err)
 	if p.Status >= http.StatusInternalServerError && !errors.Is(ctx.Err(), context.Canceled) {
 		level := slog.LevelError

@@ -23,14 +23,19 @@ const (
 
 // guard puts around the routes what every request passes.
 func (a *api) guard(mux *http.ServeMux) http.Handler {
-	// A browser sends a POST without a body to any address, whoever's page asked for it; on loopback there may be no
-	// authentication that stops it. Programs that are no browsers are not concerned.
-	origins := http.NewCrossOriginProtection()
-	origins.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		writeProblem(w, http.StatusForbidden, "", "a page of another origin may not do this")
-	}))
-	return a.recovered(origins.Handler(a.routed(mux)))
+	guarded := a.recovered(a.access.origins.protected(a.access.required(a.access.audited(a.routed(mux)))))
+	free := a.recovered(a.routed(mux))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == documentPath {
+			free.ServeHTTP(w, r)
+			return
+		}
+		guarded.ServeHTTP(w, r)
+	})
 }
+
+// documentPath says what the API is, to everybody.
+const documentPath = "/openapi.json"
 
 // recovered answers a panic with a problem, and logs it.
 func (a *api) recovered(next http.Handler) http.Handler {
@@ -56,21 +61,26 @@ func (a *api) recovered(next http.Handler) http.Handler {
 	})
 }
 
-// startedWriter knows whether the answer has begun.
+// startedWriter knows whether the answer has begun, and with what status.
 type startedWriter struct {
 	http.ResponseWriter
 	started bool
+	status  int
 }
 
 // WriteHeader implements http.ResponseWriter.
 func (w *startedWriter) WriteHeader(status int) {
-	w.started = true
+	if !w.started {
+		w.started, w.status = true, status
+	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
 // Write implements http.ResponseWriter.
 func (w *startedWriter) Write(p []byte) (int, error) {
-	w.started = true
+	if !w.started {
+		w.started, w.status = true, http.StatusOK
+	}
 	return w.ResponseWriter.Write(p)
 }
 
@@ -84,6 +94,13 @@ func (a *api) routed(mux *http.ServeMux) http.Handler {
 		if pattern == "" {
 			handler.ServeHTTP(&noRouteWriter{ResponseWriter: w, r: r}, r)
 			return
+		}
+		if takes, ok := a.verbs[pattern]; ok {
+			if p := denied(grantOf(r.Context()), takes); p != nil {
+				r.Pattern = pattern // as mux would set it; the audit asks
+				p.write(w)
+				return
+			}
 		}
 		if r.Method == http.MethodPost && !a.readBody(w, r) {
 			return

@@ -32,6 +32,7 @@ type apiBundle struct {
 	logged *logBuffer
 	server *httptest.Server
 	api    *api
+	token  string // sent with every request that has no other
 }
 
 func setupAPI(t *testing.T) *apiBundle {
@@ -43,8 +44,10 @@ func setupAPI(t *testing.T) *apiBundle {
 func serveAPI(t *testing.T, db *pgtest.Database, tweak func(*api)) *apiBundle {
 	t.Helper()
 	b := &apiBundle{db: db, client: client.New(db.Pool(t)), logged: &logBuffer{}}
+	// Below are the audit lines, which have tests of their own.
+	log := slog.New(slog.NewTextHandler(b.logged, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	b.api = &api{
-		client: b.client, log: slog.New(slog.NewTextHandler(b.logged, nil)),
+		client: b.client, access: newAccess(nil, nil, log), log: log,
 		bodyTimeout: time.Minute, answerTimeout: time.Minute,
 	}
 	if tweak != nil {
@@ -103,6 +106,9 @@ func (b *apiBundle) try(ctx context.Context, method, path, body string, headers 
 	}
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
+	}
+	if b.token != "" {
+		r.Header.Set("Authorization", "Bearer "+b.token)
 	}
 	for pair := range slices.Chunk(headers, 2) {
 		r.Header.Set(pair[0], pair[1])

@@ -37,7 +37,14 @@ func openAPIConfig() huma.Config {
 				{Name: tagFeed, Description: "Follow activities live."},
 				{Name: tagService, Description: "The sidecar itself."},
 			},
-			Components: &huma.Components{Schemas: huma.NewMapRegistry(schemaPrefix, huma.DefaultSchemaNamer)},
+			Components: &huma.Components{
+				Schemas: huma.NewMapRegistry(schemaPrefix, huma.DefaultSchemaNamer),
+				SecuritySchemes: map[string]*huma.SecurityScheme{
+					tokenScheme: {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "Where authentication is on. The claim " +
+						"`agentexec` grants: `{\"read\": true, \"write\": false, \"cancel\": true, \"include_metadata\": false}`, and narrows what there is " +
+						"to `agent_ids`, `agent_types` and `metadata`, where given. Outside of that nothing exists."},
+				},
+			},
 		},
 		Formats:       formats,
 		DefaultFormat: "application/json",
@@ -45,16 +52,23 @@ func openAPIConfig() huma.Config {
 	}
 }
 
+const tokenScheme = "token"
+
+// needsToken is the security of what takes a token.
+var needsToken = []map[string][]string{{tokenScheme: {}}}
+
 // problemDocs says of each status what it means; the name is that of the response among the components.
 var problemDocs = map[int]struct{ name, description, example string }{
 	400: {"Malformed", "The body is no JSON, or missing where one must be. Code `malformed`.", "body: must be JSON: unexpected end of JSON input (at byte 12)"},
-	403: {"Forbidden", "A page of another origin may not do this. Code `forbidden`.", "a page of another origin may not do this"},
+	401: {"Unauthorized", "Authentication is on, and there is no token, or one that does not hold. Code `unauthorized`.", "the token has expired"},
+	403: {"Forbidden", "The token does not grant this, or a page of another origin may not do this. Code `forbidden`.", "the token does not grant write"},
 	404: {"NotFound", "There is no such activity. Code `TA404`.", "no activity with agent_id " + exampleID},
 	408: {"TimedOut", "The body did not come in time. Code `timeout`.", "the body did not come in time"},
 	409: {"Conflict", "The activity's status does not allow this (code `TA409`), or the agent_id is taken (code `23505`).", "activity " + exampleID + " is COMPLETE and cannot become RUNNING"},
 	413: {"TooLarge", "The body is over 2 MiB. Code `too_large`.", "the body must be at most 2097152 bytes"},
 	415: {"UnsupportedMediaType", "The body is not application/json. Code `unsupported_media_type`.", "the body must be application/json, got \"text/plain\""},
 	422: {"Invalid", "A field or parameter is unknown, of the wrong type or out of its bounds. Code `TA422`.", "percentage must be between 0 and 100, got 101"},
+	429: {"OverLimit", "Too much at once. Code `over_limit`.", "too many tickets were made in the last 30 seconds"},
 	426: {"UpgradeRequired", "The request asks for no WebSocket. Code `upgrade_required`.", "connect with a WebSocket"},
 	500: {"Internal", "Something went wrong in the sidecar. Code `internal`.", "something went wrong here; the log of the sidecar says more"},
 	503: {"Unavailable", "The database cannot be reached. Code `unavailable`.", "the database cannot be reached; try again shortly"},
@@ -84,9 +98,14 @@ func (a *api) describeProblems() {
 				problemType: {Schema: schema, Example: newProblem(status, exampleCode(status), docs.example)},
 			},
 		}
-		if status == http.StatusServiceUnavailable {
+		switch status {
+		case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 			response.Headers = map[string]*huma.Param{
 				"Retry-After": {Description: "When to try again, in seconds.", Schema: integerSchema(retryAfter)},
+			}
+		case http.StatusUnauthorized:
+			response.Headers = map[string]*huma.Param{
+				"WWW-Authenticate": {Description: "That a bearer token is wanted.", Schema: textSchema(`Bearer realm="agentexec"`)},
 			}
 		}
 		components.Responses[docs.name] = response

@@ -6,6 +6,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
+var ticketParam = queryParam("ticket", textSchema("7UZ4QJ3X5TLK2CV6WNOADBRMGY"), "In place of a token, for an EventSource.")
+
 // describeOthers documents what other handlers of the sidecar serve.
 func (a *api) describeOthers() {
 	for _, op := range []*huma.Operation{
@@ -16,8 +18,12 @@ func (a *api) describeOthers() {
 			Summary:     "Follow many activities and lists on one WebSocket",
 			Description: "Subprotocol `agentexec.v1`: JSON text frames, one message a frame. The server greets with " +
 				"`{\"type\":\"welcome\",\"protocol\":\"agentexec.v1\"}`; then subscribe with `{\"type\":\"subscribe\",\"sub\":\"a\",\"agent_id\":\"...\",\"after_seq\":0}` " +
-				"or `{\"type\":\"subscribe\",\"sub\":\"b\",\"list\":{\"statuses\":[\"RUNNING\"]}}`. Lines come in the order of `seq`, without a gap, none twice.",
-			Responses: addProblems(map[string]*huma.Response{"101": {Description: "The WebSocket is open."}}, 403, 426),
+				"or `{\"type\":\"subscribe\",\"sub\":\"b\",\"list\":{\"statuses\":[\"RUNNING\"]}}`. Lines come in the order of `seq`, without a gap, none twice. " +
+				"A browser's WebSocket carries the token as a second subprotocol, `bearer.<token>`; `{\"type\":\"auth\",\"token\":\"...\"}` renews it, and " +
+				"its expiry closes the socket with 4401.",
+			Security:   needsToken,
+			Parameters: []*huma.Param{ticketParam},
+			Responses:  addProblems(map[string]*huma.Response{"101": {Description: "The WebSocket is open."}}, 401, 403, 426, 503),
 		},
 		{
 			OperationID: "follow-activity",
@@ -26,7 +32,9 @@ func (a *api) describeOthers() {
 			Summary:     "Follow one activity",
 			Description: "The frames of one subscription, without `sub`: as a WebSocket, which closes with 1000 at the end of the activity, or as " +
 				"Server-Sent Events with `Accept: text/event-stream`, where `event` is the type, `data` the same JSON and `id` the last seq in it.",
+			Security: needsToken,
 			Parameters: []*huma.Param{
+				ticketParam,
 				{Name: "agent_id", In: "path", Required: true, Description: "The activity.", Schema: agentID{}.Schema(a.registry())},
 				queryParam("after_seq", integerSchema(0), "Leave out the lines up to this seq. Default 0."),
 				{Name: "Last-Event-ID", In: "header", Description: "In place of after_seq, when an EventSource comes back.", Schema: integerSchema(7)},
@@ -34,7 +42,7 @@ func (a *api) describeOthers() {
 			Responses: addProblems(map[string]*huma.Response{
 				"101": {Description: "The WebSocket is open."},
 				"200": {Description: "The events.", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}}},
-			}, 403, 404, 422, 426, 503),
+			}, 401, 403, 404, 422, 426, 503),
 		},
 		{
 			OperationID: "get-health",
@@ -58,9 +66,11 @@ func (a *api) describeOthers() {
 			Path:        "/metrics",
 			Tags:        []string{tagService},
 			Summary:     "Metrics for Prometheus",
-			Responses: map[string]*huma.Response{
+			Description: "They tell of all activities, so the token must grant `read` and narrow nothing.",
+			Security:    needsToken,
+			Responses: addProblems(map[string]*huma.Response{
 				"200": {Description: "The metrics.", Content: map[string]*huma.MediaType{"text/plain": {Schema: &huma.Schema{Type: huma.TypeString}}}},
-			},
+			}, 401, 403, 503),
 		},
 		{
 			OperationID: "get-openapi",

@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+
+	"github.com/agentexec/agentexec/internal/auth"
 )
 
 func TestOpenAPIIsWhole(t *testing.T) {
@@ -76,7 +78,7 @@ func TestOpenAPIIsWhole(t *testing.T) {
 		"GET /v1/activities", "GET /v1/activities/{agent_id}", "GET /v1/feed", "GET /v1/feed/{agent_id}", "GET /v1/stats",
 		"POST /v1/activities", "POST /v1/activities/cancel-pending",
 		"POST /v1/activities/{agent_id}/cancel", "POST /v1/activities/{agent_id}/complete",
-		"POST /v1/activities/{agent_id}/error", "POST /v1/activities/{agent_id}/logs",
+		"POST /v1/activities/{agent_id}/error", "POST /v1/activities/{agent_id}/logs", "POST /v1/feed/tickets",
 	}, routes)
 
 	for name, schema := range as[map[string]any](t, at(document, "components", "schemas")) {
@@ -94,7 +96,7 @@ func TestOpenAPIIsWhole(t *testing.T) {
 // and the schema that the document promises.
 func TestOpenAPIAnswersAsDocumented(t *testing.T) {
 	t.Parallel()
-	b := setupAPI(t)
+	b := serveGuardedAPI(t)
 	document := b.document(t)
 	for route, item := range as[map[string]any](t, document["paths"]) {
 		for method, op := range as[map[string]any](t, item) {
@@ -142,8 +144,10 @@ func (b *apiBundle) provoke(t *testing.T, method, route, status string) reply {
 	switch status {
 	case "400":
 		body = "{"
+	case "401":
+		headers = []string{"Authorization", "Bearer nonsense"}
 	case "403":
-		headers = []string{"Origin", "https://example.com"}
+		headers = []string{"Authorization", "Bearer " + minted(t, auth.Grant{})}
 	case "404":
 		id = uuid.New()
 	case "409":

@@ -86,6 +86,18 @@ func (q *query) integer(name string) *int {
 	return &i
 }
 
+// boolean takes out true or false, false if it is not given.
+func (q *query) boolean(name string) bool {
+	switch text := q.text(name); text {
+	case "true":
+		return true
+	case "", "false":
+	default:
+		q.fault("query."+name, "must be true or false, got "+shortened(text))
+	}
+	return false
+}
+
 // positive is an integer that pkg/client takes 0 of for "not given", so that only here is it known that 0 was. Every
 // other bound is SQL's to judge.
 func (q *query) positive(name string) int {
@@ -193,11 +205,19 @@ const nulFault = `must not contain a NUL character (\u0000): Postgres cannot sto
 
 // shortened quotes what a client sent, for a message.
 func shortened(text string) string {
+	if short := clipped(text); short != text {
+		return strconv.Quote(short) + "..."
+	}
+	return strconv.Quote(text)
+}
+
+// clipped is the beginning of what a client sent.
+func clipped(text string) string {
 	const most = 60
 	if len(text) <= most {
-		return strconv.Quote(text)
+		return text
 	}
-	return strconv.Quote(strings.ToValidUTF8(text[:most], "")) + "..."
+	return strings.ToValidUTF8(text[:most], "")
 }
 
 func statusNames(separator string) string {

@@ -35,12 +35,17 @@ func (in *listInput) Resolve(ctx huma.Context) []error {
 		AgentType:      q.text("agent_type"),
 		MetadataFilter: q.metadata(),
 		After:          q.text("after"),
+
+		IncludeMetadata: q.boolean("include_metadata"),
 	}
 	return q.done()
 }
 
 func (a *api) list(ctx context.Context, in *listInput) (*rawJSON, error) {
-	return raw(a.client.ListJSON(ctx, in.params))
+	if in.params.IncludeMetadata && !grantOf(ctx).IncludeMetadata {
+		return nil, notGranted("include_metadata")
+	}
+	return raw(a.as(ctx).ListJSON(ctx, in.params))
 }
 
 type detailInput struct {
@@ -55,18 +60,22 @@ func (in *detailInput) Resolve(ctx huma.Context) []error {
 		in.params.AfterSeq = *after
 	}
 	in.params.LogLimit = q.integer("limit")
+	in.params.IncludeMetadata = q.boolean("include_metadata")
 	return q.done()
 }
 
 func (a *api) detail(ctx context.Context, in *detailInput) (*rawJSON, error) {
-	return raw(a.client.DetailJSON(ctx, uuid.UUID(in.AgentID), in.params))
+	if in.params.IncludeMetadata && !grantOf(ctx).IncludeMetadata {
+		return nil, notGranted("include_metadata")
+	}
+	return raw(a.as(ctx).DetailJSON(ctx, uuid.UUID(in.AgentID), in.params))
 }
 
 type statsOutput struct{ Body stats }
 
 // stats reads one set of counts, so that active is their sum whatever is written meanwhile.
 func (a *api) stats(ctx context.Context, _ *struct{}) (*statsOutput, error) {
-	counts, err := a.client.CountByStatus(ctx, client.CountParams{})
+	counts, err := a.as(ctx).CountByStatus(ctx, client.CountParams{})
 	if err != nil {
 		return nil, err
 	}
@@ -82,8 +91,11 @@ func (a *api) stats(ctx context.Context, _ *struct{}) (*statsOutput, error) {
 	}}, nil
 }
 
+var includeMetadata = queryParam("include_metadata", &huma.Schema{Type: huma.TypeBoolean, Examples: []any{true}},
+	"Add `metadata`: an object, or null. Where authentication is on, the token must grant it. Default false.")
+
 func (a *api) registerReads() {
-	register(a, huma.Operation{
+	register(a, verbRead, huma.Operation{
 		OperationID: "list-activities",
 		Method:      http.MethodGet,
 		Path:        "/v1/activities",
@@ -99,12 +111,13 @@ func (a *api) registerReads() {
 				"as in `metadata.org=42`; with several keys, all must match. The value is a string, except `true`, `false` and `null`, which are "+
 				"JSON; in double quotes it is always the string between them."),
 			queryParam("after", textSchema("2.1772357400123456."+exampleID), "The `next` of an earlier page. `total`, `page` and `pages` are then null."),
+			includeMetadata,
 		},
 		Responses: jsonResponse(http.StatusOK, "The page.", schemaOf[activityList](a.registry())),
 		Errors:    []int{422},
 	}, a.list)
 
-	register(a, huma.Operation{
+	register(a, verbRead, huma.Operation{
 		OperationID: "get-activity",
 		Method:      http.MethodGet,
 		Path:        "/v1/activities/{agent_id}",
@@ -114,12 +127,13 @@ func (a *api) registerReads() {
 		Parameters: []*huma.Param{
 			queryParam("after_seq", integerSchema(0), "Leave out the lines up to this seq. Default 0."),
 			queryParam("limit", integerSchema(100), "The most lines to return, 0 for none. Default: all."),
+			includeMetadata,
 		},
 		Responses: jsonResponse(http.StatusOK, "The activity.", schemaOf[activityDetail](a.registry())),
 		Errors:    []int{404, 422},
 	}, a.detail)
 
-	register(a, huma.Operation{
+	register(a, verbRead, huma.Operation{
 		OperationID: "get-stats",
 		Method:      http.MethodGet,
 		Path:        "/v1/stats",

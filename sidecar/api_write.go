@@ -3,6 +3,8 @@ package sidecar
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"net/http"
 	"time"
 
 	"github.com/google/uuid"
@@ -14,7 +16,7 @@ type createActivity struct {
 	TaskName string                     `json:"task_name" example:"research" doc:"What kind of work it is, 1 to 255 characters; read back as agent_type."`
 	Message  string                     `json:"message,omitempty" example:"Agent queued" doc:"The first line of the log, up to 1 MiB. Without it, \"Agent queued\"."`
 	AgentID  *agentID                   `json:"agent_id,omitempty" doc:"The activity's key. Without it, a random one."`
-	Metadata map[string]json.RawMessage `json:"metadata,omitempty" example:"{\"org\":\"42\"}" doc:"A JSON object to filter by. It never changes, and is in no response."`
+	Metadata map[string]json.RawMessage `json:"metadata,omitempty" example:"{\"org\":\"42\"}" doc:"A JSON object to filter by. It never changes, and is in no response unless asked for."`
 }
 
 type appendLog struct {
@@ -64,8 +66,18 @@ func (a *api) create(ctx context.Context, in *createInput) (*createOutput, error
 	if b.AgentID != nil {
 		opts = append(opts, client.WithAgentID(uuid.UUID(*b.AgentID)))
 	}
-	id, err := a.client.Create(ctx, b.TaskName, b.Message, opts...)
+	id, err := a.as(ctx).Create(ctx, b.TaskName, b.Message, opts...)
+	if outsideScope(ctx, err) {
+		return nil, newProblem(http.StatusForbidden, "", "the activity would be outside the scope of the token")
+	}
 	return &createOutput{Location: "/v1/activities/" + id.String(), Body: created{AgentID: agentID(id)}}, err
+}
+
+// outsideScope reports whether SQL refused to create what the caller could not see afterwards. Without a scope the same
+// SQLSTATE says that the sidecar's own role lacks a right.
+func outsideScope(ctx context.Context, err error) bool {
+	var db *client.DBError
+	return errors.As(err, &db) && db.Code == codeDenied && !grantOf(ctx).Scope.IsZero()
 }
 
 type appendInput struct {
@@ -93,25 +105,28 @@ func written(l client.Log, err error) (*logOutput, error) { return &logOutput{Bo
 func (a *api) append(ctx context.Context, in *appendInput) (*logOutput, error) {
 	b := in.Body.value
 	opts := lineOptions(b.Percentage, b.Data)
+	if b.Status != nil && client.Status(*b.Status) == client.StatusCanceled && !grantOf(ctx).Cancel {
+		return nil, notGranted(string(verbCancel)) // a line that cancels is a cancel
+	}
 	if b.Status != nil {
 		opts = append(opts, client.WithStatus(client.Status(*b.Status)))
 	}
-	return written(a.client.Update(ctx, uuid.UUID(in.AgentID), b.Message, opts...))
+	return written(a.as(ctx).Update(ctx, uuid.UUID(in.AgentID), b.Message, opts...))
 }
 
 func (a *api) complete(ctx context.Context, in *endInput[completeActivity]) (*logOutput, error) {
 	id, b := in.read()
-	return written(a.client.Complete(ctx, id, b.Message, lineOptions(b.Percentage, b.Data)...))
+	return written(a.as(ctx).Complete(ctx, id, b.Message, lineOptions(b.Percentage, b.Data)...))
 }
 
 func (a *api) fail(ctx context.Context, in *endInput[failActivity]) (*logOutput, error) {
 	id, b := in.read()
-	return written(a.client.Error(ctx, id, b.Message, lineOptions(nil, b.Data)...))
+	return written(a.as(ctx).Error(ctx, id, b.Message, lineOptions(nil, b.Data)...))
 }
 
 func (a *api) cancel(ctx context.Context, in *endInput[cancelActivity]) (*logOutput, error) {
 	id, b := in.read()
-	return written(a.client.Cancel(ctx, id, b.Message))
+	return written(a.as(ctx).Cancel(ctx, id, b.Message))
 }
 
 type cancelPendingInput struct{ Body *body[cancelPending] }
@@ -132,7 +147,7 @@ func (a *api) cancelPending(ctx context.Context, in *cancelPendingInput) (*cance
 		params.MetadataFilter = object(b.MetadataFilter)
 		params.IdleFor = time.Duration(b.IdleFor)
 	}
-	n, err := a.client.CancelPending(ctx, params)
+	n, err := a.as(ctx).CancelPending(ctx, params)
 	return &cancelPendingOutput{Body: canceled{Canceled: int64(n)}}, err
 }
 

@@ -14,7 +14,7 @@ var (
 )
 
 func (a *api) registerWrites() {
-	register(a, huma.Operation{
+	register(a, verbWrite, huma.Operation{
 		OperationID:   "create-activity",
 		Method:        http.MethodPost,
 		Path:          "/v1/activities",
@@ -26,7 +26,7 @@ func (a *api) registerWrites() {
 		Errors:        createErrors,
 	}, a.create)
 
-	register(a, huma.Operation{
+	register(a, verbWrite, huma.Operation{
 		OperationID: "append-log",
 		Method:      http.MethodPost,
 		Path:        "/v1/activities/{agent_id}/logs",
@@ -39,7 +39,7 @@ func (a *api) registerWrites() {
 		Errors:        lineErrors,
 	}, a.append)
 
-	register(a, huma.Operation{
+	register(a, verbWrite, huma.Operation{
 		OperationID: "complete-activity",
 		Method:      http.MethodPost,
 		Path:        "/v1/activities/{agent_id}/complete",
@@ -50,7 +50,7 @@ func (a *api) registerWrites() {
 		Errors:      lineErrors,
 	}, a.complete)
 
-	register(a, huma.Operation{
+	register(a, verbWrite, huma.Operation{
 		OperationID: "fail-activity",
 		Method:      http.MethodPost,
 		Path:        "/v1/activities/{agent_id}/error",
@@ -61,7 +61,7 @@ func (a *api) registerWrites() {
 		Errors:      lineErrors,
 	}, a.fail)
 
-	register(a, huma.Operation{
+	register(a, verbCancel, huma.Operation{
 		OperationID: "cancel-activity",
 		Method:      http.MethodPost,
 		Path:        "/v1/activities/{agent_id}/cancel",
@@ -72,7 +72,7 @@ func (a *api) registerWrites() {
 		Errors:      lineErrors,
 	}, a.cancel)
 
-	register(a, huma.Operation{
+	register(a, verbCancel, huma.Operation{
 		OperationID: "cancel-pending",
 		Method:      http.MethodPost,
 		Path:        "/v1/activities/cancel-pending",

@@ -7,6 +7,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/agentexec/agentexec/internal/auth"
 	"github.com/agentexec/agentexec/pkg/migrate"
 	"github.com/agentexec/agentexec/wsfeed"
 )
@@ -27,6 +28,11 @@ type Config struct {
 	Schema string
 	// Addr is the address to listen on, host:port; port 0 takes any. Default DefaultAddr.
 	Addr string
+	// Auth says which tokens hold, and turns authentication on where it names a key. Default: off.
+	Auth auth.Config
+	// AllowOrigins are the origins, beside its own, whose pages may use the service from a browser: scheme://host[:port],
+	// or with authentication "*" for any.
+	AllowOrigins []string
 	// Insecure allows an address that is not loopback without authentication.
 	Insecure bool
 	// Pprof serves Go's profiles under /debug/pprof/. They tell of the program's inside, memory included.
@@ -72,15 +78,32 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
+	return c, c.CheckAddr()
+}
+
+// CheckAddr refuses an address that is none, and one that other machines can reach where they would need no token. New
+// does the same; who starts a database for it may want to know earlier.
+func (c Config) CheckAddr() error {
 	host, _, err := net.SplitHostPort(c.Addr)
 	if err != nil {
-		return c, fmt.Errorf("address %q: want host:port, such as %s", c.Addr, DefaultAddr)
+		return fmt.Errorf("address %q: want host:port, such as %s", c.Addr, DefaultAddr)
 	}
-	if !c.Insecure && !isLoopback(host) {
-		return c, fmt.Errorf("address %q can be reached from other machines and no authentication is configured; "+
-			"listen on %s, or say --insecure", c.Addr, DefaultAddr)
+	if !c.Insecure && !c.Auth.Enabled() && !isLoopback(host) {
+		return fmt.Errorf("address %q can be reached from other machines and no authentication is configured; "+
+			"set AGENTEXEC_JWT_SECRET, AGENTEXEC_JWT_KEY_FILE or AGENTEXEC_JWKS_URL, listen on %s, or say --insecure", c.Addr, DefaultAddr)
 	}
-	return c, nil
+	return nil
+}
+
+// newAccess makes what checks requests of the configuration.
+func (c Config) newAccess() (*access, error) {
+	allowed, err := readOrigins(c.AllowOrigins, c.Auth.Enabled())
+	if err != nil || !c.Auth.Enabled() {
+		return newAccess(nil, allowed, c.Logger), err
+	}
+	c.Auth.Logger = c.Logger
+	verifier, err := auth.New(c.Auth)
+	return newAccess(verifier, allowed, c.Logger), err
 }
 
 func isLoopback(host string) bool {

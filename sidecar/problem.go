@@ -17,6 +17,7 @@ const (
 	codeFinished = "TA409" // the state machine refuses
 	codeInvalid  = "TA422" // a bad argument
 	codeExists   = "23505" // the agent_id is taken
+	codeDenied   = "42501" // outside the scope, or a right that was not granted; no code of a problem
 
 	codeMalformed        = "malformed"              // 400: no JSON, no body where one must be, a broken request
 	codeUnauthorized     = "unauthorized"           // 401: no token, or one that does not hold
@@ -26,6 +27,7 @@ const (
 	codeTimeout          = "timeout"                // 408: the body did not come in time
 	codeTooLarge         = "too_large"              // 413: the body is over the limit
 	codeUnsupportedMedia = "unsupported_media_type" // 415: the body is no application/json
+	codeOverLimit        = "over_limit"             // 429: too much at once; come back with less, or later
 	codeUpgradeRequired  = "upgrade_required"       // 426: a WebSocket lives here
 	codeInternal         = "internal"               // 500: our fault; the log has more
 	codeUnavailable      = "unavailable"            // 503: the database cannot be reached; Retry-After says when to come back
@@ -54,6 +56,8 @@ func codeOf(status int) string {
 		return codeUnsupportedMedia
 	case http.StatusUnprocessableEntity:
 		return codeInvalid
+	case http.StatusTooManyRequests:
+		return codeOverLimit
 	case http.StatusUpgradeRequired:
 		return codeUpgradeRequired
 	case http.StatusServiceUnavailable:
@@ -64,7 +68,7 @@ func codeOf(status int) string {
 
 const problemType = "application/problem+json"
 
-// retryAfter is when a client that met an unreachable database should come back, in seconds.
+// retryAfter is when a client that met an unreachable database, or a limit, should come back, in seconds.
 const retryAfter = 2
 
 // problem is the answer to a request that was refused or failed (RFC 9457). It is also an error, so a handler returns
@@ -122,10 +126,13 @@ func (p *problem) GetStatus() int { return p.Status }
 
 // GetHeaders implements huma.HeadersError.
 func (p *problem) GetHeaders() http.Header {
-	if p.Status != http.StatusServiceUnavailable {
-		return nil
+	switch p.Status {
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+		return http.Header{"Retry-After": {strconv.Itoa(retryAfter)}}
+	case http.StatusUnauthorized:
+		return http.Header{"Www-Authenticate": {`Bearer realm="agentexec"`}}
 	}
-	return http.Header{"Retry-After": {strconv.Itoa(retryAfter)}}
+	return nil
 }
 
 // ContentType implements huma.ContentTypeFilter.

@@ -17,28 +17,30 @@ import (
 func (s *Server) newRoutes() http.Handler {
 	mux := http.NewServeMux()
 	feed := s.hub.Handler()
-	mux.Handle("GET /v1/feed", s.onceReady(feed))
-	mux.Handle("GET /v1/feed/{agent_id}", s.onceReady(feed))
-	api := newAPI(client.New(s.pool, &client.Config{Schema: s.cfg.Schema}), s.cfg.Logger)
-	mux.Handle("/v1/", s.onceReady(api))
-	mux.Handle("/openapi.json", api)
+	api := newAPI(client.New(s.pool, &client.Config{Schema: s.cfg.Schema}), s.access, s.cfg.Logger)
+	for pattern, h := range map[string]http.Handler{"GET /v1/feed": feed, "GET /v1/feed/{agent_id}": feed, "/v1/": api} {
+		mux.Handle(pattern, s.access.origins.shared(s.onceReady(h)))
+	}
+	mux.Handle(documentPath, api)
 	mux.Handle("/healthz", readOnly(http.HandlerFunc(s.healthz)))
 	mux.Handle("/readyz", readOnly(http.HandlerFunc(s.readyz)))
-	mux.Handle("/metrics", readOnly(promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{})))
+	mux.Handle("/metrics", readOnly(s.access.operators(promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))))
 	if s.cfg.Pprof {
-		profiles(mux)
+		mux.Handle("/debug/pprof/", s.access.owners(profiles()))
 	}
 	mux.Handle("/", ui.Handler())
 	return mux
 }
 
 // profiles are Go's own, where net/http/pprof has them.
-func profiles(mux *http.ServeMux) {
+func profiles() http.Handler {
+	mux := http.NewServeMux()
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return mux
 }
 
 // readOnly answers 405 to anything but GET and HEAD, where the page's handler at / would say that nothing lives here.

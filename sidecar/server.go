@@ -29,6 +29,7 @@ type Server struct {
 	tailer   *tailer
 	listener *listener
 	metrics  *metrics
+	access   *access
 	routes   http.Handler
 	pooled   atomic.Bool // DatabaseURL leads to a pooler
 	ready    atomic.Bool // the schema was found; there is no point in a request before
@@ -46,6 +47,10 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	who, err := cfg.newAccess()
+	if err != nil {
+		return nil, err
+	}
 	poolConfig, err := pgxpool.ParseConfig(cfg.DatabaseURL)
 	if err != nil {
 		return nil, fmt.Errorf("database URL: %w", err)
@@ -60,7 +65,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen URL: %w", err)
 	}
-	s := &Server{cfg: cfg, direct: direct, bell: newBell()}
+	s := &Server{cfg: cfg, direct: direct, bell: newBell(), access: who}
 	unprepared(poolConfig, &s.pooled)
 	// Lazy: a database that is down is waited for by Run.
 	pool, err := pgxpool.NewWithConfig(context.Background(), poolConfig)
@@ -73,6 +78,7 @@ func New(cfg Config) (*Server, error) {
 	feed.RingLines = ringLines
 	feed.CatchUpReads = max(1, cfg.PoolSize/2) // the other half is for requests
 	feed.Problem = writeProblem
+	who.guardFeed(&feed)
 	feed.Logger = cfg.Logger
 	s.metrics = newMetrics()
 	feed.Delivered = s.metrics.delivered
@@ -157,6 +163,9 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 		return nil
 	})
+	if s.access.verifier != nil {
+		g.Go(func() error { return s.access.verifier.Run(ctx) })
+	}
 	g.Go(func() error {
 		if err := s.awaitSchema(ctx); err != nil {
 			return err

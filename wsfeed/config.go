@@ -1,6 +1,7 @@
 package wsfeed
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"time"
@@ -39,6 +40,11 @@ type Config struct {
 	MaxSubscriptions int
 	// CheckOrigin decides whether a browser's page may connect. Default: only pages of the same origin.
 	CheckOrigin func(*http.Request) bool
+	// Authorize says who a request is from, before it becomes a feed, or why it may not: an error that has a method
+	// GetStatus() int is answered with that status, any other with 401, and its text. Default: everybody may see everything.
+	Authorize func(*http.Request) (Access, error)
+	// Renew says the same of a token that came over an open socket. Required with Authorize.
+	Renew func(ctx context.Context, token string) (Access, error)
 	// Problem answers a request that is refused before it becomes a feed. Default: plain text.
 	Problem func(w http.ResponseWriter, status int, code, detail string)
 	// Delivered is told, for every frame of lines that came from the tail while the subscription had all before them, how

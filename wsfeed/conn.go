@@ -26,7 +26,8 @@ type conn struct {
 	lag    lag
 
 	mu      sync.Mutex
-	pinger  *time.Timer
+	access  Access
+	pinger  *time.Timer // for the next ping, or for the end of the access, whichever comes first
 	subs    connSubs
 	replies []*frame   // answers to the client's own messages, sent before anything else
 	current *connSub   // it has more of a read to send, and goes before those that are ready
@@ -71,8 +72,8 @@ type goodbye struct {
 // maxReplies is how many answers may wait for a client that does not read them; then it is not read from either.
 const maxReplies = 32
 
-func newConn(h *Hub, ws *websocket.Conn, hijacked *patientHijacker, single bool) *conn {
-	c := &conn{hub: h, ws: ws, in: hijacked.in, out: hijacked.conn, single: single, room: make(chan struct{}, maxReplies)}
+func newConn(h *Hub, ws *websocket.Conn, hijacked *patientHijacker, access Access, single bool) *conn {
+	c := &conn{hub: h, ws: ws, in: hijacked.in, out: hijacked.conn, access: access, single: single, room: make(chan struct{}, maxReplies)}
 	c.lag.sockets = &h.behind
 	c.ctx, c.cancel = context.WithCancel(h.ctx)
 	c.ws.SetPongHandler(func(string) error { c.alive(); return nil }) // of pongs amid a message
@@ -83,7 +84,7 @@ func newConn(h *Hub, ws *websocket.Conn, hijacked *patientHijacker, single bool)
 func (c *conn) start() {
 	c.alive()
 	c.mu.Lock()
-	c.pinger = time.AfterFunc(c.hub.cfg.PongTimeout*9/10, c.ping)
+	c.pinger = time.AfterFunc(c.access.within(c.untilPing()), c.ping)
 	c.mu.Unlock()
 	go c.rest()
 }
@@ -132,15 +133,25 @@ func (c *conn) refuse(code int) {
 	_ = c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""), time.Now().Add(time.Second))
 }
 
-// ping keeps the connection alive.
+// ping keeps the connection alive. It also ends one whose access is over: a timer of its own for that would cost an idle
+// socket more than this one costs to be shared.
 func (c *conn) ping() {
+	c.mu.Lock()
+	if c.access.over() {
+		defer c.mu.Unlock()
+		c.sayGoodbye(CloseUnauthorized, expired, 0)
+		return
+	}
+	c.mu.Unlock()
 	_ = c.ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(time.Second))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ctx.Err() == nil {
-		c.pinger.Reset(c.hub.cfg.PongTimeout * 9 / 10)
+		c.pinger.Reset(c.access.within(c.untilPing()))
 	}
 }
+
+func (c *conn) untilPing() time.Duration { return c.hub.cfg.PongTimeout * 9 / 10 }
 
 // handle acts on one message and returns the answer, nil where a subscription answers for itself.
 func (c *conn) handle(data []byte) *frame {
@@ -153,8 +164,10 @@ func (c *conn) handle(data []byte) *frame {
 		return errorFrame(r.sub, "invalid", err.Error())
 	case r.kind == "ping":
 		return plainFrame("pong", "")
+	case r.kind == "auth":
+		return c.renew(r.token)
 	case c.single:
-		return errorFrame("", "invalid", "this address serves one activity; only ping is understood here")
+		return errorFrame("", "invalid", "this address serves one activity; only ping and auth are understood here")
 	case r.kind == "unsubscribe":
 		return c.unsubscribe(r.sub)
 	}
@@ -234,10 +247,14 @@ func (c *conn) reply(f *frame) bool {
 func (c *conn) close(code int, reason string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.sayGoodbye(code, reason, c.hub.cfg.DrainTimeout/2)
+}
+
+// sayGoodbye has the close frame sent, after what is ready, for which there is so much time. Called with mu held.
+func (c *conn) sayGoodbye(code int, reason string, rest time.Duration) {
 	if c.closing == nil {
-		drain := c.hub.cfg.DrainTimeout
 		c.closing = &goodbye{
-			code: code, reason: reason, until: time.Now().Add(drain / 2), timer: time.AfterFunc(drain, c.cut),
+			code: code, reason: reason, until: time.Now().Add(rest), timer: time.AfterFunc(c.hub.cfg.DrainTimeout, c.cut),
 		}
 		c.startWriter()
 	}

@@ -29,16 +29,22 @@ func (h *Hub) Handler() http.Handler {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/feed", func(w http.ResponseWriter, r *http.Request) {
-		h.serve(&up, w, r, nil)
+		if access, ok := h.authorize(w, r); ok {
+			h.serve(&up, w, r, access, nil)
+		}
 	})
 	mux.HandleFunc("GET /v1/feed/{agent_id}", func(w http.ResponseWriter, r *http.Request) {
+		access, ok := h.authorize(w, r)
+		if !ok {
+			return
+		}
 		target, ok := h.target(w, r)
 		switch {
 		case !ok:
 		case websocket.IsWebSocketUpgrade(r):
-			h.serve(&up, w, r, target)
+			h.serve(&up, w, r, access, target)
 		case acceptsEvents(r):
-			h.serveEvents(w, r, target)
+			h.serveEvents(w, r, access, target)
 		default:
 			w.Header().Set("Upgrade", "websocket")
 			h.cfg.Problem(w, http.StatusUpgradeRequired, "",
@@ -79,9 +85,6 @@ func (h *Hub) target(w http.ResponseWriter, r *http.Request) (*target, bool) {
 				fmt.Sprintf("after_seq must be between 0 and 2147483647, got %.50q", after))
 		}
 	}
-	if !h.originAllowed(r) {
-		return refuse(http.StatusForbidden, "", "this origin may not connect")
-	}
 	if known := h.topic(id); known != nil && known.exists() {
 		return t, true
 	}
@@ -97,14 +100,10 @@ func (h *Hub) target(w http.ResponseWriter, r *http.Request) (*target, bool) {
 }
 
 // serve upgrades and returns: the handler's goroutine and its buffers would cost an idle socket more than the socket.
-func (h *Hub) serve(up *websocket.Upgrader, w http.ResponseWriter, r *http.Request, only *target) {
+func (h *Hub) serve(up *websocket.Upgrader, w http.ResponseWriter, r *http.Request, access Access, only *target) {
 	if !websocket.IsWebSocketUpgrade(r) {
 		w.Header().Set("Upgrade", "websocket")
 		h.cfg.Problem(w, http.StatusUpgradeRequired, "", "connect with a WebSocket")
-		return
-	}
-	if !h.originAllowed(r) {
-		h.cfg.Problem(w, http.StatusForbidden, "", "this origin may not connect")
 		return
 	}
 	hijacker := &patientHijacker{ResponseWriter: w, hub: h}
@@ -112,7 +111,7 @@ func (h *Hub) serve(up *websocket.Upgrader, w http.ResponseWriter, r *http.Reque
 	if err != nil {
 		return // the upgrader has answered
 	}
-	c := newConn(h, ws, hijacker, only != nil)
+	c := newConn(h, ws, hijacker, access, only != nil)
 	if !h.admit(c) {
 		_ = ws.WriteControl(websocket.CloseMessage,
 			websocket.FormatCloseMessage(websocket.CloseGoingAway, "the server is going away"), noDeadline)
@@ -126,13 +125,6 @@ func (h *Hub) serve(up *websocket.Upgrader, w http.ResponseWriter, r *http.Reque
 		c.add(s, h.joinTopic(only.agentID, "", only.afterSeq, s))
 	}
 	c.start()
-}
-
-func (h *Hub) originAllowed(r *http.Request) bool {
-	if h.cfg.CheckOrigin != nil {
-		return h.cfg.CheckOrigin(r)
-	}
-	return sameOrigin(r)
 }
 
 func acceptsEvents(r *http.Request) bool {

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// sameOrigin lets a browser's page connect only to the host it came from. Programs that are no browsers send no
+// SameOrigin lets a browser's page connect only to the host it came from. Programs that are no browsers send no
 // Origin; they are not what this guards against.
-func sameOrigin(r *http.Request) bool {
+func SameOrigin(r *http.Request) bool {
 	origin := r.Header.Get("Origin")
 	if origin == "" {
 		return true

@@ -19,11 +19,13 @@ type clientMessage struct {
 	AgentID  string      `json:"agent_id"`
 	AfterSeq *int64      `json:"after_seq"`
 	List     *ListFilter `json:"list"`
+	Token    string      `json:"token"`
 }
 
 // request is a clientMessage that makes sense.
 type request struct {
-	kind     string // subscribe, unsubscribe, ping
+	kind     string // subscribe, unsubscribe, ping, auth
+	token    string
 	sub      string
 	agentID  uuid.UUID
 	afterSeq int
@@ -49,8 +51,17 @@ func parse(data []byte) (request, error) {
 	if err != nil {
 		return r, fmt.Errorf("not a message of %s: %s", Protocol, legible(err))
 	}
+	if m.Token != "" && m.Type != "auth" {
+		return r, errors.New("token is for auth alone")
+	}
 	switch m.Type {
 	case "ping":
+		return r, nil
+	case "auth":
+		r.sub, r.token = "", m.Token
+		if r.token == "" {
+			return r, errors.New("token is missing")
+		}
 		return r, nil
 	case "unsubscribe":
 		if r.sub != "" {
@@ -64,9 +75,9 @@ func parse(data []byte) (request, error) {
 	case "subscribe":
 		return r, r.subscribe(m)
 	case "":
-		return r, errors.New(`type is missing: "subscribe", "unsubscribe" or "ping"`)
+		return r, errors.New(`type is missing: "subscribe", "unsubscribe", "ping" or "auth"`)
 	default:
-		return r, fmt.Errorf(`unknown type %.50q: "subscribe", "unsubscribe" or "ping"`, m.Type)
+		return r, fmt.Errorf(`unknown type %.50q: "subscribe", "unsubscribe", "ping" or "auth"`, m.Type)
 	}
 }
 

@@ -3,6 +3,7 @@ package wsfeed
 import (
 	"context"
 	"errors"
+	"math"
 	"net/http"
 	"strconv"
 	"sync/atomic"
@@ -16,6 +17,7 @@ const eventChunk = 32 << 10
 // own goroutine.
 type eventStream struct {
 	hub     *Hub
+	access  Access
 	out     *http.ResponseController
 	w       http.ResponseWriter
 	woken   chan struct{}
@@ -25,8 +27,8 @@ type eventStream struct {
 	cancel  context.CancelFunc
 }
 
-func (h *Hub) serveEvents(w http.ResponseWriter, r *http.Request, t *target) {
-	e := &eventStream{hub: h, w: w, out: http.NewResponseController(w), woken: make(chan struct{}, 1)}
+func (h *Hub) serveEvents(w http.ResponseWriter, r *http.Request, access Access, t *target) {
+	e := &eventStream{hub: h, w: w, out: http.NewResponseController(w), access: access, woken: make(chan struct{}, 1)}
 	e.lag.sockets = &h.behind
 	e.ctx, e.cancel = context.WithCancel(r.Context())
 	defer e.cancel()
@@ -53,8 +55,14 @@ func (h *Hub) serveEvents(w http.ResponseWriter, r *http.Request, t *target) {
 func (e *eventStream) run(s subscription) {
 	idle := time.NewTicker(e.hub.cfg.KeepAlive)
 	defer idle.Stop()
+	end := time.NewTimer(e.access.within(math.MaxInt64))
+	defer end.Stop()
 	retries := 0
 	for {
+		if e.access.over() {
+			_ = e.send(errorFrame("", "forbidden", expired), false)
+			return // an EventSource that comes back has no ticket any more, and so gives up
+		}
 		leaveBy := e.leaveBy.Load() // before the look at what waits
 		f, err := s.next(e.ctx)
 		var again <-chan time.Time
@@ -78,6 +86,8 @@ func (e *eventStream) run(s subscription) {
 		select {
 		case <-e.woken:
 		case <-again:
+		case <-end.C:
+			end.Reset(e.access.within(math.MaxInt64)) // where it was early
 		case <-idle.C:
 			if e.write([]byte(": still here\n\n")) != nil {
 				return

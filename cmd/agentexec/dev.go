@@ -71,6 +71,13 @@ func (d *dev) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	config.Insecure, config.AllowOrigins = d.insecure, d.allowOrigins()
+	if config.Auth, err = d.auth(); err != nil {
+		return err
+	}
+	if err := config.CheckAddr(); err != nil {
+		return err
+	}
 	if err := d.checkAddress(ctx, config.Addr); err != nil {
 		return err
 	}
@@ -87,7 +94,7 @@ func (d *dev) run(ctx context.Context) (err error) {
 	if err := d.migrate(ctx); err != nil {
 		return unlessStopped(ctx, err)
 	}
-	config.DatabaseURL, config.Insecure = d.databaseURL(), d.insecure
+	config.DatabaseURL = d.databaseURL()
 	if d.ownDatabase != "" {
 		config.ListenURL = "" // one from the environment leads to another Postgres
 	}

@@ -39,7 +39,7 @@ func newRoot(s *settings) *cobra.Command {
 		&cobra.Group{ID: "report", Title: "Report work:"},
 		&cobra.Group{ID: "look", Title: "Look at it:"},
 	)
-	group(root, "run", newDev(s), newServe(s), newDemo(s), newMigrate(s))
+	group(root, "run", newDev(s), newServe(s), newDemo(s), newMigrate(s), newToken())
 	group(root, "report", newCreate(s), newLog(s), newComplete(s), newError(s), newCancel(s), newCancelPending(s))
 	group(root, "look", newList(s), newShow(s), newWatch(s))
 	root.AddCommand(newHealthcheck(s), newVersion())

@@ -37,6 +37,10 @@ func newServe(s *settings) *cobra.Command {
 			if config.Pprof, err = own.pprof(); err != nil {
 				return err
 			}
+			if config.Auth, err = own.auth(); err != nil {
+				return err
+			}
+			config.AllowOrigins = own.allowOrigins()
 			server, err := sidecar.New(config)
 			if err != nil {
 				return err
@@ -47,6 +51,8 @@ func newServe(s *settings) *cobra.Command {
 		},
 	}
 	insecureFlag(cmd, &insecure)
+	authFlags(cmd.Flags())
+	originFlag(cmd)
 	cmd.Flags().String("in-flight-bytes", "",
 		"what one socket holds in memory, half of it in the kernel, in `BYTES` (AGENTEXEC_IN_FLIGHT_BYTES; default 262144)")
 	cmd.Flags().Bool("pprof", false, "serve Go's profiles under /debug/pprof/, to whoever reaches the address (AGENTEXEC_PPROF=true)")

@@ -33,6 +33,15 @@ var variables = map[string][]string{
 	"log-level":       {"AGENTEXEC_LOG_LEVEL"},
 	"in-flight-bytes": {"AGENTEXEC_IN_FLIGHT_BYTES"},
 	"pprof":           {"AGENTEXEC_PPROF"},
+	"jwt-secret":      {"AGENTEXEC_JWT_SECRET"},
+	"jwt-key-file":    {"AGENTEXEC_JWT_KEY_FILE"},
+	"jwks-url":        {"AGENTEXEC_JWKS_URL"},
+	"jwt-algorithm":   {"AGENTEXEC_JWT_ALGORITHM"},
+	"jwt-issuer":      {"AGENTEXEC_JWT_ISSUER"},
+	"jwt-audience":    {"AGENTEXEC_JWT_AUDIENCE"},
+	"allow-origin":    {"AGENTEXEC_ALLOW_ORIGIN"},
+
+	"private-key-file": {"AGENTEXEC_JWT_PRIVATE_KEY_FILE"},
 }
 
 func (s *settings) register(flags *pflag.FlagSet) {
@@ -57,7 +66,7 @@ func (s *settings) check() error {
 // get returns a setting and where it came from: the flag if it was given, else the first variable that is set. Both are
 // empty where there is neither.
 func (s *settings) get(name string) (value, source string) {
-	if flag := s.flags.Lookup(name); flag.Changed {
+	if flag := s.flags.Lookup(name); flag != nil && flag.Changed { // not every command has all of them
 		return flag.Value.String(), "--" + name
 	}
 	for _, variable := range variables[name] {

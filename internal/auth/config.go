@@ -25,8 +25,9 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Enabled reports whether there is a source of keys, and so authentication.
-func (c Config) Enabled() bool { return c.Secret != "" || c.KeyFile != "" || c.JWKSURL != "" }
+// Enabled reports whether authentication is wanted. Without a key it is, and New says what is missing: who has set an
+// issuer must not be served to everybody.
+func (c Config) Enabled() bool { return c != Config{Logger: c.Logger} }
 
 // kind is what kind of key an algorithm takes.
 type kind string

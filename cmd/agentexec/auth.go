@@ -1,0 +1,56 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/agentexec/agentexec/internal/auth"
+)
+
+// authFlags are those of a command that checks tokens. What signs them is better given by the environment.
+func authFlags(flags *pflag.FlagSet) {
+	flags.String("jwt-secret", "", "`SECRET` that tokens are signed with; others see it in the list of processes, so prefer the variable (AGENTEXEC_JWT_SECRET)")
+	flags.String("jwt-key-file", "", "PEM `FILE` with the public key that tokens are checked with (AGENTEXEC_JWT_KEY_FILE)")
+	flags.String("jwks-url", "", "`URL` of the public keys that tokens are checked with (AGENTEXEC_JWKS_URL)")
+	tokenFlags(flags)
+}
+
+// tokenFlags are those of whatever makes or checks tokens.
+func tokenFlags(flags *pflag.FlagSet) {
+	flags.String("jwt-algorithm", "", "the one `ALGORITHM` of tokens, such as RS256, ES256 or EdDSA (AGENTEXEC_JWT_ALGORITHM; default HS256 with a secret)")
+	flags.String("jwt-issuer", "", "`ISSUER` of tokens, their iss (AGENTEXEC_JWT_ISSUER; default any)")
+	flags.String("jwt-audience", "", "`AUDIENCE` of tokens, their aud (AGENTEXEC_JWT_AUDIENCE; default any)")
+}
+
+// auth is how tokens are checked; nothing is set where authentication is off.
+func (s *settings) auth() (auth.Config, error) {
+	var c auth.Config
+	for name, field := range map[string]*string{
+		"jwt-secret": &c.Secret, "jwt-key-file": &c.KeyFile, "jwks-url": &c.JWKSURL,
+		"jwt-algorithm": &c.Algorithm, "jwt-issuer": &c.Issuer, "jwt-audience": &c.Audience,
+	} {
+		value, source := s.get(name)
+		if value == "" && source != "" {
+			return c, usageError(nil, "%s must not be empty: without it there may be no authentication", source)
+		}
+		*field = value
+	}
+	return c, nil
+}
+
+func originFlag(cmd *cobra.Command) {
+	cmd.Flags().StringArray("allow-origin", nil,
+		"let pages of this `ORIGIN` use the service from a browser, as in https://app.example.com; may be repeated, and with authentication be * (AGENTEXEC_ALLOW_ORIGIN, separated by commas)")
+}
+
+// allowOrigins are the origins of the flag, or else of the variable.
+func (s *settings) allowOrigins() []string {
+	if flag := s.flags.Lookup("allow-origin"); flag != nil && flag.Changed {
+		values, _ := s.flags.GetStringArray("allow-origin") // it was registered as one
+		return values
+	}
+	text, _ := s.get("allow-origin")
+	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
+}

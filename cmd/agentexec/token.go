@@ -1,0 +1,126 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"github.com/agentexec/agentexec/internal/auth"
+)
+
+func newToken() *cobra.Command {
+	var (
+		grant    auth.Grant
+		lifetime = duration{value: time.Hour}
+		ids      uuids
+		types    []string
+		metadata pairs
+		keyID    string
+	)
+	cmd := &cobra.Command{
+		Use:   "token",
+		Short: "Print a token for the sidecar, for testing and for scripts",
+		Long: "Print a token for the sidecar, for testing and for scripts, signed with AGENTEXEC_JWT_SECRET or a private key.\n" +
+			"It grants what the flags say and nothing else.",
+		Example: "  agentexec token --read --metadata org=1 --expires-in 15m\n" +
+			"  curl -H \"Authorization: Bearer $(agentexec token --read)\" http://127.0.0.1:8484/v1/activities",
+		Args: arguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			mint, err := (&settings{flags: cmd.Flags()}).mint()
+			if err != nil {
+				return err
+			}
+			if lifetime.value == 0 {
+				return usageError(cmd, "--expires-in must be more than 0")
+			}
+			mint.KeyID = keyID
+			grant.Expires = time.Now().Add(lifetime.value)
+			grant.Scope.AgentIDs, grant.Scope.AgentTypes, grant.Scope.Metadata = ids, types, metadata
+			token, err := auth.Mint(mint, grant)
+			if err != nil {
+				return usageError(cmd, "%s", err)
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), token)
+			return err
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&grant.Subject, "subject", "", "`WHO` it is for, its sub")
+	flags.Var(&lifetime, "expires-in", "how long it holds (default 1h)")
+	flags.BoolVar(&grant.Read, "read", false, "grant to read and to watch")
+	flags.BoolVar(&grant.Write, "write", false, "grant to create and to log")
+	flags.BoolVar(&grant.Cancel, "cancel", false, "grant to cancel")
+	flags.BoolVar(&grant.IncludeMetadata, "include-metadata", false, "grant to read metadata")
+	flags.Var(&ids, "agent-id", "narrow it to this activity; may be repeated")
+	flags.StringArrayVar(&types, "agent-type", nil, "narrow it to activities of this `TYPE`; may be repeated")
+	flags.Var(&metadata, "metadata", "narrow it to activities whose metadata has this value; may be repeated")
+	flags.String("jwt-secret", "", "`SECRET` to sign with; others see it in the list of processes, so prefer the variable (AGENTEXEC_JWT_SECRET)")
+	flags.String("private-key-file", "", "PEM `FILE` with the private key to sign with (AGENTEXEC_JWT_PRIVATE_KEY_FILE)")
+	flags.StringVar(&keyID, "key-id", "", "`ID` of the key, its kid, where there are several")
+	tokenFlags(flags)
+	return cmd
+}
+
+// mint is how tokens are signed. A key of a flag goes before one of the environment.
+func (s *settings) mint() (auth.MintConfig, error) {
+	var c auth.MintConfig
+	for name, field := range map[string]*string{
+		"jwt-algorithm": &c.Algorithm, "jwt-issuer": &c.Issuer, "jwt-audience": &c.Audience,
+	} {
+		*field, _ = s.get(name)
+	}
+	secret, secretFrom := s.get("jwt-secret")
+	file, fileFrom := s.get("private-key-file")
+	switch {
+	case secret != "" && file != "" && strings.HasPrefix(secretFrom, "--") == strings.HasPrefix(fileFrom, "--"):
+		return c, usageError(nil, "%s and %s do not go together", secretFrom, fileFrom)
+	case file == "" || strings.HasPrefix(secretFrom, "--"):
+		c.Secret = secret
+	default:
+		c.PrivateKeyFile = file
+	}
+	return c, nil
+}
+
+// uuids is a flag that takes a UUID and may be repeated.
+type uuids []uuid.UUID
+
+func (u *uuids) String() string { return "" }
+func (u *uuids) Type() string   { return "UUID" }
+
+func (u *uuids) Set(text string) error {
+	id, err := parseUUID(text)
+	*u = append(*u, id)
+	return err
+}
+
+// pairs is a flag that takes KEY=VALUE and may be repeated. A value is a text, except true, false and null, which are JSON;
+// in double quotes they are texts too. (The HTTP API reads metadata.KEY=VALUE the same way.)
+type pairs map[string]any
+
+func (p *pairs) String() string { return "" }
+func (p *pairs) Type() string   { return "KEY=VALUE" }
+
+func (p *pairs) Set(text string) error {
+	key, value, ok := strings.Cut(text, "=")
+	if !ok || key == "" {
+		return errors.New("must be KEY=VALUE, such as org=1")
+	}
+	if *p == nil {
+		*p = pairs{}
+	}
+	switch {
+	case value == "true", value == "false", value == "null":
+		(*p)[key] = json.RawMessage(value)
+	case len(value) >= 2 && value[0] == '"' && value[len(value)-1] == '"':
+		(*p)[key] = value[1 : len(value)-1]
+	default:
+		(*p)[key] = value
+	}
+	return nil
+}

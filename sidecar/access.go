@@ -1,0 +1,169 @@
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"golang.org/x/time/rate"
+
+	"github.com/agentexec/agentexec/internal/auth"
+)
+
+// access finds out who a request is from and what they may. What there is for them is not its business: the scope of the
+// grant goes down to SQL (client.WithScope), which knows nothing outside of it.
+type access struct {
+	verifier *auth.Verifier // nil: authentication is off, and everybody may everything
+	origins  origins
+	tickets  tickets
+	log      *slog.Logger
+	spoken   *rate.Limiter // of lines about refusals: whoever knocks a thousand times must not fill the log
+}
+
+func newAccess(verifier *auth.Verifier, o origins, log *slog.Logger) *access {
+	return &access{verifier: verifier, origins: o, log: log, spoken: rate.NewLimiter(5, 20)}
+}
+
+// grantKey is where a request's context has its grant.
+type grantKey struct{}
+
+// grantOf is what the caller may: nothing, where nobody has asked.
+func grantOf(ctx context.Context) auth.Grant {
+	g, _ := ctx.Value(grantKey{}).(auth.Grant)
+	return g
+}
+
+// required lets requests through that bring a token that holds, with its grant in their context.
+func (a *access) required(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		g, err := a.check(r, bearer(r))
+		if err != nil {
+			refuse(w, err)
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), grantKey{}, g)))
+	})
+}
+
+// check returns what a request with this token may, or a problem.
+func (a *access) check(r *http.Request, token string) (auth.Grant, error) {
+	switch {
+	case a.verifier == nil:
+		return auth.Everything(), nil
+	case token == "":
+		return auth.Grant{}, a.refused(r, errors.New("a token is needed: Authorization: Bearer"))
+	}
+	g, err := a.verifier.Verify(r.Context(), token)
+	if err != nil {
+		return auth.Grant{}, a.refused(r, err)
+	}
+	return g, nil
+}
+
+// refused makes a problem of why a request was refused, and logs it; the reason holds nothing of the token.
+func (a *access) refused(r *http.Request, reason error) *problem {
+	p := newProblem(http.StatusUnauthorized, "", reason.Error())
+	if errors.Is(reason, auth.ErrUnavailable) || r.Context().Err() != nil {
+		p = newProblem(http.StatusServiceUnavailable, "", auth.ErrUnavailable.Error())
+	}
+	if a.spoken.Allow() {
+		a.log.Info("refused a request", "reason", p.Detail, "remote", r.RemoteAddr, "path", shortened(r.URL.Path))
+	}
+	return p
+}
+
+// refuse answers with a problem.
+func refuse(w http.ResponseWriter, err error) {
+	p := internalProblem()
+	errors.As(err, &p)
+	p.write(w)
+}
+
+// bearer is the token of the header Authorization, "" without one.
+func bearer(r *http.Request) string {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}
+
+// verb is what a token must grant for an operation.
+type verb string
+
+const (
+	verbRead   verb = "read"
+	verbWrite  verb = "write"
+	verbCancel verb = "cancel"
+)
+
+// denied is the problem of a verb that was not granted, nil where it was.
+func denied(g auth.Grant, v verb) *problem {
+	if (v == verbRead && g.Read) || (v == verbWrite && g.Write) || (v == verbCancel && g.Cancel) {
+		return nil
+	}
+	return notGranted(string(v))
+}
+
+func notGranted(what string) *problem {
+	return newProblem(http.StatusForbidden, "", "the token does not grant "+what)
+}
+
+// operators lets only those through who may read everything: what it guards tells of all activities at once.
+func (a *access) operators(next http.Handler) http.Handler {
+	return a.only(next, "read of everything", func(g auth.Grant) bool { return g.Read && g.Scope.IsZero() })
+}
+
+// owners lets only those through from whom nothing is kept.
+func (a *access) owners(next http.Handler) http.Handler {
+	return a.only(next, "everything", auth.Grant.IsEverything)
+}
+
+func (a *access) only(next http.Handler, what string, may func(auth.Grant) bool) http.Handler {
+	return a.required(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !may(grantOf(r.Context())) {
+			notGranted(what).write(w)
+			return
+		}
+		next.ServeHTTP(w, r)
+	}))
+}
+
+// audited logs every write that a caller asks for: who, what, which activity, and what came of it.
+func (a *access) audited(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost {
+			next.ServeHTTP(w, r)
+			return
+		}
+		out := &startedWriter{ResponseWriter: w}
+		defer func() { a.audit(r, out) }()
+		next.ServeHTTP(out, r)
+	})
+}
+
+// audit is called when the request was answered, or has panicked.
+func (a *access) audit(r *http.Request, out *startedWriter) {
+	_, what, known := strings.Cut(r.Pattern, " ")
+	if !known || what == ticketsPath {
+		return // no write
+	}
+	id := ""
+	if strings.Contains(what, "{agent_id}") {
+		id, _, _ = strings.Cut(strings.TrimPrefix(r.URL.Path, activitiesPath+"/"), "/")
+	}
+	if location := out.Header().Get("Location"); location != "" {
+		id = strings.TrimPrefix(location, activitiesPath+"/")
+	}
+	status := out.status
+	if status == 0 {
+		status = http.StatusInternalServerError
+	}
+	who := "anonymous"
+	if a.verifier != nil {
+		who = grantOf(r.Context()).Subject
+	}
+	a.log.Info("audit", "who", who, "remote", r.RemoteAddr, "what", what, "activity", clipped(id), "status", status)
+}

@@ -1,0 +1,70 @@
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/agentexec/agentexec/internal/auth"
+	"github.com/agentexec/agentexec/wsfeed"
+)
+
+// guardFeed has the feed ask who may connect.
+func (a *access) guardFeed(feed *wsfeed.Config) {
+	if feed.CheckOrigin == nil {
+		feed.CheckOrigin = a.origins.allow
+	}
+	if a.verifier != nil {
+		feed.Authorize, feed.Renew = a.authorizeFeed, a.renewFeed
+	}
+}
+
+// authorizeFeed is wsfeed.Config.Authorize: it takes a token, or the ticket that one was given for.
+func (a *access) authorizeFeed(r *http.Request) (wsfeed.Access, error) {
+	token := bearer(r)
+	if token == "" {
+		token = offeredToken(r)
+	}
+	if ticket := r.URL.Query().Get("ticket"); token == "" && ticket != "" {
+		g, ok := a.tickets.use(ticket, time.Now())
+		if !ok {
+			return wsfeed.Access{}, a.refused(r, errors.New("the ticket was used, or is over 30 seconds old, or not of this server"))
+		}
+		return feedAccess(g)
+	}
+	g, err := a.check(r, token)
+	if err != nil {
+		return wsfeed.Access{}, err
+	}
+	return feedAccess(g)
+}
+
+// renewFeed is wsfeed.Config.Renew.
+func (a *access) renewFeed(ctx context.Context, token string) (wsfeed.Access, error) {
+	g, err := a.verifier.Verify(ctx, token)
+	if err != nil {
+		return wsfeed.Access{}, err
+	}
+	return feedAccess(g)
+}
+
+func feedAccess(g auth.Grant) (wsfeed.Access, error) {
+	if p := denied(g, verbRead); p != nil {
+		return wsfeed.Access{}, p
+	}
+	return wsfeed.Access{Subject: g.Subject, Expires: g.Until(time.Now()), Scope: g.Scope}, nil
+}
+
+// offeredToken is the token among the subprotocols that a browser's WebSocket offers, which can send no header.
+func offeredToken(r *http.Request) string {
+	for _, protocol := range websocket.Subprotocols(r) {
+		if token, ok := strings.CutPrefix(protocol, "bearer."); ok {
+			return token
+		}
+	}
+	return ""
+}
