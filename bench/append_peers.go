@@ -27,11 +27,12 @@ func makeRinging(ctx context.Context, url string) ([]uuid.UUID, error) {
 	if err := migrate.Up(ctx, conn, &migrate.Options{Schema: ringing}); err != nil {
 		return nil, err
 	}
-	_, err = conn.Exec(ctx, `create or replace function `+ringing+`._ring() returns trigger language plpgsql volatile as $$
+	_, err = conn.Exec(ctx, `create function `+ringing+`.notify() returns trigger language plpgsql volatile as $$
 		begin
 		  perform pg_catalog.pg_notify(tg_table_schema, '');
 		  return null;
-		end $$`)
+		end $$;
+		create trigger notify after insert on `+ringing+`.activity_log for each statement execute function `+ringing+`.notify()`)
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// The bell, as seen from this side. Writers ring only while somebody holds the lock that their trigger probes.
+// The bell, as seen from this side. Writers ring only while somebody holds the lock that they probe.
 //
 //	hooked     we hold it. Every commit rings, a read answers, the poll is only a backstop.
 //	aside      another sidecar holds it. Its rings are heard here too, but it may let go: poll a little, try to hook.

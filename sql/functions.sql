@@ -247,6 +247,35 @@ $$;
 
 -- Writing --------------------------------------------------------------------------------------------------------
 
+-- _ring_bell tells whoever waits that lines were written: every way to write them ends with it (append_log asks the same
+-- by itself). The notification carries nothing: who hears it reads the table from its own position, so a lost one costs
+-- latency, never data. The channel is the schema's name.
+--
+-- A transaction with a notification pending takes one lock of the whole instance at its commit, until its WAL is
+-- flushed: with one in every transaction, commits would queue up. So it rings only when somebody waits. Who waits
+-- holds an advisory lock exclusively, and the probe in shared mode fails; when it succeeds, nobody waits, and nothing
+-- happens. The locks of a session end with it, so a crashed waiter leaves nothing behind.
+-- (In shared mode, because exclusive probes would meet each other. And called once something is written, because who
+-- begins to wait looks for what transactions that are already numbered write without ringing.)
+--
+-- It is called by the writers and not by a statement trigger, which would cost each append five times the probe.
+-- No SET search_path: it would cost more than all the rest, and every name here is qualified.
+create or replace function agentexec._ring_bell()
+  returns void
+  language plpgsql
+  volatile
+as $$
+begin
+  if not (pg_catalog.pg_try_advisory_lock_shared(1635271269, 'agentexec.activity_log'::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int4)
+          and pg_catalog.pg_advisory_unlock_shared(1635271269, 'agentexec.activity_log'::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int4)) then
+    perform pg_catalog.pg_notify(n.nspname, '')
+    from pg_catalog.pg_class c
+    join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace
+    where c.oid operator(pg_catalog.=) 'agentexec.activity_log'::pg_catalog.regclass;
+  end if;
+end
+$$;
+
 -- create_activity registers an activity and writes its line 1: QUEUED, percentage 0, the message. Returns its
 -- agent_id. A taken agent_id fails with 23505 and changes nothing. metadata (a JSON object) is set here and only here.
 --
@@ -288,6 +317,7 @@ begin
 
   insert into agentexec.activity_log (id, activity_id, seq, message, status, percentage, created_at)
   values (nextval('agentexec.activity_log_id_seq'), v_activity.id, 1, message, 'QUEUED', 0, v_activity.created_at);
+  perform agentexec._ring_bell();
   return v_activity.agent_id;
 end
 $$;
@@ -382,30 +412,34 @@ begin
   end if;
 
   -- The common line changes no status: one short update of columns that no index knows, and the insert, in one
-  -- statement (two would cost a quarter more). When it had to wait for the row, Postgres evaluates the update again on
-  -- the new version, clock included.
+  -- statement (two would cost a quarter more). The update returns the whole line, every column in the table's order, so
+  -- that nothing between it and the insert has to rearrange it. When it had to wait for the row, Postgres evaluates the
+  -- update again on the new version, clock included.
   with moved as (
     update agentexec.activity a
     set last_seq          = a.last_seq operator(pg_catalog.+) 1,
         latest_percentage = coalesce(append_log.percentage, a.latest_percentage),
         updated_at        = greatest(pg_catalog.clock_timestamp(), a.updated_at)
     where a.agent_id operator(pg_catalog.=) append_log.agent_id
-      and (append_log.status is null or a.status operator(pg_catalog.=) append_log.status)
-    returning a.id, a.last_seq, a.status, a.updated_at
+      and a.status operator(pg_catalog.=) coalesce(append_log.status, a.status)
+    returning pg_catalog.nextval('agentexec.activity_log_id_seq') as id, a.id as activity_id, a.last_seq as seq, append_log.message,
+              a.status, append_log.percentage, append_log.data, a.updated_at as created_at, pg_catalog.pg_current_xact_id() as xid
   )
-  insert into agentexec.activity_log as l (id, activity_id, seq, message, status, percentage, data, created_at)
-  select pg_catalog.nextval('agentexec.activity_log_id_seq'), m.id, m.last_seq, append_log.message, m.status,
-         append_log.percentage, append_log.data, m.updated_at
+  insert into agentexec.activity_log as l (id, activity_id, seq, message, status, percentage, data, created_at, xid)
+  select m.id, m.activity_id, m.seq, m.message, m.status, m.percentage, m.data, m.created_at, m.xid
   from moved m
   returning l.* into v_line;
   if not found then
     return agentexec._append_change(agent_id, message, percentage, status, data);
   end if;
 
+  -- What is seldom left to do, asked in one expression, because each is prepared anew in every transaction.
   -- Whoever held the row may have left it as it was: then nothing was evaluated again, and the clock was read before
-  -- the wait.
-  if pg_catalog.clock_timestamp() operator(pg_catalog.>) (v_line.created_at operator(pg_catalog.+) '10 ms'::pg_catalog.interval) then
-    return agentexec._stamp(v_line);
+  -- the wait. And somebody may wait for the bell: the probe is that of _ring_bell.
+  if pg_catalog.clock_timestamp() operator(pg_catalog.>) (v_line.created_at operator(pg_catalog.+) '10 ms'::pg_catalog.interval)
+     or not (pg_catalog.pg_try_advisory_lock_shared(1635271269, 'agentexec.activity_log'::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int4)
+         and pg_catalog.pg_advisory_unlock_shared(1635271269, 'agentexec.activity_log'::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int4)) then
+    return agentexec._settle(v_line);
   end if;
   return v_line;
 end
@@ -432,23 +466,28 @@ begin
   values (nextval('agentexec.activity_log_id_seq'), v_activity.id, v_activity.last_seq, _append_change.message,
           v_activity.status, _append_change.percentage, _append_change.data, v_activity.updated_at)
   returning l.* into v_line;
+  perform agentexec._ring_bell();
   return v_line;
 end
 $$;
 
--- _stamp gives the line just written, and its activity, the time of now. The caller holds the activity's lock.
-create or replace function agentexec._stamp(line agentexec.activity_log)
+-- _settle does what is seldom left to do for the line just written: it gives the line, and its activity, the time of now
+-- when that has passed, and rings. The caller holds the activity's lock.
+create or replace function agentexec._settle(line agentexec.activity_log)
   returns agentexec.activity_log
   language plpgsql
   volatile
   set search_path = pg_catalog, pg_temp
 as $$
 begin
-  update agentexec.activity a
-  set updated_at = greatest(clock_timestamp(), a.updated_at)
-  where a.id = line.activity_id
-  returning a.updated_at into line.created_at;
-  update agentexec.activity_log l set created_at = line.created_at where l.id = line.id;
+  if clock_timestamp() > line.created_at + interval '10 ms' then
+    update agentexec.activity a
+    set updated_at = greatest(clock_timestamp(), a.updated_at)
+    where a.id = line.activity_id
+    returning a.updated_at into line.created_at;
+    update agentexec.activity_log l set created_at = line.created_at where l.id = line.id;
+  end if;
+  perform agentexec._ring_bell();
   return line;
 end
 $$;
@@ -618,6 +657,7 @@ begin
   end if;
 
   v_count := agentexec._append_lines(v_agents, v_messages, v_percentages, v_statuses, v_datas);
+  perform agentexec._ring_bell();
   return v_count;
 end
 $$;
@@ -771,6 +811,7 @@ begin
     returning 1
   )
   select count(*) into v_count from written;
+  perform agentexec._ring_bell();
   return v_count;
 end
 $$;

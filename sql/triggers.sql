@@ -1,9 +1,18 @@
 -- Triggers of agentexec: code, re-applied whole after functions.sql at every upgrade.
 --
---   activity_log_number   before insert, row         a direct INSERT obeys the rules of append_log
---   activity_log_ring     after insert, statement    rings the bell: something was written
+--   activity_log_number   before insert, row         a direct INSERT obeys the rules of append_log, and rings as it does
 --
--- The functions insert with id and seq given and as the owner, so the WHEN clause keeps the row trigger away from them.
+-- The functions insert with id and seq given and as the owner, so the WHEN clause keeps the trigger away from them. The
+-- same goes for a restore, which rings nothing: those who wait find its lines when they look by themselves.
+
+-- Retired: a statement trigger rang for every INSERT (activity_log_ring, and its function).
+do $$
+begin
+  if pg_catalog.to_regprocedure('agentexec._ring()') is not null then
+    drop function agentexec._ring() cascade;
+  end if;
+end
+$$;
 
 -- _number_line gives a directly inserted line its number and applies the state machine, exactly as append_log does.
 -- The status, time and transaction of the line are the database's, whatever the caller sent. id and seq belong together
@@ -48,31 +57,8 @@ begin
   new.status := v_activity.status;
   new.created_at := v_activity.updated_at;
   new.xid := pg_current_xact_id();
+  perform agentexec._ring_bell();
   return new;
-end
-$$;
-
--- _ring tells whoever waits that lines were written. The notification carries nothing: who hears it reads the table
--- from its own position, so a lost one costs latency, never data. The channel is the schema's name.
---
--- A transaction with a notification pending takes one lock of the whole instance at its commit, until its WAL is
--- flushed: with one in every transaction, commits would queue up. So it rings only when somebody waits. Who waits
--- holds an advisory lock exclusively, and the probe in shared mode fails; when it succeeds, nobody waits, and nothing
--- happens. The locks of a session end with it, so a crashed waiter leaves nothing behind.
--- (In shared mode, because exclusive probes would meet each other.)
---
--- No SET search_path: it would cost more than all the rest, and every name here is qualified.
-create or replace function agentexec._ring()
-  returns trigger
-  language plpgsql
-  volatile
-as $$
-begin
-  if not (pg_catalog.pg_try_advisory_lock_shared(1635271269, tg_relid::pg_catalog.int4)
-          and pg_catalog.pg_advisory_unlock_shared(1635271269, tg_relid::pg_catalog.int4)) then
-    perform pg_catalog.pg_notify(tg_table_schema, '');
-  end if;
-  return null;
 end
 $$;
 
@@ -84,11 +70,6 @@ create or replace trigger activity_log_number
   for each row
   when (new.seq is null or pg_catalog.row_security_active('agentexec.installation'::pg_catalog.regclass))
   execute function agentexec._number_line();
-
-create or replace trigger activity_log_ring
-  after insert on agentexec.activity_log
-  for each statement
-  execute function agentexec._ring();
 
 -- Nobody may call anything unless granted. What only computes is open to those who have USAGE of the schema, because the
 -- functions that read run with their caller's rights: to grant the public ones is enough.

@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// bellLock is the first half of the key of the lock that the trigger probes; the other is the table's oid. See _ring
-	// in sql/triggers.sql.
+	// bellLock is the first half of the key of the lock that writers probe; the other is the table's oid. See _ring_bell in
+	// sql/functions.sql.
 	bellLock = 1635271269
 	// tryAgain is how long to wait for the next try while somebody else holds the lock.
 	tryAgain = time.Second

@@ -127,7 +127,8 @@ func TestCodeIsReappliedWhole(t *testing.T) {
 		"grant execute on function agentexec.create_activity to public",
 		"drop view agentexec.activity_list",
 		"create view agentexec.activity_list as select a.agent_id, a.agent_type from agentexec.activity a",
-		"drop trigger activity_log_ring on agentexec.activity_log",
+		"create function agentexec._ring() returns trigger language plpgsql as 'begin return null; end'",
+		"create trigger activity_log_ring after insert on agentexec.activity_log for each statement execute function agentexec._ring()",
 		"create or replace trigger activity_log_number before insert on agentexec.activity_log for each row execute function agentexec._ring()",
 	} {
 		_, err := conn.Exec(t.Context(), change)
