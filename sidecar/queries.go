@@ -36,7 +36,7 @@ func newQueries(schema string) queries {
 
 		// What became visible since a position ($1 its xmax, $2 its xip), as three kinds of rows in this order:
 		//   0  one row: the new position, the number of transactions that wrote, and the ordinals of the lists
-		//      ($4 types, $5 metadata) that are touched
+		//      ($4 types, $5 metadata, $8 scopes) that are touched
 		//   1  a row per activity of $3 that has new lines: its state
 		//   2  a row per new line of these, by id, which within an activity is the order of seq
 		// Of one activity at most its last $6 lines are read: as many as a ring keeps; who needs more reads by seq.
@@ -72,11 +72,14 @@ func newQueries(schema string) queries {
 			select 0 as kind, 0::bigint as id, null::uuid as agent_id,
 			       (select count(distinct f.xid)::int from fresh f) as seq, null::text as status,
 			       pg_current_snapshot()::text as body,
-			       (select array_agg(w.ord) from unnest($4::text[], $5::text[]) with ordinality w(agent_type, metadata, ord)
+			       (select array_agg(w.ord)
+			        from unnest($4::text[], $5::text[], $8::text[]) with ordinality w(agent_type, metadata, scope, ord)
+			        cross join lateral $schema._scope_of(w.scope) s
 			        where exists (
 			          select from touched a
 			          where (w.agent_type is null or a.agent_type = w.agent_type)
-			            and (w.metadata is null or a.metadata @> w.metadata::jsonb))) as lists
+			            and (w.metadata is null or a.metadata @> w.metadata::jsonb)
+			            and $schema._in_scope(s.agent_ids, s.agent_types, s.metadata, a.agent_id, a.agent_type, a.metadata))) as lists
 			union all
 			select 1, 0, (a.activity).agent_id, (a.activity).last_seq, (a.activity).status::text,
 			       $schema._state_json(a.activity)::text, null
@@ -105,14 +108,17 @@ func newQueries(schema string) queries {
 
 		snapshot: in(`
 			select $schema._activity_json(a, false)::text, a.last_seq, a.status::text, $schema._state_json(a)::text
-			from $schema.activity a
-			where a.agent_id = $1::uuid`),
+			from $schema._scope_of(coalesce($2::text, current_setting('agentexec.scope', true))) s
+			cross join $schema.activity a
+			where a.agent_id = $1::uuid
+			  and $schema._in_scope(s.agent_ids, s.agent_types, s.metadata, a.agent_id, a.agent_type, a.metadata)`),
 
 		// The activity's state, and the lines after $2: at most $3, and no more once $4 bytes are reached. Only those are
 		// read whole: a row made of a line brings its long message along, also where it is dropped afterwards.
 		replay: in(`
 			select a.last_seq, a.status::text, $schema._state_json(a)::text, l.seq, l.json
-			from $schema.activity a
+			from $schema._scope_of(coalesce($5::text, current_setting('agentexec.scope', true))) s
+			cross join $schema.activity a
 			left join lateral (
 				select q.seq, $schema._log_json(x.line)::text as json
 				from (
@@ -129,12 +135,17 @@ func newQueries(schema string) queries {
 				where q.total - q.size < $4::int
 			) l on true
 			where a.agent_id = $1::uuid
+			  and $schema._in_scope(s.agent_ids, s.agent_types, s.metadata, a.agent_id, a.agent_type, a.metadata)
 			order by l.seq`),
 
+		// The setting is the statement's alone, and is made before the row it goes with is.
 		list: in(`
 			select $schema.list_activities(page_size => $1::int, statuses => $2::text[]::$schema.status[], agent_type => $3::text,
-				metadata_filter => $4::text::jsonb, after => $schema._list_start())->'items'`),
+				metadata_filter => $4::text::jsonb, after => $schema._list_start())->'items'
+			from set_config('agentexec.scope', coalesce($5::text, current_setting('agentexec.scope', true), ''), true)`),
 
-		counts: in(`select $schema.count_by_status(agent_type => $1::text, metadata_filter => $2::text::jsonb)::text`),
+		counts: in(`
+			select $schema.count_by_status(agent_type => $1::text, metadata_filter => $2::text::jsonb)::text
+			from set_config('agentexec.scope', coalesce($3::text, current_setting('agentexec.scope', true), ''), true)`),
 	}
 }

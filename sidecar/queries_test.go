@@ -21,13 +21,13 @@ func TestTailPlan(t *testing.T) {
 			select row_number() over (), a.id, n, 'line', 'RUNNING', now() from agentexec.activity a, generate_series(1, 5) n`,
 		"analyze agentexec.activity, agentexec.activity_log",
 		sessionSettings,
-		"prepare tail(text, text[], uuid[], text[], text[], int, bigint) as " + newQueries("agentexec").tail,
+		"prepare tail(text, text[], uuid[], text[], text[], int, bigint, text[]) as " + newQueries("agentexec").tail,
 	} {
 		_, err := conn.Exec(t.Context(), sql, pgx.QueryExecModeSimpleProtocol)
 		require.NoError(t, err)
 	}
 	rows, err := conn.Query(t.Context(), `explain execute tail(pg_snapshot_xmax(pg_current_snapshot())::text, '{3,4}',
-		array[gen_random_uuid()], array[null, 'research'], array['{"org": "1"}', null], 1024, 0)`, pgx.QueryExecModeSimpleProtocol)
+		array[gen_random_uuid()], array[null, 'research'], array['{"org": "1"}', null], 1024, 0, array[null, '{"agent_types": ["write"]}'])`, pgx.QueryExecModeSimpleProtocol)
 	require.NoError(t, err)
 	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	require.NoError(t, err)

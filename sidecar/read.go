@@ -38,8 +38,8 @@ func (t *tailer) read(ctx context.Context, conn *pgx.Conn, pos *position, w *wsf
 	stuck := time.AfterFunc(queryTimeout, cancel)
 	defer stuck.Stop()
 	began := time.Now()
-	types, metadata := filterArrays(w.Lists)
-	rows, err := conn.Query(ctx, t.q.tail, pos.xmaxText(), pos.xip, idArray(w.Activities), types, metadata, ringLines, pos.foreign)
+	types, metadata, scopes := filterArrays(w.Lists)
+	rows, err := conn.Query(ctx, t.q.tail, pos.xmaxText(), pos.xip, idArray(w.Activities), types, metadata, ringLines, pos.foreign, scopes)
 	if err != nil {
 		return news{}, err
 	}
@@ -90,14 +90,15 @@ func (t *tailer) read(ctx context.Context, conn *pgx.Conn, pos *position, w *wsf
 	return found, nil
 }
 
-// filterArrays is what the tail query needs of the lists: type and metadata never change, so they alone decide whether
-// a change touches a list.
-func filterArrays(lists []wsfeed.ListFilter) (types, metadata []*string) {
+// filterArrays is what the tail query needs of the lists: type, metadata and scope never change for an activity, so they
+// alone decide whether a change touches a list.
+func filterArrays(lists []wsfeed.WatchedList) (types, metadata, scopes []*string) {
 	for _, f := range lists {
 		types = append(types, nullable(f.AgentType))
 		metadata = append(metadata, nullable(string(f.Metadata)))
+		scopes = append(scopes, scopeText(f.Scope))
 	}
-	return types, metadata
+	return types, metadata, scopes
 }
 
 // piece gathers lines per activity and hands them to the hub when it is full.

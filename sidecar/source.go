@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/agentexec/agentexec/pkg/client"
 	"github.com/agentexec/agentexec/wsfeed"
 )
 
@@ -30,11 +31,11 @@ func newState(lastSeq int, status string, body []byte) wsfeed.State {
 }
 
 // Snapshot implements wsfeed.Source.
-func (s *source) Snapshot(ctx context.Context, agentID uuid.UUID) (wsfeed.Snapshot, error) {
+func (s *source) Snapshot(ctx context.Context, agentID uuid.UUID, scope client.Scope) (wsfeed.Snapshot, error) {
 	var activity, state []byte
 	var status string
 	var lastSeq int
-	err := s.pool.QueryRow(ctx, s.q.snapshot, agentID).Scan(&activity, &lastSeq, &status, &state)
+	err := s.pool.QueryRow(ctx, s.q.snapshot, agentID, scopeText(scope)).Scan(&activity, &lastSeq, &status, &state)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return wsfeed.Snapshot{}, wsfeed.ErrNotFound
 	} else if err != nil {
@@ -44,8 +45,8 @@ func (s *source) Snapshot(ctx context.Context, agentID uuid.UUID) (wsfeed.Snapsh
 }
 
 // Replay implements wsfeed.Source.
-func (s *source) Replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes int) (wsfeed.Batch, error) {
-	rows, err := s.pool.Query(ctx, s.q.replay, agentID, afterSeq, replayLines, bytes)
+func (s *source) Replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes int, scope client.Scope) (wsfeed.Batch, error) {
+	rows, err := s.pool.Query(ctx, s.q.replay, agentID, afterSeq, replayLines, bytes, scopeText(scope))
 	if err != nil {
 		return wsfeed.Batch{}, err
 	}
@@ -73,9 +74,9 @@ func (s *source) Replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes 
 }
 
 // List implements wsfeed.Source.
-func (s *source) List(ctx context.Context, f wsfeed.ListFilter) ([]wsfeed.ListItem, error) {
+func (s *source) List(ctx context.Context, f wsfeed.ListFilter, scope client.Scope) ([]wsfeed.ListItem, error) {
 	var raw []json.RawMessage
-	err := s.pool.QueryRow(ctx, s.q.list, f.Limit, f.Statuses, nullable(f.AgentType), nullable(string(f.Metadata))).Scan(&raw)
+	err := s.pool.QueryRow(ctx, s.q.list, f.Limit, f.Statuses, nullable(f.AgentType), nullable(string(f.Metadata)), scopeText(scope)).Scan(&raw)
 	if err != nil {
 		return nil, err
 	}
@@ -93,11 +94,14 @@ func (s *source) List(ctx context.Context, f wsfeed.ListFilter) ([]wsfeed.ListIt
 }
 
 // Counts implements wsfeed.Source.
-func (s *source) Counts(ctx context.Context, f wsfeed.ListFilter) (json.RawMessage, error) {
+func (s *source) Counts(ctx context.Context, f wsfeed.ListFilter, scope client.Scope) (json.RawMessage, error) {
 	var counts string
-	err := s.pool.QueryRow(ctx, s.q.counts, nullable(f.AgentType), nullable(string(f.Metadata))).Scan(&counts)
+	err := s.pool.QueryRow(ctx, s.q.counts, nullable(f.AgentType), nullable(string(f.Metadata)), scopeText(scope)).Scan(&counts)
 	return json.RawMessage(counts), err
 }
+
+// scopeText is a scope as the queries take it: null leaves the session's.
+func scopeText(scope client.Scope) *string { return nullable(scope.String()) }
 
 func nullable(s string) *string {
 	if s == "" {

@@ -24,6 +24,7 @@ type conn struct {
 	single bool
 	room   chan struct{} // a place per reply that may wait
 	lag    lag
+	sees   *view
 
 	mu      sync.Mutex
 	access  Access
@@ -73,7 +74,8 @@ type goodbye struct {
 const maxReplies = 32
 
 func newConn(h *Hub, ws *websocket.Conn, hijacked *patientHijacker, access Access, single bool) *conn {
-	c := &conn{hub: h, ws: ws, in: hijacked.in, out: hijacked.conn, access: access, single: single, room: make(chan struct{}, maxReplies)}
+	c := &conn{hub: h, ws: ws, in: hijacked.in, out: hijacked.conn, access: access, sees: newView(access.Scope), single: single}
+	c.room = make(chan struct{}, maxReplies)
 	c.lag.sockets = &h.behind
 	c.ctx, c.cancel = context.WithCancel(h.ctx)
 	c.ws.SetPongHandler(func(string) error { c.alive(); return nil }) // of pongs amid a message

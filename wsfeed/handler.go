@@ -38,7 +38,7 @@ func (h *Hub) Handler() http.Handler {
 		if !ok {
 			return
 		}
-		target, ok := h.target(w, r)
+		target, ok := h.target(w, r, newView(access.Scope))
 		switch {
 		case !ok:
 		case websocket.IsWebSocketUpgrade(r):
@@ -60,8 +60,8 @@ type target struct {
 	afterSeq int
 }
 
-// target reads the URL and makes sure that the activity exists: afterwards it is too late for a 404.
-func (h *Hub) target(w http.ResponseWriter, r *http.Request) (*target, bool) {
+// target reads the URL and makes sure that the activity exists in the view: afterwards it is too late for a 404.
+func (h *Hub) target(w http.ResponseWriter, r *http.Request, v *view) (*target, bool) {
 	refuse := func(status int, code, detail string) (*target, bool) {
 		h.cfg.Problem(w, status, code, detail)
 		return nil, false
@@ -85,10 +85,10 @@ func (h *Hub) target(w http.ResponseWriter, r *http.Request) (*target, bool) {
 				fmt.Sprintf("after_seq must be between 0 and 2147483647, got %.50q", after))
 		}
 	}
-	if known := h.topic(id); known != nil && known.exists() {
+	if known := h.topic(id); known != nil && known.exists(v) {
 		return t, true
 	}
-	_, err = h.readSnapshot(r.Context(), id)
+	_, err = h.readSnapshot(r.Context(), id, v)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return refuse(http.StatusNotFound, "TA404", "no activity with agent_id "+id.String())

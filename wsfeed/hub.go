@@ -40,7 +40,7 @@ type peer interface {
 type Watch struct {
 	Gen        uint64 // everything registered up to here is in it
 	Activities []uuid.UUID
-	Lists      []ListFilter
+	Lists      []WatchedList
 	lists      []*listTopic
 	changes    uint64 // the index's, before the look
 }
@@ -92,7 +92,7 @@ func (h *Hub) watched(since uint64) *Watch {
 	defer h.mu.RUnlock()
 	for _, l := range h.lists {
 		if l.gen > since && l.gen <= w.Gen {
-			w.Lists = append(w.Lists, l.filter)
+			w.Lists = append(w.Lists, WatchedList{l.filter, l.view.of()})
 			w.lists = append(w.lists, l)
 		}
 	}
@@ -170,22 +170,28 @@ func (h *Hub) place(ctx context.Context) error {
 	}
 }
 
-func (h *Hub) readSnapshot(ctx context.Context, agentID uuid.UUID) (Snapshot, error) {
-	return read(ctx, h, &h.snapshots, func(ctx context.Context) (Snapshot, error) { return h.src.Snapshot(ctx, agentID) })
-}
-
-func (h *Hub) replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes int) (Batch, error) {
-	return read(ctx, h, &h.replays, func(ctx context.Context) (Batch, error) {
-		return h.src.Replay(ctx, agentID, afterSeq, bytes)
+func (h *Hub) readSnapshot(ctx context.Context, agentID uuid.UUID, v *view) (Snapshot, error) {
+	return read(ctx, h, &h.snapshots, func(ctx context.Context) (Snapshot, error) {
+		return h.src.Snapshot(ctx, agentID, v.of())
 	})
 }
 
-func (h *Hub) readList(filter ListFilter) ([]ListItem, error) {
-	return read(h.ctx, h, &h.counters.lists, func(ctx context.Context) ([]ListItem, error) { return h.src.List(ctx, filter) })
+func (h *Hub) replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes int, v *view) (Batch, error) {
+	return read(ctx, h, &h.replays, func(ctx context.Context) (Batch, error) {
+		return h.src.Replay(ctx, agentID, afterSeq, bytes, v.of())
+	})
 }
 
-func (h *Hub) readCounts(filter ListFilter) (json.RawMessage, error) {
-	return read(h.ctx, h, &h.tallies, func(ctx context.Context) (json.RawMessage, error) { return h.src.Counts(ctx, filter) })
+func (h *Hub) readList(filter ListFilter, v *view) ([]ListItem, error) {
+	return read(h.ctx, h, &h.counters.lists, func(ctx context.Context) ([]ListItem, error) {
+		return h.src.List(ctx, filter, v.of())
+	})
+}
+
+func (h *Hub) readCounts(filter ListFilter, v *view) (json.RawMessage, error) {
+	return read(h.ctx, h, &h.tallies, func(ctx context.Context) (json.RawMessage, error) {
+		return h.src.Counts(ctx, filter, v.of())
+	})
 }
 
 // admit registers a connection; false when the hub is closing.

@@ -11,12 +11,13 @@ import (
 	"github.com/google/uuid"
 )
 
-// listTopic is one live list, shared by all who watch the same filter. It is state, not history: the items as last
+// listTopic is one live list, shared by all who watch the same filter in the same scope. It is state, not history: the items as last
 // read, each with the revision that changed it, so a subscription at any revision gets what is different now.
 type listTopic struct {
 	hub    *Hub
 	key    string
 	filter ListFilter
+	view   *view
 	gen    uint64
 
 	mu      sync.Mutex
@@ -56,11 +57,11 @@ func (l *listTopic) reread() {
 	withCounts := !time.Now().Before(l.countsAt)
 	l.mu.Unlock()
 
-	items, err := l.hub.readList(l.filter)
+	items, err := l.hub.readList(l.filter, l.view)
 	var counts json.RawMessage
 	began := time.Now()
 	if err == nil && withCounts {
-		counts, err = l.hub.readCounts(l.filter)
+		counts, err = l.hub.readCounts(l.filter, l.view)
 	}
 
 	l.mu.Lock()
@@ -175,13 +176,15 @@ func (s *listSub) news() (kind string, items []ListItem, removed []string, count
 }
 
 func (h *Hub) joinList(filter ListFilter, name string, out sink) *listSub {
-	key, _ := json.Marshal(filter) // plain data always marshals
+	plain, _ := json.Marshal(filter) // plain data always marshals
+	v := out.view()
+	key := string(plain) + v.key()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	l := h.lists[string(key)]
+	l := h.lists[key]
 	if l == nil {
 		l = &listTopic{
-			hub: h, key: string(key), filter: filter, gen: h.gen.Add(1),
+			hub: h, key: key, filter: filter, view: v, gen: h.gen.Add(1),
 			subs:    make(map[*listSub]struct{}),
 			changed: make(map[uuid.UUID]uint64),
 			removed: make(map[uuid.UUID]uint64),

@@ -93,7 +93,7 @@ func (t *topic) lose(s State) {
 	}
 	t.losses = append(t.losses, next)
 	t.ring, t.size = nil, 0
-	t.hi, t.state, t.snapshot = s.LastSeq, s, nil
+	t.hi, t.state, t.snapshot, t.shown = s.LastSeq, s, nil, nil
 	t.frames = [4]cachedFrame{}
 	t.wakeAll()
 }
@@ -144,7 +144,7 @@ func (t *topic) stillThere(ring []Line) (kept int, err error) {
 	if len(ring) == 0 {
 		return 0, nil
 	}
-	b, err := t.hub.replay(t.hub.ctx, t.agentID, ring[0].Seq-1, t.hub.cfg.RingBytes)
+	b, err := t.hub.replay(t.hub.ctx, t.agentID, ring[0].Seq-1, t.hub.cfg.RingBytes, nil)
 	for _, l := range b.Lines {
 		at := l.Seq - ring[0].Seq
 		if at >= len(ring) || !sameLine(l.JSON, ring[at].JSON) {

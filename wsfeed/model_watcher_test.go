@@ -29,6 +29,8 @@ type watcher struct {
 // wake implements sink.
 func (*watcher) behind(bool) {}
 
+func (*watcher) view() *view { return nil }
+
 func (v *watcher) wake() {
 	select {
 	case v.wakes <- struct{}{}:

@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"github.com/google/uuid"
+
+	"github.com/agentexec/agentexec/pkg/client"
 )
 
 // script is a Source in memory, for what a real database does too rarely or too fast to be caught at it.
@@ -198,10 +200,15 @@ func (s *script) read(ctx context.Context, kind string, look func() error) error
 	return err
 }
 
-func (s *script) Snapshot(ctx context.Context, id uuid.UUID) (out Snapshot, err error) {
+// within knows the ids of a scope, and nothing else of it.
+func within(id uuid.UUID, scope client.Scope) bool {
+	return scope.AgentIDs == nil || slices.Contains(scope.AgentIDs, id)
+}
+
+func (s *script) Snapshot(ctx context.Context, id uuid.UUID, scope client.Scope) (out Snapshot, err error) {
 	err = s.read(ctx, "Snapshot", func() error {
 		a := s.activities[id]
-		if a == nil {
+		if a == nil || !within(id, scope) {
 			return ErrNotFound
 		}
 		out.State = a.state()
@@ -211,10 +218,10 @@ func (s *script) Snapshot(ctx context.Context, id uuid.UUID) (out Snapshot, err 
 	return out, err
 }
 
-func (s *script) Replay(ctx context.Context, id uuid.UUID, afterSeq, bytes int) (out Batch, err error) {
+func (s *script) Replay(ctx context.Context, id uuid.UUID, afterSeq, bytes int, scope client.Scope) (out Batch, err error) {
 	err = s.read(ctx, "Replay", func() error {
 		a := s.activities[id]
-		if a == nil {
+		if a == nil || !within(id, scope) {
 			return ErrNotFound
 		}
 		first, _ := slices.BinarySearchFunc(a.lines, afterSeq+1, func(l scriptedLine, seq int) int { return l.Seq - seq })
@@ -230,16 +237,20 @@ func (s *script) Replay(ctx context.Context, id uuid.UUID, afterSeq, bytes int) 
 	return out, err
 }
 
-func (s *script) List(ctx context.Context, filter ListFilter) (out []ListItem, err error) {
+func (s *script) List(ctx context.Context, filter ListFilter, scope client.Scope) (out []ListItem, err error) {
 	key, _ := json.Marshal(filter)
 	err = s.read(ctx, "List", func() error {
-		out = slices.Clone(s.lists[string(key)])
+		for _, item := range s.lists[string(key)] {
+			if within(item.AgentID, scope) {
+				out = append(out, item)
+			}
+		}
 		return nil
 	})
 	return out, err
 }
 
-func (s *script) Counts(ctx context.Context, _ ListFilter) (out json.RawMessage, err error) {
+func (s *script) Counts(ctx context.Context, _ ListFilter, _ client.Scope) (out json.RawMessage, err error) {
 	err = s.read(ctx, "Counts", func() error {
 		out = s.counts
 		return nil

@@ -58,12 +58,16 @@ func (f sinkFunc) wake() { f() }
 
 func (sinkFunc) behind(bool) {}
 
+func (sinkFunc) view() *view { return nil }
+
 // noSink is a subscriber that looks for itself.
 type noSink struct{}
 
 func (noSink) wake() {}
 
 func (noSink) behind(bool) {}
+
+func (noSink) view() *view { return nil }
 
 func (b *bundle) serve(t *testing.T, server *httptest.Server) {
 	b.url = server.URL

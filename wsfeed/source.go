@@ -6,6 +6,8 @@ import (
 	"errors"
 
 	"github.com/google/uuid"
+
+	"github.com/agentexec/agentexec/pkg/client"
 )
 
 // ErrNotFound is returned by a Source when there is no such activity.
@@ -13,16 +15,18 @@ var ErrNotFound = errors.New("no such activity")
 
 // Source is all the feed sees of Postgres. Its methods are called from many goroutines at once, though never from
 // more than Config.CatchUpReads. An error other than ErrNotFound is taken as passing: the read is tried again.
+//
+// Each read is made in a scope, outside of which nothing exists. Whether an activity lies in one is Postgres's to say.
 type Source interface {
 	// Snapshot reads an activity without its lines.
-	Snapshot(ctx context.Context, agentID uuid.UUID) (Snapshot, error)
+	Snapshot(ctx context.Context, agentID uuid.UUID, scope client.Scope) (Snapshot, error)
 	// Replay reads lines with seq > afterSeq in seq order, and the activity's state, in one snapshot. It returns a
 	// bounded number of lines, of about so many bytes, and at least one line where there is one.
-	Replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes int) (Batch, error)
+	Replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes int, scope client.Scope) (Batch, error)
 	// List reads the first items of a list, in its order.
-	List(ctx context.Context, filter ListFilter) ([]ListItem, error)
+	List(ctx context.Context, filter ListFilter, scope client.Scope) ([]ListItem, error)
 	// Counts reads the number of activities per status under the filter's type and metadata, whatever its statuses.
-	Counts(ctx context.Context, filter ListFilter) (json.RawMessage, error)
+	Counts(ctx context.Context, filter ListFilter, scope client.Scope) (json.RawMessage, error)
 }
 
 // Snapshot is an activity as read at one moment.
@@ -62,6 +66,12 @@ type ListFilter struct {
 	AgentType string          `json:"agent_type,omitempty"`
 	Metadata  json.RawMessage `json:"metadata,omitempty"` // a JSON object: equal values for these keys
 	Limit     int             `json:"limit,omitempty"`    // items at most; default 50, at most 1000
+}
+
+// WatchedList is a live list that somebody watches, and the scope it is narrowed to for them.
+type WatchedList struct {
+	ListFilter
+	Scope client.Scope
 }
 
 // ListItem is one item of a list.

@@ -23,12 +23,14 @@ type eventStream struct {
 	woken   chan struct{}
 	leaveBy atomic.Pointer[time.Time] // set when the hub closes: what waits is sent until then
 	lag     lag
+	sees    *view
 	ctx     context.Context
 	cancel  context.CancelFunc
 }
 
 func (h *Hub) serveEvents(w http.ResponseWriter, r *http.Request, access Access, t *target) {
-	e := &eventStream{hub: h, w: w, out: http.NewResponseController(w), access: access, woken: make(chan struct{}, 1)}
+	e := &eventStream{hub: h, access: access, sees: newView(access.Scope), w: w, out: http.NewResponseController(w)}
+	e.woken = make(chan struct{}, 1)
 	e.lag.sockets = &h.behind
 	e.ctx, e.cancel = context.WithCancel(r.Context())
 	defer e.cancel()
@@ -140,6 +142,9 @@ func (e *eventStream) wake() {
 	default:
 	}
 }
+
+// view implements sink.
+func (e *eventStream) view() *view { return e.sees }
 
 // behind implements sink.
 func (e *eventStream) behind(yes bool) { e.lag.note(yes) }

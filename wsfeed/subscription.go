@@ -20,6 +20,8 @@ type subscription interface {
 // sink is who sends a subscription's frames. Its methods must not block and may be called from anywhere.
 type sink interface {
 	wake()
+	// view is what there is for the other side; it is always the same.
+	view() *view
 	// behind is told when the subscription begins to be served from Postgres, and when that ends.
 	behind(bool)
 }
@@ -80,7 +82,7 @@ func (s *activitySub) next(ctx context.Context) (*frame, error) {
 
 // open sends the snapshot. A cursor above what it shows is checked next: the snapshot may be older than the client.
 func (s *activitySub) open(ctx context.Context) (*frame, error) {
-	snapshot, err := s.topic.load(ctx)
+	snapshot, err := s.topic.load(ctx, s.out.view())
 	if errors.Is(err, ErrNotFound) {
 		return nil, errOver
 	} else if err != nil {
@@ -106,6 +108,12 @@ func (s *activitySub) look() (*frame, step, error) {
 		kept, known := t.keptSince(s.epoch)
 		if !known {
 			return nil, func(ctx context.Context) (*frame, error) { return nil, t.settle(ctx) }, nil
+		}
+		if v := s.out.view(); !t.shows(v) { // it may be another activity, made anew under the same id
+			return nil, func(ctx context.Context) (*frame, error) {
+				_, err := t.load(ctx, v)
+				return nil, err
+			}, nil
 		}
 		s.epoch, s.rest = len(t.losses), Batch{}
 		if s.cursor > kept {
@@ -138,7 +146,7 @@ func (s *activitySub) look() (*frame, step, error) {
 func (s *activitySub) read(ctx context.Context, known Known) (*frame, error) {
 	t := s.topic
 	if s.cursor > 0 && s.cursor == known.LineSeq {
-		batch, err := t.hub.replay(ctx, t.agentID, s.cursor-1, t.hub.cfg.share())
+		batch, err := t.hub.replay(ctx, t.agentID, s.cursor-1, t.hub.cfg.share(), s.out.view())
 		if err != nil {
 			return nil, err
 		}
@@ -153,7 +161,7 @@ func (s *activitySub) read(ctx context.Context, known Known) (*frame, error) {
 			return nil, nil
 		}
 	}
-	batch, err := t.hub.replay(ctx, t.agentID, s.cursor, t.hub.cfg.share())
+	batch, err := t.hub.replay(ctx, t.agentID, s.cursor, t.hub.cfg.share(), s.out.view())
 	if err != nil {
 		return nil, err
 	}

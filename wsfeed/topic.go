@@ -27,7 +27,8 @@ type topic struct {
 	frame  int            // the next place in frames
 
 	snapshot *Snapshot
-	loading  *flight
+	loading  map[string]*flight  // by the view's key
+	shown    map[string]struct{} // the keys of views that it lies in, as far as asked; nothing of it that decides ever changes
 	settling *flight
 	alarm    alarm
 }
@@ -113,11 +114,32 @@ func (t *topic) isGone() bool {
 	return t.gone
 }
 
-// exists reports whether the activity is known to be there.
-func (t *topic) exists() bool {
+// exists reports whether the activity is known to be there, for who has the view.
+func (t *topic) exists(v *view) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.hi != unknown && !t.gone
+	return t.hi != unknown && !t.gone && t.shows(v)
+}
+
+// shows reports whether the activity is known to lie in a view. Called with mu held.
+func (t *topic) shows(v *view) bool {
+	_, known := t.shown[v.key()]
+	return v == nil || known
+}
+
+// maxShown bounds what is remembered of who may see one activity; to ask again costs one read.
+const maxShown = 1000
+
+// show notes that the activity lies in a view. That one does not is not noted: to ask for it takes a read every time, as
+// it does for an activity that does not exist. Called with mu held.
+func (t *topic) show(v *view) {
+	if v == nil {
+		return
+	}
+	if t.shown == nil || len(t.shown) >= maxShown {
+		t.shown = make(map[string]struct{})
+	}
+	t.shown[v.key()] = struct{}{}
 }
 
 func (t *topic) learn(s State) {
@@ -198,21 +220,25 @@ func fitting(lines []Line, limit int) int {
 	return len(lines)
 }
 
-// load returns a snapshot read after the topic was registered. Those who ask at the same time share one read, and
-// one that no line has followed serves everybody.
-func (t *topic) load(ctx context.Context) (Snapshot, error) {
+// load returns a snapshot read after the topic was registered. Those who ask at the same time and have the same view
+// share one read, and one that no line has followed serves everybody. ErrNotFound where there is no such activity in the
+// view, whoever else watches it.
+func (t *topic) load(ctx context.Context, v *view) (Snapshot, error) {
 	for {
 		t.mu.Lock()
-		if t.snapshot != nil && t.snapshot.State.LastSeq >= t.hi {
+		if t.snapshot != nil && t.snapshot.State.LastSeq >= t.hi && t.shows(v) {
 			defer t.mu.Unlock()
 			return *t.snapshot, nil
 		}
-		f, known := t.loading, t.known()
+		f, known := t.loading[v.key()], t.known()
 		if mine := f == nil; mine {
 			f = newFlight()
-			t.loading = f
+			if t.loading == nil {
+				t.loading = make(map[string]*flight)
+			}
+			t.loading[v.key()] = f
 			t.mu.Unlock()
-			t.readSnapshot(f, known)
+			t.readSnapshot(f, known, v)
 		} else {
 			t.mu.Unlock()
 		}
@@ -226,15 +252,20 @@ func (t *topic) load(ctx context.Context) (Snapshot, error) {
 }
 
 // readSnapshot has the hub's context, not the caller's: others wait for it too.
-func (t *topic) readSnapshot(f *flight, known Known) {
-	snapshot, err := t.hub.readSnapshot(t.hub.ctx, t.agentID)
+func (t *topic) readSnapshot(f *flight, known Known, v *view) {
+	snapshot, err := t.hub.readSnapshot(t.hub.ctx, t.agentID, v)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.loading, f.err = nil, err
+	delete(t.loading, v.key())
+	if len(t.loading) == 0 {
+		t.loading = nil
+	}
+	f.err = err
 	defer close(f.done)
 	if err != nil || !t.accept(known, Batch{State: snapshot.State}) {
 		return
 	}
+	t.show(v)
 	if t.hi == unknown {
 		t.hi = snapshot.State.LastSeq
 	}

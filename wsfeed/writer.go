@@ -15,6 +15,9 @@ func (s *connSub) wake() {
 	s.conn.enqueue(s)
 }
 
+// view implements sink.
+func (s *connSub) view() *view { return s.conn.sees }
+
 // behind implements sink.
 func (s *connSub) behind(yes bool) { s.conn.lag.note(yes) }
 
