@@ -17,6 +17,7 @@ type topic struct {
 	mu   sync.Mutex
 	ring []Line // contiguous; they end at hi, or below where hi was confirmed without its line
 	size int    // bytes in ring
+	idle int    // bytes that have gone through the ring since it last served anybody
 	// hi is the highest seq known to be there; unknown until the first read. Nothing above it is sent.
 	hi     int
 	state  State  // the newest state read, its LastSeq may be above hi
@@ -24,7 +25,7 @@ type topic struct {
 	gone   bool   // the activity was deleted
 	subs   map[*activitySub]struct{}
 	frames [4]cachedFrame // the last frames encoded, shared by subscriptions at the same place
-	frame  int            // the next place in frames
+	frame  int            // the place of the newest
 
 	snapshot *Snapshot
 	loading  map[string]*flight  // by the view's key
@@ -84,6 +85,7 @@ func (t *topic) take(lines []Line) {
 		}
 		t.ring = append(t.ring, l)
 		t.size += len(l.JSON)
+		t.idle += len(l.JSON)
 		t.hi = l.Seq
 	}
 	t.trimRing()
@@ -156,9 +158,14 @@ func (t *topic) ringEnd() int {
 	return t.ring[len(t.ring)-1].Seq
 }
 
+// trimRing keeps the ring within its bounds. One that has been filled anew without serving anybody is kept small: those
+// who watch have fallen behind it, and come to it again by way of Postgres.
 func (t *topic) trimRing() {
-	drop, size := 0, t.size
-	for len(t.ring)-drop > 1 && (len(t.ring)-drop > t.hub.cfg.RingLines || size > t.hub.cfg.RingBytes) {
+	drop, size, bytes := 0, t.size, t.hub.cfg.RingBytes
+	if t.idle > bytes {
+		bytes /= 8
+	}
+	for len(t.ring)-drop > 1 && (len(t.ring)-drop > t.hub.cfg.RingLines || size > bytes) {
 		size -= len(t.ring[drop].JSON)
 		t.ring[drop] = Line{} // let its bytes go before the slice moves
 		drop++
@@ -193,6 +200,7 @@ func (t *topic) logs(sub string, cursor int) *frame {
 	if len(t.ring) == 0 || cursor+1 < t.ring[0].Seq || cursor >= t.ringEnd() {
 		return nil
 	}
+	t.idle = 0
 	for _, c := range t.frames {
 		if c.frame != nil && c.from == cursor && c.sub == sub {
 			return c.frame
@@ -202,11 +210,26 @@ func (t *topic) logs(sub string, cursor int) *frame {
 	n := fitting(lines, t.hub.cfg.FrameBytes)
 	f := logsFrame(sub, t.state, lines[:n])
 	// A name of a client's own is nobody else's: caching it would push out the shared ones.
-	if n == len(lines) && (sub == "" || sub == t.agentID.String()) {
-		t.frames[t.frame] = cachedFrame{frame: f, sub: sub, from: cursor}
-		t.frame = (t.frame + 1) % len(t.frames)
+	if n == len(lines) && len(t.subs) > 1 && (sub == "" || sub == t.agentID.String()) {
+		t.cache(cachedFrame{frame: f, sub: sub, from: cursor})
 	}
 	return f
+}
+
+// cache keeps a frame, and of those before it no more than make FrameBytes with it: they stay when all have been sent.
+func (t *topic) cache(newest cachedFrame) {
+	t.frame = (t.frame + 1) % len(t.frames)
+	t.frames[t.frame] = newest
+	size := len(newest.frame.wire)
+	for age := 1; age < len(t.frames); age++ {
+		c := &t.frames[(t.frame+len(t.frames)-age)%len(t.frames)]
+		if c.frame == nil {
+			continue
+		}
+		if size += len(c.frame.wire); size > t.hub.cfg.FrameBytes {
+			*c = cachedFrame{}
+		}
+	}
 }
 
 // fitting is how many lines, at least one, make a frame of about limit bytes.

@@ -2,6 +2,7 @@ package wsfeed
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -26,17 +27,34 @@ func TestRingIsBounded(t *testing.T) {
 		return bytes
 	}
 
-	hub.Publish(id, src.append(id, 100))
+	for n := range 100 {
+		hub.Publish(id, src.append(id, 1))
+		require.Equal(t, fmt.Sprint("logs:", n+2), p.frames())
+	}
 	require.Len(t, topic.ring, 10)
-	hub.Publish(id, src.write(id, 100, "RUNNING", strings.Repeat("x", 500)))
+	for n := range 100 {
+		hub.Publish(id, src.write(id, 1, "RUNNING", strings.Repeat("x", 500)))
+		require.Equal(t, fmt.Sprint("logs:", n+102), p.frames())
+	}
 	require.Len(t, topic.ring, 3)
 	require.LessOrEqual(t, size(), 2000)
+
+	// Nobody takes these.
+	hub.Publish(id, src.append(id, 100))
+	require.LessOrEqual(t, size(), 2000/8)
+	require.Equal(t, "logs:202-301", joined(p.frames()))
+	for range 100 {
+		hub.Publish(id, src.append(id, 1))
+		require.NotEmpty(t, p.frames())
+	}
+	require.Len(t, topic.ring, 10, "somebody is there again")
+
 	hub.Publish(id, src.write(id, 1, "RUNNING", strings.Repeat("x", 5000)))
 	require.Len(t, topic.ring, 1, "one line is kept, whatever its size")
 	hub.Publish(id, src.append(id, 1))
 	require.Len(t, topic.ring, 1)
 	require.LessOrEqual(t, size(), 2000)
-	require.Equal(t, "logs:2-203", joined(p.frames()))
+	require.Equal(t, "logs:402-403", joined(p.frames()))
 }
 
 func TestSubscriptionsAtTheSamePlaceShareOneFrame(t *testing.T) {
@@ -180,4 +198,41 @@ func TestWakingIsSpreadOverTime(t *testing.T) {
 		synctest.Wait()
 		require.EqualValues(t, subs, wakes.Load(), "a line after a pause does not wait")
 	})
+}
+
+// TestSharedFramesAreBounded: what is kept for others who come to the same place is little, and nothing where there are
+// none.
+func TestSharedFramesAreBounded(t *testing.T) {
+	t.Parallel()
+	hub, src := newHub(t, func(c *Config) { c.FrameBytes = 5000 })
+	id := src.create(1)
+	p := follow(t, hub, id, 1)
+	require.Equal(t, "snapshot", p.frames())
+	kept := func() (bytes int) {
+		for _, c := range hub.topic(id).frames {
+			if c.frame != nil {
+				bytes += len(c.frame.wire)
+			}
+		}
+		return bytes
+	}
+	write := func(size int) {
+		hub.Publish(id, src.write(id, 1, "RUNNING", strings.Repeat("x", size)))
+		require.NotEmpty(t, p.frames())
+	}
+	write(1000)
+	require.Zero(t, kept(), "there is nobody to share with")
+	defer hub.joinTopic(id, "", 1, noSink{}).leave()
+	for range 10 {
+		write(1000)
+	}
+	require.Greater(t, kept(), 4000)
+	for range 10 {
+		write(2000)
+		require.LessOrEqual(t, kept(), 5000)
+	}
+	write(10_000)
+	require.Greater(t, kept(), 10_000, "the newest is always kept")
+	write(1000)
+	require.Less(t, kept(), 2000)
 }
