@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentexec/agentexec/internal/auth"
 	"github.com/agentexec/agentexec/internal/pgtest"
 )
 
@@ -73,6 +74,7 @@ type stage struct {
 	program string
 	addr    string
 	sidecar *exec.Cmd
+	env     []string // of the sidecar, beside ours
 }
 
 func newStage(t *testing.T) *stage {
@@ -95,6 +97,7 @@ func newStage(t *testing.T) *stage {
 func (s *stage) start(t *testing.T) {
 	t.Helper()
 	s.sidecar = exec.CommandContext(context.WithoutCancel(t.Context()), s.program, "serve", "--addr", s.addr, "--database-url", s.db.URL)
+	s.sidecar.Env = append(os.Environ(), s.env...)
 	s.sidecar.Stdout, s.sidecar.Stderr = t.Output(), t.Output()
 	require.NoError(t, s.sidecar.Start())
 	require.Eventually(t, s.ready, patience, 20*time.Millisecond, "the sidecar did not become ready")
@@ -107,6 +110,20 @@ func (s *stage) ready() bool {
 	}
 	_ = r.Body.Close()
 	return r.StatusCode == http.StatusOK
+}
+
+const secret = "0123456789abcdef0123456789abcdef"
+
+// startGuarded starts another sidecar, which asks for tokens, and returns its URL.
+func (s *stage) startGuarded(t *testing.T) string {
+	other := &stage{server: s.server, db: s.db, program: s.program, env: []string{"AGENTEXEC_JWT_SECRET=" + secret}}
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	other.addr = l.Addr().String()
+	require.NoError(t, l.Close())
+	other.start(t)
+	t.Cleanup(other.kill)
+	return "http://" + other.addr
 }
 
 // kill ends the sidecar without a word to anybody.
@@ -133,6 +150,14 @@ func (s *stage) control(t *testing.T) http.Handler {
 		})
 	}
 	handle("/sql", s.query)
+	handle("/guarded", func(context.Context, string) (any, error) { return s.startGuarded(t), nil })
+	handle("/token", func(_ context.Context, lifetime string) (any, error) {
+		d, err := time.ParseDuration(lifetime)
+		if err != nil {
+			return nil, err
+		}
+		return auth.Mint(auth.MintConfig{Secret: secret}, auth.Grant{Subject: "ada", Read: true, Expires: time.Now().Add(d)})
+	})
 	handle("/sidecar/kill", func(context.Context, string) (any, error) { s.kill(); return nil, nil })
 	handle("/sidecar/start", func(context.Context, string) (any, error) { s.start(t); return nil, nil })
 	handle("/postgres/stop", func(context.Context, string) (any, error) { return nil, s.server.Stop() })

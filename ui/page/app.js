@@ -16,12 +16,20 @@ const feed = new Feed(({ state, since, reason }) => {
     'catching up': 'Catching up',
     lost: `Reconnecting since ${since && clock(since)}`,
     unready: `Database not reached since ${since && clock(since)}`,
+    refused: 'Not signed in',
   }[state];
   document.documentElement.dataset.connection = state;
   $('#connection').textContent = text;
   $('#connection').title = reason ?? '';
   $('#retry').hidden = state !== 'lost';
-  stopped = state === 'lost' || state === 'unready' ? +since : 0;
+  const form = $('#enter');
+  if (form.hidden && state === 'refused') {
+    form.hidden = false;
+    form.token.value = '';
+    form.token.focus();
+  } else if (state === 'live') form.hidden = true;
+  if (state === 'refused') $('#enter p').textContent = reason;
+  stopped = ['lost', 'unready', 'refused'].includes(state) && since ? +since : 0;
 });
 const detail = new Detail($('.detail'), feed);
 const list = new List($('.list'), $('.filters'), feed, (items) => detail.heard(items));
@@ -61,5 +69,9 @@ document.addEventListener('click', (e) => {
 addEventListener('popstate', route);
 document.addEventListener('visibilitychange', tick);
 $('#retry').onclick = () => feed.wake();
+$('#enter').onsubmit = (e) => {
+  e.preventDefault();
+  feed.enter(e.target.token.value);
+};
 setInterval(tick, 1000);
 route();

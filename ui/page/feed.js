@@ -2,12 +2,14 @@
 // delays, and then asks every subscription anew from where it goes on.
 
 import { parse } from '/text.js';
+import { keep, protocols, refusal } from '/token.js';
 
 const QUIET = 20_000; // a socket that said nothing for so long is asked whether it lives
 const PATIENCE = 10_000; // how long a welcome or a pong may take
 const LONGEST_DELAY = 15_000;
 const STABLE = 5_000; // a socket that lived so long starts the delays anew
 const CHECK = 5_000; // between two questions whether the server reaches its database
+const UNAUTHORIZED = 4401; // the close code at the end of a token
 
 export class Feed {
   #report;
@@ -20,11 +22,12 @@ export class Feed {
   #welcomed = 0; // when this socket was
   #current = false; // all subscriptions have been answered on this socket
   #ready = true; // the server reaches its database
+  #refused = ''; // why the server does not let us in
   #heard = 0;
   #asked = 0;
 
   // report is called with {state, since, reason}: state is "connecting" at first, then "lost", "catching up", "unready"
-  // (the server does not reach its database) or "live".
+  // (the server does not reach its database), "refused" (it wants another token) or "live".
   constructor(report) {
     this.#report = report;
     setInterval(() => this.#check(), CHECK);
@@ -59,8 +62,18 @@ export class Feed {
 
   // wake makes sure of the connection now: the tab was asleep, the network came back, or the person asks for it.
   wake() {
+    if (this.#refused) return;
     if (!this.#socket) this.#connect();
     else if (this.#welcomed) this.#ask();
+  }
+
+  // enter tries again, with this token.
+  enter(token) {
+    keep(token);
+    this.#refused = '';
+    this.#attempt = 0;
+    this.#tell();
+    this.#connect();
   }
 
   // restart begins with a new socket; for a feed that broke its promise.
@@ -69,12 +82,23 @@ export class Feed {
   }
 
   #connect() {
-    const socket = new WebSocket(location.origin.replace(/^http/, 'ws') + '/v1/feed', 'agentexec.v1');
+    let socket;
+    try {
+      socket = new WebSocket(location.origin.replace(/^http/, 'ws') + '/v1/feed', protocols());
+    } catch {
+      return this.#refuse('that is no token'); // not even the letters of one
+    }
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#lost('no answer'), PATIENCE);
     this.#socket = socket;
     socket.onmessage = (e) => socket === this.#socket && this.#hear(e.data);
-    socket.onclose = (e) => socket === this.#socket && this.#lost(e.reason);
+    socket.onclose = (e) => {
+      if (socket !== this.#socket) return;
+      const welcomed = this.#welcomed;
+      this.#lost(e.reason);
+      if (e.code === UNAUTHORIZED) this.#refuse(e.reason);
+      else if (!welcomed) void this.#ask401();
+    };
   }
 
   #lost(reason, since = Date.now()) {
@@ -91,6 +115,19 @@ export class Feed {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#connect(), most * (0.2 + 0.8 * Math.random()));
     this.#tell(reason);
+  }
+
+  // refuse stops trying until there is another token.
+  #refuse(reason) {
+    clearTimeout(this.#timer);
+    this.#refused = reason;
+    this.#tell(reason);
+  }
+
+  // ask401 finds out whether it is for lack of a token that the socket did not open.
+  async #ask401() {
+    const reason = await refusal(PATIENCE);
+    if (reason && !this.#socket) this.#refuse(reason);
   }
 
   #hear(data) {
@@ -128,7 +165,8 @@ export class Feed {
 
   #tell(reason) {
     let state = 'live';
-    if (!this.#welcomed) state = this.#since ? 'lost' : 'connecting';
+    if (this.#refused) state = 'refused';
+    else if (!this.#welcomed) state = this.#since ? 'lost' : 'connecting';
     else if (!this.#ready) state = 'unready';
     else if (!this.#current) state = 'catching up';
     else this.#since = null;

@@ -466,3 +466,34 @@ scene('it is dark where the person prefers that', async () => {
     await live(page);
   }, { colorScheme: 'dark' });
 });
+
+scene('a server that wants a token says so, and is let in with one', async () => {
+  const guarded = await move('/guarded');
+  const id = await create('guarded', 'for those with a token');
+  const refused = async (page, reason) => {
+    await eventually(async () => assert.match(await text(page, '#enter p'), reason));
+    assert.equal(await text(page, '#connection'), 'Not signed in');
+  };
+  await play(guarded + '/activities/' + id, async (page) => {
+    await refused(page, /a token is needed/);
+    await shot(page, 'token');
+    assert.deepEqual(await rows(page), []);
+    for (const [bad, reason] of [['nonsense', /malformed/], ['two words', /no token/]]) {
+      await page.fill('#token', bad);
+      await page.click('#enter button');
+      await refused(page, reason);
+    }
+    await page.fill('#token', await move('/token', '1h'));
+    await page.click('#enter button');
+    await live(page);
+    assert.ok(await page.locator('#enter').isHidden());
+    await eventually(async () => assert.deepEqual(await messages(page), ['for those with a token']));
+    await page.reload();
+    await live(page); // it lives as long as the tab
+  });
+  await play(guarded + '/#token=' + (await move('/token', '8s')), async (page) => {
+    await live(page);
+    assert.equal(page.url(), guarded + '/', 'it is out of sight');
+    await refused(page, /the token has expired/);
+  });
+});

@@ -76,7 +76,7 @@ export async function play(at, act, options = {}) {
     if (['error', 'warning'].includes(m.type()) && !/WebSocket connection|Failed to load resource/.test(m.text())) errors.push(m.text());
   });
   try {
-    await page.goto(base + at);
+    await page.goto(new URL(at, base).href);
     await act(page);
     assert.deepEqual(errors, []);
   } catch (e) {
