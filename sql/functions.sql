@@ -943,7 +943,8 @@ declare
   v_total   bigint;
   v_rows    text;
   v_items   json;
-  v_next    text;
+  v_more    boolean;
+  v_last    agentexec.activity;
 begin
   if page is null or page < 1 then
     perform agentexec._refuse(format('page must be at least 1, got %s', coalesce(page::text, 'null')));
@@ -999,49 +1000,43 @@ begin
     v_rows := 'select a.*, p.n
                from (select k.id, row_number() over () as n
                      from (select a.id from agentexec.activity a where %s%s order by %s limit $4 + 1 offset $5) k) p
-               join agentexec.activity a on a.id = p.id';
+               join agentexec.activity a on a.id = p.id
+               order by p.n';
   else
     v_rows := 'select k.*, row_number() over () as n
                from (select a.* from agentexec.activity a where %s%s order by %s limit $4 + 1) k';
   end if;
 
-  -- The items are put together as text and read as jsonb once: half the work of jsonb that is copied from object to
-  -- array to page. They are those of _activity_json. The latest lines are looked up one by one: a join could read the
-  -- whole log, and reads a line for the row that only tells that more exist.
+  -- The page is put together as text and read as jsonb once: half the work of jsonb that is copied from object to
+  -- array to page. The items are those of _activity_json, from rows, which is cheaper than from keys and values. The
+  -- latest lines are looked up one by one: a join could read the whole log, and reads a line for the row that only tells
+  -- that more exist.
   execute format(
-    'select json_agg(json_build_object(
-              ''agent_id'', a.agent_id,
-              ''agent_type'', a.agent_type,
-              ''status'', a.status,
-              ''latest_percentage'', a.latest_percentage,
-              ''last_seq'', a.last_seq,
-              ''attempt'', a.attempt,
-              ''created_at'', agentexec._time(a.created_at),
-              ''started_at'', agentexec._time(a.started_at),
-              ''updated_at'', agentexec._time(a.updated_at),
-              ''finished_at'', agentexec._time(a.finished_at),
-              ''latest_log'',
-                (select l.message from agentexec.activity_log l where l.activity_id = a.id and l.seq = a.last_seq)%s)
-              order by a.n) filter (where a.n <= $4),
-            case when count(*) > $4 then
-              max(agentexec._list_key(jsonb_populate_record(null::agentexec.activity,
-                jsonb_build_object(''id'', a.id, ''status'', a.status, ''created_at'', a.created_at)))) filter (where a.n = $4)
-            end
-     from (%s) a',
-    case when include_metadata then ', ''metadata'', a.metadata' else '' end,
-    format(v_rows, v_where, v_beyond, v_order))
-  into v_items, v_next
+    'select json_agg(row_to_json(i)) filter (where a.n <= $4),
+            count(*) > $4, max(a.id::text) filter (where a.n = $4), max(a.status) filter (where a.n = $4), max(a.created_at) filter (where a.n = $4)
+     from (%s) a
+     cross join lateral (
+       select a.agent_id, a.agent_type, a.status, a.latest_percentage, a.last_seq, a.attempt,
+              agentexec._time(a.created_at) as created_at,
+              agentexec._time(a.started_at) as started_at,
+              agentexec._time(a.updated_at) as updated_at,
+              agentexec._time(a.finished_at) as finished_at,
+              (select l.message from agentexec.activity_log l where l.activity_id = a.id and l.seq = a.last_seq) as latest_log%s
+     ) i',
+    format(v_rows, v_where, v_beyond, v_order),
+    case when include_metadata then ', a.metadata' else '' end)
+  into v_items, v_more, v_last.id, v_last.status, v_last.created_at
   using statuses, v_type, v_filter, page_size,
         case when after is null then (page - 1)::bigint * page_size else 0 end,
         v_at_rank, v_at, v_at_id, v_scope.agent_ids, v_scope.agent_types, v_scope.metadata;
 
-  return jsonb_build_object(
-    'items', coalesce(v_items::jsonb, '[]'),
+  return json_build_object(
+    'items', coalesce(v_items, '[]'),
     'total', v_total,
     'page', case when after is null then page end,
     'page_size', page_size,
     'pages', ceil(v_total / page_size::numeric)::bigint,
-    'next', v_next);
+    'next', case when v_more then agentexec._list_key(v_last) end)::jsonb;
 end
 $$;
 
