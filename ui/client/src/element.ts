@@ -8,7 +8,7 @@ import type { ActivityEvent } from './types.ts';
 const LONGEST = 300; // characters of a message
 
 const css = `
-:host { display: block; font: var(--agentexec-font, 14px/1.4 system-ui, sans-serif); color: var(--agentexec-text, CanvasText); color-scheme: light dark }
+:host { display: block; font: var(--agentexec-font, 14px/1.4 system-ui, sans-serif); color: var(--agentexec-text, inherit) }
 :host([hidden]) { display: none }
 .top, .message { display: flex; gap: .75em; align-items: baseline }
 .type { font-weight: 600; flex: 1; min-width: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; unicode-bidi: isolate }

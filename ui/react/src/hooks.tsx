@@ -1,0 +1,61 @@
+import { createContext, type ReactNode, useCallback, useContext, useSyncExternalStore } from 'react';
+import type { Client, Connection, Counts, FeedError, ListFilter } from '@agentexec/client';
+import { type ActivityResult, activityStore, type ListResult, listStore, noActivity, type Store } from './store.ts';
+
+const ClientContext = createContext<Client | null>(null);
+
+/** Gives the components and hooks below it their client. */
+export function AgentexecProvider({ client, children }: { client: Client; children?: ReactNode }) {
+  return <ClientContext value={client}>{children}</ClientContext>;
+}
+
+/** The client of the provider, for calls such as `cancel`. */
+export function useClient(): Client {
+  const client = useContext(ClientContext);
+  if (!client) throw new Error('@agentexec/react: put an <AgentexecProvider client={createClient()}> around this');
+  return client;
+}
+
+const useStore = <T,>({ subscribe, get }: Store<T>): T => useSyncExternalStore(subscribe, get, get);
+
+/** How it stands with the connection. */
+export function useConnection(): Connection {
+  const client = useClient();
+  const get = useCallback(() => client.connection, [client]);
+  return useSyncExternalStore(client.onConnection, get, get);
+}
+
+export interface UseActivityOptions {
+  /** Only lines after this seq. Default 0, all. */
+  afterSeq?: number;
+  /** The most lines to keep, the newest. Default 10,000. */
+  maxLogs?: number;
+}
+
+/** One activity and its lines, live; nothing for null. All who show it share one watch, and render at most once a frame. */
+export function useActivity(agentId: string | null | undefined, { afterSeq = 0, maxLogs = 10_000 }: UseActivityOptions = {}): ActivityResult {
+  const client = useClient();
+  return useStore(agentId ? activityStore(client, agentId, afterSeq, maxLogs) : nothing);
+}
+
+const nobody: ActivityResult = { ...noActivity, loading: false };
+const nothing: Store<ActivityResult> = { subscribe: () => () => {}, get: () => nobody };
+
+/** A live list. Filters that are equal share one watch, whether or not they are the same object. */
+export function useActivityList(filter: ListFilter = {}): ListResult {
+  return useStore(listStore(useClient(), filter));
+}
+
+export interface CountsResult {
+  counts: Counts | undefined;
+  /** QUEUED and RUNNING ones, undefined until it is known. */
+  active: number | undefined;
+  loading: boolean;
+  error: FeedError | undefined;
+}
+
+/** How many activities there are with each status, live. */
+export function useCounts({ agentType, metadata }: Pick<ListFilter, 'agentType' | 'metadata'> = {}): CountsResult {
+  const { counts, loading, error } = useActivityList({ agentType, metadata, limit: 1 });
+  return { counts, active: counts && counts.QUEUED + counts.RUNNING, loading, error };
+}

@@ -1,0 +1,116 @@
+import { Fragment, type ReactNode, useState } from 'react';
+import type { Activity, ListFilter, Status } from '@agentexec/client';
+import { isFinal } from '@agentexec/client/state';
+import { beginning, clean, elapsed, statusNames } from '@agentexec/client/text';
+import { useNow } from './clock.ts';
+import { useCounts } from './hooks.tsx';
+
+/** A class of ours and those that were given. */
+export const classes = (...names: (string | false | undefined)[]) => names.filter(Boolean).join(' ');
+
+export interface StatusBadgeProps {
+  status: Status;
+  className?: string | undefined;
+}
+
+/** A status as a word with a colour. */
+export function StatusBadge({ status, className }: StatusBadgeProps) {
+  return (
+    <span className={classes('ax-badge', className)} data-status={status}>
+      {statusNames[status] ?? status}
+    </span>
+  );
+}
+
+export interface ProgressBarProps {
+  /** 0 to 100; null while nobody knows. */
+  percentage: number | null | undefined;
+  status?: Status | undefined;
+  /** What makes the progress, for those who do not see it. Default "Progress". */
+  label?: string | undefined;
+  className?: string | undefined;
+}
+
+/** How far something is. */
+export function ProgressBar({ percentage, status, label = 'Progress', className }: ProgressBarProps) {
+  const known = typeof percentage === 'number' ? Math.min(100, Math.max(0, percentage)) : null;
+  return (
+    <div
+      className={classes('ax-bar', className)} role="progressbar" data-status={status} data-indeterminate={known === null || undefined}
+      aria-label={clean(label)} aria-valuemin={0} aria-valuemax={100} aria-valuenow={known ?? undefined}
+    >
+      <div className="ax-bar-fill" style={{ transform: `scaleX(${(known ?? 0) / 100})` }} />
+    </div>
+  );
+}
+
+export interface ActiveAgentsBadgeProps extends Pick<ListFilter, 'agentType' | 'metadata'> {
+  /** The number to show; without it, the live number of QUEUED and RUNNING activities. */
+  count?: number | undefined;
+  className?: string | undefined;
+}
+
+/** How many agents are at work or waiting. */
+export function ActiveAgentsBadge({ count, ...props }: ActiveAgentsBadgeProps) {
+  return count === undefined ? <LiveBadge {...props} /> : <CountBadge count={count} className={props.className} />;
+}
+
+function LiveBadge({ agentType, metadata, className }: Omit<ActiveAgentsBadgeProps, 'count'>) {
+  return <CountBadge count={useCounts({ agentType, metadata }).active} className={className} />;
+}
+
+function CountBadge({ count, className }: { count: number | undefined; className: string | undefined }) {
+  return (
+    <span className={classes('ax-active', className)} data-active={Boolean(count)} role="status">
+      {count === undefined ? '– active' : `${count.toLocaleString()} active`}
+    </span>
+  );
+}
+
+/** How long an activity has been at work, ticking, or took. */
+export function Elapsed({ activity }: { activity: Activity }) {
+  return <span className="ax-elapsed">{isFinal(activity.status) ? elapsed(activity) : <Ticking activity={activity} />}</span>;
+}
+
+const Ticking = ({ activity }: { activity: Activity }) => elapsed(activity, useNow());
+
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' });
+const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
+
+/** A point in time, with the day where that is not today. */
+export function Time({ iso, children = '–' }: { iso: string | null; children?: ReactNode }) {
+  if (!iso) return <>{children}</>;
+  const date = new Date(iso);
+  const today = date.toDateString() === new Date().toDateString();
+  return (
+    <time dateTime={iso} title={iso}>
+      {(today ? clock : calendar).format(date)}
+    </time>
+  );
+}
+
+export interface MessageProps {
+  text: string;
+  /** The most characters and lines shown at first. Default 600 and 12. */
+  length?: number | undefined;
+  lines?: number | undefined;
+}
+
+/** Text from anywhere: as text, its control characters visible, its direction its own, and of a long one the beginning. */
+export function Message({ text, length = 600, lines = 12 }: MessageProps) {
+  const [open, setOpen] = useState(false);
+  const short = beginning(text, length, lines);
+  const folded = short.length < text.length;
+  return (
+    <Fragment>
+      <span className="ax-message" dir="auto">
+        {folded && !open ? clean(short) + ' …' : clean(text)}
+      </span>
+      {folded && (
+        <button type="button" className="ax-more" aria-expanded={open} onClick={() => setOpen(!open)}>
+          {open ? 'Show less' : `Show all ${text.length.toLocaleString()} characters`}
+        </button>
+      )}
+    </Fragment>
+  );
+}
