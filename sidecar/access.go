@@ -18,6 +18,7 @@ type access struct {
 	verifier *auth.Verifier // nil: authentication is off, and everybody may everything
 	origins  origins
 	tickets  tickets
+	pacer    *pacer // nil where requests are not limited
 	log      *slog.Logger
 	spoken   *rate.Limiter // of lines about refusals: whoever knocks a thousand times must not fill the log
 }
@@ -47,8 +48,16 @@ func (a *access) required(next http.Handler) http.Handler {
 	})
 }
 
-// check returns what a request with this token may, or a problem.
+// check returns what a request with this token may, or a problem. What brings no token that holds counts for its address.
 func (a *access) check(r *http.Request, token string) (auth.Grant, error) {
+	g, err := a.grant(r, token)
+	if over := a.pacer.over(r, g.Subject); over != nil {
+		return auth.Grant{}, over
+	}
+	return g, err
+}
+
+func (a *access) grant(r *http.Request, token string) (auth.Grant, error) {
 	switch {
 	case a.verifier == nil:
 		return auth.Everything(), nil

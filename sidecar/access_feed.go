@@ -18,9 +18,11 @@ func (a *access) guardFeed(feed *wsfeed.Config) {
 	if feed.CheckOrigin == nil {
 		feed.CheckOrigin = a.origins.allow
 	}
-	if a.verifier != nil {
-		feed.Authorize, feed.Renew = a.authorizeFeed, a.renewFeed
+	if a.verifier == nil {
+		feed.Authorize = func(r *http.Request) (wsfeed.Access, error) { return wsfeed.Access{}, a.pacer.over(r, "") }
+		return
 	}
+	feed.Authorize, feed.Renew = a.authorizeFeed, a.renewFeed
 }
 
 // authorizeFeed is wsfeed.Config.Authorize: it takes a token, or the ticket that one was given for.
@@ -31,6 +33,9 @@ func (a *access) authorizeFeed(r *http.Request) (wsfeed.Access, error) {
 	}
 	if ticket := r.URL.Query().Get("ticket"); token == "" && ticket != "" {
 		g, ok := a.tickets.use(ticket, time.Now())
+		if over := a.pacer.over(r, g.Subject); over != nil {
+			return wsfeed.Access{}, over
+		}
 		if !ok {
 			return wsfeed.Access{}, a.refused(r, errors.New("the ticket was used, or is over 30 seconds old, or not of this server"))
 		}

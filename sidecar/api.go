@@ -30,13 +30,14 @@ type api struct {
 	huma   huma.API
 	verbs  map[string]verb // what must be granted, by the pattern of the route
 
-	bodyTimeout   time.Duration // how long a body may take to arrive
+	limits        Limits
+	over          *limitMetrics // nil where nobody counts
 	answerTimeout time.Duration // how long the database may take
 }
 
 // newAPI returns the handler of the API. It answers everything below /v1/ but the feed, and /openapi.json.
-func newAPI(c *client.Client, who *access, log *slog.Logger) http.Handler {
-	return (&api{client: c, access: who, log: log, bodyTimeout: 30 * time.Second, answerTimeout: time.Minute}).handler()
+func newAPI(c *client.Client, who *access, log *slog.Logger, limits Limits, over *limitMetrics) http.Handler {
+	return (&api{client: c, access: who, log: log, limits: limits, over: over, answerTimeout: time.Minute}).handler()
 }
 
 func (a *api) handler() http.Handler {
@@ -89,7 +90,7 @@ func register[I, O any](a *api, takes verb, op huma.Operation, serve func(contex
 	// The guard has read the body, and body.decode judges it. Without a negative timeout, huma would set the connection a
 	// deadline of its own, and net/http ends the request when that passes, body or not.
 	op.MaxBodyBytes, op.BodyReadTimeout, op.SkipValidateBody = -1, -1, true
-	op.Responses = addProblems(op.Responses, append(op.Errors, 401, 403, 500, 503)...)
+	op.Responses = addProblems(op.Responses, append(op.Errors, 401, 403, 429, 500, 503)...)
 	op.Errors = nil
 	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*O, error) {
 		ctx, cancel := context.WithTimeout(ctx, a.answerTimeout)

@@ -13,13 +13,9 @@ import (
 	"time"
 )
 
-const (
-	// maxBody is the largest body of a request. A message of 1 MiB fits, whatever of it JSON escapes within reason.
-	maxBody = 2 << 20
-	// maxDrained is how much more of a body that is too large is read and thrown away: a client that sends before it
-	// reads would otherwise see its connection break in place of the answer.
-	maxDrained = 8 << 20
-)
+// maxDrained is how much more of a body that is too large is read and thrown away: a client that sends before it reads
+// would otherwise see its connection break in place of the answer.
+const maxDrained = 8 << 20
 
 // guard puts around the routes what every request passes.
 func (a *api) guard(mux *http.ServeMux) http.Handler {
@@ -142,22 +138,27 @@ func (w *noRouteWriter) Write(p []byte) (int, error) {
 
 // readBody reads the body whole and puts it back, or answers with a problem and reports false.
 //
-// The deadline is lifted again afterwards: left alone, it would also end the wait for the database.
+// The deadline of a whole body is lifted again afterwards: left alone, it would also end the wait for the database.
 func (a *api) readBody(w http.ResponseWriter, r *http.Request) bool {
+	maxBody := a.limits.BodyBytes // a message of 1 MiB fits into the usual 2, whatever of it JSON escapes within reason
 	connection := http.NewResponseController(w)
-	_ = connection.SetReadDeadline(time.Now().Add(a.bodyTimeout))
-	data, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	_ = connection.SetReadDeadline(time.Now().Add(a.limits.BodyTimeout))
+	data, err := io.ReadAll(io.LimitReader(r.Body, int64(maxBody)+1))
 	if len(data) > maxBody {
 		_, _ = io.CopyN(io.Discard, r.Body, maxDrained)
 	}
-	_ = connection.SetReadDeadline(time.Time{})
+	if err == nil && len(data) <= maxBody { // or net/http waits for the rest, however slowly it comes
+		_ = connection.SetReadDeadline(time.Time{})
+	}
 
 	network := net.Error(nil)
 	switch {
 	case len(data) > maxBody:
+		a.over.note(limitBodyBytes)
 		w.Header().Set("Connection", "close")
 		writeProblem(w, http.StatusRequestEntityTooLarge, "", "the body must be at most "+strconv.Itoa(maxBody)+" bytes")
 	case errors.As(err, &network) && network.Timeout():
+		a.over.note(limitBodyTimeout)
 		w.Header().Set("Connection", "close")
 		writeProblem(w, http.StatusRequestTimeout, "", "the body did not come in time")
 	case err != nil:

@@ -90,7 +90,7 @@ func TestAPICleansPaths(t *testing.T) {
 // TestAPIBrokenBodies speaks HTTP by hand: a body that ends early, one that comes too slowly.
 func TestAPIBrokenBodies(t *testing.T) {
 	t.Parallel()
-	b := serveAPI(t, pgtest.New(t), func(a *api) { a.bodyTimeout = 100 * time.Millisecond })
+	b := serveAPI(t, pgtest.New(t), func(a *api) { a.limits.BodyTimeout = 100 * time.Millisecond })
 	id := b.create(t)
 	before := b.contents(t)
 	send := func(end func(*net.TCPConn)) reply {
@@ -122,7 +122,7 @@ func TestAPIHearsOutALargeBody(t *testing.T) {
 	require.NoError(t, err)
 	defer conn.Close()
 	require.NoError(t, conn.SetWriteBuffer(64<<10)) // what the kernel holds for us is no proof
-	const size = maxBody + maxDrained
+	const size = usualBody + maxDrained
 	_, err = fmt.Fprintf(conn, "POST /v1/activities HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", size, strings.Repeat(" ", size))
 	require.NoError(t, err)
 	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
@@ -165,7 +165,7 @@ func TestAPIForgetsAClientThatLeft(t *testing.T) {
 // TestAPIWaitsForTheDatabase: the deadline of the body is not one of the answer.
 func TestAPIWaitsForTheDatabase(t *testing.T) {
 	t.Parallel()
-	b := serveAPI(t, pgtest.New(t), func(a *api) { a.bodyTimeout = 50 * time.Millisecond })
+	b := serveAPI(t, pgtest.New(t), func(a *api) { a.limits.BodyTimeout = 50 * time.Millisecond })
 	id := b.create(t)
 	release := b.lock(t, id)
 	answered := make(chan reply, 1)
@@ -180,7 +180,7 @@ func TestAPIWaitsForTheDatabase(t *testing.T) {
 	select {
 	case r := <-answered:
 		t.Errorf("answered %d: %s", r.status, r.text)
-	case <-time.After(4 * b.api.bodyTimeout): // past the deadline nothing may have happened
+	case <-time.After(4 * b.api.limits.BodyTimeout): // past the deadline nothing may have happened
 	}
 	release()
 	require.Equal(t, 201, (<-answered).status)

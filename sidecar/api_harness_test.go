@@ -23,6 +23,9 @@ import (
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
+// usualBody is the largest body unless a limit says otherwise.
+const usualBody = 2 << 20
+
 // apiBundle is the API on a real server, over a database of its own.
 type apiBundle struct {
 	url    string
@@ -43,12 +46,14 @@ func setupAPI(t *testing.T) *apiBundle {
 // serveAPI serves the API over db. tweak may change it before it starts.
 func serveAPI(t *testing.T, db *pgtest.Database, tweak func(*api)) *apiBundle {
 	t.Helper()
+	usual, err := Limits{}.withDefaults(8)
+	require.NoError(t, err)
 	b := &apiBundle{db: db, client: client.New(db.Pool(t)), logged: &logBuffer{}}
 	// Below are the audit lines, which have tests of their own.
 	log := slog.New(slog.NewTextHandler(b.logged, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	b.api = &api{
 		client: b.client, access: newAccess(nil, nil, log), log: log,
-		bodyTimeout: time.Minute, answerTimeout: time.Minute,
+		limits: usual, answerTimeout: time.Minute,
 	}
 	if tweak != nil {
 		tweak(b.api)

@@ -68,8 +68,8 @@ var problemDocs = map[int]struct{ name, description, example string }{
 	413: {"TooLarge", "The body is over 2 MiB. Code `too_large`.", "the body must be at most 2097152 bytes"},
 	415: {"UnsupportedMediaType", "The body is not application/json. Code `unsupported_media_type`.", "the body must be application/json, got \"text/plain\""},
 	422: {"Invalid", "A field or parameter is unknown, of the wrong type or out of its bounds. Code `TA422`.", "percentage must be between 0 and 100, got 101"},
-	429: {"OverLimit", "Too much at once. Code `over_limit`.", "too many tickets were made in the last 30 seconds"},
 	426: {"UpgradeRequired", "The request asks for no WebSocket. Code `upgrade_required`.", "connect with a WebSocket"},
+	429: {"OverLimit", "Too many requests, or too many sockets open. Code `over_limit`; `detail` says what to do.", "more than 500 requests a second from your address: wait, and ask less often"},
 	500: {"Internal", "Something went wrong in the sidecar. Code `internal`.", "something went wrong here; the log of the sidecar says more"},
 	503: {"Unavailable", "The database cannot be reached. Code `unavailable`.", "the database cannot be reached; try again shortly"},
 }

@@ -23,7 +23,7 @@ func (a *api) describeOthers() {
 				"its expiry closes the socket with 4401.",
 			Security:   needsToken,
 			Parameters: []*huma.Param{ticketParam},
-			Responses:  addProblems(map[string]*huma.Response{"101": {Description: "The WebSocket is open."}}, 401, 403, 426, 503),
+			Responses:  addProblems(map[string]*huma.Response{"101": {Description: "The WebSocket is open."}}, 401, 403, 426, 429, 503),
 		},
 		{
 			OperationID: "follow-activity",
@@ -42,7 +42,7 @@ func (a *api) describeOthers() {
 			Responses: addProblems(map[string]*huma.Response{
 				"101": {Description: "The WebSocket is open."},
 				"200": {Description: "The events.", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}}},
-			}, 401, 403, 404, 422, 426, 503),
+			}, 401, 403, 404, 422, 426, 429, 503),
 		},
 		{
 			OperationID: "get-health",

@@ -3,6 +3,7 @@ package sidecar
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -42,6 +43,11 @@ func (in *listInput) Resolve(ctx huma.Context) []error {
 }
 
 func (a *api) list(ctx context.Context, in *listInput) (*rawJSON, error) {
+	if most := a.limits.PageSize; in.params.PageSize > most && most < maxPageSize { // SQL's own bound is SQL's to tell
+		a.over.note(limitPageSize)
+		return nil, newProblem(http.StatusUnprocessableEntity, codeInvalid,
+			fmt.Sprintf("page_size must be between 1 and %d here, got %d; go on with after", most, in.params.PageSize))
+	}
 	if in.params.IncludeMetadata && !grantOf(ctx).IncludeMetadata {
 		return nil, notGranted("include_metadata")
 	}

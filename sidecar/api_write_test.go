@@ -164,11 +164,11 @@ func TestAPIBodySizes(t *testing.T) {
 	require.Equal(t, "message must be at most 1048576 bytes, got 1048577",
 		b.post(t, path(id)+"/logs", `{"message":"`+mebibyte+`x"}`, 422).problem(t, 422, "TA422"))
 
-	fits := `{"message":"x"` + strings.Repeat(" ", maxBody-15) + `}`
-	require.Len(t, fits, maxBody)
+	fits := `{"message":"x"` + strings.Repeat(" ", usualBody-15) + `}`
+	require.Len(t, fits, usualBody)
 	b.post(t, path(id)+"/logs", fits, 201)
-	for _, size := range []int{maxBody + 1, 3 << 20, 6 << 20} {
-		large := fits + strings.Repeat(" ", size-maxBody)
+	for _, size := range []int{usualBody + 1, 3 << 20, 6 << 20} {
+		large := fits + strings.Repeat(" ", size-usualBody)
 		require.Contains(t, b.post(t, path(id)+"/logs", large, 413).problem(t, 413, "too_large"), "2097152 bytes")
 		b.post(t, "/v1/activities", large, 413).problem(t, 413, "too_large")
 		b.post(t, path(id)+"/complete", large, 413).problem(t, 413, "too_large")

@@ -42,7 +42,17 @@ type Config struct {
 	// PollInterval is the longest time between two reads of the tail while something is watched, whatever the bell
 	// says. Default 2 s.
 	PollInterval time.Duration
-	// Feed bounds the live feed. What it shares with the rest is set here: the reads, the ring, Problem and Logger.
+	// Limits bound what clients may take.
+	Limits Limits
+	// TrustedProxies are the addresses and networks of proxies whose ProxyHeader says where a request comes from. That
+	// header is X-Forwarded-For (the default) or Forwarded: the one the proxies add to, for a client can send both.
+	TrustedProxies []string
+	ProxyHeader    string
+	// TLSCert and TLSKey are files of PEM to serve TLS with. They are read again when they change, and when Reload says
+	// so; a pair that does not fit leaves the one before in place.
+	TLSCert, TLSKey string
+	Reload          <-chan struct{}
+	// Feed bounds the live feed. What it shares with the rest is set here: the limits, the ring, Problem and Logger.
 	Feed wsfeed.Config
 	// Logger receives what an operator should know. Default slog.Default().
 	Logger *slog.Logger
@@ -77,6 +87,13 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		return c, errors.New("TLS needs both a certificate and its key: --tls-cert and --tls-key")
+	}
+	var err error
+	if c.Limits, err = c.Limits.withDefaults(c.PoolSize); err != nil {
+		return c, err
 	}
 	return c, c.CheckAddr()
 }

@@ -25,9 +25,10 @@ type metrics struct {
 	lagRows  prometheus.Gauge
 	clock    prometheus.Gauge
 	delivery prometheus.Histogram
+	limits   *limitMetrics
 }
 
-func newMetrics() *metrics {
+func newMetrics(limits Limits) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		rings:    newCounter("agentexec_rings_total", "Notifications heard on the channel."),
@@ -53,6 +54,7 @@ func newMetrics() *metrics {
 	}
 	m.registry.MustRegister(m.rings, m.linesIn, m.missed, m.hooked, m.hooks, m.echo, m.queue, m.reads, m.lag, m.lagRows,
 		m.clock, m.delivery, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.limits = newLimitMetrics(m.registry, limits)
 	return m
 }
 

@@ -2,6 +2,7 @@ package sidecar
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -27,7 +28,7 @@ const (
 	codeTimeout          = "timeout"                // 408: the body did not come in time
 	codeTooLarge         = "too_large"              // 413: the body is over the limit
 	codeUnsupportedMedia = "unsupported_media_type" // 415: the body is no application/json
-	codeOverLimit        = "over_limit"             // 429: too much at once; come back with less, or later
+	codeOverLimit        = "over_limit"             // 429: over a limit; Retry-After says when to come back
 	codeUpgradeRequired  = "upgrade_required"       // 426: a WebSocket lives here
 	codeInternal         = "internal"               // 500: our fault; the log has more
 	codeUnavailable      = "unavailable"            // 503: the database cannot be reached; Retry-After says when to come back
@@ -81,6 +82,8 @@ type problem struct {
 	Code   string         `json:"code" example:"TA409" doc:"What happened, for programs: TA404, TA409, TA422 and 23505 as in SQL, or a word such as unavailable."`
 	Errors []problemError `json:"errors,omitempty" nullable:"false" doc:"What is wrong with the request, part by part, where more is known."`
 
+	retryAfter int // seconds; 0 for the usual
+
 	_ struct{} `additionalProperties:"true"`
 }
 
@@ -128,7 +131,7 @@ func (p *problem) GetStatus() int { return p.Status }
 func (p *problem) GetHeaders() http.Header {
 	switch p.Status {
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
-		return http.Header{"Retry-After": {strconv.Itoa(retryAfter)}}
+		return http.Header{"Retry-After": {strconv.Itoa(cmp.Or(p.retryAfter, retryAfter))}}
 	case http.StatusUnauthorized:
 		return http.Header{"Www-Authenticate": {`Bearer realm="agentexec"`}}
 	}

@@ -17,7 +17,7 @@ import (
 func (s *Server) newRoutes() http.Handler {
 	mux := http.NewServeMux()
 	feed := s.hub.Handler()
-	api := newAPI(client.New(s.pool, &client.Config{Schema: s.cfg.Schema}), s.access, s.cfg.Logger)
+	api := newAPI(client.New(s.pool, &client.Config{Schema: s.cfg.Schema}), s.access, s.cfg.Logger, s.cfg.Limits, s.metrics.limits)
 	for pattern, h := range map[string]http.Handler{"GET /v1/feed": feed, "GET /v1/feed/{agent_id}": feed, "/v1/": api} {
 		mux.Handle(pattern, s.access.origins.shared(s.onceReady(h)))
 	}
@@ -29,7 +29,7 @@ func (s *Server) newRoutes() http.Handler {
 		mux.Handle("/debug/pprof/", s.access.owners(profiles()))
 	}
 	mux.Handle("/", ui.Handler())
-	return mux
+	return safely(mux)
 }
 
 // profiles are Go's own, where net/http/pprof has them.

@@ -21,18 +21,21 @@ import (
 
 // Server is one sidecar.
 type Server struct {
-	cfg      Config
-	pool     *pgxpool.Pool
-	direct   *pgx.ConnConfig // for LISTEN and the tail
-	hub      *wsfeed.Hub
-	bell     *bell
-	tailer   *tailer
-	listener *listener
-	metrics  *metrics
-	access   *access
-	routes   http.Handler
-	pooled   atomic.Bool // DatabaseURL leads to a pooler
-	ready    atomic.Bool // the schema was found; there is no point in a request before
+	cfg         Config
+	pool        *pgxpool.Pool
+	direct      *pgx.ConnConfig // for LISTEN and the tail
+	hub         *wsfeed.Hub
+	bell        *bell
+	tailer      *tailer
+	listener    *listener
+	metrics     *metrics
+	access      *access
+	routes      http.Handler
+	addresses   *addresses
+	connections atomic.Int64 // open
+	certificate *certificate // nil without TLS
+	pooled      atomic.Bool  // DatabaseURL leads to a pooler
+	ready       atomic.Bool  // the schema was found; there is no point in a request before
 }
 
 const (
@@ -66,6 +69,14 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("listen URL: %w", err)
 	}
 	s := &Server{cfg: cfg, direct: direct, bell: newBell(), access: who}
+	if s.addresses, err = newAddresses(cfg.TrustedProxies, cfg.ProxyHeader); err != nil {
+		return nil, err
+	}
+	if cfg.TLSCert != "" {
+		if s.certificate, err = loadCertificate(cfg.TLSCert, cfg.TLSKey, cfg.Logger); err != nil {
+			return nil, err
+		}
+	}
 	unprepared(poolConfig, &s.pooled)
 	// Lazy: a database that is down is waited for by Run.
 	pool, err := pgxpool.NewWithConfig(context.Background(), poolConfig)
@@ -76,12 +87,19 @@ func New(cfg Config) (*Server, error) {
 	q := newQueries(cfg.Schema)
 	feed := cfg.Feed
 	feed.RingLines = ringLines
-	feed.CatchUpReads = max(1, cfg.PoolSize/2) // the other half is for requests
+	cfg.Limits.feed(&feed)
+	feed.Address = s.addresses.counted
 	feed.Problem = writeProblem
 	who.guardFeed(&feed)
 	feed.Logger = cfg.Logger
-	s.metrics = newMetrics()
+	s.metrics = newMetrics(cfg.Limits)
 	feed.Delivered = s.metrics.delivered
+	gauge(s.metrics.registry, "agentexec_connections", "Open connections, of HTTP and of the feed.",
+		func() float64 { return float64(s.connections.Load()) })
+	gauge(s.metrics.registry, "agentexec_tls_expires_seconds", "When the TLS certificate in use expires, in Unix time; 0 without TLS.",
+		s.certificate.expires)
+	feed.Limited = s.metrics.limits.note
+	who.pacer = newPacer(cfg.Limits.RequestsPerSecond, s.addresses, s.metrics.limits.note)
 	s.hub = wsfeed.New(&source{pool: pool, q: q}, feed)
 	s.metrics.feed(s.hub.Stats)
 	s.tailer = &tailer{
@@ -144,21 +162,13 @@ func (s *Server) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s: %w", s.cfg.Addr, err)
 	}
-	web := &http.Server{
-		Handler:           s.routes,
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       time.Minute,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		ConnContext:       s.hub.ConnContext,
-		ErrorLog:          httpLog(s.cfg.Logger),
-	}
+	web, served := s.newWeb(l)
 
 	g, ctx := errgroup.WithContext(ctx)
 	tailing, stopTailing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopTailing()
 	g.Go(func() error {
-		if err := web.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := web.Serve(served); !errors.Is(err, http.ErrServerClosed) {
 			return err
 		}
 		return nil
@@ -178,12 +188,18 @@ func (s *Server) Run(ctx context.Context) error {
 			tails.Go(func() error { return s.listener.run(tailing) })
 		}
 		tails.Go(func() error { return s.tailer.run(tailing) })
-		s.cfg.Logger.Info("serving", "url", baseURL(l.Addr()), "schema", s.cfg.Schema)
+		s.cfg.Logger.Info("serving", "url", s.baseURL(l.Addr()), "schema", s.cfg.Schema)
 		if s.cfg.OnReady != nil {
-			s.cfg.OnReady(baseURL(l.Addr()))
+			s.cfg.OnReady(s.baseURL(l.Addr()))
 		}
 		return tails.Wait()
 	})
+	if s.certificate != nil {
+		g.Go(func() error {
+			s.certificate.run(ctx, s.cfg.Reload)
+			return nil
+		})
+	}
 	g.Go(func() error {
 		<-ctx.Done()
 		s.shutdown(web)
@@ -295,10 +311,14 @@ func (s *Server) checkListenURL(ctx context.Context) error {
 }
 
 // baseURL is where a person on this machine finds the service.
-func baseURL(addr net.Addr) string {
+func (s *Server) baseURL(addr net.Addr) string {
+	scheme := "http"
+	if s.certificate != nil {
+		scheme = "https"
+	}
 	host, port, _ := net.SplitHostPort(addr.String())
 	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	return "http://" + net.JoinHostPort(host, port)
+	return scheme + "://" + net.JoinHostPort(host, port)
 }

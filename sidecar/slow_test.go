@@ -98,7 +98,7 @@ func TestTooSlow(t *testing.T) {
 // TestSendingWithoutReading: who asks and does not take the answers is not read any more, then dropped.
 func TestSendingWithoutReading(t *testing.T) {
 	t.Parallel()
-	s := setup(t, func(c *sidecar.Config) { c.Feed.WriteTimeout = 500 * time.Millisecond })
+	s := setup(t, func(c *sidecar.Config) { c.Feed.WriteTimeout, c.Limits.MessagesPerSecond = 500*time.Millisecond, -1 })
 	ws := s.open(t).ws
 	junk := []byte(`{"type":"unsubscribe","sub":"` + strings.Repeat("x", 255) + `"}`)
 	sent := 0

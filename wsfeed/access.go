@@ -2,6 +2,7 @@ package wsfeed
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"time"
 
@@ -27,6 +28,9 @@ func (h *Hub) authorize(w http.ResponseWriter, r *http.Request) (Access, bool) {
 		status := http.StatusUnauthorized
 		if known := (interface{ GetStatus() int })(nil); errors.As(err, &known) {
 			status = known.GetStatus()
+		}
+		if known := (interface{ GetHeaders() http.Header })(nil); errors.As(err, &known) {
+			maps.Copy(w.Header(), known.GetHeaders())
 		}
 		h.cfg.Problem(w, status, "", err.Error())
 		return Access{}, false

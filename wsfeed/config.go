@@ -38,6 +38,20 @@ type Config struct {
 	ListRefresh time.Duration
 	// MaxSubscriptions bounds the subscriptions of one socket. Default 1000.
 	MaxSubscriptions int
+	// MaxSockets bounds the sockets and event streams in all, MaxSocketsPerSubject those of one Access.Subject and
+	// MaxSocketsPerAddress those of one Address. Over it, 429. Default 0: no limit.
+	MaxSockets, MaxSocketsPerSubject, MaxSocketsPerAddress int
+	// MessagesPerSecond bounds what one socket may send, pings included; over it, close code 4429. As many more and
+	// two for each subscription it may have can come at once. Default 100; negative for no limit.
+	MessagesPerSecond int
+	// MessageBytes is the largest message a client may send; a larger one closes with 1009. Default MaxMessageBytes.
+	MessageBytes int
+	// ListItems is the most items a list may be asked for, 50 to 1000. Default 1000.
+	ListItems int
+	// Address is where a request comes from, "" for who is not counted by address. Default: nobody is.
+	Address func(*http.Request) string
+	// Limited is told which limit something was refused by, or had to wait for, as it happens. Default: nobody is told.
+	Limited func(limit string)
 	// CheckOrigin decides whether a browser's page may connect. Default: only pages of the same origin.
 	CheckOrigin func(*http.Request) bool
 	// Authorize says who a request is from, before it becomes a feed, or why it may not: an error that has a method
@@ -59,7 +73,7 @@ type Config struct {
 const (
 	// Protocol is the WebSocket subprotocol.
 	Protocol = "agentexec.v1"
-	// MaxMessageBytes is the largest frame a client may send; a larger one closes with 1009.
+	// MaxMessageBytes is the largest message a client may send unless Config.MessageBytes says otherwise.
 	MaxMessageBytes = 64 << 10
 	maxSubName      = 255
 )
@@ -86,6 +100,9 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.ListInterval, 100*time.Millisecond)
 	setDefault(&c.ListRefresh, 10*time.Second)
 	setDefault(&c.MaxSubscriptions, 1000)
+	setDefault(&c.MessagesPerSecond, 100)
+	setDefault(&c.MessageBytes, MaxMessageBytes)
+	setDefault(&c.ListItems, maxListLimit)
 	if c.Problem == nil {
 		c.Problem = func(w http.ResponseWriter, status int, _, detail string) { http.Error(w, detail, status) }
 	}

@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/gorilla/websocket"
+	"golang.org/x/time/rate"
 )
 
 // conn is one WebSocket. It is read all the time (reader.go); a writer goroutine lives only while there is something to
@@ -25,6 +27,8 @@ type conn struct {
 	room   chan struct{} // a place per reply that may wait
 	lag    lag
 	sees   *view
+	pace   *rate.Limiter
+	seat   seat
 
 	mu      sync.Mutex
 	access  Access
@@ -73,12 +77,16 @@ type goodbye struct {
 // maxReplies is how many answers may wait for a client that does not read them; then it is not read from either.
 const maxReplies = 32
 
-func newConn(h *Hub, ws *websocket.Conn, hijacked *patientHijacker, access Access, single bool) *conn {
-	c := &conn{hub: h, ws: ws, in: hijacked.in, out: hijacked.conn, access: access, sees: newView(access.Scope), single: single}
-	c.room = make(chan struct{}, maxReplies)
+func newConn(h *Hub, ws *websocket.Conn, hijacked *patientHijacker, access Access, place seat, single bool) *conn {
+	c := &conn{
+		hub: h, ws: ws, in: hijacked.in, out: hijacked.conn, access: access, sees: newView(access.Scope), single: single, room: make(chan struct{}, maxReplies),
+		seat: place, pace: h.cfg.newPace(),
+	}
 	c.lag.sockets = &h.behind
 	c.ctx, c.cancel = context.WithCancel(h.ctx)
-	c.ws.SetPongHandler(func(string) error { c.alive(); return nil }) // of pongs amid a message
+	// Of pings and pongs amid a message.
+	c.ws.SetPingHandler(func(payload string) error { c.pinged([]byte(payload)); return nil })
+	c.ws.SetPongHandler(func(string) error { c.ponged(); return nil })
 	return c
 }
 
@@ -94,6 +102,7 @@ func (c *conn) start() {
 // finish cleans up after the reader's end. It is the last of the connection's goroutines to leave.
 func (c *conn) finish(err error) {
 	defer c.hub.dismiss(c)
+	defer c.hub.seats.leave(c.seat)
 	if errors.Is(err, websocket.ErrReadLimit) {
 		c.refuse(websocket.CloseMessageTooBig) // a length beyond all numbers, which gorilla drops without a word
 	}
@@ -185,7 +194,12 @@ func (c *conn) subscribe(r request) *frame {
 	case taken:
 		return errorFrame(r.sub, "invalid", "there is a subscription of this name already")
 	case full:
-		return errorFrame(r.sub, "limit", "too many subscriptions on this socket")
+		c.hub.limited(LimitSubscriptions)
+		return errorFrame(r.sub, "limit", fmt.Sprintf("this socket has %d subscriptions: unsubscribe from some, or open another socket",
+			c.hub.cfg.MaxSubscriptions))
+	case r.list != nil && r.list.Limit > c.hub.cfg.ListItems:
+		c.hub.limited(LimitListItems)
+		return errorFrame(r.sub, "limit", fmt.Sprintf("list.limit must be at most %d here, got %d", c.hub.cfg.ListItems, r.list.Limit))
 	}
 	s := &connSub{conn: c, name: r.sub}
 	if r.list != nil {
@@ -268,5 +282,5 @@ func (c *conn) goAway() { c.close(websocket.CloseGoingAway, "the server is going
 // cut implements peer.
 func (c *conn) cut() {
 	c.cancel()
-	_ = c.out.Close()
+	_ = c.out.cut()
 }

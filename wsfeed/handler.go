@@ -2,6 +2,7 @@ package wsfeed
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -30,7 +31,7 @@ func (h *Hub) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/feed", func(w http.ResponseWriter, r *http.Request) {
 		if access, ok := h.authorize(w, r); ok {
-			h.serve(&up, w, r, access, nil)
+			h.seated(w, r, access, func(place seat) (kept bool) { return h.serve(&up, w, r, access, place, nil) })
 		}
 	})
 	mux.HandleFunc("GET /v1/feed/{agent_id}", func(w http.ResponseWriter, r *http.Request) {
@@ -38,18 +39,21 @@ func (h *Hub) Handler() http.Handler {
 		if !ok {
 			return
 		}
-		target, ok := h.target(w, r, newView(access.Scope))
-		switch {
-		case !ok:
-		case websocket.IsWebSocketUpgrade(r):
-			h.serve(&up, w, r, access, target)
-		case acceptsEvents(r):
-			h.serveEvents(w, r, access, target)
-		default:
-			w.Header().Set("Upgrade", "websocket")
-			h.cfg.Problem(w, http.StatusUpgradeRequired, "",
-				"connect with a WebSocket, or ask for Accept: text/event-stream")
-		}
+		h.seated(w, r, access, func(place seat) (kept bool) {
+			target, ok := h.target(w, r, newView(access.Scope))
+			switch {
+			case !ok:
+			case websocket.IsWebSocketUpgrade(r):
+				return h.serve(&up, w, r, access, place, target)
+			case acceptsEvents(r):
+				h.serveEvents(w, r, access, target)
+			default:
+				w.Header().Set("Upgrade", "websocket")
+				h.cfg.Problem(w, http.StatusUpgradeRequired, "",
+					"connect with a WebSocket, or ask for Accept: text/event-stream")
+			}
+			return false
+		})
 	})
 	return mux
 }
@@ -88,7 +92,9 @@ func (h *Hub) target(w http.ResponseWriter, r *http.Request, v *view) (*target, 
 	if known := h.topic(id); known != nil && known.exists(v) {
 		return t, true
 	}
-	_, err = h.readSnapshot(r.Context(), id, v)
+	ctx, cancel := context.WithTimeout(r.Context(), h.cfg.ReadTimeout) // waiting for a place among the reads included
+	defer cancel()
+	_, err = h.readSnapshot(ctx, id, v)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return refuse(http.StatusNotFound, "TA404", "no activity with agent_id "+id.String())
@@ -99,24 +105,25 @@ func (h *Hub) target(w http.ResponseWriter, r *http.Request, v *view) (*target, 
 	return t, true
 }
 
-// serve upgrades and returns: the handler's goroutine and its buffers would cost an idle socket more than the socket.
-func (h *Hub) serve(up *websocket.Upgrader, w http.ResponseWriter, r *http.Request, access Access, only *target) {
+// serve upgrades and returns: the handler's goroutine and its buffers would cost an idle socket more than the socket. It
+// reports whether there is a socket now, which keeps the seat.
+func (h *Hub) serve(up *websocket.Upgrader, w http.ResponseWriter, r *http.Request, access Access, place seat, only *target) bool {
 	if !websocket.IsWebSocketUpgrade(r) {
 		w.Header().Set("Upgrade", "websocket")
 		h.cfg.Problem(w, http.StatusUpgradeRequired, "", "connect with a WebSocket")
-		return
+		return false
 	}
 	hijacker := &patientHijacker{ResponseWriter: w, hub: h}
 	ws, err := up.Upgrade(hijacker, r, nil)
 	if err != nil {
-		return // the upgrader has answered
+		return false // the upgrader has answered
 	}
-	c := newConn(h, ws, hijacker, access, only != nil)
+	c := newConn(h, ws, hijacker, access, place, only != nil)
 	if !h.admit(c) {
 		_ = ws.WriteControl(websocket.CloseMessage,
 			websocket.FormatCloseMessage(websocket.CloseGoingAway, "the server is going away"), noDeadline)
 		_ = ws.Close()
-		return
+		return false
 	}
 	if only == nil {
 		c.reply(welcomeFrame())
@@ -125,6 +132,7 @@ func (h *Hub) serve(up *websocket.Upgrader, w http.ResponseWriter, r *http.Reque
 		c.add(s, h.joinTopic(only.agentID, "", only.afterSeq, s))
 	}
 	c.start()
+	return true
 }
 
 func acceptsEvents(r *http.Request) bool {

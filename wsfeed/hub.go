@@ -14,6 +14,7 @@ type Hub struct {
 	cfg   Config
 	src   Source
 	reads chan struct{} // one place per read of Postgres under way
+	seats *seats
 	ctx   context.Context
 	stop  context.CancelFunc
 	added chan struct{}
@@ -52,6 +53,7 @@ func New(src Source, cfg Config) *Hub {
 		cfg:   cfg,
 		src:   src,
 		reads: make(chan struct{}, cfg.CatchUpReads),
+		seats: newSeats(&cfg),
 		added: make(chan struct{}, 1),
 		lists: make(map[string]*listTopic),
 		conns: make(map[peer]struct{}),
@@ -158,6 +160,12 @@ func read[T any](ctx context.Context, h *Hub, count *atomic.Uint64, ask func(con
 
 // place waits for a place among the reads.
 func (h *Hub) place(ctx context.Context) error {
+	select {
+	case h.reads <- struct{}{}:
+		return nil
+	default:
+		h.limited(LimitCatchUpReads)
+	}
 	h.waiting.Add(1)
 	defer h.waiting.Add(-1)
 	select {

@@ -21,8 +21,8 @@ func (c *Config) share() int { return c.InFlightBytes / 2 }
 // boundSendBuffer bounds what the kernel holds for a connection. Linux reserves twice what it is asked for, for its own
 // bookkeeping, so half of the kernel's half is asked for.
 func (c *Config) boundSendBuffer(conn net.Conn) {
-	if outer, ok := conn.(interface{ NetConn() net.Conn }); ok { // such as of TLS
-		conn = outer.NetConn()
+	for outer, ok := conn.(interface{ NetConn() net.Conn }); ok; outer, ok = conn.(interface{ NetConn() net.Conn }) {
+		conn = outer.NetConn() // such as of TLS
 	}
 	if tcp, ok := conn.(interface{ SetWriteBuffer(bytes int) error }); ok {
 		_ = tcp.SetWriteBuffer(c.InFlightBytes / 4)

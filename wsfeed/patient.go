@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -15,17 +14,14 @@ import (
 
 // patientConn is a WebSocket's connection as its two users see it: gorilla, which writes control frames, and the
 // connection's writer, which has data frames encoded already (writeFrame). Frames go out whole, one after the other.
-//
-// It measures the write timeout from the last byte the other side took, not from the start of a write: who is slow
-// stays, who takes nothing at all goes.
+// It waits for a slow client as steadyConn does, which is this connection itself or, with TLS between, beneath it.
 //
 // What was taken counts as a sign of life, too: a ping waits behind all that a slow client has yet to take, and the
 // pong with it.
 type patientConn struct {
 	net.Conn
-	timeout time.Duration
+	steady  *steadyConn
 	silence time.Duration // how long after a sign of life the read deadline counts
-	taken   atomic.Int64  // when a write that had to wait for room went on, in Unix nanoseconds
 	turn    chan struct{} // holds a place for the frame being written
 	until   time.Time     // when gorilla gives up on the control frame it is about to write
 
@@ -35,19 +31,15 @@ type patientConn struct {
 }
 
 func newPatientConn(c net.Conn, cfg *Config) *patientConn {
-	return &patientConn{Conn: c, timeout: cfg.WriteTimeout, silence: cfg.PongTimeout, turn: make(chan struct{}, 1)}
+	p := &patientConn{silence: cfg.PongTimeout, turn: make(chan struct{}, 1)}
+	p.Conn, p.steady = steadied(c, cfg.WriteTimeout)
+	return p
 }
-
-// What takes waitedTime to write, and is no trifle that a busy machine was slow to hand on, had to wait for room.
-const (
-	waitedBytes = 4 << 10
-	waitedTime  = 10 * time.Millisecond
-)
 
 func (p *patientConn) Read(b []byte) (int, error) {
 	for {
 		n, err := p.Conn.Read(b)
-		until := time.Unix(0, p.taken.Load()).Add(p.silence)
+		until := time.Unix(0, p.steady.taken.Load()).Add(p.silence)
 		if !errors.Is(err, os.ErrDeadlineExceeded) || !time.Now().Before(until) {
 			return n, err
 		}
@@ -58,7 +50,10 @@ func (p *patientConn) Read(b []byte) (int, error) {
 // awaitReadable returns when there is something to read, or when nothing will come. It returns at once where that cannot
 // be known: of a connection that holds back what it has read from the network, as TLS does.
 func (p *patientConn) awaitReadable() {
-	if c, ok := p.Conn.(syscall.Conn); ok {
+	if p.Conn != net.Conn(p.steady) {
+		return
+	}
+	if c, ok := p.steady.Conn.(syscall.Conn); ok {
 		if raw, err := c.SyscallConn(); err == nil {
 			_ = raw.Read(readable) // reading says what is wrong
 		}
@@ -102,28 +97,15 @@ func (p *patientConn) writeFrame(wire []byte) error {
 	return err
 }
 
-func (p *patientConn) write(b []byte) (done int, err error) {
+func (p *patientConn) write(b []byte) (int, error) {
 	if p.err != nil {
 		return 0, p.err
 	}
-	for {
-		began := time.Now()
-		if p.err = p.Conn.SetWriteDeadline(began.Add(p.timeout)); p.err != nil {
-			return done, p.err
-		}
-		n, err := p.Conn.Write(b[done:])
-		done += n
-		late := n > 0 && errors.Is(err, os.ErrDeadlineExceeded)
-		if late || (n >= waitedBytes && time.Since(began) >= waitedTime) {
-			p.taken.Store(time.Now().UnixNano())
-		}
-		if late {
-			continue
-		}
-		p.refused = done == 0 && errors.Is(err, os.ErrDeadlineExceeded)
-		p.err = err
-		return done, err
-	}
+	n, err := p.Conn.Write(b)
+	// What TLS wrote of it, in part or not, cannot be known: it says nothing more after a timeout.
+	p.refused = n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && p.Conn == net.Conn(p.steady)
+	p.err = err
+	return n, err
 }
 
 // SetWriteDeadline is gorilla's, and is how long a control frame may wait for its turn. The rest is left to write.
@@ -145,6 +127,9 @@ func (p *patientConn) lastWord(code uint16, reason string) {
 	_ = p.Conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
 	_, _ = p.Conn.Write(frame)
 }
+
+// cut closes the connection without a word; TLS would say goodbye, and wait for room to do so.
+func (p *patientConn) cut() error { return p.steady.NetConn().Close() }
 
 // CloseWrite lets linger half-close the connection.
 func (p *patientConn) CloseWrite() error {

@@ -40,18 +40,24 @@ func (c *conn) readOne() error {
 		return err
 	}
 	if c.isClosing() {
-		return nil // read away until the client's own close frame, or the timer of close, ends the reader
+		_, err = io.Copy(io.Discard, message) // to its end, where readControl may look for what comes next
+		return err                            // read away until the client's own close frame, or the timer of close, ends the reader
 	}
 	// Not gorilla's read limit, whose close frame would not reach a socket that is busy taking another one.
-	data, err := io.ReadAll(io.LimitReader(message, MaxMessageBytes+1))
+	data, err := io.ReadAll(io.LimitReader(message, int64(c.hub.cfg.MessageBytes)+1))
+	if err == nil && len(data) > c.hub.cfg.MessageBytes {
+		defer func() { _, _ = io.Copy(io.Discard, message) }() // likewise
+	}
 	if err != nil {
 		return err
 	}
 	c.alive()
 	switch {
+	case !c.inPace():
 	case kind == websocket.BinaryMessage:
 		c.close(websocket.CloseUnsupportedData, "binary frames are not part of "+Protocol)
-	case len(data) > MaxMessageBytes:
+	case len(data) > c.hub.cfg.MessageBytes:
+		c.hub.limited(LimitMessageBytes)
 		c.close(websocket.CloseMessageTooBig, "the message is too big")
 	case !utf8.Valid(data):
 		c.close(websocket.CloseInvalidFramePayloadData, "text must be UTF-8")
@@ -84,11 +90,24 @@ func (c *conn) readControl() bool {
 		for i := range payload {
 			payload[i] = frame[headBytes+i] ^ frame[2+i%4]
 		}
-		_ = c.ws.WriteControl(websocket.PongMessage, payload, time.Now().Add(time.Second))
+		c.pinged(payload)
+	} else {
+		c.ponged()
 	}
 	_, _ = c.in.Discard(headBytes + size)
-	c.alive()
 	return true
+}
+
+func (c *conn) pinged(payload []byte) {
+	if c.inPace() {
+		_ = c.ws.WriteControl(websocket.PongMessage, payload, time.Now().Add(time.Second))
+	}
+	c.alive()
+}
+
+func (c *conn) ponged() {
+	c.inPace()
+	c.alive()
 }
 
 // alive moves the read deadline: the client has given a sign of life.

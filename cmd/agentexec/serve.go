@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"os"
 	"strconv"
+	"syscall"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
@@ -41,11 +43,21 @@ func newServe(s *settings) *cobra.Command {
 				return err
 			}
 			config.AllowOrigins = own.allowOrigins()
+			if config.Limits, err = own.limits(); err != nil {
+				return err
+			}
+			if err := own.outside(&config); err != nil {
+				return err
+			}
 			server, err := sidecar.New(config)
 			if err != nil {
 				return err
 			}
-			ctx, stop := untilStopped(cmd.Context(), cmd.ErrOrStderr())
+			var others []os.Signal
+			if config.Reload != nil {
+				others = append(others, syscall.SIGHUP)
+			}
+			ctx, stop := untilStopped(cmd.Context(), cmd.ErrOrStderr(), others...)
 			defer stop()
 			return addressError(config.Addr, server.Run(ctx))
 		},
@@ -53,6 +65,8 @@ func newServe(s *settings) *cobra.Command {
 	insecureFlag(cmd, &insecure)
 	authFlags(cmd.Flags())
 	originFlag(cmd)
+	registerOutside(cmd.Flags())
+	registerLimits(cmd.Flags())
 	cmd.Flags().String("in-flight-bytes", "",
 		"what one socket holds in memory, half of it in the kernel, in `BYTES` (AGENTEXEC_IN_FLIGHT_BYTES; default 262144)")
 	cmd.Flags().Bool("pprof", false, "serve Go's profiles under /debug/pprof/, to whoever reaches the address (AGENTEXEC_PPROF=true)")

@@ -69,7 +69,11 @@ func (s *settings) get(name string) (value, source string) {
 	if flag := s.flags.Lookup(name); flag != nil && flag.Changed { // not every command has all of them
 		return flag.Value.String(), "--" + name
 	}
-	for _, variable := range variables[name] {
+	names := variables[name]
+	if names == nil { // the rule
+		names = []string{variableOf(name)}
+	}
+	for _, variable := range names {
 		if value := os.Getenv(variable); value != "" {
 			return value, variable
 		}

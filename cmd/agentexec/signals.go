@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -13,11 +14,11 @@ import (
 // echo is how soon a second signal is taken for the first one: a terminal, a shell and a wrapper may each send theirs.
 const echo = 500 * time.Millisecond
 
-// untilStopped returns a context that ends with the first SIGINT, SIGTERM or SIGHUP. After that, another SIGINT or
-// SIGTERM ends the process at once. Call stop when there is nothing to stop any more.
-func untilStopped(ctx context.Context, stderr io.Writer) (_ context.Context, stop context.CancelFunc) {
+// untilStopped returns a context that ends with the first SIGINT, SIGTERM or, unless that means something else (others),
+// SIGHUP. After that, another SIGINT or SIGTERM ends the process at once. Call stop when there is nothing to stop any more.
+func untilStopped(ctx context.Context, stderr io.Writer, others ...os.Signal) (_ context.Context, stop context.CancelFunc) {
 	wanted := []os.Signal{os.Interrupt, syscall.SIGTERM}
-	if !signal.Ignored(syscall.SIGHUP) { // nohup
+	if !signal.Ignored(syscall.SIGHUP) && !slices.Contains(others, os.Signal(syscall.SIGHUP)) { // nohup
 		wanted = append(wanted, syscall.SIGHUP)
 	}
 	signals := make(chan os.Signal, 4)

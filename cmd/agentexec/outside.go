@@ -1,0 +1,67 @@
+package main
+
+import (
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/pflag"
+
+	"github.com/agentexec/agentexec/sidecar"
+)
+
+// registerOutside registers what the sidecar has to know of the network before it.
+func registerOutside(flags *pflag.FlagSet) {
+	flags.String("tls-cert", "", "serve TLS with the certificate in `FILE`, chain included; read again when it changes, and on SIGHUP (AGENTEXEC_TLS_CERT)")
+	flags.String("tls-key", "", "`FILE` of its key (AGENTEXEC_TLS_KEY)")
+	flags.String("trusted-proxy", "", "proxies that say where a request comes from: `ADDRESS`es and networks, separated by commas (AGENTEXEC_TRUSTED_PROXY)")
+	flags.String("proxy-header", "", "the `HEADER` they add to, X-Forwarded-For or Forwarded (AGENTEXEC_PROXY_HEADER; default X-Forwarded-For)")
+}
+
+// outside reads these settings. What is in the files, and in the networks, the sidecar judges.
+func (s *settings) outside(c *sidecar.Config) error {
+	var source string
+	c.TLSCert, source = s.get("tls-cert")
+	c.TLSKey, _ = s.get("tls-key")
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		return usageError(nil, "TLS needs both a certificate and its key: --tls-cert and --tls-key")
+	}
+	if source != "" {
+		c.Reload = hangups()
+	}
+	header, source := s.get("proxy-header")
+	switch {
+	case header == "":
+	case strings.EqualFold(header, "X-Forwarded-For"), strings.EqualFold(header, "Forwarded"):
+		c.ProxyHeader = header
+	default:
+		return usageError(nil, "%s: %q must be X-Forwarded-For or Forwarded", source, header)
+	}
+	proxies, source := s.get("trusted-proxy")
+	for proxy := range strings.SplitSeq(proxies, ",") {
+		if proxy = strings.TrimSpace(proxy); proxy == "" {
+			continue
+		}
+		if !sidecar.ValidProxy(proxy) {
+			return usageError(nil, "%s: %q must be an IP address or a network, such as 10.0.0.0/8", source, proxy)
+		}
+		c.TrustedProxies = append(c.TrustedProxies, proxy)
+	}
+	return nil
+}
+
+// hangups are the SIGHUPs, as a daemon takes them: to read its files again, not to end.
+func hangups() <-chan struct{} {
+	signals, all := make(chan os.Signal, 1), make(chan struct{}, 1)
+	signal.Notify(signals, syscall.SIGHUP)
+	go func() {
+		for range signals {
+			select {
+			case all <- struct{}{}:
+			default:
+			}
+		}
+	}()
+	return all
+}

@@ -1,0 +1,159 @@
+package sidecar
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/agentexec/agentexec/wsfeed"
+)
+
+// Limits bound what clients may take of a sidecar. Zero values take the defaults named; where it is said, a negative
+// one turns the limit off. docs/limits.md says what happens over each.
+type Limits struct {
+	// Connections is how many connections may be open at once. Default: the files this process may open, less 256;
+	// negative for no limit.
+	Connections int
+	// Sockets is how many WebSockets and event streams may be open at once. Default 20,000, and at most nine tenths of
+	// Connections; negative for no limit.
+	Sockets int
+	// SocketsPerSubject and SocketsPerAddress bound those of one token's subject and of one address. Loopback is not
+	// counted: whoever is on this machine has other ways to harm it, and behind a proxy that is not named as trusted
+	// everybody is. Default 2,000; negative for no limit.
+	SocketsPerSubject, SocketsPerAddress int
+	// Subscriptions is how many one socket may have. Default 1,000.
+	Subscriptions int
+	// MessagesPerSecond is what one socket may send. Default 100, and more at once (wsfeed.Config); negative for no limit.
+	MessagesPerSecond int
+	// MessageBytes is the largest message a socket may send. Default 64 KiB.
+	MessageBytes int
+	// RequestsPerSecond bounds the requests of one token's subject, or of one address where there is no token; twice as
+	// many may come at once. Loopback is not counted by address. Default 500; negative for no limit.
+	RequestsPerSecond int
+	// BodyBytes is the largest body of a request. Default 2 MiB.
+	BodyBytes int
+	// HeaderBytes is the largest header of a request. Default 64 KiB.
+	HeaderBytes int
+	// HeaderTimeout is how long a header, and a TLS handshake, may take to arrive. Default 10 s.
+	HeaderTimeout time.Duration
+	// BodyTimeout is how long a body may take to arrive. Default 30 s.
+	BodyTimeout time.Duration
+	// PageSize is the most items of a page and of a live list, 50 to 1,000. Default 1,000.
+	PageSize int
+	// CatchUpReads is how many reads of Postgres the feed makes at once; others wait for their turn. Default: half the
+	// pool.
+	CatchUpReads int
+}
+
+// The names of the limits that are not the feed's, as the label of the metrics.
+const (
+	limitConnections   = "connections"
+	limitRequests      = "requests_per_second"
+	limitBodyBytes     = "body_bytes"
+	limitHeaderBytes   = "header_bytes"
+	limitHeaderTimeout = "header_timeout"
+	limitBodyTimeout   = "body_timeout"
+	limitPageSize      = wsfeed.LimitListItems
+)
+
+const maxPageSize = 1000 // SQL's
+
+func (l Limits) withDefaults(pool int) (Limits, error) {
+	if l.Connections == 0 {
+		l.Connections = -1
+		if files := maxFiles(); files > 0 {
+			l.Connections = max(64, files-256) // Postgres, certificates and what we do not know of need some
+		}
+	}
+	if l.Sockets == 0 {
+		l.Sockets = 20_000
+		if l.Connections > 0 {
+			l.Sockets = min(l.Sockets, l.Connections/10*9)
+		}
+	}
+	setDefault(&l.SocketsPerSubject, 2000)
+	setDefault(&l.SocketsPerAddress, 2000)
+	setDefault(&l.Subscriptions, 1000)
+	setDefault(&l.MessagesPerSecond, 100)
+	setDefault(&l.MessageBytes, wsfeed.MaxMessageBytes)
+	setDefault(&l.RequestsPerSecond, 500)
+	setDefault(&l.BodyBytes, 2<<20)
+	setDefault(&l.HeaderBytes, 64<<10)
+	setDefault(&l.HeaderTimeout, 10*time.Second)
+	setDefault(&l.BodyTimeout, 30*time.Second)
+	setDefault(&l.PageSize, maxPageSize)
+	setDefault(&l.CatchUpReads, max(1, pool/2)) // the other half is for requests
+	if min(l.Subscriptions, l.MessageBytes, l.BodyBytes, l.HeaderBytes, l.CatchUpReads) < 0 || min(l.HeaderTimeout, l.BodyTimeout) < 0 {
+		return l, errors.New("only limits of connections, sockets, messages and requests can be turned off")
+	}
+	if l.PageSize < 50 || l.PageSize > maxPageSize {
+		return l, fmt.Errorf("the page size must be between 50 and %d, got %d", maxPageSize, l.PageSize)
+	}
+	return l, nil
+}
+
+func setDefault[T int | time.Duration](field *T, value T) {
+	if *field == 0 {
+		*field = value
+	}
+}
+
+// feed puts the feed's limits into its configuration.
+func (l Limits) feed(c *wsfeed.Config) {
+	c.MaxSockets, c.MaxSocketsPerSubject, c.MaxSocketsPerAddress = l.Sockets, l.SocketsPerSubject, l.SocketsPerAddress
+	c.MaxSubscriptions, c.MessagesPerSecond, c.MessageBytes = l.Subscriptions, l.MessagesPerSecond, l.MessageBytes
+	c.ListItems, c.CatchUpReads = l.PageSize, l.CatchUpReads
+}
+
+// values are the limits by the names of the metrics; what is off is -1, times are seconds.
+func (l Limits) values() map[string]float64 {
+	whole := func(n int) float64 { return float64(max(-1, n)) }
+	return map[string]float64{
+		limitConnections:              whole(l.Connections),
+		wsfeed.LimitSockets:           whole(l.Sockets),
+		wsfeed.LimitSocketsPerSubject: whole(l.SocketsPerSubject),
+		wsfeed.LimitSocketsPerAddress: whole(l.SocketsPerAddress),
+		wsfeed.LimitSubscriptions:     whole(l.Subscriptions),
+		wsfeed.LimitMessages:          whole(l.MessagesPerSecond),
+		wsfeed.LimitMessageBytes:      whole(l.MessageBytes),
+		limitRequests:                 whole(l.RequestsPerSecond),
+		limitBodyBytes:                whole(l.BodyBytes),
+		limitHeaderBytes:              whole(l.HeaderBytes),
+		limitHeaderTimeout:            l.HeaderTimeout.Seconds(),
+		limitBodyTimeout:              l.BodyTimeout.Seconds(),
+		limitPageSize:                 whole(l.PageSize),
+		wsfeed.LimitCatchUpReads:      whole(l.CatchUpReads),
+	}
+}
+
+// limitMetrics are the limits as they are set, and what was refused, or had to wait, because of each.
+type limitMetrics struct{ over *prometheus.CounterVec }
+
+func newLimitMetrics(registry *prometheus.Registry, l Limits) *limitMetrics {
+	m := &limitMetrics{over: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "agentexec_over_limit_total", Help: "What was refused, or had to wait, because of a limit.",
+	}, []string{"limit"})}
+	set := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "agentexec_limit", Help: "The limits as they are set, times in seconds; -1 for none.",
+	}, []string{"limit"})
+	registry.MustRegister(m.over, set)
+	for name, value := range l.values() {
+		set.WithLabelValues(name).Set(value)
+		m.over.WithLabelValues(name)
+	}
+	return m
+}
+
+// gauge registers a number that is asked for when Prometheus asks.
+func gauge(registry *prometheus.Registry, name, help string, value func() float64) {
+	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
+}
+
+// note counts one refusal.
+func (m *limitMetrics) note(limit string) {
+	if m != nil {
+		m.over.WithLabelValues(limit).Inc()
+	}
+}
