@@ -94,7 +94,7 @@ func (h *Hub) target(w http.ResponseWriter, r *http.Request, v *view) (*target, 
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), h.cfg.ReadTimeout) // waiting for a place among the reads included
 	defer cancel()
-	_, err = h.readSnapshot(ctx, id, v)
+	err = h.exists(ctx, id, v)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return refuse(http.StatusNotFound, "TA404", "no activity with agent_id "+id.String())

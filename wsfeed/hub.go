@@ -3,10 +3,12 @@ package wsfeed
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"sync"
 	"sync/atomic"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/singleflight"
 )
 
 // Hub knows who watches what. The tail feeds it (Publish, Confirm, Gone, ListsChanged), connections subscribe to it.
@@ -18,6 +20,7 @@ type Hub struct {
 	ctx   context.Context
 	stop  context.CancelFunc
 	added chan struct{}
+	asked singleflight.Group // whether an activity exists
 	counters
 	index
 	watch atomic.Pointer[Watch] // what Watched returned, good until something changes
@@ -182,6 +185,24 @@ func (h *Hub) readSnapshot(ctx context.Context, agentID uuid.UUID, v *view) (Sna
 	return read(ctx, h, &h.snapshots, func(ctx context.Context) (Snapshot, error) {
 		return h.src.Snapshot(ctx, agentID, v.of())
 	})
+}
+
+// exists returns ErrNotFound where there is no such activity. Those who ask at the same time share one read: a hundred
+// clients of one activity come back at once.
+func (h *Hub) exists(ctx context.Context, agentID uuid.UUID, v *view) error {
+	answer := h.asked.DoChan(agentID.String()+v.key(), func() (any, error) {
+		_, err := h.readSnapshot(h.ctx, agentID, v) // not the first one's context: others wait for it too
+		return nil, err
+	})
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case a := <-answer:
+		if a.Shared && errors.Is(a.Err, ErrNotFound) { // it may have been made since that read began
+			_, a.Err = h.readSnapshot(ctx, agentID, v)
+		}
+		return a.Err
+	}
 }
 
 func (h *Hub) replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes int, v *view) (Batch, error) {
