@@ -26,6 +26,7 @@ import (
 var children = map[string]func(ctx context.Context, url, addr string, ready func(feed string)) error{
 	"agentexec":  runAgentexec,
 	"patient":    runPatient,
+	"guarded":    runGuarded,
 	"centrifuge": runCentrifuge,
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"slices"
 	"sync"
@@ -35,6 +36,7 @@ type swarm struct {
 // flight is what a swarm sets out with.
 type flight struct {
 	mark   string                  // one in every line
+	header func(n int) http.Header // what the n-th socket says before that; nil for nothing
 	greet  func(n int) []string    // what the n-th socket has to say first
 	ready  func(frame []byte) bool // tells the frame that answers it
 	sample int                     // one socket in so many notes delays; 0 for 50
@@ -59,7 +61,11 @@ func fly(ctx context.Context, feed string, n int, f flight) (*swarm, error) {
 		open.Go(func() {
 			places <- struct{}{}
 			defer func() { <-places }()
-			ws, err := dialFeed(ctx, feed, f.greet(i), f.ready)
+			var header http.Header
+			if f.header != nil {
+				header = f.header(i)
+			}
+			ws, err := dialFeed(ctx, feed, header, f.greet(i), f.ready)
 			if err != nil {
 				fail <- err
 				return
@@ -93,9 +99,9 @@ func (s *swarm) wake(i int) {
 	s.readers.Go(func() { s.read(ws, i%s.sample == 0) })
 }
 
-func dialFeed(ctx context.Context, feed string, greet []string, ready func([]byte) bool) (*websocket.Conn, error) {
+func dialFeed(ctx context.Context, feed string, header http.Header, greet []string, ready func([]byte) bool) (*websocket.Conn, error) {
 	d := websocket.Dialer{ReadBufferSize: 4096, WriteBufferSize: 256, HandshakeTimeout: 30 * time.Second}
-	ws, resp, err := d.DialContext(ctx, feed, nil)
+	ws, resp, err := d.DialContext(ctx, feed, header)
 	if err != nil {
 		return nil, err
 	}
