@@ -10,6 +10,9 @@ export GO
 ARGS ?=
 TESTFLAGS ?=
 MEASURE ?= all
+# How long make fuzz looks with each fuzz test, and a regular expression for the names of those wanted.
+FUZZTIME ?= 60s
+FUZZ ?= .
 
 # The longest one package's tests may take, on a slow machine with the race detector on.
 TEST_TIMEOUT ?= 10m
@@ -64,6 +67,10 @@ test-matrix: ## Run every Go test against the oldest and the newest Postgres we 
 	  echo "== Postgres $$version: $$($$bin/postgres --version)"; \
 	  AGENTEXEC_TEST_PG_BIN=$$bin $(GO) test -count=1 $(GO_TEST_FLAGS) ./... || status=1; \
 	done; exit $$status
+
+.PHONY: fuzz
+fuzz: ## Look for inputs that break a decoder, FUZZTIME (60s) with each; made for every night
+	tools/fuzz $(FUZZTIME) '$(FUZZ)'
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run gofmt, go vet, golangci-lint, the check that go.mod is tidy, and the type check of ui/

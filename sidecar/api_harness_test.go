@@ -44,7 +44,7 @@ func setupAPI(t *testing.T) *apiBundle {
 }
 
 // serveAPI serves the API over db. tweak may change it before it starts.
-func serveAPI(t *testing.T, db *pgtest.Database, tweak func(*api)) *apiBundle {
+func serveAPI(t testing.TB, db *pgtest.Database, tweak func(*api)) *apiBundle {
 	t.Helper()
 	usual, err := Limits{}.withDefaults(8)
 	require.NoError(t, err)

@@ -30,13 +30,13 @@ type service struct {
 	stop func() // ends it in order and checks that Run returned nil
 }
 
-func setup(t *testing.T, tweaks ...func(*sidecar.Config)) *service {
+func setup(t testing.TB, tweaks ...func(*sidecar.Config)) *service {
 	t.Helper()
 	return start(t, pgtest.New(t), tweaks...)
 }
 
 // start runs a sidecar over db until the test ends.
-func start(t *testing.T, db *pgtest.Database, tweaks ...func(*sidecar.Config)) *service {
+func start(t testing.TB, db *pgtest.Database, tweaks ...func(*sidecar.Config)) *service {
 	t.Helper()
 	ready := make(chan string, 1)
 	cfg := sidecar.Config{
