@@ -1,6 +1,7 @@
 // Package sql holds the SQL of agentexec: every rule of the product lives here.
 //
-// Migrations are history (tables, types, indexes); Functions and Triggers are code, re-applied whole. The files
+// Migrations are history (tables, types, indexes); Functions and Triggers are code, re-applied whole; Roles
+// and RowSecurity are options, re-applied whenever they are asked for. The files
 // name their schema agentexec; pkg/migrate puts another name in its place where one is chosen. This package
 // imports nothing of the module.
 package sql
@@ -21,6 +22,16 @@ var Functions string
 //
 //go:embed triggers.sql
 var Triggers string
+
+// Roles is roles.sql: roles for workers, readers and the sidecar, where they are wanted.
+//
+//go:embed roles.sql
+var Roles string
+
+// RowSecurity is row_security.sql: the scope on the tables and the view, where it is wanted.
+//
+//go:embed row_security.sql
+var RowSecurity string
 
 // Release numbers Functions and Triggers. It grows with every published change of them, so that an older program does not
 // take newer functions for outdated ones and replace them.

@@ -10,6 +10,7 @@ import (
 
 func newMigrate(s *settings) *cobra.Command {
 	var onlyPrint, onlyStatus bool
+	var opts migrate.Options
 	cmd := &cobra.Command{
 		Use:   "migrate",
 		Short: "Install the schema, or bring it up to date",
@@ -18,13 +19,16 @@ func newMigrate(s *settings) *cobra.Command {
 			if onlyPrint && onlyStatus {
 				return usageError(cmd, "--print and --status do not go together")
 			}
+			if onlyStatus && (opts.Roles || opts.RowSecurity) {
+				return usageError(cmd, "--status changes nothing, so it goes with neither --roles nor --row-security")
+			}
 			schema, err := s.schema()
 			if err != nil {
 				return err
 			}
-			opts := &migrate.Options{Schema: schema}
+			opts.Schema = schema
 			if onlyPrint {
-				return migrate.Print(cmd.OutOrStdout(), opts)
+				return migrate.Print(cmd.OutOrStdout(), &opts)
 			}
 			ctx := cmd.Context()
 			conn, err := s.connect(ctx)
@@ -33,11 +37,11 @@ func newMigrate(s *settings) *cobra.Command {
 			}
 			defer func() { _ = conn.Close(ctx) }()
 			if !onlyStatus {
-				if err := migrate.Up(ctx, conn, opts); err != nil {
+				if err := migrate.Up(ctx, conn, &opts); err != nil {
 					return err
 				}
 			}
-			status, err := migrate.Check(ctx, conn, opts)
+			status, err := migrate.Check(ctx, conn, &opts)
 			if err != nil {
 				return err
 			}
@@ -47,5 +51,7 @@ func newMigrate(s *settings) *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&onlyPrint, "print", false, "print the SQL for an empty database, for psql -f; needs no database")
 	cmd.Flags().BoolVar(&onlyStatus, "status", false, "say how the schema compares with this program, change nothing")
+	cmd.Flags().BoolVar(&opts.Roles, "roles", false, "also make the roles agentexec_worker, agentexec_reader and agentexec_sidecar, and grant them their rights")
+	cmd.Flags().BoolVar(&opts.RowSecurity, "row-security", false, "also put the tables under row-level security by the setting agentexec.scope")
 	return cmd
 }

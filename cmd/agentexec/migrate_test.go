@@ -40,3 +40,16 @@ func TestMigratePrint(t *testing.T) {
 	require.Contains(t, c.ok(t, "migrate", "--status"), "is current")
 	require.Contains(t, bare(t).ok(t, "migrate", "--print", "--schema", "tracker"), `create schema if not exists "tracker"`)
 }
+
+func TestMigrateRoles(t *testing.T) {
+	t.Parallel()
+	c := onDatabase(t, pgtest.Empty(t))
+	require.Contains(t, c.ok(t, "migrate", "--roles"), "is current")
+	require.Contains(t, c.ok(t, "migrate", "--roles", "--row-security"), "is current")
+	c.db.Exec(t, "set role agentexec_worker; select agentexec.create_activity('x')")
+	sql := bare(t).ok(t, "migrate", "--print", "--roles", "--row-security", "--schema", "tracker")
+	require.Contains(t, sql, `grant usage on schema "tracker" to agentexec_worker`)
+	require.Contains(t, sql, `alter table "tracker".activity enable row level security`)
+	require.NotContains(t, bare(t).ok(t, "migrate", "--print"), "agentexec_worker")
+	require.Contains(t, bare(t).refused(t, 2, "migrate", "--status", "--roles"), "--roles")
+}

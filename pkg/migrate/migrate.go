@@ -20,6 +20,13 @@ type Options struct {
 	// Schema is the name of the schema: a lower-case identifier, letters, digits and underscores, at most 63 bytes,
 	// not beginning with a digit. Empty means "agentexec".
 	Schema string
+	// Roles makes the roles agentexec_worker, agentexec_reader and agentexec_sidecar, where the cluster has none of that
+	// name, and grants them what their work needs of this schema. It takes EXECUTE of all functions from PUBLIC. Making a
+	// role needs CREATEROLE. Default false: roles and grants stay as they are.
+	Roles bool
+	// RowSecurity puts the tables and the view under row-level security by the setting agentexec.scope, for everybody but
+	// their owner. Default false: what was switched on stays on.
+	RowSecurity bool
 }
 
 // State is how an installed schema compares with this program.
@@ -71,7 +78,8 @@ const advisoryLock = 7091823441950217
 
 // Up brings the schema to this program's version and applies its functions and triggers. It is safe to call from
 // many processes at once and does nothing but look when everything is current. Where the schema belongs to a newer
-// program it changes nothing and returns ErrNewer.
+// program it changes nothing and returns ErrNewer. Roles and RowSecurity are applied every time they are asked for; ask for
+// them again after an upgrade, whose new functions belong to nobody yet.
 //
 // The connection must not be in a transaction nor come through a transaction-mode pooler: the lock is the session's.
 // Settings made with SET may be back at what the session began with afterwards: a migration ends with RESET ALL.
@@ -80,7 +88,7 @@ func Up(ctx context.Context, conn *pgx.Conn, opts *Options) error {
 	if err != nil {
 		return err
 	}
-	if status, err := s.check(ctx, conn); err != nil || status.State == Current {
+	if status, err := s.check(ctx, conn); err != nil || (status.State == Current && s.options == "") {
 		return err
 	}
 
@@ -99,7 +107,7 @@ func Up(ctx context.Context, conn *pgx.Conn, opts *Options) error {
 	case status.State == Newer:
 		return fmt.Errorf("schema %s: %s: %w", s.name, status, ErrNewer)
 	case status.State == Current:
-		return nil
+		return s.applyOptions(ctx, conn)
 	}
 	if _, err := conn.Exec(ctx, s.createSchema()); err != nil {
 		return fmt.Errorf("creating schema %s: %w", s.name, err)
@@ -110,7 +118,7 @@ func Up(ctx context.Context, conn *pgx.Conn, opts *Options) error {
 	if err := s.applyCode(ctx, conn); err != nil {
 		return fmt.Errorf("applying the functions to schema %s: %w", s.name, err)
 	}
-	return nil
+	return s.applyOptions(ctx, conn)
 }
 
 // Check compares the installed schema with this program and changes nothing.
@@ -164,8 +172,23 @@ const (
 )
 
 func (s *schema) applyCode(ctx context.Context, conn *pgx.Conn) error {
+	return patiently(ctx, conn, s.functions, s.triggers, s.recordCode())
+}
+
+func (s *schema) applyOptions(ctx context.Context, conn *pgx.Conn) error {
+	if s.options == "" {
+		return nil
+	}
+	if err := patiently(ctx, conn, s.options); err != nil {
+		return fmt.Errorf("applying roles and row security to schema %s: %w", s.name, err)
+	}
+	return nil
+}
+
+// patiently runs SQL in a transaction that waits for locks in short turns.
+func patiently(ctx context.Context, conn *pgx.Conn, code ...string) error {
 	for attempt := 1; ; attempt++ {
-		err := s.tryCode(ctx, conn)
+		err := try(ctx, conn, code)
 		var pgErr *pgconn.PgError
 		switch {
 		case !errors.As(err, &pgErr) || pgErr.Code != "55P03":
@@ -181,11 +204,14 @@ func (s *schema) applyCode(ctx context.Context, conn *pgx.Conn) error {
 	}
 }
 
-func (s *schema) tryCode(ctx context.Context, conn *pgx.Conn) error {
+func try(ctx context.Context, conn *pgx.Conn, code []string) error {
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		limit := fmt.Sprintf("set local lock_timeout = %d;\n", lockTimeout.Milliseconds())
-		for _, code := range []string{limit + pinnedPath, s.functions, s.triggers, s.recordCode()} {
-			if _, err := tx.Exec(ctx, code); err != nil {
+		if _, err := tx.Exec(ctx, limit+pinnedPath); err != nil {
+			return err
+		}
+		for _, part := range code {
+			if _, err := tx.Exec(ctx, part); err != nil {
 				return withHint(err)
 			}
 		}

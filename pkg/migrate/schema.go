@@ -30,6 +30,7 @@ type schema struct {
 	name, quoted        string
 	migrations          []migration
 	functions, triggers string
+	options             string // what was asked for beside: roles, row security
 }
 
 type migration struct{ name, sql string }
@@ -53,6 +54,12 @@ func load(opts *Options) (*schema, error) {
 	}
 	s.quoted = pgx.Identifier{s.name}.Sanitize()
 	s.functions, s.triggers = s.rename(sql.Functions), s.rename(sql.Triggers)
+	if opts != nil && opts.Roles {
+		s.options += s.rename(sql.Roles) + "\n"
+	}
+	if opts != nil && opts.RowSecurity { // after the roles, one of which it excepts
+		s.options += s.rename(sql.RowSecurity) + "\n"
+	}
 
 	files, err := fs.Sub(sql.Migrations, "migrations")
 	if err != nil {
@@ -101,7 +108,7 @@ func (s *schema) recordCode() string {
 `, s.quoted, sql.Release, s.fingerprint())
 }
 
-// Print writes the whole installation as plain SQL, one transaction, for psql -f on a database without the schema.
+// Print writes the whole installation, with the options, as plain SQL, one transaction, for psql -f on a database without the schema.
 // The result is the same as Up's, version table included, so a later Up goes on from there.
 func Print(w io.Writer, opts *Options) error {
 	s, err := load(opts)
@@ -116,7 +123,7 @@ func Print(w io.Writer, opts *Options) error {
 		fmt.Fprintf(&b, "\n-- %s\n\n%s\n", m.name, m.sql)
 	}
 	fmt.Fprintf(&b, "insert into %s.schema_version (version) values (%d);\n\n", s.quoted, len(s.migrations))
-	fmt.Fprintf(&b, "%s\n%s\n%s\ncommit;\n", s.functions, s.triggers, s.recordCode())
+	fmt.Fprintf(&b, "%s\n%s\n%s\n%scommit;\n", s.functions, s.triggers, s.recordCode(), s.options)
 	_, err = io.WriteString(w, b.String())
 	return err
 }

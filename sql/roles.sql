@@ -1,0 +1,70 @@
+-- Roles of agentexec, made by `agentexec migrate --roles`. They belong to the cluster, not to a database or schema: what is
+-- granted here adds to what another installation granted them. None can log in; grant them to your own.
+--
+--   agentexec_worker    writes: may call the functions that write, and has no right to a table
+--   agentexec_reader    reads: may call the functions that read, and select from the view and the two tables beneath
+--   agentexec_sidecar   both, and what `agentexec serve` does beside; it sees everything, because it is what narrows others
+
+do $$
+declare
+  v_role text;
+begin
+  foreach v_role in array '{agentexec_worker,agentexec_reader,agentexec_sidecar}'::text[] loop
+    if exists (select from pg_roles r where r.rolname = v_role) then
+      continue;
+    end if;
+    begin
+      execute format('create role %I nologin', v_role);
+    exception
+      when insufficient_privilege then
+        raise exception using errcode = 'insufficient_privilege', message = format('role %s does not exist, and %s may not create it', v_role, current_user),
+          hint = 'give it CREATEROLE, or have an administrator run: create role agentexec_worker; create role agentexec_reader; create role agentexec_sidecar';
+      when duplicate_object or unique_violation then
+        null; -- somebody else was faster, from another database
+    end;
+  end loop;
+end
+$$;
+
+grant usage on schema agentexec to agentexec_worker, agentexec_reader, agentexec_sidecar;
+
+grant execute on function
+  agentexec.create_activity(text, text, uuid, jsonb),
+  agentexec.append_log(uuid, text, int, agentexec.status, jsonb),
+  agentexec.append_logs(jsonb),
+  agentexec.complete(uuid, text, int, jsonb),
+  agentexec.error(uuid, text, jsonb),
+  agentexec.cancel(uuid, text),
+  agentexec.cancel_pending(text, jsonb, interval, text)
+to agentexec_worker, agentexec_sidecar;
+
+grant execute on function
+  agentexec.list_activities(int, int, agentexec.status[], text, jsonb, text, boolean),
+  agentexec.activity_detail(uuid, jsonb, int, int, boolean),
+  agentexec.count_active(jsonb),
+  agentexec.count_by_status(text, jsonb),
+  agentexec.pending_ids()
+to agentexec_reader, agentexec_sidecar;
+grant select on agentexec.activity, agentexec.activity_log, agentexec.activity_list to agentexec_reader, agentexec_sidecar;
+
+-- Whether the functions are the program's own, and which lines came from another cluster.
+grant select on agentexec.schema_version, agentexec.installation to agentexec_sidecar;
+grant execute on function agentexec._adopt() to agentexec_sidecar;
+
+-- What only computes was open to all (see triggers.sql), and is theirs instead: nothing is left to PUBLIC. Grant others
+-- these roles from now on, not single functions.
+do $$
+declare
+  v_function text;
+begin
+  for v_function in
+    select p.oid::regprocedure
+    from pg_proc p
+    cross join lateral aclexplode(p.proacl) a
+    where p.pronamespace = (select c.relnamespace from pg_class c where c.oid = 'agentexec.activity'::regclass) and a.grantee = 0
+  loop
+    execute format('grant execute on function %s to agentexec_worker, agentexec_reader, agentexec_sidecar', v_function);
+    execute format('revoke execute on function %s from public', v_function);
+  end loop;
+end
+$$;
