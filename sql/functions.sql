@@ -968,6 +968,9 @@ begin
   if v_filter is not null then
     v_where := v_where || ' and a.metadata @> $3';
   end if;
+  if v_type = any (v_scope.agent_types) then
+    v_scope.agent_types := null; -- said already; twice would look to the planner like fewer rows
+  end if;
   if num_nonnulls(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata) > 0 then
     v_where := v_where || ' and agentexec._in_scope($9, $10, $11, a.agent_id, a.agent_type, a.metadata)';
   end if;
@@ -1108,6 +1111,9 @@ declare
   v_scope  record := agentexec._scope();
   v_counts jsonb;
 begin
+  if agent_type = any (v_scope.agent_types) then
+    v_scope.agent_types := null; -- said already
+  end if;
   -- A loop, as in list_activities: for its one row, and by one process.
   for v_counts in execute
     'select jsonb_object_agg(s.status, coalesce(c.n, 0))

@@ -2,6 +2,7 @@ package sql_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -82,6 +83,37 @@ func TestListsAtScale(t *testing.T) {
 			require.Equal(t, "0", next[:1])
 			requireCheap(t, conn, 50, 50*30, "select "+many+"after => $1)", next)
 		}
+	})
+
+	t.Run("Scope", func(t *testing.T) {
+		// A scope reads what the filter that says the same reads.
+		for scope, filter := range map[string]string{
+			`{"agent_types": ["type 7"]}`:                                "agent_type => 'type 7'",
+			`{"metadata": {"org": "7", "team": 3}}`:                      `metadata_filter => '{"org": "7", "team": 3}'`,
+			`{"agent_types": ["type 7"], "metadata": {"team": 3}}`:       `agent_type => 'type 7', metadata_filter => '{"team": 3}'`,
+			`{"agent_types": ["type 7", "x"], "metadata": {"org": "7"}}`: `metadata_filter => '{"org": "7"}'`,
+		} {
+			for _, start := range []string{"", "after => agentexec._list_start()", "statuses => '{RUNNING}'"} {
+				filtered := measure(t, conn, "select agentexec.list_activities("+strings.Trim(filter+", "+start, ", ")+")")
+				_, err := conn.Exec(t.Context(), "set agentexec.scope = '"+scope+"'")
+				require.NoError(t, err)
+				scoped := measure(t, conn, "select agentexec.list_activities("+start+")")
+				counted := measure(t, conn, "select agentexec.count_by_status()")
+				_, err = conn.Exec(t.Context(), "reset agentexec.scope")
+				require.NoError(t, err)
+				require.LessOrEqual(t, scoped.ActivityRows, filtered.ActivityRows+filtered.ActivityRows/10+60, "%s %s", scope, start)
+				require.LessOrEqual(t, scoped.LogRows, 51)
+				require.Less(t, counted.ActivityRows, activities/5, scope)
+			}
+		}
+		// And one of ids reads these.
+		_, err := conn.Exec(t.Context(), `select set_config('agentexec.scope', jsonb_build_object('agent_ids', jsonb_build_array(md5('77')::uuid))::text, false)`)
+		require.NoError(t, err)
+		for _, call := range []string{"list_activities()", "count_by_status()", "count_active()"} {
+			require.LessOrEqual(t, measure(t, conn, "select agentexec."+call).ActivityRows, 5, call)
+		}
+		_, err = conn.Exec(t.Context(), "reset agentexec.scope")
+		require.NoError(t, err)
 	})
 
 	t.Run("NoWorkersForTotals", func(t *testing.T) {
