@@ -63,8 +63,9 @@ func (a *Access) within(d time.Duration) time.Duration {
 // expired is what a client is told at the end of its access.
 const expired = "the token has expired"
 
-// renew takes a token that the client has sent for the time after the one it has, and returns the answer. One that is not
-// taken changes nothing.
+// renew takes a token that the client has sent for the time after the one it has, and returns an answer that it has not
+// sent itself. A token that is not taken changes nothing. Where it has another scope, nothing that comes after the answer
+// lies outside of that.
 func (c *conn) renew(token string) *frame {
 	if c.hub.cfg.Renew == nil {
 		return errorFrame("", "invalid", "authentication is off: there is nothing to renew")
@@ -73,15 +74,50 @@ func (c *conn) renew(token string) *frame {
 	if err != nil {
 		return errorFrame("", "forbidden", err.Error())
 	}
+	if !c.takeRoom() {
+		return nil
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case access.Subject != c.access.Subject:
-		return errorFrame("", "forbidden", "the token is of another subject than the one that has connected")
-	case access.Scope.String() != c.access.Scope.String():
-		return errorFrame("", "forbidden", "the token has another scope")
+	if access.Subject != c.access.Subject {
+		c.replyInRoom(errorFrame("", "forbidden", "the token is of another subject than the one that has connected"))
+		return nil
+	}
+	c.replyInRoom(plainFrame("auth", "")) // before anything that the new scope brings
+	if access.Scope.String() != c.access.Scope.String() {
+		c.sees = newView(access.Scope)
+		for _, s := range c.subs {
+			c.enqueue(s) // next looks at what the connection sees now
+		}
 	}
 	c.access = access
 	c.pinger.Reset(c.access.within(c.untilPing()))
-	return plainFrame("auth", "")
+	return nil
+}
+
+// resee takes a subscription over into what the connection sees now: errOver where its activity does not lie in there. A
+// list is another one then, and begins anew. Only the writer calls it.
+func (c *conn) resee(s *connSub, now *view) error {
+	switch sub := s.subscription.(type) {
+	case *activitySub:
+		if _, err := sub.topic.load(c.ctx, now); errors.Is(err, ErrNotFound) {
+			return errOver
+		} else if err != nil {
+			return err
+		}
+		s.sees = now
+	case *listSub:
+		s.sees = now
+		joined := c.hub.joinList(sub.list.filter, s.name, s)
+		c.mu.Lock()
+		left := subscription(sub)
+		if s.over {
+			left = joined // who has ended it has left the other one
+		} else {
+			s.subscription = joined
+		}
+		c.mu.Unlock()
+		left.leave()
+	}
+	return nil
 }

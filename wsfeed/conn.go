@@ -26,11 +26,11 @@ type conn struct {
 	single bool
 	room   chan struct{} // a place per reply that may wait
 	lag    lag
-	sees   *view
 	pace   *rate.Limiter
 	seat   seat
 
 	mu      sync.Mutex
+	sees    *view // what there is for the other side
 	access  Access
 	pinger  *time.Timer // for the next ping, or for the end of the access, whichever comes first
 	subs    connSubs
@@ -47,6 +47,7 @@ type connSub struct {
 	subscription // nil until it is registered
 	conn         *conn
 	name         string
+	sees         *view // the connection's, or the one before, until the writer comes to it
 	queued       bool
 	over         bool // nothing of it may be sent any more
 	retries      int
@@ -201,7 +202,7 @@ func (c *conn) subscribe(r request) *frame {
 		c.hub.limited(LimitListItems)
 		return errorFrame(r.sub, "limit", fmt.Sprintf("list.limit must be at most %d here, got %d", c.hub.cfg.ListItems, r.list.Limit))
 	}
-	s := &connSub{conn: c, name: r.sub}
+	s := &connSub{conn: c, name: r.sub, sees: c.sees}
 	if r.list != nil {
 		c.add(s, c.hub.joinList(*r.list, r.sub, s))
 	} else {
@@ -246,16 +247,29 @@ func (c *conn) remove(s *connSub) bool {
 // reply queues an answer. A client that sends without reading fills its room and is then not read any more, until it
 // takes its answers or the write timeout ends it; false when the connection has ended.
 func (c *conn) reply(f *frame) bool {
-	select {
-	case c.room <- struct{}{}:
-	case <-c.ctx.Done():
+	if !c.takeRoom() {
 		return false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.replyInRoom(f)
+	return true
+}
+
+// takeRoom waits for a place for an answer; false when the connection has ended.
+func (c *conn) takeRoom() bool {
+	select {
+	case c.room <- struct{}{}:
+		return true
+	case <-c.ctx.Done():
+		return false
+	}
+}
+
+// replyInRoom queues an answer that has its place. Called with mu held.
+func (c *conn) replyInRoom(f *frame) {
 	c.replies = append(c.replies, f)
 	c.startWriter()
-	return true
 }
 
 // close ends the connection in order: what is ready is sent, for half the drain timeout at most, then the close

@@ -128,7 +128,7 @@ func (h *Hub) serve(up *websocket.Upgrader, w http.ResponseWriter, r *http.Reque
 	if only == nil {
 		c.reply(welcomeFrame())
 	} else {
-		s := &connSub{conn: c}
+		s := &connSub{conn: c, sees: c.sees}
 		c.add(s, h.joinTopic(only.agentID, "", only.afterSeq, s))
 	}
 	c.start()

@@ -20,7 +20,7 @@ type subscription interface {
 // sink is who sends a subscription's frames. Its methods must not block and may be called from anywhere.
 type sink interface {
 	wake()
-	// view is what there is for the other side; it is always the same.
+	// view is what there is for the other side.
 	view() *view
 	// behind is told when the subscription begins to be served from Postgres, and when that ends.
 	behind(bool)

@@ -16,7 +16,7 @@ func (s *connSub) wake() {
 }
 
 // view implements sink.
-func (s *connSub) view() *view { return s.conn.sees }
+func (s *connSub) view() *view { return s.sees }
 
 // behind implements sink.
 func (s *connSub) behind(yes bool) { s.conn.lag.note(yes) }
@@ -108,9 +108,22 @@ func (c *conn) take() (*frame, *connSub, *goodbye) {
 	return nil, nil, nil
 }
 
+// next is a subscription's next frame, in what the connection sees now.
+func (c *conn) next(s *connSub) (*frame, error) {
+	c.mu.Lock()
+	now := c.sees
+	c.mu.Unlock()
+	if now != s.sees {
+		if err := c.resee(s, now); err != nil {
+			return nil, err
+		}
+	}
+	return s.next(c.ctx)
+}
+
 // pull asks a subscription for its next frame; nil where there is nothing to send now.
 func (c *conn) pull(s *connSub) *frame {
-	f, err := s.next(c.ctx)
+	f, err := c.next(s)
 	switch {
 	case errors.Is(err, errOver):
 		if c.remove(s) {
