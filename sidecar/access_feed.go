@@ -19,7 +19,13 @@ func (a *access) guardFeed(feed *wsfeed.Config) {
 		feed.CheckOrigin = a.origins.allow
 	}
 	if a.verifier == nil {
-		feed.Authorize = func(r *http.Request) (wsfeed.Access, error) { return wsfeed.Access{}, a.pacer.over(r, "") }
+		given := feed.Authorize
+		feed.Authorize = func(r *http.Request) (wsfeed.Access, error) {
+			if over := a.pacer.over(r, ""); over != nil || given == nil {
+				return wsfeed.Access{}, over
+			}
+			return given(r)
+		}
 		return
 	}
 	feed.Authorize, feed.Renew = a.authorizeFeed, a.renewFeed
