@@ -223,6 +223,10 @@ func TestAuthFrameWithoutAuthentication(t *testing.T) {
 func TestWhatNeedsNoToken(t *testing.T) {
 	t.Parallel()
 	s := setup(t, withTokens, func(c *sidecar.Config) { c.Pprof = true })
+	require.Eventually(t, func() bool {
+		status, _, _ := s.ask(t, "GET", "/readyz")
+		return status == 200
+	}, patience, 20*time.Millisecond)
 	everything := auth.Everything()
 	tenant := token(t, auth.Grant{Read: true, Write: true, Cancel: true, IncludeMetadata: true,
 		Scope: client.Scope{Metadata: map[string]any{"org": "1"}}})
