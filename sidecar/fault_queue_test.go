@@ -2,6 +2,7 @@ package sidecar_test
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"strings"
@@ -57,6 +58,45 @@ func TestNotificationQueueFillsUp(t *testing.T) {
 	db.Exec(t, "update fake.queue set usage = 0.1")
 	s.await(t, "agentexec_bell_hooked", 1)
 	write(3, "there is room again")
+	require.Zero(t, s.metric(t, "agentexec_missed_lines_total"))
+}
+
+// TestStartsWhileTheNotificationQueueIsFull: no pulse finds room in the queue, so nothing is heard until it empties. That
+// is no fault of the sidecar, which says why and reads on a timer. That NOTIFY fails is made up here.
+func TestStartsWhileTheNotificationQueueIsFull(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	db.Exec(t, `create schema fake;
+		create table fake.queue as select 1.0::float8 as usage;
+		create function fake.pg_notification_queue_usage() returns float8 language sql as 'select q.usage from fake.queue q';
+		create table fake.echo (payload text);
+		create function fake.refuse() returns trigger language plpgsql as $$ begin
+			if (select q.usage from fake.queue q) >= 1 then raise 'too many notifications in the NOTIFY queue'; end if;
+			return null; end $$;
+		create constraint trigger refuse after insert on fake.echo deferrable initially deferred
+			for each row execute function fake.refuse();
+		create function fake.pg_notify(channel text, payload text) returns void language plpgsql as $$ begin
+			insert into fake.echo values (payload); perform pg_catalog.pg_notify(channel, payload); end $$`)
+	log := new(lockedBuffer)
+	s := start(t, db, func(cfg *sidecar.Config) {
+		cfg.DatabaseURL += "&search_path=fake,pg_catalog"
+		cfg.PollInterval = 2 * patience
+		cfg.Logger = slog.New(slog.NewTextHandler(log, nil))
+	})
+	s.awaitReadiness(t, http.StatusOK, "polling")
+	require.Contains(t, log.String(), "the notification queue fills up")
+	id := s.create(t)
+	so := s.open(t)
+	so.sub(t, "a", id, 1)
+	for n := range 3 {
+		s.append(t, id, "a line")
+		so.lines(t, 1+n, 1)
+	}
+	db.Exec(t, "update fake.queue set usage = 0")
+	s.awaitReadiness(t, http.StatusOK, "hearing")
+	s.await(t, "agentexec_bell_hooked", 1)
+	s.append(t, id, "rung")
+	so.lines(t, 4, 1)
 	require.Zero(t, s.metric(t, "agentexec_missed_lines_total"))
 }
 

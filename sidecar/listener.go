@@ -141,12 +141,12 @@ func (l *listener) hangUp(conn *pgx.Conn) {
 	}
 }
 
-// state is "hearing", "polling" where LISTEN has never worked, or "deaf".
+// state is "hearing"; "polling" where LISTEN has never worked, or nobody may be made to ring; or "deaf".
 func (l *listener) state() string {
 	switch {
 	case l.bell.hearing():
 		return "hearing"
-	case l.pulse.hopeless.Load():
+	case l.pulse.hopeless.Load(), l.bell.crowded.Load():
 		return "polling"
 	default:
 		return "deaf"

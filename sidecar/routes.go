@@ -73,7 +73,8 @@ func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
 }
 
 // readyz says whether lines reach the sockets as they commit: the tail reads, and what is rung is heard. Where LISTEN
-// does not work at all ("polling") or is not wanted ("off"), a timer does instead.
+// does not work at all, or the notification queue is too full for a pulse ("polling"), or is not wanted ("off"), a timer
+// does instead.
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 	tail, listen := s.tailer.works(), "off"
 	if !s.cfg.PollOnly {
