@@ -18,7 +18,7 @@ interface Options {
   retryDelay: (attempt: number) => number;
   /** Hands a frame to its watch, and returns true where lines before it are missing. */
   deliver: (w: Watch, frame: Frame, size: number) => boolean;
-  report: (reason?: string) => void;
+  report: (reason?: string, code?: string) => void;
 }
 
 // createFallback serves watches without a WebSocket. An activity is read as Server-Sent Events, with fetch rather than
@@ -49,10 +49,12 @@ export function createFallback({ request, api, parse, retryDelay, deliver, repor
         failures = 0;
       } catch (e) {
         if (signal.aborted) return;
-        const code = e instanceof ProblemError && over[e.code];
-        if (code) return void deliver(w, { type: 'error', code, message: e.message }, 0);
+        const { message } = e as Error;
+        const refusal = e instanceof ProblemError ? e.code : '';
+        const code = over[refusal];
+        if (code) return void deliver(w, { type: 'error', code, message }, 0);
         works = false;
-        report(e instanceof Error ? e.message : String(e));
+        report(message, refusal);
         pause = retryDelay(failures++);
       }
       if (signal.aborted) return;
@@ -88,6 +90,7 @@ export function createFallback({ request, api, parse, retryDelay, deliver, repor
           const data = event.split('\n').find((line) => line.startsWith('data: '))?.slice(6);
           if (!data || signal.aborted) continue;
           const frame = parse(data) as Frame;
+          if (frame.type === 'error' && frame.code === 'forbidden') return pause; // the token expired
           if (deliver(w, frame, data.length)) throw new Error('lines are missing');
           if (frame.type === 'end') pause = ENDED;
         }

@@ -20,6 +20,8 @@ export interface Connection {
   since: Date | null;
   /** Why it is offline, where that is known, for people. */
   reason: string;
+  /** The same for programs: `unauthorized` where the server wants another token, and other codes of its problems. */
+  code: string;
   /** `http` where WebSockets do not get through: lines come as Server-Sent Events, lists are asked for every few seconds. */
   transport: 'websocket' | 'http';
 }
@@ -60,13 +62,12 @@ export function createFeed({ base, tokens, request, api, parse, WebSocket, retry
   const watches = new Set<Watch>();
   const names = new Map<string, Watch | null>(); // on this socket; null until the server has left it too
   const listeners = new Set<() => void>();
-  let connection: Connection = { state: 'idle', since: null, reason: '', transport: 'websocket' };
+  let connection: Connection = { state: 'idle', since: null, reason: '', code: '', transport: 'websocket' };
   let socket: InstanceType<WebSocketClass> | undefined;
   let turn = 0; // counts the attempts to connect: what belongs to an older one is not heard
   let attempt = 0; // failures in a row
   let welcomed = 0; // when this socket was; 0 while it is not open
   let worked = false; // a WebSocket has been welcomed at least once
-  let refused = false; // the token
   let caughtUp = false; // since the connection was lost
   let ready = true; // the server reaches its database
   let since: Date | null = null;
@@ -82,7 +83,7 @@ export function createFeed({ base, tokens, request, api, parse, WebSocket, retry
 
   const fallback = createFallback({ request, api, parse, retryDelay, deliver, report });
 
-  function report(reason = '') {
+  function report(reason = '', code = '') {
     const transport = fallback.on ? 'http' : 'websocket';
     const connected = welcomed || (fallback.on && fallback.works());
     let state: Connection['state'] = 'idle';
@@ -95,10 +96,12 @@ export function createFeed({ base, tokens, request, api, parse, WebSocket, retry
       if (connected && ready && caughtUp) since = null;
       state = !connected || !ready ? (since ? 'offline' : 'connecting') : caughtUp ? 'live' : 'catching up';
     }
-    if (state !== 'offline') reason = '';
-    else reason ||= ready ? connection.reason : 'the server does not reach its database';
-    if (state === connection.state && reason === connection.reason && transport === connection.transport) return;
-    connection = { state, since, reason, transport };
+    if (state !== 'offline') reason = code = '';
+    else if (!ready) reason = 'the server does not reach its database';
+    else if (!reason) ({ reason, code } = connection);
+    const next: Connection = { state, since, reason, code, transport };
+    if (JSON.stringify(next) === JSON.stringify(connection)) return;
+    connection = next;
     for (const listener of [...listeners]) listener();
   }
 
@@ -210,14 +213,14 @@ export function createFeed({ base, tokens, request, api, parse, WebSocket, retry
     const open = welcomed;
     if (open && Date.now() - open > STABLE) attempt = 0;
     if (code === 4429) attempt = Math.max(attempt, 4);
-    refused = code === 4401;
     since ??= new Date(at);
     drop();
     if (!watches.size) return;
     attempt++;
     if (!open && (!worked || attempt > 2)) fallback.begin(watches);
     retry = setTimeout(connect, retryDelay(fallback.works() ? 6 : attempt - 1));
-    report(reason);
+    // Of a refusal HTTP says more than a socket that does not open.
+    report(connection.code ? '' : reason, code === 4401 ? 'unauthorized' : '');
   }
 
   async function connect() {
@@ -232,9 +235,8 @@ export function createFeed({ base, tokens, request, api, parse, WebSocket, retry
     opening = true;
     retry = setTimeout(() => current() && lost('no answer'), PATIENCE);
     try {
-      const token = await tokens.get(refused);
+      const token = await tokens.get(connection.code === 'unauthorized');
       if (!current()) return;
-      refused = false;
       const url = new URL('v1/feed', base);
       url.protocol = url.protocol.replace('http', 'ws');
       socket = new WebSocket(url.href, token ? [PROTOCOL, 'bearer.' + token] : [PROTOCOL]);

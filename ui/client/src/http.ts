@@ -46,6 +46,17 @@ export interface ListOptions extends CallOptions {
   metadata?: MetadataFilter | undefined;
   /** The `next` of an earlier page. */
   after?: string | null | undefined;
+  /** Returns each one's metadata, where the token allows it. */
+  includeMetadata?: boolean | undefined;
+}
+
+export interface DetailOptions extends CallOptions {
+  /** Leaves out the lines up to this seq. Default 0. */
+  afterSeq?: number | undefined;
+  /** The most lines, 0 for none. Default: all. */
+  limit?: number | undefined;
+  /** Returns the metadata too, where the token allows it. */
+  includeMetadata?: boolean | undefined;
 }
 
 export interface LineOptions extends CallOptions {
@@ -58,8 +69,7 @@ export interface LineOptions extends CallOptions {
 /** The HTTP API. Whatever the server refuses rejects with a ProblemError. */
 export interface Api {
   list(options?: ListOptions): Promise<ActivityList>;
-  /** The activity and its lines after `afterSeq`, at most `limit`. */
-  detail(agentId: string, options?: CallOptions & { afterSeq?: number | undefined; limit?: number | undefined }): Promise<ActivityDetail>;
+  detail(agentId: string, options?: DetailOptions): Promise<ActivityDetail>;
   stats(options?: CallOptions): Promise<Stats>;
   /** Registers an activity, QUEUED, and returns its agent_id. */
   create(taskName: string, options?: CallOptions & { message?: string | undefined; agentId?: string | undefined; metadata?: MetadataFilter | undefined }): Promise<string>;
@@ -102,8 +112,8 @@ export function createApi(request: Request, parse: (json: string) => unknown): A
   const write = (verb: string) => (id: string, message?: string, { signal, ...more }: CallOptions & object = {}) =>
     call<ActivityLog>(`${activity(id)}/${verb}`, { signal }, { message, ...more });
   return {
-    list: async ({ page, pageSize, statuses, agentType, metadata, after, ...rest } = {}) => {
-      const query = queryOf({ page, page_size: pageSize, status: statuses?.join(), agent_type: agentType, after });
+    list: async ({ page, pageSize, statuses, agentType, metadata, after, includeMetadata, ...rest } = {}) => {
+      const query = queryOf({ page, page_size: pageSize, status: statuses?.join(), agent_type: agentType, after, include_metadata: includeMetadata });
       for (const [key, value] of Object.entries(metadata ?? {})) {
         const text = typeof value === 'string' ? `"${value}"` : JSON.stringify(value);
         if (!/^["tfn]/.test(text)) throw new ProblemError(422, { code: 'TA422', detail: `metadata.${key}: no numbers and objects over HTTP` });
@@ -111,7 +121,8 @@ export function createApi(request: Request, parse: (json: string) => unknown): A
       }
       return call('activities?' + query, rest);
     },
-    detail: (id, { afterSeq, limit, ...rest } = {}) => call(`${activity(id)}?${queryOf({ after_seq: afterSeq, limit })}`, rest),
+    detail: (id, { afterSeq, limit, includeMetadata, ...rest } = {}) =>
+      call(`${activity(id)}?${queryOf({ after_seq: afterSeq, limit, include_metadata: includeMetadata })}`, rest),
     stats: (options) => call('stats', options),
     create: async (task_name, { message, agentId, metadata, ...rest } = {}) =>
       (await call<{ agent_id: string }>('activities', rest, { task_name, message, agent_id: agentId, metadata })).agent_id,
@@ -125,7 +136,7 @@ export function createApi(request: Request, parse: (json: string) => unknown): A
 }
 
 // queryOf leaves out what is not given.
-function queryOf(values: Record<string, string | number | null | undefined>): URLSearchParams {
+function queryOf(values: Record<string, string | number | boolean | null | undefined>): URLSearchParams {
   const query = new URLSearchParams();
   for (const [key, value] of Object.entries(values)) if (value != null && value !== '') query.set(key, String(value));
   return query;

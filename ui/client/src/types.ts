@@ -25,6 +25,8 @@ export interface Activity extends ActivityState {
   created_at: string;
   started_at: string | null;
   finished_at: string | null;
+  /** Only where it was asked for, over HTTP; null where there is none. */
+  metadata?: { [key: string]: Json } | null;
 }
 
 /** One line of an activity's log. */

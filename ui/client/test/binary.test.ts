@@ -2,7 +2,7 @@
 
 import { afterEach, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { type ActivityEvent, type ActivityListItem, type Client, createClient, ProblemError, type WebSocketClass } from '../src/index.ts';
+import { type ActivityEvent, type ActivityListItem, type Client, createClient, ProblemError, type TokenSource, type WebSocketClass } from '../src/index.ts';
 import { range, until } from './server.ts';
 
 const url = process.env['PAGE_URL']!;
@@ -28,8 +28,8 @@ class Forbidden {
   }
 }
 
-function connect(transport = 'websocket'): Client {
-  const client = createClient({ url, WebSocket: (transport === 'http' ? Forbidden : WebSocket) as unknown as WebSocketClass, retryDelay: () => 20 });
+function connect(transport = 'websocket', at = url, token?: TokenSource): Client {
+  const client = createClient({ url: at, token, WebSocket: (transport === 'http' ? Forbidden : WebSocket) as unknown as WebSocketClass, retryDelay: () => 20 });
   clients.push(client);
   return client;
 }
@@ -44,6 +44,10 @@ test('the whole HTTP API', async () => {
   expect(await client.detail(id)).toMatchObject({ agent_id: id, agent_type: 'research', status: 'RUNNING', last_seq: 2, logs: [{ seq: 1 }, line] });
   expect((await client.detail(id, { afterSeq: 1 })).logs).toEqual([line]);
   expect((await client.detail(id, { limit: 1 })).logs).toHaveLength(1);
+  expect(await client.detail(id)).not.toHaveProperty('metadata');
+  const metadata = { org: 'it\'s "1"', paid: true, n: 5 };
+  expect(await client.detail(id, { includeMetadata: true, limit: 0 })).toMatchObject({ metadata, logs: [] });
+  expect((await client.list({ includeMetadata: true })).items[0]).toMatchObject({ metadata });
   for (const metadata of [{ org: 'it\'s "1"' }, { paid: true }]) {
     const page = await client.list({ statuses: ['RUNNING', 'QUEUED'], agentType: 'research', metadata, pageSize: 10 });
     expect(page).toMatchObject({ total: 1, page: 1, next: null });
@@ -151,6 +155,32 @@ for (const transport of ['websocket', 'http']) {
     await expect(over).rejects.toMatchObject({ name: 'FeedError', code: 'not_found' });
   });
 }
+
+test('tokens are renewed in place, and asked for again where they expired', async () => {
+  const guarded = (await move('/guarded')) as string;
+  const mint = async (lifetime: string) => (await move('/token', lifetime)) as string;
+  const id = await connect().create('guarded');
+  for (const transport of ['websocket', 'http']) {
+    let tokens = 0;
+    // The first is nonsense; the others live for 8 seconds and are renewed half way.
+    const client = connect(transport, guarded, async () => (tokens++ ? mint('8s') : 'nonsense'));
+    const states: string[] = [];
+    client.watchActivity(id, {}, () => {});
+    await until(() => client.connection.state === 'live');
+    client.onConnection(() => states.push(client.connection.state));
+    await until(() => tokens >= 5);
+    expect(states).toEqual([]); // not once was the connection lost
+    expect((await client.detail(id)).agent_id).toBe(id);
+    client.close();
+  }
+  const bad = connect('websocket', guarded, 'nonsense');
+  bad.watchActivity(id, {}, () => {});
+  await until(() => bad.connection.code === 'unauthorized');
+  expect(bad.connection.state).toBe('offline');
+  await expect(bad.stats()).rejects.toMatchObject({ status: 401, code: 'unauthorized' });
+  const reader = connect('websocket', guarded, await mint('1h'));
+  await expect(reader.cancel(id)).rejects.toMatchObject({ status: 403, code: 'forbidden' });
+});
 
 test('a slow reader of much gets all of it', async () => {
   const client = connect();

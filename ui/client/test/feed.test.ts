@@ -217,7 +217,7 @@ test('how it stands with the connection is always known', async () => {
 
   await server.start();
   await until(() => client.connection.state === 'live');
-  expect(client.connection).toMatchObject({ since: null, reason: '' });
+  expect(client.connection).toMatchObject({ since: null, reason: '', code: '' });
   expect(states.slice(3).filter((s) => s !== 'offline')).toEqual(['catching up', 'live']);
 });
 
@@ -259,6 +259,47 @@ test('a refused token is asked for again', async () => {
   };
   await client.stats();
   expect(seen).toEqual(['Bearer opaque2', 'Bearer opaque3']);
+});
+
+test('a server that wants a token is said to, and let in with one', async () => {
+  server.blocked = 401;
+  let token = 'bad';
+  server.answer = (request, response) => {
+    if (request.headers.authorization === 'Bearer good') return false;
+    response.writeHead(401, { 'Content-Type': 'application/problem+json' }).end('{"code":"unauthorized","detail":"the token does not hold"}');
+    return true;
+  };
+  const client = connect({ token: () => token });
+  const events: ActivityEvent[] = [];
+  client.watchActivity(ID, {}, (e) => events.push(e));
+  await until(() => client.connection.code === 'unauthorized');
+  expect(client.connection).toMatchObject({ state: 'offline', reason: 'the token does not hold' });
+  const codes = new Set<string>();
+  client.onConnection(() => codes.add(client.connection.code));
+  const tries = server.paths.length;
+  await until(() => server.paths.length > tries + 5);
+  expect([...codes]).toEqual([]); // it does not waver
+  token = 'good';
+  server.blocked = 0;
+  client.reconnect();
+  await until(() => client.connection.state === 'live' && client.connection.transport === 'websocket');
+  expect(client.connection.code).toBe('');
+  expect(server.protocols.at(-1)).toEqual(['agentexec.v1', 'bearer.good']);
+});
+
+test('an event stream whose token expired goes on with another', async () => {
+  server.blocked = 403;
+  server.append(2);
+  let expired = true;
+  server.answer = (request, response) => {
+    if (!expired || !request.url!.startsWith('/v1/feed/')) return false;
+    expired = false;
+    response.writeHead(200).end('event: error\ndata: {"type":"error","code":"forbidden","message":"the token has expired"}\n\n');
+    return true;
+  };
+  const client = connect({ token: () => 'it' });
+  for await (const event of client.watchActivity(ID)) if (event.type === 'logs') break;
+  expect(expired).toBe(false);
 });
 
 test('a hook that fails is asked again, and says why it is offline', async () => {

@@ -30,7 +30,7 @@ interface Watched<E> {
 export class FakeClient {
   activities: Watched<ActivityEvent>[] = [];
   lists: Watched<ListEvent>[] = [];
-  connection: Connection = { state: 'live', since: null, reason: '', transport: 'websocket' };
+  connection: Connection = { state: 'live', since: null, reason: '', code: '', transport: 'websocket' };
   #listeners = new Set<() => void>();
 
   watchActivity = (id: string, options: { afterSeq?: number }, event: (e: ActivityEvent) => void, over: (e: FeedError) => void) =>
