@@ -25,15 +25,21 @@ interface Options {
 // EventSource: that sends the token in a header, and tells a refusal from a broken line. Beyond what a browser opens at
 // once, streams come in turns. A list is polled, because the server has no events of it.
 export function createFallback({ request, api, parse, retryDelay, deliver, report }: Options) {
-  let on = false;
-  let works = false;
+  const fallback = {
+    /** Watches are served here. */
+    on: false,
+    /** The last request was answered. */
+    works: false,
+    start,
+  };
   let streams = 0;
 
   function answered() {
-    works = true;
+    fallback.works = true;
     report();
   }
 
+  // start serves a watch, anew where it is served.
   function start(w: Watch) {
     w.abort?.abort();
     w.abort = new AbortController();
@@ -53,7 +59,7 @@ export function createFallback({ request, api, parse, retryDelay, deliver, repor
         const refusal = e instanceof ProblemError ? e.code : '';
         const code = over[refusal];
         if (code) return void deliver(w, { type: 'error', code, message }, 0);
-        works = false;
+        fallback.works = false;
         report(message, refusal);
         pause = retryDelay(failures++);
       }
@@ -116,28 +122,5 @@ export function createFallback({ request, api, parse, retryDelay, deliver, repor
     answered();
     return POLL;
   }
-
-  const all = (watches: Iterable<Watch>) => {
-    for (const w of watches) if (!w.paused) start(w);
-  };
-  return {
-    get on() {
-      return on;
-    },
-    works: () => works,
-    start,
-    begin(watches: Iterable<Watch>) {
-      if (on) return;
-      on = true;
-      all(watches);
-    },
-    /** Asks at once, for a page that was asleep. */
-    wake(watches: Iterable<Watch>) {
-      if (on) all(watches);
-    },
-    end(watches: Iterable<Watch>) {
-      on = works = false;
-      for (const w of watches) w.abort?.abort();
-    },
-  };
+  return fallback;
 }

@@ -43,7 +43,7 @@ export interface FeedOptions {
   parse: (json: string) => unknown;
   WebSocket: WebSocketClass | undefined;
   retryDelay: (attempt: number) => number;
-  checkReady: boolean;
+  checkReady: boolean | undefined;
 }
 
 export interface Feed {
@@ -85,7 +85,7 @@ export function createFeed({ base, tokens, request, api, parse, WebSocket, retry
 
   function report(reason = '', code = '') {
     const transport = fallback.on ? 'http' : 'websocket';
-    const connected = welcomed || (fallback.on && fallback.works());
+    const connected = welcomed || (fallback.on && fallback.works);
     let state: Connection['state'] = 'idle';
     if (watches.size) {
       if (connected) caughtUp ||= [...watches].every((w) => w.current || w.paused);
@@ -152,6 +152,17 @@ export function createFeed({ base, tokens, request, api, parse, WebSocket, retry
     else report();
   }
 
+  function beginFallback() {
+    if (fallback.on) return;
+    fallback.on = true;
+    watches.forEach(start);
+  }
+
+  function endFallback() {
+    fallback.on = fallback.works = false;
+    for (const w of watches) w.abort?.abort();
+  }
+
   function hear(data: string) {
     heard = Date.now();
     askedAt = 0;
@@ -160,8 +171,8 @@ export function createFeed({ base, tokens, request, api, parse, WebSocket, retry
       welcomed = heard;
       worked = true;
       clearTimeout(retry);
-      fallback.end(watches);
-      for (const w of watches) start(w);
+      endFallback();
+      watches.forEach(start);
       renewLater();
       return report();
     }
@@ -199,7 +210,7 @@ export function createFeed({ base, tokens, request, api, parse, WebSocket, retry
       old.close();
     }
     if (watches.size) return;
-    fallback.end(watches);
+    endFallback();
     clearInterval(checking);
     checking = undefined;
     for (const e of WAKING) globalThis.removeEventListener?.(e, wake);
@@ -217,8 +228,8 @@ export function createFeed({ base, tokens, request, api, parse, WebSocket, retry
     drop();
     if (!watches.size) return;
     attempt++;
-    if (!open && (!worked || attempt > 2)) fallback.begin(watches);
-    retry = setTimeout(connect, retryDelay(fallback.works() ? 6 : attempt - 1));
+    if (!open && (!worked || attempt > 2)) beginFallback();
+    retry = setTimeout(connect, retryDelay(fallback.works ? 6 : attempt - 1));
     // Of a refusal HTTP says more than a socket that does not open.
     report(connection.code ? '' : reason, code === 4401 ? 'unauthorized' : '');
   }
@@ -227,7 +238,7 @@ export function createFeed({ base, tokens, request, api, parse, WebSocket, retry
     if (socket || opening) return;
     clearTimeout(retry);
     if (!WebSocket) {
-      fallback.begin(watches);
+      beginFallback();
       return report();
     }
     const mine = ++turn;
@@ -278,7 +289,7 @@ export function createFeed({ base, tokens, request, api, parse, WebSocket, retry
   // wake makes sure of the connection now: the page was asleep, the network came back, or somebody asks for it.
   function wake() {
     if (globalThis.document?.hidden || !watches.size) return;
-    fallback.wake(watches);
+    if (fallback.on) watches.forEach(start);
     if (!socket) void connect();
     else if (!welcomed) return;
     else if (Date.now() - heard < ASLEEP) ask(3_000);
@@ -295,7 +306,7 @@ export function createFeed({ base, tokens, request, api, parse, WebSocket, retry
     if (slept) wake();
     else if (askedAt && now - askedAt > PATIENCE) lost('no answer', heard);
     else if (welcomed && now - heard > QUIET) ask(PATIENCE);
-    if (!checkReady || !(welcomed || fallback.works()) || globalThis.document?.hidden) return;
+    if (!checkReady || !(welcomed || fallback.works) || globalThis.document?.hidden) return;
     // A tail that only lacks the bell reads on a timer.
     ready = await request('readyz').then(() => true, (e) => !(e instanceof ProblemError && e.status === 503 && !e.problem['tail']));
     if (!ready) since ??= new Date();

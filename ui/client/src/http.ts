@@ -89,7 +89,8 @@ export function createRequest(base: URL, tokens: Tokens, fetch: typeof globalThi
   return async (path, { signal, body, accept } = {}) => {
     for (let renewed = false; ; renewed = true) {
       const token = await tokens.get(renewed);
-      const headers: Record<string, string> = { Accept: accept ?? 'application/json' };
+      const headers: Record<string, string> = {};
+      if (accept) headers['Accept'] = accept;
       if (token) headers['Authorization'] = 'Bearer ' + token;
       if (body) headers['Content-Type'] = 'application/json';
       const answer = await fetch(new URL(path, base), {

@@ -63,19 +63,21 @@ export interface Client extends Api {
 }
 
 /** A client of one sidecar. Nothing happens until it is used; all its watches share one socket. */
-export function createClient(options: ClientOptions = {}): Client {
-  const base = new URL(options.url ?? '', globalThis.location?.origin);
+export function createClient({
+  url = '',
+  token,
+  WebSocket = globalThis.WebSocket,
+  fetch = (...args) => globalThis.fetch(...args),
+  parse = JSON.parse,
+  retryDelay = (attempt) => Math.min(1000 * 2 ** attempt, 15_000) * (0.2 + 0.8 * Math.random()),
+  checkReady,
+}: ClientOptions = {}): Client {
+  const base = new URL(url, globalThis.location?.origin);
   base.pathname = base.pathname.replace(/\/?$/, '/');
-  const tokens = createTokens(options.token);
-  const request = createRequest(base, tokens, options.fetch ?? ((...args) => fetch(...args)));
-  const parse = options.parse ?? JSON.parse;
+  const tokens = createTokens(token);
+  const request = createRequest(base, tokens, fetch);
   const api = createApi(request, parse);
-  const feed = createFeed({
-    base, tokens, request, api, parse,
-    WebSocket: options.WebSocket ?? globalThis.WebSocket,
-    retryDelay: options.retryDelay ?? ((attempt) => Math.min(1000 * 2 ** attempt, 15_000) * (0.2 + 0.8 * Math.random())),
-    checkReady: options.checkReady ?? false,
-  });
+  const feed = createFeed({ base, tokens, request, api, parse, WebSocket, retryDelay, checkReady });
 
   function watch<E>(make: (sink: Sink<E>) => Watch, { signal }: WatchOptions, onEvent?: (event: E) => void, onOver?: OnOver) {
     if (!onEvent) {

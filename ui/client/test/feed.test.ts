@@ -263,6 +263,7 @@ test('a refused token is asked for again', async () => {
 
 test('a server that wants a token is said to, and let in with one', async () => {
   server.blocked = 401;
+  server.token = 'good';
   let token = 'bad';
   server.answer = (request, response) => {
     if (request.headers.authorization === 'Bearer good') return false;
@@ -280,7 +281,6 @@ test('a server that wants a token is said to, and let in with one', async () => 
   await until(() => server.paths.length > tries + 5);
   expect([...codes]).toEqual([]); // it does not waver
   token = 'good';
-  server.blocked = 0;
   client.reconnect();
   await until(() => client.connection.state === 'live' && client.connection.transport === 'websocket');
   expect(client.connection.code).toBe('');

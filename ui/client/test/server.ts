@@ -28,8 +28,9 @@ export class FeedServer {
   pruned = new Set<number>();
   /** The fates of the next frames of lines; afterwards all are sent. */
   fates: Fate[] = [];
-  /** WebSockets are answered with this, where it is not 0. */
+  /** WebSockets are answered with this, where it is not 0, but those with this token. */
   blocked = 0;
+  token = 'no such token';
   /** Answers a request before anything else does. */
   answer: ((request: IncomingMessage, response: ServerResponse) => boolean) | undefined;
   /** What arrived, in order: messages on sockets, and paths of requests. */
@@ -52,8 +53,9 @@ export class FeedServer {
     const wss = new WebSocketServer({ noServer: true, handleProtocols: () => 'agentexec.v1', perMessageDeflate: false });
     http.on('upgrade', (request, socket, head) => {
       socket.on('error', () => {});
-      if (this.blocked) return void socket.end(`HTTP/1.1 ${this.blocked} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
-      this.protocols.push((request.headers['sec-websocket-protocol'] ?? '').split(/, ?/));
+      const protocols = (request.headers['sec-websocket-protocol'] ?? '').split(/, ?/);
+      if (this.blocked && protocols[1] !== 'bearer.' + this.token) return void socket.end(`HTTP/1.1 ${this.blocked} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
+      this.protocols.push(protocols);
       wss.handleUpgrade(request, socket, head, (ws) => this.#serve(ws));
     });
     http.listen(this.port, '127.0.0.1');
