@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentexec/agentexec/internal/pgtest"
@@ -116,9 +117,10 @@ func TestNetworkGoesSilent(t *testing.T) {
 	p.freeze()
 	s.append(t, id, "into the silence")
 	so.alive(t)
+	conn := s.db.Conn(t)
 	require.Eventually(t, func() bool {
 		code, _ := s.readiness(t)
-		return code == http.StatusOK && s.sessions(t, "agentexec listener") == 2 && s.sessions(t, "agentexec tail") == 2
+		return code == http.StatusOK && sessions(t, conn, "agentexec listener") == 2 && sessions(t, conn, "agentexec tail") == 2
 	}, time.Minute, 50*time.Millisecond, "the second of each is the one that works")
 	so.lines(t, 1, 1)
 	s.postLine(t, id)
@@ -135,9 +137,9 @@ func TestNetworkGoesSilent(t *testing.T) {
 }
 
 // sessions is how many sessions of the sidecar the server knows under a name.
-func (s *service) sessions(t testing.TB, application string) (n int) {
+func sessions(t testing.TB, conn *pgx.Conn, application string) (n int) {
 	t.Helper()
-	require.NoError(t, s.db.Conn(t).QueryRow(t.Context(), `
+	require.NoError(t, conn.QueryRow(t.Context(), `
 		select count(*) from pg_stat_activity a
 		where a.datname = current_database() and a.application_name = $1`, application).Scan(&n))
 	return n

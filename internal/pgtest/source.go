@@ -31,7 +31,7 @@ var testSettings = map[string]string{
 	"fsync":              "off",
 	"full_page_writes":   "off",
 	"synchronous_commit": "on",
-	"max_connections":    "1000",
+	"max_connections":    "300",
 }
 
 // process is the server that the tests of this process share.
