@@ -42,7 +42,7 @@ type Config struct {
 	// MaxSocketsPerAddress those of one Address. Over it, 429. Default 0: no limit.
 	MaxSockets, MaxSocketsPerSubject, MaxSocketsPerAddress int
 	// MessagesPerSecond bounds what one socket may send, pings included; over it, close code 4429. As many more and
-	// two for each subscription it may have can come at once. Default 100; negative for no limit.
+	// ten for each subscription it may have can come at once. Default 100; negative for no limit.
 	MessagesPerSecond int
 	// MessageBytes is the largest message a client may send; a larger one closes with 1009. Default MaxMessageBytes.
 	MessageBytes int

@@ -132,13 +132,14 @@ func (h *Hub) limited(limit string) {
 	}
 }
 
-// newPace limits the messages of one socket; nil where there is no limit. Enough may come at once to put all
-// subscriptions of one page in the place of another's.
+// newPace limits the messages of one socket; nil where there is no limit. Ten for every subscription it may have may come
+// at once: a page that puts all of its own in the place of another's needs two, and who asks for far more subscriptions
+// than there are is told so for each, as the protocol has it, and not cut off.
 func (c *Config) newPace() *rate.Limiter {
 	if c.MessagesPerSecond < 0 {
 		return nil
 	}
-	return rate.NewLimiter(rate.Limit(c.MessagesPerSecond), c.MessagesPerSecond+2*c.MaxSubscriptions)
+	return rate.NewLimiter(rate.Limit(c.MessagesPerSecond), c.MessagesPerSecond+10*c.MaxSubscriptions)
 }
 
 // inPace counts one message, or closes the socket with 4429.
