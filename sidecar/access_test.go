@@ -2,7 +2,6 @@ package sidecar
 
 import (
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentexec/agentexec/internal/auth"
+	"github.com/agentexec/agentexec/internal/logtest"
 	"github.com/agentexec/agentexec/internal/pgtest"
 	"github.com/agentexec/agentexec/pkg/client"
 )
@@ -36,9 +36,9 @@ func serveGuardedAPI(t *testing.T) *apiBundle {
 	t.Helper()
 	verifier, err := auth.New(auth.Config{Secret: testSecret})
 	require.NoError(t, err)
-	logged := &logBuffer{}
+	logged := &logtest.Buffer{}
 	b := serveAPI(t, pgtest.New(t), func(a *api) {
-		a.log = slog.New(slog.NewTextHandler(logged, nil))
+		a.log = logged.Logger()
 		a.access = newAccess(verifier, nil, a.log)
 	})
 	everything := auth.Everything()
@@ -191,10 +191,10 @@ func fixEmpty(lines []string) []string {
 // TestAuditOfAPanic: also where we fail, the attempt is on record.
 func TestAuditOfAPanic(t *testing.T) {
 	t.Parallel()
-	logged := &logBuffer{}
+	logged := &logtest.Buffer{}
 	b := serveAPI(t, pgtest.New(t), func(a *api) {
 		a.client = nil
-		a.access = newAccess(nil, nil, slog.New(slog.NewTextHandler(logged, nil)))
+		a.access = newAccess(nil, nil, logged.Logger())
 	})
 	b.post(t, path(uuid.Nil)+"/cancel", "", 500)
 	require.Regexp(t, `msg=audit who=anonymous remote=\S+ what=/v1/activities/{agent_id}/cancel activity=`+uuid.Nil.String()+" status=500", logged.String())

@@ -12,13 +12,13 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentexec/agentexec/internal/logtest"
 	"github.com/agentexec/agentexec/internal/pgtest"
 	"github.com/agentexec/agentexec/pkg/client"
 )
@@ -32,7 +32,7 @@ type apiBundle struct {
 	http   *http.Client
 	db     *pgtest.Database
 	client *client.Client
-	logged *logBuffer
+	logged *logtest.Buffer
 	server *httptest.Server
 	api    *api
 	token  string // sent with every request that has no other
@@ -48,7 +48,7 @@ func serveAPI(t testing.TB, db *pgtest.Database, tweak func(*api)) *apiBundle {
 	t.Helper()
 	usual, err := Limits{}.withDefaults(8)
 	require.NoError(t, err)
-	b := &apiBundle{db: db, client: client.New(db.Pool(t)), logged: &logBuffer{}}
+	b := &apiBundle{db: db, client: client.New(db.Pool(t)), logged: &logtest.Buffer{}}
 	// Below are the audit lines, which have tests of their own.
 	log := slog.New(slog.NewTextHandler(b.logged, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	b.api = &api{
@@ -62,24 +62,6 @@ func serveAPI(t testing.TB, db *pgtest.Database, tweak func(*api)) *apiBundle {
 	t.Cleanup(b.server.Close)
 	b.url, b.http = b.server.URL, b.server.Client()
 	return b
-}
-
-// logBuffer keeps what was logged.
-type logBuffer struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 // reply is an answer, read whole.

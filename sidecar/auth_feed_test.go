@@ -1,13 +1,11 @@
 package sidecar_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentexec/agentexec/internal/auth"
+	"github.com/agentexec/agentexec/internal/logtest"
 	"github.com/agentexec/agentexec/pkg/client"
 	"github.com/agentexec/agentexec/sidecar"
 )
@@ -296,7 +295,7 @@ func TestAddressNeedsAuthentication(t *testing.T) {
 // was logged and all that metrics say.
 func TestNoTokenIsLogged(t *testing.T) {
 	t.Parallel()
-	logged := &lockedBuffer{}
+	logged := &logtest.Buffer{}
 	s := setup(t, withTokens, func(c *sidecar.Config) {
 		c.Logger = slog.New(slog.NewTextHandler(logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
@@ -346,22 +345,4 @@ func TestNoTokenIsLogged(t *testing.T) {
 			require.NotContains(t, metrics, part)
 		}
 	}
-}
-
-// lockedBuffer keeps what was logged.
-type lockedBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }

@@ -2,7 +2,6 @@ package sidecar_test
 
 import (
 	"fmt"
-	"log/slog"
 	"net/http"
 	"os"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentexec/agentexec/internal/devpg"
+	"github.com/agentexec/agentexec/internal/logtest"
 	"github.com/agentexec/agentexec/internal/pgtest"
 	"github.com/agentexec/agentexec/sidecar"
 )
@@ -77,11 +77,11 @@ func TestStartsWhileTheNotificationQueueIsFull(t *testing.T) {
 			for each row execute function fake.refuse();
 		create function fake.pg_notify(channel text, payload text) returns void language plpgsql as $$ begin
 			insert into fake.echo values (payload); perform pg_catalog.pg_notify(channel, payload); end $$`)
-	log := new(lockedBuffer)
+	log := new(logtest.Buffer)
 	s := start(t, db, func(cfg *sidecar.Config) {
 		cfg.DatabaseURL += "&search_path=fake,pg_catalog"
 		cfg.PollInterval = 2 * patience
-		cfg.Logger = slog.New(slog.NewTextHandler(log, nil))
+		cfg.Logger = log.Logger()
 	})
 	s.awaitReadiness(t, http.StatusOK, "polling")
 	require.Contains(t, log.String(), "the notification queue fills up")

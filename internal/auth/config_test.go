@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentexec/agentexec/internal/logtest"
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
@@ -70,8 +71,8 @@ func TestNewWarns(t *testing.T) {
 	for _, cfg := range []Config{
 		{Secret: "geheim"}, {Secret: secret[:63], Algorithm: "HS512"}, {JWKSURL: "http://issuer.example/keys", Algorithm: "RS256"},
 	} {
-		logged := &logBuffer{}
-		cfg.Logger = logged.logger()
+		logged := &logtest.Buffer{}
+		cfg.Logger = logged.Logger()
 		_, err := New(cfg)
 		require.NoError(t, err)
 		require.Contains(t, logged.String(), "level=WARN")
@@ -81,8 +82,8 @@ func TestNewWarns(t *testing.T) {
 		{Secret: secret[:32]}, {Secret: secret, Algorithm: "HS512"}, {JWKSURL: "https://issuer.example/keys", Algorithm: "RS256"},
 		{JWKSURL: "http://127.0.0.1:1/keys", Algorithm: "RS256"}, {JWKSURL: "http://localhost/keys", Algorithm: "RS256"},
 	} {
-		logged := &logBuffer{}
-		cfg.Logger = logged.logger()
+		logged := &logtest.Buffer{}
+		cfg.Logger = logged.Logger()
 		_, err := New(cfg)
 		require.NoError(t, err)
 		require.Empty(t, logged.String())

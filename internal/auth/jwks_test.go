@@ -16,6 +16,8 @@ import (
 
 	"github.com/MicahParks/jwkset"
 	"github.com/stretchr/testify/require"
+
+	"github.com/agentexec/agentexec/internal/logtest"
 )
 
 // issuer answers with a key set that a test may change, or with a fault.
@@ -175,9 +177,9 @@ func TestJWKSDown(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			i, logged := newIssuer(t), &logBuffer{}
+			i, logged := newIssuer(t), &logtest.Buffer{}
 			i.answers(answer)
-			v := i.follow(t, "RS256", logged.logger())
+			v := i.follow(t, "RS256", logged.Logger())
 			token := sign(t, "RS256", keys()["RS256"], good(), "kid", "a")
 			for range 20 {
 				_, err := v.Verify(t.Context(), token)
