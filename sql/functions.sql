@@ -935,6 +935,7 @@ declare
   v_ranks   int[] := (select array_agg(agentexec._rank(s.status)) from unnest(statuses) s(status));
   v_only    agentexec.status := case when cardinality(statuses) = 1 then (select s.status from unnest(statuses) s(status)) end;
   v_where   text := 'true';
+  v_from    text;
   v_order   text := v_rank || ' desc, a.created_at desc, a.id desc';
   v_beyond  text := '';
   v_at_rank int;
@@ -998,16 +999,23 @@ begin
     end loop;
   end if;
 
+  v_from := 'agentexec.activity a where ' || v_where;
+  if v_total <= 1000 and (v_filter is not null or v_scope.metadata is not null) then
+    -- Few, and that is known, where the planner can only guess from its sample, and would rather walk through the whole
+    -- list in its order. So it may not: it finds them first and sorts them.
+    v_from := '(select a.* from ' || v_from || ' offset 0) a where true';
+  end if;
+
   if after is null or statuses is not null or v_type is not null then
     -- The page is picked by ids alone, then its rows are read: an offset or a filter stays in the index.
     v_rows := 'select a.*, p.n
                from (select k.id, row_number() over () as n
-                     from (select a.id from agentexec.activity a where %s%s order by %s limit $4 + 1 offset $5) k) p
+                     from (select a.id from %s%s order by %s limit $4 + 1 offset $5) k) p
                join agentexec.activity a on a.id = p.id
                order by p.n';
   else
     v_rows := 'select k.*, row_number() over () as n
-               from (select a.* from agentexec.activity a where %s%s order by %s limit $4 + 1) k';
+               from (select a.* from %s%s order by %s limit $4 + 1) k';
   end if;
 
   -- The page is put together as text and read as jsonb once: half the work of jsonb that is copied from object to
@@ -1026,7 +1034,7 @@ begin
               agentexec._time(a.finished_at) as finished_at,
               (select l.message from agentexec.activity_log l where l.activity_id = a.id and l.seq = a.last_seq) as latest_log%s
      ) i',
-    format(v_rows, v_where, v_beyond, v_order),
+    format(v_rows, v_from, v_beyond, v_order),
     case when include_metadata then ', a.metadata' else '' end)
   into v_items, v_more, v_last.id, v_last.status, v_last.created_at
   using statuses, v_type, v_filter, page_size,
