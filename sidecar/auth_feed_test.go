@@ -1,6 +1,7 @@
 package sidecar_test
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -283,8 +284,11 @@ func TestAddressNeedsAuthentication(t *testing.T) {
 	t.Parallel()
 	_, err := sidecar.New(sidecar.Config{DatabaseURL: "postgres://x", Addr: "0.0.0.0:0"})
 	require.ErrorContains(t, err, "no authentication is configured")
-	_, err = sidecar.New(sidecar.Config{DatabaseURL: "postgres://x", Addr: "0.0.0.0:0", Auth: auth.Config{Secret: jwtSecret}})
+	server, err := sidecar.New(sidecar.Config{DatabaseURL: "postgres://x", Addr: "0.0.0.0:0", Auth: auth.Config{Secret: jwtSecret}})
 	require.NoError(t, err)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	_ = server.Run(ended) // closes what New has made
 	for _, addr := range []string{"0.0.0.0:0", "127.0.0.1:0"} {
 		_, err = sidecar.New(sidecar.Config{DatabaseURL: "postgres://x", Addr: addr, Auth: auth.Config{Issuer: "https://issuer"}})
 		require.ErrorContains(t, err, "AGENTEXEC_JWT_SECRET")
