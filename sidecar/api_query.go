@@ -145,12 +145,14 @@ func (q *query) metadata() map[string]any {
 		if filter == nil {
 			filter = map[string]any{}
 		}
-		filter[key] = metadataValue(values[0])
+		filter[key] = MetadataValue(values[0])
 	}
 	return filter
 }
 
-func metadataValue(text string) any {
+// MetadataValue is the value that KEY=VALUE of a filter or scope names: true, false and null are JSON, all else is text; in
+// double quotes they are text too.
+func MetadataValue(text string) any {
 	switch {
 	case text == "true", text == "false", text == "null":
 		return json.RawMessage(text)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"time"
 
 	"github.com/agentexec/agentexec/internal/auth"
@@ -51,7 +52,7 @@ type Config struct {
 	// TLSCert and TLSKey are files of PEM to serve TLS with. They are read again when they change, and when Reload says
 	// so; a pair that does not fit leaves the one before in place.
 	TLSCert, TLSKey string
-	Reload          <-chan struct{}
+	Reload          <-chan os.Signal
 	// Feed bounds the live feed. What it shares with the rest is set here: the limits, the ring, Problem and Logger.
 	Feed wsfeed.Config
 	// Logger receives what an operator should know. Default slog.Default().

@@ -59,7 +59,7 @@ func (c *certificate) read() (changed bool, err error) {
 
 // run reads the files again when they change, and at once when it is told to, until ctx ends. A pair that does not fit,
 // as while only one of the files is written, leaves the one before in place.
-func (c *certificate) run(ctx context.Context, again <-chan struct{}) {
+func (c *certificate) run(ctx context.Context, again <-chan os.Signal) {
 	check := time.NewTicker(certificateCheck)
 	defer check.Stop()
 	said := ""

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -146,7 +147,7 @@ func TestTLSVersions(t *testing.T) {
 func TestTLSReload(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)
-	reload := make(chan struct{})
+	reload := make(chan os.Signal)
 	s := setup(t, func(c *sidecar.Config) { c.TLSCert, c.TLSKey, c.Reload = p.cert, p.key, reload })
 	require.Equal(t, int64(1), s.served(t))
 	d := websocket.Dialer{TLSClientConfig: p.trusting(t)}
@@ -158,7 +159,7 @@ func TestTLSReload(t *testing.T) {
 	require.Equal(t, "welcome", so.next(t).Type)
 
 	p.renew(t, 2)
-	reload <- struct{}{}
+	reload <- syscall.SIGHUP
 	require.Eventually(t, func() bool { return s.served(t) == 2 }, patience, 5*time.Millisecond)
 
 	cert, key := made(t, 3)
@@ -166,13 +167,13 @@ func TestTLSReload(t *testing.T) {
 	for _, broken := range []pair{{string(cert), string(foreign)}, {"", ""}, {"no PEM", string(key)}, {string(cert), "no PEM"}} {
 		require.NoError(t, os.WriteFile(p.cert, []byte(broken.cert), 0o600))
 		require.NoError(t, os.WriteFile(p.key, []byte(broken.key), 0o600))
-		reload <- struct{}{}
-		reload <- struct{}{} // is taken when the first has been dealt with
+		reload <- syscall.SIGHUP
+		reload <- syscall.SIGHUP // is taken when the first has been dealt with
 		require.Equal(t, int64(2), s.served(t))
 	}
 	require.NoError(t, os.Remove(p.cert))
-	reload <- struct{}{}
-	reload <- struct{}{}
+	reload <- syscall.SIGHUP
+	reload <- syscall.SIGHUP
 	require.Equal(t, int64(2), s.served(t))
 
 	p.renew(t, 5) // nobody says so

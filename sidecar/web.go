@@ -1,7 +1,6 @@
 package sidecar
 
 import (
-	"context"
 	"crypto/tls"
 	"net"
 	"net/http"
@@ -21,10 +20,8 @@ func (s *Server) newWeb(l net.Listener) (*http.Server, net.Listener) {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    limits.HeaderBytes,
 		ConnState:         late.connState,
-		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			return late.connContext(s.hub.ConnContext(ctx, c), c)
-		},
-		ErrorLog: httpLog(s.cfg.Logger),
+		ConnContext:       late.connContext,
+		ErrorLog:          httpLog(s.cfg.Logger),
 	}
 	served := s.hub.Listener(newDoorman(l, &s.connections, limits.Connections, s.certificate != nil, note))
 	if s.certificate != nil {

@@ -12,11 +12,7 @@ import (
 // authorize finds out who a request is from, or answers it and reports false. Without a token nobody learns even whether
 // an activity exists.
 func (h *Hub) authorize(w http.ResponseWriter, r *http.Request) (Access, bool) {
-	allowed := h.cfg.CheckOrigin
-	if allowed == nil {
-		allowed = SameOrigin
-	}
-	if !allowed(r) {
+	if !h.cfg.CheckOrigin(r) {
 		h.cfg.Problem(w, http.StatusForbidden, "", "this origin may not connect")
 		return Access{}, false
 	}
@@ -77,6 +73,7 @@ func (c *conn) renew(token string) *frame {
 	if !c.takeRoom() {
 		return nil
 	}
+	now := newView(access.Scope)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if access.Subject != c.access.Subject {
@@ -84,8 +81,8 @@ func (c *conn) renew(token string) *frame {
 		return nil
 	}
 	c.replyInRoom(plainFrame("auth", "")) // before anything that the new scope brings
-	if access.Scope.String() != c.access.Scope.String() {
-		c.sees = newView(access.Scope)
+	if now.key() != c.sees.key() {
+		c.sees = now
 		for _, s := range c.subs {
 			c.enqueue(s) // next looks at what the connection sees now
 		}

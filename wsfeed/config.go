@@ -103,6 +103,9 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.MessagesPerSecond, 100)
 	setDefault(&c.MessageBytes, MaxMessageBytes)
 	setDefault(&c.ListItems, maxListLimit)
+	if c.CheckOrigin == nil {
+		c.CheckOrigin = SameOrigin
+	}
 	if c.Problem == nil {
 		c.Problem = func(w http.ResponseWriter, status int, _, detail string) { http.Error(w, detail, status) }
 	}

@@ -78,9 +78,9 @@ type goodbye struct {
 // maxReplies is how many answers may wait for a client that does not read them; then it is not read from either.
 const maxReplies = 32
 
-func newConn(h *Hub, ws *websocket.Conn, hijacked *patientHijacker, access Access, place seat, single bool) *conn {
+func newConn(h *Hub, ws *websocket.Conn, hijacked *patientHijacker, access Access, sees *view, place seat, single bool) *conn {
 	c := &conn{
-		hub: h, ws: ws, in: hijacked.in, out: hijacked.conn, access: access, sees: newView(access.Scope), single: single, room: make(chan struct{}, maxReplies),
+		hub: h, ws: ws, in: hijacked.in, out: hijacked.conn, access: access, sees: sees, single: single, room: make(chan struct{}, maxReplies),
 		seat: place, pace: h.cfg.newPace(),
 	}
 	c.lag.sockets = &h.behind

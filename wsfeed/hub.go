@@ -191,7 +191,10 @@ func (h *Hub) readSnapshot(ctx context.Context, agentID uuid.UUID, v *view) (Sna
 // clients of one activity come back at once.
 func (h *Hub) exists(ctx context.Context, agentID uuid.UUID, v *view) error {
 	answer := h.asked.DoChan(agentID.String()+v.key(), func() (any, error) {
-		_, err := h.readSnapshot(h.ctx, agentID, v) // not the first one's context: others wait for it too
+		// Not the first one's context, because others wait for it too; but nobody waits for longer than this.
+		ctx, cancel := context.WithTimeout(h.ctx, h.cfg.ReadTimeout)
+		defer cancel()
+		_, err := h.readSnapshot(ctx, agentID, v)
 		return nil, err
 	})
 	select {

@@ -1,9 +1,6 @@
 package wsfeed
 
-import (
-	"context"
-	"net"
-)
+import "net"
 
 // What a socket holds is bounded by Config.InFlightBytes, in two halves.
 //
@@ -27,12 +24,6 @@ func (c *Config) boundSendBuffer(conn net.Conn) {
 	if tcp, ok := conn.(interface{ SetWriteBuffer(bytes int) error }); ok {
 		_ = tcp.SetWriteBuffer(c.InFlightBytes / 4)
 	}
-}
-
-// ConnContext is for http.Server.ConnContext, so that the bounds of what the kernel holds hold for event streams too.
-func (h *Hub) ConnContext(ctx context.Context, c net.Conn) context.Context {
-	h.cfg.boundSendBuffer(c)
-	return ctx
 }
 
 // keep is what a subscription holds of a read: as much as a socket may, at least one line.

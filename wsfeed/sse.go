@@ -29,7 +29,7 @@ type eventStream struct {
 }
 
 func (h *Hub) serveEvents(w http.ResponseWriter, r *http.Request, access Access, t *target) {
-	e := &eventStream{hub: h, access: access, sees: newView(access.Scope), w: w, out: http.NewResponseController(w)}
+	e := &eventStream{hub: h, access: access, sees: t.sees, w: w, out: http.NewResponseController(w)}
 	e.woken = make(chan struct{}, 1)
 	e.lag.sockets = &h.behind
 	e.ctx, e.cancel = context.WithCancel(r.Context())

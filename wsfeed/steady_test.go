@@ -20,7 +20,6 @@ func secured(t *testing.T, tweak func(*Config)) (b *bundle, dial func(t *testing
 	b = unserved(tweak)
 	server := httptest.NewUnstartedServer(b.hub.Handler())
 	server.Listener = b.hub.Listener(shortListener{server.Listener})
-	server.Config.ConnContext = b.hub.ConnContext
 	server.StartTLS()
 	b.serve(t, server)
 	certificate := server.Certificate()

@@ -52,16 +52,8 @@ func (s *settings) outside(c *sidecar.Config) error {
 }
 
 // hangups are the SIGHUPs, as a daemon takes them: to read its files again, not to end.
-func hangups() <-chan struct{} {
-	signals, all := make(chan os.Signal, 1), make(chan struct{}, 1)
+func hangups() <-chan os.Signal {
+	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGHUP)
-	go func() {
-		for range signals {
-			select {
-			case all <- struct{}{}:
-			default:
-			}
-		}
-	}()
-	return all
+	return signals
 }

@@ -22,25 +22,10 @@ type settings struct {
 	ownDatabase string
 }
 
-// The flags, and the variables that stand in for them. The values of the variables are no defaults of the flags: help
-// would print them, passwords included.
+// The variables that stand in for flags, where that is not variableOf the flag. Their values are no defaults of the flags:
+// help would print them, passwords included.
 var variables = map[string][]string{
-	"database-url":    {"AGENTEXEC_DATABASE_URL", "DATABASE_URL"},
-	"listen-url":      {"AGENTEXEC_LISTEN_URL"},
-	"listen":          {"AGENTEXEC_LISTEN"},
-	"schema":          {"AGENTEXEC_SCHEMA"},
-	"addr":            {"AGENTEXEC_ADDR"},
-	"log-level":       {"AGENTEXEC_LOG_LEVEL"},
-	"in-flight-bytes": {"AGENTEXEC_IN_FLIGHT_BYTES"},
-	"pprof":           {"AGENTEXEC_PPROF"},
-	"jwt-secret":      {"AGENTEXEC_JWT_SECRET"},
-	"jwt-key-file":    {"AGENTEXEC_JWT_KEY_FILE"},
-	"jwks-url":        {"AGENTEXEC_JWKS_URL"},
-	"jwt-algorithm":   {"AGENTEXEC_JWT_ALGORITHM"},
-	"jwt-issuer":      {"AGENTEXEC_JWT_ISSUER"},
-	"jwt-audience":    {"AGENTEXEC_JWT_AUDIENCE"},
-	"allow-origin":    {"AGENTEXEC_ALLOW_ORIGIN"},
-
+	"database-url":     {"AGENTEXEC_DATABASE_URL", "DATABASE_URL"},
 	"private-key-file": {"AGENTEXEC_JWT_PRIVATE_KEY_FILE"},
 }
 
@@ -70,7 +55,7 @@ func (s *settings) get(name string) (value, source string) {
 		return flag.Value.String(), "--" + name
 	}
 	names := variables[name]
-	if names == nil { // the rule
+	if names == nil {
 		names = []string{variableOf(name)}
 	}
 	for _, variable := range names {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/agentexec/agentexec/internal/auth"
+	"github.com/agentexec/agentexec/sidecar"
 )
 
 func newToken() *cobra.Command {
@@ -99,8 +99,7 @@ func (u *uuids) Set(text string) error {
 	return err
 }
 
-// pairs is a flag that takes KEY=VALUE and may be repeated. A value is a text, except true, false and null, which are JSON;
-// in double quotes they are texts too. (The HTTP API reads metadata.KEY=VALUE the same way.)
+// pairs is a flag that takes KEY=VALUE and may be repeated, read as the HTTP API reads metadata.KEY=VALUE.
 type pairs map[string]any
 
 func (p *pairs) String() string { return "" }
@@ -114,13 +113,6 @@ func (p *pairs) Set(text string) error {
 	if *p == nil {
 		*p = pairs{}
 	}
-	switch {
-	case value == "true", value == "false", value == "null":
-		(*p)[key] = json.RawMessage(value)
-	case len(value) >= 2 && value[0] == '"' && value[len(value)-1] == '"':
-		(*p)[key] = value[1 : len(value)-1]
-	default:
-		(*p)[key] = value
-	}
+	(*p)[key] = sidecar.MetadataValue(value)
 	return nil
 }

@@ -2,18 +2,18 @@ package auth
 
 import (
 	"crypto/sha256"
-	"sync"
+
+	lru "github.com/hashicorp/golang-lru/v2"
 )
 
-// maxVerified is how many tokens are remembered, about half a kilobyte each: at most twice as many.
-const maxVerified = 2048
+// maxVerified is how many tokens are remembered, about half a kilobyte each.
+const maxVerified = 4096
 
 // verified remembers tokens whose signature was found to hold: an ECDSA signature takes longer to check than all else of
 // a request. What time changes, such as the expiry, is looked at every time. Tokens that do not hold are not remembered,
 // so nobody without a key fills it.
 type verified struct {
-	mu       sync.Mutex
-	new, old map[[sha256.Size]byte]entry
+	cache *lru.Cache[[sha256.Size]byte, entry]
 }
 
 type entry struct {
@@ -21,31 +21,17 @@ type entry struct {
 	keys  *keySet // that it was checked with; nil where the key never changes
 }
 
+func newVerified() verified {
+	cache, _ := lru.New[[sha256.Size]byte, entry](maxVerified) // the size is positive
+	return verified{cache}
+}
+
 // get returns what a token grants, where it was checked with these keys.
-func (v *verified) get(token string, keys *keySet) (Grant, bool) {
-	sum := sha256.Sum256([]byte(token))
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	e, ok := v.new[sum]
-	if !ok {
-		if e, ok = v.old[sum]; ok {
-			v.add(sum, e)
-		}
-	}
+func (v verified) get(token string, keys *keySet) (Grant, bool) {
+	e, ok := v.cache.Get(sha256.Sum256([]byte(token)))
 	return e.grant, ok && e.keys == keys
 }
 
-func (v *verified) put(token string, g Grant, keys *keySet) {
-	sum := sha256.Sum256([]byte(token))
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.add(sum, entry{g, keys})
-}
-
-// add drops those that were not used for longest, half of all at once. Called with mu held.
-func (v *verified) add(sum [sha256.Size]byte, e entry) {
-	if v.new == nil || len(v.new) >= maxVerified {
-		v.old, v.new = v.new, make(map[[sha256.Size]byte]entry)
-	}
-	v.new[sum] = e
+func (v verified) put(token string, g Grant, keys *keySet) {
+	v.cache.Add(sha256.Sum256([]byte(token)), entry{g, keys})
 }

@@ -39,7 +39,7 @@ func secretKey(c Config) ([]byte, error) {
 func publicKeyFile(c Config) (crypto.PublicKey, error) {
 	data, err := readKeyFile(c.KeyFile)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("AGENTEXEC_JWT_KEY_FILE: %w", err)
 	}
 	key, err := parsePublicKey(data)
 	if err != nil {
@@ -61,15 +61,11 @@ func readKeyFile(name string) ([]byte, error) {
 	info, err := os.Stat(name)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("AGENTEXEC_JWT_KEY_FILE: %w", err)
+		return nil, err
 	case !info.Mode().IsRegular() || info.Size() > maxKeyFile:
-		return nil, fmt.Errorf("AGENTEXEC_JWT_KEY_FILE: %s is no file with a key", name)
+		return nil, fmt.Errorf("%s is no file with a key", name)
 	}
-	data, err := os.ReadFile(name)
-	if err != nil {
-		return nil, fmt.Errorf("AGENTEXEC_JWT_KEY_FILE: %w", err)
-	}
-	return data, nil
+	return os.ReadFile(name)
 }
 
 // parsePublicKey reads a public key, or that of a certificate, from PEM.

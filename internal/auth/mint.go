@@ -4,7 +4,6 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -97,7 +96,7 @@ func (c MintConfig) signer() (key any, algorithm string, err error) {
 func (c MintConfig) privateKey() (crypto.Signer, string, error) {
 	data, err := readKeyFile(c.PrivateKeyFile)
 	if err != nil {
-		return nil, "", errors.New(strings.TrimPrefix(err.Error(), "AGENTEXEC_JWT_KEY_FILE: "))
+		return nil, "", err
 	}
 	key, err := parsePrivateKey(data)
 	if err != nil {

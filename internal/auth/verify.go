@@ -39,7 +39,7 @@ func New(cfg Config) (*Verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &Verifier{now: time.Now}
+	v := &Verifier{now: time.Now, known: newVerified()}
 	options := []jwt.ParserOption{
 		jwt.WithValidMethods([]string{cfg.Algorithm}), jwt.WithExpirationRequired(), jwt.WithLeeway(Leeway),
 		jwt.WithStrictDecoding(), jwt.WithTimeFunc(func() time.Time { return v.now() }),
