@@ -2,6 +2,7 @@ package sidecar
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -59,6 +60,24 @@ func (o origins) protected(next http.Handler) http.Handler {
 			return
 		}
 		guarded.ServeHTTP(w, r)
+	})
+}
+
+// onThisMachine refuses requests for another host than this machine, or one whose origin is allowed by name (a proxy may pass
+// the Host on). Without it a page could have its own name lead to loopback (DNS rebinding), and would be of the same
+// origin as we are; where nobody needs a token it could then do everything.
+func (o origins) onThisMachine(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if name, _, err := net.SplitHostPort(host); err == nil {
+			host = name
+		}
+		if r.Host == "" || isLoopback(strings.ToLower(strings.Trim(host, "[]"))) || o.names("http://"+r.Host) || o.names("https://"+r.Host) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		writeProblem(w, http.StatusForbidden, "", "without authentication this serves only its own machine, as 127.0.0.1 or "+
+			"localhost; for a proxy in front of it, name its origin with --allow-origin, and better turn authentication on")
 	})
 }
 

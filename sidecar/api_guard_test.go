@@ -97,7 +97,7 @@ func TestAPIBrokenBodies(t *testing.T) {
 		conn, err := net.DialTCP("tcp", nil, as[*net.TCPAddr](t, b.server.Listener.Addr()))
 		require.NoError(t, err)
 		defer conn.Close()
-		_, err = fmt.Fprintf(conn, "POST %s/logs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"mess", path(id))
+		_, err = fmt.Fprintf(conn, "POST %s/logs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"mess", path(id))
 		require.NoError(t, err)
 		end(conn)
 		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
@@ -123,7 +123,7 @@ func TestAPIHearsOutALargeBody(t *testing.T) {
 	defer conn.Close()
 	require.NoError(t, conn.SetWriteBuffer(64<<10)) // what the kernel holds for us is no proof
 	const size = usualBody + maxDrained
-	_, err = fmt.Fprintf(conn, "POST /v1/activities HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", size, strings.Repeat(" ", size))
+	_, err = fmt.Fprintf(conn, "POST /v1/activities HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", size, strings.Repeat(" ", size))
 	require.NoError(t, err)
 	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	require.NoError(t, err)

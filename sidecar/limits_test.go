@@ -115,7 +115,7 @@ func TestConnections(t *testing.T) {
 		require.NoError(t, err)
 		defer conn.Close()
 		_ = conn.SetDeadline(time.Now().Add(patience))
-		_, err = io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+		_, err = io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 		require.NoError(t, err)
 		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		require.NoError(t, err)
@@ -189,14 +189,14 @@ func TestSlowloris(t *testing.T) {
 		require.False(t, errors.As(err, &network) && network.Timeout(), "it hangs")
 		return string(answer)
 	}
-	require.Empty(t, trickle("GET /v1/stats HTTP/1.1\r\nHost: x\r\nX-Long: "))
+	require.Empty(t, trickle("GET /v1/stats HTTP/1.1\r\nHost: localhost\r\nX-Long: "))
 	require.Contains(t, trickle(""), "400 Bad Request", "what came is no request")
 	s.await(t, over("header_timeout"), 2)
-	again := trickle("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\nX-Long: ")
+	again := trickle("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /healthz HTTP/1.1\r\nX-Long: ")
 	require.Equal(t, 1, strings.Count(again, "200 OK"))
 	s.await(t, over("header_timeout"), 3)
 	for _, path := range []string{"/v1/activities", "/v1/activities/cancel-pending"} {
-		answer := trickle("POST " + path + " HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{")
+		answer := trickle("POST " + path + " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{")
 		require.Contains(t, answer, "408 Request Timeout")
 		require.Contains(t, answer, `"code":"timeout"`)
 	}
@@ -245,7 +245,7 @@ func TestASlowReaderOfAnAnswer(t *testing.T) {
 		if tcp, ok := conn.(*net.TCPConn); ok {
 			require.NoError(t, tcp.SetReadBuffer(64<<10))
 		}
-		_, err = fmt.Fprintf(conn, "GET /v1/activities/%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", id)
+		_, err = fmt.Fprintf(conn, "GET /v1/activities/%s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", id)
 		require.NoError(t, err)
 		return conn
 	}

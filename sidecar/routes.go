@@ -29,6 +29,9 @@ func (s *Server) newRoutes() http.Handler {
 		mux.Handle("/debug/pprof/", s.access.owners(profiles()))
 	}
 	mux.Handle("/", ui.Handler())
+	if s.access.verifier == nil && !s.cfg.Insecure {
+		return safely(s.access.origins.onThisMachine(mux))
+	}
 	return safely(mux)
 }
 
