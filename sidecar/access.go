@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"golang.org/x/time/rate"
@@ -18,7 +19,8 @@ type access struct {
 	verifier *auth.Verifier // nil: authentication is off, and everybody may everything
 	origins  origins
 	tickets  tickets
-	pacer    *pacer // nil where requests are not limited
+	pacer    *pacer     // nil where requests are not limited
+	behind   *addresses // nil where there is no proxy to look behind
 	log      *slog.Logger
 	spoken   *rate.Limiter // of lines about refusals: whoever knocks a thousand times must not fill the log
 }
@@ -78,9 +80,19 @@ func (a *access) refused(r *http.Request, reason error) *problem {
 		p = newProblem(http.StatusServiceUnavailable, "", auth.ErrUnavailable.Error())
 	}
 	if a.spoken.Allow() {
-		a.log.Info("refused a request", "reason", p.Detail, "remote", r.RemoteAddr, "path", shortened(r.URL.Path))
+		a.log.Info("refused a request", "reason", p.Detail, "remote", a.remote(r), "path", shortened(r.URL.Path))
 	}
 	return p
+}
+
+// remote is where a request comes from, for the log: the connection, or who is behind a trusted proxy.
+func (a *access) remote(r *http.Request) string {
+	if a.behind != nil {
+		if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && a.behind.trusts(peer.Addr()) {
+			return a.behind.client(r).String()
+		}
+	}
+	return r.RemoteAddr
 }
 
 // refuse answers with a problem.
@@ -174,5 +186,5 @@ func (a *access) audit(r *http.Request, out *startedWriter) {
 	if a.verifier != nil {
 		who = grantOf(r.Context()).Subject
 	}
-	a.log.Info("audit", "who", who, "remote", r.RemoteAddr, "what", what, "activity", clipped(id), "status", status)
+	a.log.Info("audit", "who", who, "remote", a.remote(r), "what", what, "activity", clipped(id), "status", status)
 }

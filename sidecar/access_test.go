@@ -151,6 +151,7 @@ func TestAuditLines(t *testing.T) {
 	b.post(t, path(uuid.Nil)+"/cancel", "", 404)
 	b.post(t, path(id)+"/logs", "{", 400)
 	b.post(t, "/v1/activities/x%20status=200/error", "", 422)
+	b.do(t, "POST", path(id)+"/logs", "message", "Content-Type", "text/plain").problem(t, 415, "unsupported_media_type")
 	b.post(t, "/v1/activities/cancel-pending", "", 200)
 	b.do(t, "POST", path(id)+"/cancel", "", "Authorization", "Bearer "+minted(t, auth.Grant{Subject: "eve"})).problem(t, 403, "forbidden")
 	b.get(t, path(id), 200)
@@ -174,6 +175,7 @@ func TestAuditLines(t *testing.T) {
 		`who=ada what=/{agent_id}/cancel activity=` + uuid.Nil.String() + ` status=404`,
 		`who=ada what=/{agent_id}/logs activity=` + created + ` status=400`,
 		`who=ada what=/{agent_id}/error activity="x status=200" status=422`,
+		`who=ada what=/{agent_id}/logs activity=` + created + ` status=415`,
 		`who=ada what=/cancel-pending activity="" status=200`,
 		`who=eve what=/{agent_id}/cancel activity=` + created + ` status=403`,
 	}, fixEmpty(lines))

@@ -91,9 +91,9 @@ func (a *api) routed(mux *http.ServeMux) http.Handler {
 			handler.ServeHTTP(&noRouteWriter{ResponseWriter: w, r: r}, r)
 			return
 		}
+		r.Pattern = pattern // as mux will set it; the audit asks, also for what does not come so far
 		if takes, ok := a.verbs[pattern]; ok {
 			if p := denied(grantOf(r.Context()), takes); p != nil {
-				r.Pattern = pattern // as mux would set it; the audit asks
 				p.write(w)
 				return
 			}

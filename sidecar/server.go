@@ -72,6 +72,7 @@ func New(cfg Config) (*Server, error) {
 	if s.addresses, err = newAddresses(cfg.TrustedProxies, cfg.ProxyHeader); err != nil {
 		return nil, err
 	}
+	who.behind = s.addresses
 	if cfg.TLSCert != "" {
 		if s.certificate, err = loadCertificate(cfg.TLSCert, cfg.TLSKey, cfg.Logger); err != nil {
 			return nil, err
