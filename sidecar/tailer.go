@@ -51,6 +51,9 @@ const lookInterval = 5 * time.Second
 // counted from the last row.
 const queryTimeout = 30 * time.Second
 
+// ringDelay is how late a notification may be on a busy machine, however short the poll.
+const ringDelay = time.Second
+
 // errUnheard: the bell was hooked, and lines came without a ring. Something is not what it was, such as the table whose
 // oid the lock is on; a new session begins from the start.
 var errUnheard = errors.New("lines were written and nobody rang")
@@ -128,6 +131,7 @@ func (t *tailer) session(ctx context.Context) error {
 		pos     *position
 		rung    = true
 		unheard int // lines read though nothing had rung, unless the bell is just late
+		since   time.Time
 		checked time.Time
 		looked  = time.Now()
 	)
@@ -155,7 +159,10 @@ func (t *tailer) session(ctx context.Context) error {
 		}
 		t.progressed()
 		pos = news.position
-		if !rung && trusted {
+		if !rung && trusted && news.lines > 0 {
+			if unheard == 0 {
+				since = time.Now()
+			}
 			unheard += news.lines
 		}
 		if late := t.hub.WatchedSince(w.Gen); !late.Empty() {
@@ -175,11 +182,13 @@ func (t *tailer) session(ctx context.Context) error {
 		if rung, err = t.wait(ctx, h); err != nil {
 			return err
 		}
-		if !rung && unheard > 0 && h.trusts() {
+		switch {
+		case rung || !h.trusts():
+			unheard = 0
+		case unheard > 0 && time.Since(since) >= ringDelay:
 			t.metrics.missed.Add(float64(unheard))
 			return errUnheard
 		}
-		unheard = 0
 	}
 }
 
