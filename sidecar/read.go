@@ -96,7 +96,7 @@ func filterArrays(lists []wsfeed.WatchedList) (types, metadata, scopes []*string
 	for _, f := range lists {
 		types = append(types, nullable(f.AgentType))
 		metadata = append(metadata, nullable(string(f.Metadata)))
-		scopes = append(scopes, scopeText(f.Scope))
+		scopes = append(scopes, nullable(f.Scope))
 	}
 	return types, metadata, scopes
 }

@@ -153,17 +153,17 @@ end;
 -- what narrows, null for what does not; an empty list narrows to nothing, empty metadata does not narrow. null and ''
 -- are everything. Whatever else it is, it is refused with TA422, so that a mistake shows nothing in place of everything.
 --
--- Parallel unsafe, because it catches what is no JSON.
+-- Parallel unsafe, because it catches what is no JSON. Strict, so that null, the usual case, costs no call.
 create or replace function agentexec._scope_of(scope text, out agent_ids uuid[], out agent_types text[], out metadata jsonb)
   language plpgsql
-  stable
+  stable strict
   set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_scope   jsonb;
   v_problem text;
 begin
-  if scope is null or scope = '' then
+  if scope = '' then
     return;
   end if;
   begin
@@ -200,7 +200,7 @@ create or replace function agentexec._scope(out agent_ids uuid[], out agent_type
   language sql
   stable
 begin atomic
-  select s.agent_ids, s.agent_types, s.metadata from agentexec._scope_of(current_setting('agentexec.scope', true)) s;
+  select s.agent_ids, s.agent_types, s.metadata from agentexec._scope_of(nullif(current_setting('agentexec.scope', true), '')) s;
 end;
 
 -- _in_scope is the one predicate: whether an activity lies in a scope (the first three). True, or else false or null.
@@ -247,8 +247,8 @@ $$;
 
 -- Writing --------------------------------------------------------------------------------------------------------
 
--- _ring_bell tells whoever waits that lines were written: every way to write them ends with it (append_log asks the same
--- by itself). The notification carries nothing: who hears it reads the table from its own position, so a lost one costs
+-- _ring_bell tells whoever waits that lines were written: every function that writes ends with it (append_log asks the same
+-- by itself), and so does the numbering of a direct INSERT. The notification carries nothing: who hears it reads the table from its own position, so a lost one costs
 -- latency, never data. The channel is the schema's name.
 --
 -- A transaction with a notification pending takes one lock of the whole instance at its commit, until its WAL is

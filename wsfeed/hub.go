@@ -97,7 +97,7 @@ func (h *Hub) watched(since uint64) *Watch {
 	defer h.mu.RUnlock()
 	for _, l := range h.lists {
 		if l.gen > since && l.gen <= w.Gen {
-			w.Lists = append(w.Lists, WatchedList{l.filter, l.view.of()})
+			w.Lists = append(w.Lists, WatchedList{l.filter, l.view.key()})
 			w.lists = append(w.lists, l)
 		}
 	}

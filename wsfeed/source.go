@@ -71,7 +71,7 @@ type ListFilter struct {
 // WatchedList is a live list that somebody watches, and the scope it is narrowed to for them.
 type WatchedList struct {
 	ListFilter
-	Scope client.Scope
+	Scope string // as client.Scope.String has it
 }
 
 // ListItem is one item of a list.

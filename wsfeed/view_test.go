@@ -189,7 +189,7 @@ func TestListsOfViews(t *testing.T) {
 	var scopes []string
 	for _, l := range hub.Watched().Lists {
 		require.Equal(t, filter, l.ListFilter)
-		scopes = append(scopes, l.Scope.String())
+		scopes = append(scopes, l.Scope)
 	}
 	require.ElementsMatch(t, []string{"", only(mine).key(), only(foreign).key(), `{"agent_ids":[]}`}, scopes)
 }
