@@ -70,7 +70,7 @@ func (a *api) create(ctx context.Context, in *createInput) (*createOutput, error
 	if outsideScope(ctx, err) {
 		return nil, newProblem(http.StatusForbidden, "", "the activity would be outside the scope of the token")
 	}
-	return &createOutput{Location: "/v1/activities/" + id.String(), Body: created{AgentID: agentID(id)}}, err
+	return &createOutput{Location: activitiesPath + "/" + id.String(), Body: created{AgentID: agentID(id)}}, err
 }
 
 // outsideScope reports whether SQL refused to create what the caller could not see afterwards. Without a scope the same

@@ -1,6 +1,7 @@
 package sidecar
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -70,21 +71,21 @@ func (l Limits) withDefaults(pool int) (Limits, error) {
 	if l.Sockets == 0 {
 		l.Sockets = 20_000
 		if l.Connections > 0 {
-			l.Sockets = min(l.Sockets, l.Connections/10*9)
+			l.Sockets = min(l.Sockets, max(1, l.Connections*9/10))
 		}
 	}
-	setDefault(&l.SocketsPerSubject, 2000)
-	setDefault(&l.SocketsPerAddress, 2000)
-	setDefault(&l.Subscriptions, 1000)
-	setDefault(&l.MessagesPerSecond, 100)
-	setDefault(&l.MessageBytes, wsfeed.MaxMessageBytes)
-	setDefault(&l.RequestsPerSecond, 500)
-	setDefault(&l.BodyBytes, 2<<20)
-	setDefault(&l.HeaderBytes, 64<<10)
-	setDefault(&l.HeaderTimeout, 10*time.Second)
-	setDefault(&l.BodyTimeout, 30*time.Second)
-	setDefault(&l.PageSize, maxPageSize)
-	setDefault(&l.CatchUpReads, max(1, pool/2)) // the other half is for requests
+	l.SocketsPerSubject = cmp.Or(l.SocketsPerSubject, 2000)
+	l.SocketsPerAddress = cmp.Or(l.SocketsPerAddress, 2000)
+	l.Subscriptions = cmp.Or(l.Subscriptions, 1000)
+	l.MessagesPerSecond = cmp.Or(l.MessagesPerSecond, 100)
+	l.MessageBytes = cmp.Or(l.MessageBytes, wsfeed.MaxMessageBytes)
+	l.RequestsPerSecond = cmp.Or(l.RequestsPerSecond, 500)
+	l.BodyBytes = cmp.Or(l.BodyBytes, 2<<20)
+	l.HeaderBytes = cmp.Or(l.HeaderBytes, 64<<10)
+	l.HeaderTimeout = cmp.Or(l.HeaderTimeout, 10*time.Second)
+	l.BodyTimeout = cmp.Or(l.BodyTimeout, 30*time.Second)
+	l.PageSize = cmp.Or(l.PageSize, maxPageSize)
+	l.CatchUpReads = cmp.Or(l.CatchUpReads, max(1, pool/2)) // the other half is for requests
 	if min(l.Subscriptions, l.MessageBytes, l.BodyBytes, l.HeaderBytes, l.CatchUpReads) < 0 || min(l.HeaderTimeout, l.BodyTimeout) < 0 {
 		return l, errors.New("only limits of connections, sockets, messages and requests can be turned off")
 	}
@@ -92,12 +93,6 @@ func (l Limits) withDefaults(pool int) (Limits, error) {
 		return l, fmt.Errorf("the page size must be between 50 and %d, got %d", maxPageSize, l.PageSize)
 	}
 	return l, nil
-}
-
-func setDefault[T int | time.Duration](field *T, value T) {
-	if *field == 0 {
-		*field = value
-	}
 }
 
 // feed puts the feed's limits into its configuration.

@@ -13,12 +13,9 @@ import (
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
-// databaseProblem says what an error of pkg/client means to the caller of the API; a problem stays what it is. What SQL refuses goes on in SQL's
-// own words; of everything else the caller learns only whether to come back.
+// databaseProblem says what an error of pkg/client means to the caller of the API. What SQL refuses goes on in SQL's own
+// words; of everything else the caller learns only whether to come back.
 func databaseProblem(err error) *problem {
-	if p := (*problem)(nil); errors.As(err, &p) {
-		return p
-	}
 	if unreachable(err) {
 		return newProblem(http.StatusServiceUnavailable, codeUnavailable, "the database cannot be reached; try again shortly")
 	}

@@ -25,7 +25,7 @@ func newState(lastSeq int, status string, body []byte) wsfeed.State {
 	return wsfeed.State{
 		LastSeq: lastSeq,
 		Status:  status,
-		Final:   status == "COMPLETE" || status == "ERROR" || status == "CANCELED",
+		Final:   client.Status(status).IsFinished(),
 		JSON:    body,
 	}
 }

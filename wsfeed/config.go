@@ -57,7 +57,7 @@ type Config struct {
 	// Authorize says who a request is from, before it becomes a feed, or why it may not: an error that has a method
 	// GetStatus() int is answered with that status, any other with 401, and its text. Default: everybody may see everything.
 	Authorize func(*http.Request) (Access, error)
-	// Renew says the same of a token that came over an open socket. Required with Authorize.
+	// Renew says the same of a token that came over an open socket. Default: nothing can be renewed.
 	Renew func(ctx context.Context, token string) (Access, error)
 	// Problem answers a request that is refused before it becomes a feed. Default: plain text.
 	Problem func(w http.ResponseWriter, status int, code, detail string)

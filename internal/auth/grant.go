@@ -21,7 +21,7 @@ import (
 type Grant struct {
 	// Subject is who it was issued to, "" where the token does not say.
 	Subject string
-	// Expires is the token's exp. A token is taken for the leeway longer, see Verifier.Until.
+	// Expires is the token's exp. A token is taken for the leeway longer, see Until.
 	Expires time.Time
 
 	Read, Write, Cancel bool
