@@ -79,7 +79,7 @@ func TestASlowReaderOfABacklog(t *testing.T) {
 	c.expect("pong", "")
 }
 
-// pacedConn reads no more often than its pace.
+// pacedConn reads 16 KiB at most, and no more often than its pace. crypto/tls would read twice as much at once.
 type pacedConn struct {
 	net.Conn
 	pace <-chan time.Time
@@ -87,7 +87,7 @@ type pacedConn struct {
 
 func (p *pacedConn) Read(b []byte) (int, error) {
 	<-p.pace
-	return p.Conn.Read(b)
+	return p.Conn.Read(b[:min(len(b), 16<<10)])
 }
 
 // shortListener keeps little on the way to a client: on loopback the kernel would take megabytes for it.
