@@ -149,12 +149,11 @@ func (h *Hub) ListsChanged(w *Watch, indexes ...int) {
 
 // read makes one read of Postgres. It takes a place first, so that a thousand catch-ups do not become a thousand
 // queries, and gives it back in time: a database that has vanished without a word must not keep it for ever.
-func read[T any](ctx context.Context, h *Hub, count *atomic.Uint64, ask func(context.Context) (T, error)) (answer T, err error) {
+func read[T any](ctx context.Context, h *Hub, ask func(context.Context) (T, error)) (answer T, err error) {
 	if err := h.place(ctx); err != nil {
 		return answer, err
 	}
 	defer func() { <-h.reads }()
-	count.Add(1)
 	ctx, cancel := context.WithTimeout(ctx, h.cfg.ReadTimeout)
 	defer cancel()
 	defer context.AfterFunc(h.ctx, cancel)()
@@ -182,7 +181,8 @@ func (h *Hub) place(ctx context.Context) error {
 }
 
 func (h *Hub) readSnapshot(ctx context.Context, agentID uuid.UUID, v *view) (Snapshot, error) {
-	return read(ctx, h, &h.snapshots, func(ctx context.Context) (Snapshot, error) {
+	return read(ctx, h, func(ctx context.Context) (Snapshot, error) {
+		h.snapshots.Add(1)
 		return h.src.Snapshot(ctx, agentID, v.of())
 	})
 }
@@ -208,20 +208,30 @@ func (h *Hub) exists(ctx context.Context, agentID uuid.UUID, v *view) error {
 	}
 }
 
-func (h *Hub) replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes int, v *view) (Batch, error) {
-	return read(ctx, h, &h.replays, func(ctx context.Context) (Batch, error) {
+// errServed is the answer of a read that has waited for its place until it was no longer needed.
+var errServed = errors.New("what was to be read is there")
+
+// replay reads the lines after afterSeq. Where there says so when its place is free, it is not done: errServed.
+func (h *Hub) replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes int, v *view, there func() bool) (Batch, error) {
+	return read(ctx, h, func(ctx context.Context) (Batch, error) {
+		if there != nil && there() {
+			return Batch{}, errServed
+		}
+		h.replays.Add(1)
 		return h.src.Replay(ctx, agentID, afterSeq, bytes, v.of())
 	})
 }
 
 func (h *Hub) readList(filter ListFilter, v *view) ([]ListItem, error) {
-	return read(h.ctx, h, &h.counters.lists, func(ctx context.Context) ([]ListItem, error) {
+	return read(h.ctx, h, func(ctx context.Context) ([]ListItem, error) {
+		h.counters.lists.Add(1)
 		return h.src.List(ctx, filter, v.of())
 	})
 }
 
 func (h *Hub) readCounts(filter ListFilter, v *view) (json.RawMessage, error) {
-	return read(h.ctx, h, &h.tallies, func(ctx context.Context) (json.RawMessage, error) {
+	return read(h.ctx, h, func(ctx context.Context) (json.RawMessage, error) {
+		h.tallies.Add(1)
 		return h.src.Counts(ctx, filter, v.of())
 	})
 }

@@ -74,6 +74,7 @@ func (s *activitySub) next(ctx context.Context) (*frame, error) {
 		switch {
 		case errors.Is(err, ErrNotFound):
 			return nil, errOver
+		case errors.Is(err, errServed):
 		case err != nil || f != nil || todo == nil:
 			return f, err
 		}
@@ -146,7 +147,7 @@ func (s *activitySub) look() (*frame, step, error) {
 func (s *activitySub) read(ctx context.Context, known Known) (*frame, error) {
 	t := s.topic
 	if s.cursor > 0 && s.cursor == known.LineSeq {
-		batch, err := t.hub.replay(ctx, t.agentID, s.cursor-1, t.hub.cfg.share(), s.out.view())
+		batch, err := t.hub.replay(ctx, t.agentID, s.cursor-1, t.hub.cfg.share(), s.out.view(), s.served)
 		if err != nil {
 			return nil, err
 		}
@@ -161,11 +162,19 @@ func (s *activitySub) read(ctx context.Context, known Known) (*frame, error) {
 			return nil, nil
 		}
 	}
-	batch, err := t.hub.replay(ctx, t.agentID, s.cursor, t.hub.cfg.share(), s.out.view())
+	batch, err := t.hub.replay(ctx, t.agentID, s.cursor, t.hub.cfg.share(), s.out.view(), s.served)
 	if err != nil {
 		return nil, err
 	}
 	return s.take(known, batch), nil
+}
+
+// served reports whether another one's read has brought what comes next: of a hundred clients that come back at once all
+// lack it, and wait for a place to read it.
+func (s *activitySub) served() bool {
+	s.topic.mu.Lock()
+	defer s.topic.mu.Unlock()
+	return !s.verify && s.topic.follows(s.cursor)
 }
 
 // take takes what was read after known was.

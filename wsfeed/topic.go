@@ -194,10 +194,15 @@ func (t *topic) takeRead(lines []Line) {
 	t.trimRing()
 }
 
+// follows reports whether the ring has the line that follows cursor. Called with mu held.
+func (t *topic) follows(cursor int) bool {
+	return len(t.ring) > 0 && cursor+1 >= t.ring[0].Seq && cursor < t.ringEnd()
+}
+
 // logs returns the frame that follows cursor, nil where the ring does not have it. Called with mu held and
 // cursor < hi. Subscriptions at the same place under the same name get the same frame.
 func (t *topic) logs(sub string, cursor int) *frame {
-	if len(t.ring) == 0 || cursor+1 < t.ring[0].Seq || cursor >= t.ringEnd() {
+	if !t.follows(cursor) {
 		return nil
 	}
 	t.idle = 0

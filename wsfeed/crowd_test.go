@@ -43,3 +43,32 @@ func TestThoseWhoComeAtOnceShareOneLook(t *testing.T) {
 		})
 	}
 }
+
+// TestThoseWhoComeBackAtOnceShareReads: a crowd that lacks the same lines waits for the few places there are, and what the
+// first ones read is there for the others when it is their turn.
+func TestThoseWhoComeBackAtOnceShareReads(t *testing.T) {
+	t.Parallel()
+	const crowd = 50
+	synctest.Test(t, func(t *testing.T) {
+		b := unserved()
+		defer b.hub.Shutdown(t.Context())
+		id := b.src.create(9)
+		goOn := make(chan struct{})
+		b.src.before = func(_ context.Context, kind string) {
+			if kind == "Replay" {
+				<-goOn
+			}
+		}
+		got := make(chan string, crowd)
+		for range crowd {
+			p := follow(t, b.hub, id, 4)
+			go func() { got <- p.frames() }()
+		}
+		synctest.Wait()
+		close(goOn)
+		for range crowd {
+			require.Equal(t, "snapshot logs:5-9", <-got)
+		}
+		require.LessOrEqual(t, b.src.calls("Replay"), b.hub.cfg.CatchUpReads)
+	})
+}
