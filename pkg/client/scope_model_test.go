@@ -1,11 +1,9 @@
 package client_test
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"reflect"
 	"slices"
 	"testing"
 
@@ -13,104 +11,12 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentexec/agentexec/internal/scopetest"
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
-// subject is one activity as the model knows it.
-type subject struct {
-	id       uuid.UUID
-	kind     string
-	metadata map[string]any // nil: none
-	status   client.Status
-	key      int // its place in creation, the newest is the highest
-}
-
-// within is the whole model of a scope, and of a filter, which is a scope too.
-func (a subject) within(s client.Scope) bool {
-	if s.AgentIDs != nil && !slices.Contains(s.AgentIDs, a.id) {
-		return false
-	}
-	if s.AgentTypes != nil && !slices.Contains(s.AgentTypes, a.kind) {
-		return false
-	}
-	for key, value := range s.Metadata {
-		if got, ok := a.metadata[key]; !ok || !reflect.DeepEqual(got, value) {
-			return false
-		}
-	}
-	return true
-}
-
-func (a subject) rank() int {
-	return map[client.Status]int{client.StatusRunning: 2, client.StatusQueued: 1}[a.status]
-}
-
-func (a subject) pending() bool { return a.rank() > 0 }
-
-// world makes random activities and asks about them.
-type world struct {
-	*rand.Rand
-	all []subject
-}
-
-func pick[T any](w *world, from ...T) T { return from[w.IntN(len(from))] }
-
-func (w *world) metadata() map[string]any {
-	switch w.IntN(6) {
-	case 0:
-		return nil
-	case 1:
-		return map[string]any{}
-	case 2:
-		return map[string]any{"team": pick(w, "x", "y")}
-	}
-	return map[string]any{"org": pick[any](w, "1", "2", 1.0), "team": pick[any](w, "x", "y", nil, true)}
-}
-
-var kinds = []string{"research", "write", "it's \\ $1", "re\"view"}
-
-func (w *world) scope() client.Scope {
-	var s client.Scope
-	if w.IntN(3) == 0 {
-		s.AgentIDs = []uuid.UUID{}
-		for range w.IntN(2 * len(w.all) / 3) {
-			s.AgentIDs = append(s.AgentIDs, pick(w, w.all...).id)
-		}
-		if w.IntN(4) == 0 {
-			s.AgentIDs = append(s.AgentIDs, uuid.New())
-		}
-	}
-	if w.IntN(3) == 0 {
-		s.AgentTypes = []string{}
-		for range w.IntN(4) {
-			s.AgentTypes = append(s.AgentTypes, pick(w, kinds...))
-		}
-	}
-	if w.IntN(2) == 0 {
-		s.Metadata = w.metadata()
-	}
-	return s
-}
-
-// in is the activities within both scopes, in the order of a list.
-func (w *world) in(scopes ...client.Scope) []subject {
-	var found []subject
-	for _, a := range w.all {
-		if !slices.ContainsFunc(scopes, func(s client.Scope) bool { return !a.within(s) }) {
-			found = append(found, a)
-		}
-	}
-	slices.SortFunc(found, func(a, b subject) int { return cmp.Or(b.rank()-a.rank(), b.key-a.key) })
-	return found
-}
-
-func ids(from []subject) []uuid.UUID {
-	found := make([]uuid.UUID, len(from))
-	for i, a := range from {
-		found[i] = a.id
-	}
-	return found
-}
+// world is a model, and asks the client about it.
+type world struct{ *scopetest.World }
 
 // TestScopeModel compares all there is to ask and to do, in random scopes and with random filters, with the model: once
 // with the setting made in the session, as SQL would, and once with WithScope, on a pool, a connection and in a
@@ -121,27 +27,27 @@ func TestScopeModel(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
-			w := &world{Rand: rand.New(rand.NewPCG(seed, 0))}
+			w := world{scopetest.NewWorld(seed)}
 			w.populate(t, b)
 			for range 12 {
-				w.tryScope(t, b, w.scope())
+				w.tryScope(t, b, w.Scope())
 			}
 		})
 	}
 }
 
-func (w *world) populate(t *testing.T, b *bundle) {
+func (w world) populate(t *testing.T, b *bundle) {
 	t.Helper()
-	for i := range 40 {
-		a := subject{id: uuid.New(), kind: pick(w, kinds...), metadata: w.metadata(), status: pick(w, client.StatusQueued,
-			client.StatusRunning, client.StatusComplete, client.StatusError, client.StatusCanceled), key: i}
-		must[uuid.UUID](t)(b.c.Create(b.ctx, a.kind, "", client.WithAgentID(a.id), client.WithMetadata(a.metadata)))
-		must[client.Log](t)(b.c.Update(b.ctx, a.id, "", client.WithStatus(a.status)))
-		w.all = append(w.all, a)
+	for range 40 {
+		a := w.Fresh(client.Scope{})
+		a.Status = scopetest.Pick(w.World, client.Statuses()...)
+		must[uuid.UUID](t)(b.c.Create(b.ctx, a.Type, "", client.WithAgentID(a.ID), client.WithMetadata(a.Metadata)))
+		must[client.Log](t)(b.c.Update(b.ctx, a.ID, "", client.WithStatus(a.Status)))
+		w.All = append(w.All, a)
 	}
 }
 
-func (w *world) tryScope(t *testing.T, b *bundle, scope client.Scope) {
+func (w world) tryScope(t *testing.T, b *bundle, scope client.Scope) {
 	t.Helper()
 	text := scope.String()
 	session := b.db.Conn(t)
@@ -151,12 +57,7 @@ func (w *world) tryScope(t *testing.T, b *bundle, scope client.Scope) {
 	plain := b.db.Conn(t)
 	defer func() { require.NoError(t, plain.Close(context.WithoutCancel(b.ctx))) }()
 
-	filter := client.Scope{Metadata: w.metadata()}
-	if w.IntN(3) == 0 {
-		filter.AgentTypes = []string{pick(w, kinds...)}
-	}
-	statuses := pick(w, nil, []client.Status{client.StatusRunning}, []client.Status{client.StatusError},
-		[]client.Status{client.StatusQueued, client.StatusComplete})
+	filter, statuses := w.Filter(), w.Statuses()
 	for name, c := range map[string]*client.Client{
 		"Session": client.New(session), "Pool": b.c.WithScope(scope), "Conn": client.New(plain).WithScope(scope),
 	} {
@@ -177,27 +78,17 @@ func (w *world) tryScope(t *testing.T, b *bundle, scope client.Scope) {
 }
 
 // read compares every way to read with the model.
-func (w *world) read(t *testing.T, c *client.Client, what string, scope, filter client.Scope, statuses []client.Status) {
+func (w world) read(t *testing.T, c *client.Client, what string, scope, filter client.Scope, statuses []client.Status) {
 	t.Helper()
 	ctx := t.Context()
 	params := client.ListParams{PageSize: 1 + w.IntN(9), Statuses: statuses, MetadataFilter: filter.Metadata}
-	counted := client.CountParams{MetadataFilter: filter.Metadata}
+	count := client.CountParams{MetadataFilter: filter.Metadata}
 	if filter.AgentTypes != nil {
-		params.AgentType, counted.AgentType = filter.AgentTypes[0], filter.AgentTypes[0]
+		params.AgentType, count.AgentType = filter.AgentTypes[0], filter.AgentTypes[0]
 	}
-	counts := map[client.Status]int64{"QUEUED": 0, "RUNNING": 0, "COMPLETE": 0, "ERROR": 0, "CANCELED": 0}
-	var want, active []subject
-	for _, a := range w.in(scope, filter) {
-		counts[a.status]++
-		if statuses == nil || slices.Contains(statuses, a.status) {
-			want = append(want, a)
-		}
-	}
-	for _, a := range w.in(scope, client.Scope{Metadata: filter.Metadata}) {
-		if a.pending() {
-			active = append(active, a)
-		}
-	}
+	counts := scopetest.Counts(w.In(scope, filter))
+	want := scopetest.Of(w.In(scope, filter), statuses)
+	active := scopetest.Pending(w.In(scope, client.Scope{Metadata: filter.Metadata}))
 
 	byNumber := []uuid.UUID{}
 	for params.Page = 1; ; params.Page++ {
@@ -210,7 +101,7 @@ func (w *world) read(t *testing.T, c *client.Client, what string, scope, filter 
 			break
 		}
 	}
-	require.Equal(t, ids(want), byNumber, what)
+	require.Equal(t, scopetest.IDs(want), byNumber, what)
 	byKey := []uuid.UUID{}
 	for params.After = startKey; params.After != ""; {
 		list := must[*client.List](t)(c.List(ctx, params))
@@ -222,29 +113,24 @@ func (w *world) read(t *testing.T, c *client.Client, what string, scope, filter 
 			params.After = *list.Next
 		}
 	}
-	require.Equal(t, ids(want), byKey, what)
+	require.Equal(t, scopetest.IDs(want), byKey, what)
 
-	require.Equal(t, counts, must[map[client.Status]int64](t)(c.CountByStatus(ctx, counted)), what)
+	require.Equal(t, counts, must[map[client.Status]int64](t)(c.CountByStatus(ctx, count)), what)
 	require.EqualValues(t, len(active), must[int64](t)(c.CountActive(ctx, filter.Metadata)), what)
-	var pending []subject
-	for _, a := range w.in(scope) {
-		if a.pending() {
-			pending = append(pending, a)
-		}
-	}
-	slices.SortFunc(pending, func(a, b subject) int { return a.key - b.key })
-	require.Equal(t, ids(pending), must[[]uuid.UUID](t)(c.PendingIDs(ctx)), what)
+	pending := scopetest.Pending(w.In(scope))
+	slices.SortFunc(pending, func(a, b scopetest.Activity) int { return a.Key - b.Key })
+	require.Equal(t, scopetest.IDs(pending), must[[]uuid.UUID](t)(c.PendingIDs(ctx)), what)
 
 	for range 4 {
-		a := pick(w, w.all...)
-		detail, err := c.Detail(ctx, a.id, client.DetailParams{MetadataFilter: filter.Metadata, IncludeMetadata: true})
-		if !a.within(scope) || !a.within(client.Scope{Metadata: filter.Metadata}) {
-			requireUnknown(t, err, a.id)
+		a := scopetest.Pick(w.World, w.All...)
+		detail, err := c.Detail(ctx, a.ID, client.DetailParams{MetadataFilter: filter.Metadata, IncludeMetadata: true})
+		if !a.Within(scope) || !a.Within(client.Scope{Metadata: filter.Metadata}) {
+			requireUnknown(t, err, a.ID)
 			continue
 		}
 		require.NoError(t, err, what)
 		require.Len(t, detail.Logs, 2)
-		lines, err := collect(t, c.Logs(ctx, a.id, 0))
+		lines, err := collect(t, c.Logs(ctx, a.ID, 0))
 		require.NoError(t, err)
 		require.Len(t, lines, 2)
 	}
@@ -285,70 +171,61 @@ func requireUnknown(t *testing.T, err error, id uuid.UUID) {
 }
 
 // write compares what every way to write does with the model.
-func (w *world) write(t *testing.T, x transaction, what string, scope, filter client.Scope) {
+func (w world) write(t *testing.T, x transaction, what string, scope, filter client.Scope) {
 	t.Helper()
 	ctx := t.Context()
 	for range 3 {
-		a := pick(w, w.all...)
+		a := scopetest.Pick(w.World, w.All...)
 		for name, write := range map[string]func(*client.Client) error{
-			"Update": func(c *client.Client) error { _, err := c.Update(ctx, a.id, "x"); return err },
+			"Update": func(c *client.Client) error { _, err := c.Update(ctx, a.ID, "x"); return err },
 			"Running": func(c *client.Client) error {
-				_, err := c.Update(ctx, a.id, "x", client.WithStatus("RUNNING"))
+				_, err := c.Update(ctx, a.ID, "x", client.WithStatus("RUNNING"))
 				return err
 			},
-			"Complete": func(c *client.Client) error { _, err := c.Complete(ctx, a.id, ""); return err },
-			"Error":    func(c *client.Client) error { _, err := c.Error(ctx, a.id, ""); return err },
-			"Cancel":   func(c *client.Client) error { _, err := c.Cancel(ctx, a.id, ""); return err },
+			"Complete": func(c *client.Client) error { _, err := c.Complete(ctx, a.ID, ""); return err },
+			"Error":    func(c *client.Client) error { _, err := c.Error(ctx, a.ID, ""); return err },
+			"Cancel":   func(c *client.Client) error { _, err := c.Cancel(ctx, a.ID, ""); return err },
 		} {
 			err := x.attempt(t, write)
-			if a.within(scope) {
+			if a.Within(scope) {
 				require.NotErrorIs(t, err, client.ErrNotFound, "%s: %s", name, what)
 			} else {
-				requireUnknown(t, err, a.id)
+				requireUnknown(t, err, a.ID)
 			}
 		}
 
-		other := pick(w, w.all...)
+		other := scopetest.Pick(w.World, w.All...)
 		err := x.attempt(t, func(c *client.Client) error {
-			_, err := c.AppendLogs(ctx, []client.Entry{{AgentID: a.id}, {AgentID: other.id}})
+			_, err := c.AppendLogs(ctx, []client.Entry{{AgentID: a.ID}, {AgentID: other.ID}})
 			return err
 		})
 		switch {
-		case !a.within(scope):
-			require.ErrorContains(t, err, fmt.Sprintf("entries[0]: no activity with agent_id %s", a.id), what)
-		case !other.within(scope):
-			require.ErrorContains(t, err, fmt.Sprintf("entries[1]: no activity with agent_id %s", other.id), what)
+		case !a.Within(scope):
+			require.ErrorContains(t, err, fmt.Sprintf("entries[0]: no activity with agent_id %s", a.ID), what)
+		case !other.Within(scope):
+			require.ErrorContains(t, err, fmt.Sprintf("entries[1]: no activity with agent_id %s", other.ID), what)
 		default:
 			require.NoError(t, err, what)
 		}
 
-		fresh := subject{id: uuid.New(), kind: pick(w, kinds...), metadata: w.metadata()}
-		if len(scope.AgentIDs) > 0 && w.IntN(2) == 0 {
-			fresh.id = pick(w, scope.AgentIDs...)
-		}
+		fresh := w.Fresh(scope)
 		err = x.attempt(t, func(c *client.Client) error {
-			_, err := c.Create(ctx, fresh.kind, "", client.WithAgentID(fresh.id), client.WithMetadata(fresh.metadata))
+			_, err := c.Create(ctx, fresh.Type, "", client.WithAgentID(fresh.ID), client.WithMetadata(fresh.Metadata))
 			return err
 		})
-		taken := slices.ContainsFunc(w.all, func(a subject) bool { return a.id == fresh.id })
 		switch {
-		case !fresh.within(scope):
+		case !fresh.Within(scope):
 			var db *client.DBError
 			require.ErrorAs(t, err, &db, what)
 			require.Equal(t, "42501", db.Code, what)
-		case taken:
+		case w.Taken(fresh.ID):
 			require.ErrorIs(t, err, client.ErrExists, what)
 		default:
 			require.NoError(t, err, what)
 		}
 	}
 
-	var want []uuid.UUID
-	for _, a := range w.in(scope, filter) {
-		if a.pending() {
-			want = append(want, a.id)
-		}
-	}
+	want := scopetest.IDs(scopetest.Pending(w.In(scope, filter)))
 	params := client.CancelPendingParams{MetadataFilter: filter.Metadata}
 	if filter.AgentTypes != nil {
 		params.AgentType = filter.AgentTypes[0]
@@ -358,7 +235,7 @@ func (w *world) write(t *testing.T, x transaction, what string, scope, filter cl
 	require.NoError(t, err)
 	canceled, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
 	require.NoError(t, err)
-	for _, a := range w.all {
-		require.Equal(t, a.status == client.StatusCanceled || slices.Contains(want, a.id), slices.Contains(canceled, a.id), what)
+	for _, a := range w.All {
+		require.Equal(t, a.Status == client.StatusCanceled || slices.Contains(want, a.ID), slices.Contains(canceled, a.ID), what)
 	}
 }
