@@ -18,17 +18,10 @@ func (a *access) guardFeed(feed *wsfeed.Config) {
 	if feed.CheckOrigin == nil {
 		feed.CheckOrigin = a.origins.allow
 	}
-	if a.verifier == nil {
-		given := feed.Authorize
-		feed.Authorize = func(r *http.Request) (wsfeed.Access, error) {
-			if over := a.pacer.over(r, ""); over != nil || given == nil {
-				return wsfeed.Access{}, over
-			}
-			return given(r)
-		}
-		return
+	feed.Authorize = a.authorizeFeed
+	if a.verifier != nil {
+		feed.Renew = a.renewFeed
 	}
-	feed.Authorize, feed.Renew = a.authorizeFeed, a.renewFeed
 }
 
 // authorizeFeed is wsfeed.Config.Authorize: it takes a token, or the ticket that one was given for.
@@ -37,7 +30,7 @@ func (a *access) authorizeFeed(r *http.Request) (wsfeed.Access, error) {
 	if token == "" {
 		token = offeredToken(r)
 	}
-	if ticket := r.URL.Query().Get("ticket"); token == "" && ticket != "" {
+	if ticket := r.URL.Query().Get("ticket"); token == "" && ticket != "" && a.verifier != nil {
 		g, ok := a.tickets.use(ticket, time.Now())
 		if over := a.pacer.over(r, g.Subject); over != nil {
 			return wsfeed.Access{}, over

@@ -3,6 +3,7 @@ package sidecar_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -19,6 +20,7 @@ import (
 	"github.com/agentexec/agentexec/internal/logtest"
 	"github.com/agentexec/agentexec/pkg/client"
 	"github.com/agentexec/agentexec/sidecar"
+	"github.com/agentexec/agentexec/wsfeed"
 )
 
 const jwtSecret = "0123456789abcdef0123456789abcdef"
@@ -209,14 +211,17 @@ func TestTokenRenewed(t *testing.T) {
 	require.Equal(t, 4401, so.closed(t), "a shorter one counts too")
 }
 
-// TestAuthFrameWithoutAuthentication is refused, and nothing else happens.
+// TestAuthFrameWithoutAuthentication is refused, and nothing else happens. A ticket is no matter.
 func TestAuthFrameWithoutAuthentication(t *testing.T) {
 	t.Parallel()
-	so := setup(t).open(t)
+	s := setup(t)
+	so := s.open(t)
 	so.send(t, `{"type":"auth","token":"x"}`)
 	require.Equal(t, "invalid", so.next(t).Code)
 	so.send(t, `{"type":"ping"}`)
 	require.Equal(t, "pong", so.next(t).Type)
+	so = s.dial(t, "/v1/feed?ticket=x")
+	require.Equal(t, "welcome", so.next(t).Type)
 }
 
 // TestWhatNeedsNoToken: whether it lives, the page, and what the API is; all else does.
@@ -289,6 +294,11 @@ func TestAddressNeedsAuthentication(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	_ = server.Run(ended) // closes what New has made
+	// What would be taken for authentication, and is not, is refused.
+	half := sidecar.Config{DatabaseURL: "postgres://x"}
+	half.Feed.Authorize = func(*http.Request) (wsfeed.Access, error) { return wsfeed.Access{}, errors.New("nobody") }
+	_, err = sidecar.New(half)
+	require.ErrorContains(t, err, "said by Auth")
 	for _, addr := range []string{"0.0.0.0:0", "127.0.0.1:0"} {
 		_, err = sidecar.New(sidecar.Config{DatabaseURL: "postgres://x", Addr: addr, Auth: auth.Config{Issuer: "https://issuer"}})
 		require.ErrorContains(t, err, "AGENTEXEC_JWT_SECRET")

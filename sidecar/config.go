@@ -53,7 +53,8 @@ type Config struct {
 	// so; a pair that does not fit leaves the one before in place.
 	TLSCert, TLSKey string
 	Reload          <-chan os.Signal
-	// Feed bounds the live feed. What it shares with the rest is set here: the limits, the ring, Problem and Logger.
+	// Feed bounds the live feed. What it shares with the rest is set here: the limits, the ring, Problem and Logger. Who
+	// may connect is said by Auth, and not by its Authorize and Renew.
 	Feed wsfeed.Config
 	// Logger receives what an operator should know. Default slog.Default().
 	Logger *slog.Logger
@@ -91,6 +92,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return c, errors.New("TLS needs both a certificate and its key: --tls-cert and --tls-key")
+	}
+	if c.Feed.Authorize != nil || c.Feed.Renew != nil {
+		return c, errors.New("who may connect to the feed is said by Auth, and not by Feed.Authorize or Feed.Renew")
 	}
 	var err error
 	if c.Limits, err = c.Limits.withDefaults(c.PoolSize); err != nil {

@@ -13,7 +13,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentexec/agentexec/internal/auth"
 	"github.com/agentexec/agentexec/internal/pgtest"
+	"github.com/agentexec/agentexec/pkg/client"
 	"github.com/agentexec/agentexec/pkg/migrate"
 	"github.com/agentexec/agentexec/sidecar"
 )
@@ -30,54 +32,56 @@ func TestSidecarOfARole(t *testing.T) {
 	as, err := url.Parse(db.URL)
 	require.NoError(t, err)
 	as.User = url.UserPassword(name, "x")
-	s := start(t, db, withScopes, func(c *sidecar.Config) { c.DatabaseURL = as.String() })
+	s := start(t, db, withTokens, func(c *sidecar.Config) { c.DatabaseURL = as.String() })
 	t.Cleanup(s.stop) // before the role is dropped
 
 	require.Eventually(t, func() bool {
-		resp, err := http.Get(s.url + "/readyz")
-		require.NoError(t, err)
-		defer resp.Body.Close()
-		var is struct{ Listen string }
-		require.NoError(t, json.NewDecoder(resp.Body).Decode(&is))
-		return resp.StatusCode == http.StatusOK && is.Listen == "hearing"
+		_, _, body := s.ask(t, "GET", "/readyz")
+		return strings.Contains(body, `"ready":true`) && strings.Contains(body, `"listen":"hearing"`)
 	}, patience, 5*time.Millisecond)
 
-	resp, err := http.Post(s.url+"/v1/activities", "application/json", strings.NewReader(`{"task_name": "research", "metadata": {"org": "1"}}`))
-	require.NoError(t, err)
-	defer resp.Body.Close()
-	require.Equal(t, http.StatusCreated, resp.StatusCode)
-	var made struct {
+	everything := token(t, auth.Everything())
+	tenant := token(t, auth.Grant{Read: true, Scope: client.Scope{Metadata: map[string]any{"org": "1"}}})
+	post := func(path, body string) (answer struct {
 		AgentID uuid.UUID `json:"agent_id"`
+	}) {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+path, strings.NewReader(body))
+		require.NoError(t, err)
+		request.Header.Set("Content-Type", "application/json")
+		request.Header.Set("Authorization", "Bearer "+everything)
+		resp, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		require.Less(t, resp.StatusCode, 300, path)
+		require.NoError(t, json.NewDecoder(resp.Body).Decode(&answer))
+		return answer
 	}
-	require.NoError(t, json.NewDecoder(resp.Body).Decode(&made))
-	foreign := s.createFor(t, "2")
+	ours := post("/v1/activities", `{"task_name": "research", "metadata": {"org": "1"}}`).AgentID
+	theirs := post("/v1/activities", `{"task_name": "research", "metadata": {"org": "2"}}`).AgentID
 
-	l := s.list(t, `{"metadata":{"org":"1"}}`)
-	require.Len(t, l.items, 1)
-	all, one := s.open(t), s.dialIn(t, inOrg("1"), "/v1/feed")
-	require.Equal(t, "welcome", one.next(t).Type)
+	all, one := s.dialWith(t, "/v1/feed", everything), s.dialWith(t, "/v1/feed", tenant)
 	for _, so := range []*socket{all, one} {
-		so.subscribe(t, made.AgentID, 0)
-		so.expect(t, "snapshot", made.AgentID.String())
+		require.Equal(t, "welcome", so.next(t).Type)
+		so.subscribe(t, ours, 0)
+		so.expect(t, "snapshot", ours.String())
 		so.lines(t, 0, 1)
 	}
-	one.subscribe(t, foreign, 0)
-	require.Equal(t, "not_found", one.expect(t, "error", foreign.String()).Code)
-	s.append(t, made.AgentID, "live")
+	one.subscribe(t, theirs, 0)
+	require.Equal(t, "not_found", one.expect(t, "error", theirs.String()).Code)
+	s.append(t, ours, "live")
 	all.lines(t, 1, 1)
 	one.lines(t, 1, 1)
-	require.Equal(t, "changes", l.next(t).Type)
+	list := s.dialWith(t, "/v1/feed", tenant)
+	require.Equal(t, "welcome", list.next(t).Type)
+	list.send(t, `{"type":"subscribe","sub":"l","list":{}}`)
+	require.Len(t, list.expect(t, "snapshot", "l").Items, 1)
+	s.append(t, ours, "more")
+	require.Len(t, list.expect(t, "changes", "l").Items, 1)
 
-	for path, body := range map[string]string{"/logs": `{"message": "x"}`, "/complete": ""} {
-		resp, err := http.Post(s.url+"/v1/activities/"+made.AgentID.String()+path, "application/json", strings.NewReader(body))
-		require.NoError(t, err)
-		require.NoError(t, resp.Body.Close())
-		require.Less(t, resp.StatusCode, 300, path)
-	}
-	for _, path := range []string{"/v1/activities", "/v1/activities/" + made.AgentID.String(), "/v1/stats"} {
-		resp, err := http.Get(s.url + path)
-		require.NoError(t, err)
-		require.NoError(t, resp.Body.Close())
-		require.Equal(t, http.StatusOK, resp.StatusCode, path)
+	post("/v1/activities/"+ours.String()+"/logs", `{"message": "x"}`)
+	post("/v1/activities/"+ours.String()+"/complete", "")
+	for _, path := range []string{"/v1/activities", "/v1/activities/" + ours.String(), "/v1/stats"} {
+		status, _, body := s.ask(t, "GET", path, "Authorization", "Bearer "+tenant)
+		require.Equal(t, http.StatusOK, status, body)
 	}
 }
