@@ -27,15 +27,17 @@ func tokenFlags(flags *pflag.FlagSet) {
 // auth is how tokens are checked; nothing is set where authentication is off.
 func (s *settings) auth() (auth.Config, error) {
 	var c auth.Config
-	for name, field := range map[string]*string{
-		"jwt-secret": &c.Secret, "jwt-key-file": &c.KeyFile, "jwks-url": &c.JWKSURL,
-		"jwt-algorithm": &c.Algorithm, "jwt-issuer": &c.Issuer, "jwt-audience": &c.Audience,
+	for _, setting := range []struct {
+		name  string
+		field *string
+	}{
+		{"jwt-secret", &c.Secret}, {"jwt-key-file", &c.KeyFile}, {"jwks-url", &c.JWKSURL},
+		{"jwt-algorithm", &c.Algorithm}, {"jwt-issuer", &c.Issuer}, {"jwt-audience", &c.Audience},
 	} {
-		value, source := s.get(name)
-		if value == "" && source != "" {
-			return c, usageError(nil, "%s must not be empty: without it there may be no authentication", source)
+		var err error
+		if *setting.field, _, err = s.guard(setting.name, "authentication"); err != nil {
+			return c, err
 		}
-		*field = value
 	}
 	return c, nil
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -51,11 +50,6 @@ var limits = []limit{
 		number: func(l *sidecar.Limits) *int { return &l.CatchUpReads }},
 }
 
-// variableOf is the variable that stands in for a flag.
-func variableOf(flag string) string {
-	return "AGENTEXEC_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
-}
-
 func registerLimits(flags *pflag.FlagSet) {
 	for _, l := range limits {
 		value, off := "`N`", ""
@@ -65,7 +59,7 @@ func registerLimits(flags *pflag.FlagSet) {
 		if l.optional {
 			off = "; off for none"
 		}
-		flags.String(l.name, "", fmt.Sprintf("at most %s %s (%s; default %s%s)", value, l.about, variableOf(l.name), l.usual, off))
+		flags.String(l.name, "", fmt.Sprintf("at most %s %s (%s; default %s%s)", value, l.about, variablesOf(l.name)[0], l.usual, off))
 	}
 }
 

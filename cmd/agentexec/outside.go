@@ -21,9 +21,16 @@ func registerOutside(flags *pflag.FlagSet) {
 
 // outside reads these settings. What is in the files, and in the networks, the sidecar judges.
 func (s *settings) outside(c *sidecar.Config) error {
-	var source string
-	c.TLSCert, source = s.get("tls-cert")
-	c.TLSKey, _ = s.get("tls-key")
+	var (
+		source string
+		err    error
+	)
+	if c.TLSCert, source, err = s.guard("tls-cert", "TLS"); err != nil {
+		return err
+	}
+	if c.TLSKey, _, err = s.guard("tls-key", "TLS"); err != nil {
+		return err
+	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return usageError(nil, "TLS needs both a certificate and its key: --tls-cert and --tls-key")
 	}

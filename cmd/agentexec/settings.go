@@ -22,7 +22,7 @@ type settings struct {
 	ownDatabase string
 }
 
-// The variables that stand in for flags, where that is not variableOf the flag. Their values are no defaults of the flags:
+// The variables that stand in for flags, where that is not the flag's name. Their values are no defaults of the flags:
 // help would print them, passwords included.
 var variables = map[string][]string{
 	"database-url":     {"AGENTEXEC_DATABASE_URL", "DATABASE_URL"},
@@ -54,16 +54,37 @@ func (s *settings) get(name string) (value, source string) {
 	if flag := s.flags.Lookup(name); flag != nil && flag.Changed { // not every command has all of them
 		return flag.Value.String(), "--" + name
 	}
-	names := variables[name]
-	if names == nil {
-		names = []string{variableOf(name)}
-	}
-	for _, variable := range names {
+	for _, variable := range variablesOf(name) {
 		if value := os.Getenv(variable); value != "" {
 			return value, variable
 		}
 	}
 	return "", ""
+}
+
+// guard is get for what protects. Given and empty, which elsewhere is as good as not given, is refused here: the variable
+// of a script or of a compose file that is unset by mistake would take the protection away, and nobody would hear of it.
+func (s *settings) guard(name, protection string) (value, source string, err error) {
+	value, source = s.get(name)
+	if source == "" {
+		for _, variable := range variablesOf(name) {
+			if _, set := os.LookupEnv(variable); set {
+				source = variable
+			}
+		}
+	}
+	if value == "" && source != "" {
+		err = usageError(nil, "%s must not be empty: give it a value, or leave it out where no %s is wanted", source, protection)
+	}
+	return value, source, err
+}
+
+// variablesOf are the variables that stand in for a flag, the first before the second.
+func variablesOf(flag string) []string {
+	if names := variables[flag]; names != nil {
+		return names
+	}
+	return []string{"AGENTEXEC_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))}
 }
 
 func (s *settings) databaseURL() string {

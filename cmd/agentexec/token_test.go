@@ -83,6 +83,8 @@ func TestAuthRefuses(t *testing.T) {
 	t.Parallel()
 	c := setup(t).with("AGENTEXEC_LOG_LEVEL=error")
 	private, public := keyPair(t)
+	empty := filepath.Join(t.TempDir(), "empty.pem")
+	require.NoError(t, os.WriteFile(empty, nil, 0o600))
 	for _, tc := range []struct {
 		code       int
 		env        []string
@@ -96,7 +98,9 @@ func TestAuthRefuses(t *testing.T) {
 		{1, []string{"AGENTEXEC_JWT_KEY_FILE=" + public}, "serve --jwt-algorithm RS256", "takes an RSA key"},
 		{1, []string{"AGENTEXEC_JWT_KEY_FILE=" + private}, "serve --jwt-algorithm ES256", "private key"},
 		{1, nil, "serve --jwt-key-file /nonexistent/geheim --jwt-algorithm ES256", "no such file"},
-		{2, nil, "serve --jwt-secret=", "must not be empty"},
+		{1, nil, "serve --jwt-algorithm ES256 --jwt-key-file " + empty, "holds no PEM block"},
+		{2, nil, "serve --jwt-secret=", "--jwt-secret must not be empty"},
+		{2, nil, "serve --tls-cert= --tls-key=", "--tls-cert must not be empty"},
 		{1, nil, "serve --allow-origin *", "authentication"},
 		{1, nil, "serve --allow-origin app.example.com", "scheme://host"},
 		{1, []string{"AGENTEXEC_ALLOW_ORIGIN=https://a.example,b.example"}, "serve", `"b.example"`},
@@ -109,6 +113,8 @@ func TestAuthRefuses(t *testing.T) {
 		{2, []string{"AGENTEXEC_JWT_SECRET=geheim"}, "token --jwt-algorithm ES256", "takes an ECDSA key"},
 		{2, []string{"AGENTEXEC_JWT_SECRET=geheim", "AGENTEXEC_JWT_PRIVATE_KEY_FILE=x"}, "token", "do not go together"},
 		{2, nil, "token --private-key-file " + public, "PRIVATE KEY"},
+		{2, nil, "token --private-key-file " + empty, "holds no PEM block"},
+		{2, []string{"AGENTEXEC_JWT_SECRET="}, "token --read", "needs a key"},
 	} {
 		t.Run(tc.args+strings.Join(tc.env, " "), func(t *testing.T) {
 			t.Parallel()
@@ -117,4 +123,23 @@ func TestAuthRefuses(t *testing.T) {
 			require.NotContains(t, strings.ReplaceAll(line, "/nonexistent/geheim", ""), "geheim")
 		})
 	}
+}
+
+// TestEmptyIsNotOff: a variable that is set and empty, as one made of another that is missing, does not switch off what it
+// would have switched on. A flag beside it counts.
+func TestEmptyIsNotOff(t *testing.T) {
+	t.Parallel()
+	c := setup(t).with("AGENTEXEC_LOG_LEVEL=error")
+	commands := map[string][]string{"serve": {
+		"JWT_SECRET", "JWT_KEY_FILE", "JWKS_URL", "JWT_ALGORITHM", "JWT_ISSUER", "JWT_AUDIENCE", "TLS_CERT", "TLS_KEY",
+	}}
+	commands["dev"] = commands["serve"][:6]
+	for command, names := range commands {
+		for _, name := range names {
+			line := c.with("AGENTEXEC_"+name+"=").refused(t, 2, command, "--addr", "127.0.0.1:0")
+			require.Contains(t, line, "AGENTEXEC_"+name+" must not be empty: give it a value, or leave it out where no ")
+		}
+	}
+	_, url := c.with("AGENTEXEC_JWT_SECRET=", "AGENTEXEC_LOG_LEVEL=info").serve(t, "--addr", "127.0.0.1:0", "--jwt-secret", "geheim")
+	require.Equal(t, http.StatusUnauthorized, getWith(t, url+"/v1/stats", ""))
 }
