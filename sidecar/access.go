@@ -80,7 +80,7 @@ func (a *access) refused(r *http.Request, reason error) *problem {
 		p = newProblem(http.StatusServiceUnavailable, "", auth.ErrUnavailable.Error())
 	}
 	if a.spoken.Allow() {
-		a.log.Info("refused a request", "reason", p.Detail, "remote", a.remote(r), "path", shortened(r.URL.Path))
+		a.log.Info("refused a request", "reason", p.Detail, "remote", a.remote(r), "path", clipped(r.URL.Path))
 	}
 	return p
 }

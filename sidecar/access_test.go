@@ -206,6 +206,8 @@ func TestAuditOfAPanic(t *testing.T) {
 func TestRefusalsAreFewLines(t *testing.T) {
 	t.Parallel()
 	b := serveGuardedAPI(t)
+	b.do(t, "GET", "/v1/a%20%22b%22%0A", "", "Authorization", "").problem(t, 401, "unauthorized")
+	require.Contains(t, b.logged.String(), ` path="/v1/a \"b\"\n"`+"\n", "quoted once")
 	for range 300 {
 		b.do(t, "GET", "/v1/stats", "", "Authorization", "Bearer nonsense").problem(t, 401, "unauthorized")
 	}
