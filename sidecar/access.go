@@ -20,6 +20,7 @@ type access struct {
 	origins  origins
 	tickets  tickets
 	pacer    *pacer     // nil where requests are not limited
+	refusals *refusals  // nil where nobody counts
 	behind   *addresses // nil where there is no proxy to look behind
 	log      *slog.Logger
 	spoken   *rate.Limiter // of lines about refusals: whoever knocks a thousand times must not fill the log
@@ -64,7 +65,7 @@ func (a *access) grant(r *http.Request, token string) (auth.Grant, error) {
 	case a.verifier == nil:
 		return auth.Everything(), nil
 	case token == "":
-		return auth.Grant{}, a.refused(r, errors.New("a token is needed: Authorization: Bearer"))
+		return auth.Grant{}, a.refused(r, &auth.Refused{Kind: kindMissing, Reason: "a token is needed: Authorization: Bearer"})
 	}
 	g, err := a.verifier.Verify(r.Context(), token)
 	if err != nil {
@@ -73,8 +74,9 @@ func (a *access) grant(r *http.Request, token string) (auth.Grant, error) {
 	return g, nil
 }
 
-// refused makes a problem of why a request was refused, and logs it; the reason holds nothing of the token.
+// refused makes a problem of why a request was refused, counts it and logs it; the reason holds nothing of the token.
 func (a *access) refused(r *http.Request, reason error) *problem {
+	a.refusals.note(reason)
 	p := newProblem(http.StatusUnauthorized, "", reason.Error())
 	if errors.Is(reason, auth.ErrUnavailable) || r.Context().Err() != nil {
 		p = newProblem(http.StatusServiceUnavailable, "", auth.ErrUnavailable.Error())

@@ -2,7 +2,6 @@ package sidecar
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -36,7 +35,9 @@ func (a *access) authorizeFeed(r *http.Request) (wsfeed.Access, error) {
 			return wsfeed.Access{}, over
 		}
 		if !ok {
-			return wsfeed.Access{}, a.refused(r, errors.New("the ticket was used, or is over 30 seconds old, or not of this server"))
+			return wsfeed.Access{}, a.refused(r, &auth.Refused{
+				Kind: kindTicket, Reason: "the ticket was used, or is over 30 seconds old, or not of this server",
+			})
 		}
 		return feedAccess(g)
 	}
@@ -51,6 +52,7 @@ func (a *access) authorizeFeed(r *http.Request) (wsfeed.Access, error) {
 func (a *access) renewFeed(ctx context.Context, token string) (wsfeed.Access, error) {
 	g, err := a.verifier.Verify(ctx, token)
 	if err != nil {
+		a.refusals.note(err)
 		return wsfeed.Access{}, err
 	}
 	return feedAccess(g)

@@ -6,7 +6,11 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
+	"os"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -302,6 +306,66 @@ func TestAddressNeedsAuthentication(t *testing.T) {
 	for _, addr := range []string{"0.0.0.0:0", "127.0.0.1:0"} {
 		_, err = sidecar.New(sidecar.Config{DatabaseURL: "postgres://x", Addr: addr, Auth: auth.Config{Issuer: "https://issuer"}})
 		require.ErrorContains(t, err, "AGENTEXEC_JWT_SECRET")
+	}
+}
+
+// TestRefusedTokensAreCounted: each by why, through whichever door it comes, and docs/metrics.md knows all the reasons.
+func TestRefusedTokensAreCounted(t *testing.T) {
+	t.Parallel()
+	s := setup(t, withTokens, func(c *sidecar.Config) { c.Auth.Issuer, c.Auth.Audience = "me", "us" })
+	claims := func(changes jwt.MapClaims) jwt.MapClaims {
+		all := jwt.MapClaims{"sub": "ada", "iss": "me", "aud": "us", "exp": time.Now().Add(time.Hour).Unix(), auth.Claim: map[string]any{"read": true}}
+		maps.Copy(all, changes)
+		return all
+	}
+	signed := func(changes jwt.MapClaims) string {
+		text, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims(changes)).SignedString([]byte(jwtSecret))
+		require.NoError(t, err)
+		return text
+	}
+	other, err := jwt.NewWithClaims(jwt.SigningMethodHS512, claims(nil)).SignedString([]byte(jwtSecret))
+	require.NoError(t, err)
+	none, err := jwt.NewWithClaims(jwt.SigningMethodNone, claims(nil)).SignedString(jwt.UnsafeAllowNoneSignatureType)
+	require.NoError(t, err)
+	good := signed(nil)
+	bad := map[string][]string{
+		"malformed": {"nonsense", "a.b.c", strings.Repeat("x", auth.MaxToken+1)}, "algorithm": {other, none}, "signature": {good[:len(good)-4] + "AAAA"},
+		"expired": {signed(jwt.MapClaims{"exp": 1})}, "not_yet_valid": {signed(jwt.MapClaims{"nbf": time.Now().Add(time.Hour).Unix()})},
+		"issuer": {signed(jwt.MapClaims{"iss": "eve"})}, "audience": {signed(jwt.MapClaims{"aud": "them"})},
+		"claims": {signed(jwt.MapClaims{"exp": nil}), signed(jwt.MapClaims{auth.Claim: map[string]any{"raed": true}})},
+	}
+	so := s.dialWith(t, "/v1/feed", good)
+	require.Equal(t, "welcome", so.next(t).Type)
+	want := map[string]float64{"missing": 3, "ticket": 1, "key": 0, "unavailable": 0}
+	for reason, tokens := range bad {
+		for _, text := range tokens {
+			for _, path := range []string{"/v1/stats", "/v1/feed", "/metrics"} {
+				status, _, _ := s.ask(t, "GET", path, "Authorization", "Bearer "+text)
+				require.Equal(t, 401, status)
+			}
+			so.send(t, `{"type":"auth","token":"`+text+`"}`)
+			require.Equal(t, "forbidden", so.next(t).Code)
+			want[reason] += 4
+		}
+	}
+	for _, path := range []string{"/v1/stats", "/v1/feed", "/metrics"} {
+		s.ask(t, "GET", path)
+	}
+	s.ask(t, "GET", "/v1/feed?ticket=x")
+	_, _, metrics := s.ask(t, "GET", "/metrics", "Authorization", "Bearer "+good)
+	got := map[string]float64{}
+	for _, m := range regexp.MustCompile(`(?m)^agentexec_refused_tokens_total\{reason="([a-z_]+)"\} (\d+)$`).FindAllStringSubmatch(metrics, -1) {
+		got[m[1]], err = strconv.ParseFloat(m[2], 64)
+		require.NoError(t, err)
+	}
+	require.Equal(t, want, got)
+
+	text, err := os.ReadFile("../docs/metrics.md")
+	require.NoError(t, err)
+	listed := regexp.MustCompile("(?m)^- \\*\\*`agentexec_refused_tokens_total`\\*\\* knows these reasons: (.*)$").FindSubmatch(text)
+	require.NotNil(t, listed)
+	for reason := range got {
+		require.Regexp(t, "(^|; )`"+reason+"`", string(listed[1]))
 	}
 }
 

@@ -94,6 +94,7 @@ func New(cfg Config) (*Server, error) {
 	who.guardFeed(&feed)
 	feed.Logger = cfg.Logger
 	s.metrics = newMetrics(cfg.Limits)
+	who.refusals = newRefusals(s.metrics.registry)
 	feed.Delivered = s.metrics.delivered
 	gauge(s.metrics.registry, "agentexec_connections", "Open connections, of HTTP and of the feed.",
 		func() float64 { return float64(s.connections.Load()) })

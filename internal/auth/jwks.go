@@ -213,7 +213,7 @@ func (j *jwks) key(ctx context.Context, t *jwt.Token) (any, error) {
 		return key, nil
 	}
 	if _, named := t.Header["kid"]; set.usable() && !named {
-		return nil, &Refused{"the token names no key, and there are several"}
+		return nil, &Refused{KindKey, "the token names no key, and there are several"}
 	}
 	if err := j.again(ctx, set); err != nil {
 		return nil, err
@@ -226,7 +226,7 @@ func (j *jwks) key(ctx context.Context, t *jwt.Token) (any, error) {
 	case !set.usable() || j.hasFailed():
 		return nil, ErrUnavailable
 	}
-	return nil, &Refused{"the token is signed with a key that is not known"}
+	return nil, &Refused{KindKey, "the token is signed with a key that is not known"}
 }
 
 // again waits for a fetch, where one is under way or due.

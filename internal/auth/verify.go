@@ -18,19 +18,44 @@ const (
 // ErrUnavailable is returned while the keys cannot be had: the token may be good, and the caller may come back.
 var ErrUnavailable = errors.New("the keys that tokens are checked with cannot be had now")
 
-// Refused is the error of a token that does not hold. It says why, and nothing of the token.
-type Refused struct{ Reason string }
+// Refused is the error of a token that does not hold. It says why, for programs and for people, and nothing of the token.
+type Refused struct {
+	Kind   Kind
+	Reason string
+}
+
+// Kind is why a token was refused, in a word.
+type Kind string
+
+// The kinds. Of several things wrong with a token it is the first.
+const (
+	KindMalformed Kind = "malformed"     // no token at all, too long, or its header asks for what we do not know
+	KindAlgorithm Kind = "algorithm"     // another one than is configured
+	KindKey       Kind = "key"           // it names none of the key set's, or none where there are several
+	KindSignature Kind = "signature"     // it does not hold
+	KindExpired   Kind = "expired"       // too long ago
+	KindNotYet    Kind = "not_yet_valid" // nbf lies ahead
+	KindIssuer    Kind = "issuer"        // another one
+	KindAudience  Kind = "audience"      // another one
+	KindClaims    Kind = "claims"        // one is missing, malformed, or grants what we do not know
+)
+
+// Kinds are all of them.
+func Kinds() []Kind {
+	return []Kind{KindMalformed, KindAlgorithm, KindKey, KindSignature, KindExpired, KindNotYet, KindIssuer, KindAudience, KindClaims}
+}
 
 // Error implements error.
 func (r *Refused) Error() string { return r.Reason }
 
 // Verifier checks tokens. It is safe for use by many goroutines.
 type Verifier struct {
-	parser *jwt.Parser
-	key    func(context.Context, *jwt.Token) (any, error)
-	jwks   *jwks // nil where the key is at hand
-	known  verified
-	now    func() time.Time
+	parser    *jwt.Parser
+	algorithm string
+	key       func(context.Context, *jwt.Token) (any, error)
+	jwks      *jwks // nil where the key is at hand
+	known     verified
+	now       func() time.Time
 }
 
 // New returns a Verifier for the configuration, or one line that says what is wrong with it.
@@ -39,7 +64,7 @@ func New(cfg Config) (*Verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &Verifier{now: time.Now, known: newVerified()}
+	v := &Verifier{now: time.Now, known: newVerified(), algorithm: cfg.Algorithm}
 	options := []jwt.ParserOption{
 		jwt.WithValidMethods([]string{cfg.Algorithm}), jwt.WithExpirationRequired(), jwt.WithLeeway(Leeway),
 		jwt.WithStrictDecoding(), jwt.WithTimeFunc(func() time.Time { return v.now() }),
@@ -84,7 +109,7 @@ func (v *Verifier) Run(ctx context.Context) error {
 // *Refused for a token that does not hold.
 func (v *Verifier) Verify(ctx context.Context, token string) (Grant, error) {
 	if len(token) > MaxToken {
-		return Grant{}, &Refused{"the token is too long"}
+		return Grant{}, &Refused{KindMalformed, "the token is too long"}
 	}
 	keys, remembers := v.keys()
 	if remembers {
@@ -93,13 +118,17 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Grant, error) {
 		}
 	}
 	c := &claims{}
-	_, err := v.parser.ParseWithClaims(token, c, func(t *jwt.Token) (any, error) {
+	t, err := v.parser.ParseWithClaims(token, c, func(t *jwt.Token) (any, error) {
 		if _, ok := t.Header["crit"]; ok { // we know no extension that must be understood
-			return nil, &Refused{"the token's header asks for what is not known"}
+			return nil, &Refused{KindMalformed, "the token's header asks for what is not known"}
 		}
 		return v.key(ctx, t)
 	})
-	if err != nil {
+	switch {
+	case err == nil:
+	case t != nil && t.Method != nil && t.Method.Alg() != v.algorithm:
+		return Grant{}, &Refused{KindAlgorithm, "the token's algorithm is not accepted"}
+	default:
 		return Grant{}, refusal(ctx, err)
 	}
 	g := c.grant
@@ -143,24 +172,25 @@ func refusal(ctx context.Context, err error) error {
 	case errors.As(err, &refused):
 		return refused
 	case errors.As(err, &claim):
-		return &Refused{"the token's claim " + claim.reason}
+		return &Refused{KindClaims, "the token's claim " + claim.reason}
 	}
 	for _, known := range []struct {
 		err    error
+		kind   Kind
 		reason string
 	}{
-		{jwt.ErrTokenMalformed, "the token is malformed"},
-		{jwt.ErrTokenUnverifiable, "the token's algorithm is not accepted"},
-		{jwt.ErrTokenSignatureInvalid, "the token's signature does not hold, or its algorithm is not accepted"},
-		{jwt.ErrTokenExpired, "the token has expired"},
-		{jwt.ErrTokenNotValidYet, "the token is not valid yet"},
-		{jwt.ErrTokenInvalidIssuer, "the token is from another issuer"},
-		{jwt.ErrTokenInvalidAudience, "the token is for another audience"},
-		{jwt.ErrTokenRequiredClaimMissing, "the token lacks exp, or the issuer or audience that is asked for"},
+		{jwt.ErrTokenMalformed, KindMalformed, "the token is malformed"},
+		{jwt.ErrTokenUnverifiable, KindAlgorithm, "the token's algorithm is not accepted"},
+		{jwt.ErrTokenSignatureInvalid, KindSignature, "the token's signature does not hold"},
+		{jwt.ErrTokenExpired, KindExpired, "the token has expired"},
+		{jwt.ErrTokenNotValidYet, KindNotYet, "the token is not valid yet"},
+		{jwt.ErrTokenInvalidIssuer, KindIssuer, "the token is from another issuer"},
+		{jwt.ErrTokenInvalidAudience, KindAudience, "the token is for another audience"},
+		{jwt.ErrTokenRequiredClaimMissing, KindClaims, "the token lacks exp, or the issuer or audience that is asked for"},
 	} {
 		if errors.Is(err, known.err) {
-			return &Refused{known.reason}
+			return &Refused{known.kind, known.reason}
 		}
 	}
-	return &Refused{"the token does not hold"}
+	return &Refused{KindClaims, "the token does not hold"}
 }
