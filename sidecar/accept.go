@@ -2,9 +2,11 @@ package sidecar
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -49,6 +51,14 @@ func (d *doorman) Accept() (net.Conn, error) {
 type guest struct {
 	*net.TCPConn
 	left func()
+	late atomic.Bool // its last read was over because the time for it was
+}
+
+// Read implements net.Conn.
+func (g *guest) Read(b []byte) (int, error) {
+	n, err := g.TCPConn.Read(b)
+	g.late.Store(errors.Is(err, os.ErrDeadlineExceeded))
+	return n, err
 }
 
 // Close implements net.Conn.
@@ -85,55 +95,65 @@ func (d *doorman) turnAway(c net.Conn) {
 	}()
 }
 
-// lateness counts the connections that net/http closes because a header did not come in time: it says so to nobody.
+// lateness counts the connections that net/http closes because a header, or a TLS handshake, did not come in time: it
+// says so to nobody.
 type lateness struct {
-	timeout time.Duration
-	note    func(limit string)
+	note func(limit string)
 
-	mu      sync.Mutex
-	waiting map[net.Conn]*heading
+	mu    sync.Mutex
+	heads map[net.Conn]*heading
 }
 
-// heading is a connection on which a header is awaited, since when in Unix nanoseconds: 0 while none is, negative while
-// nothing of one has come that we know of.
-type heading struct{ since atomic.Int64 }
+// heading is a connection, and whether the header of a request is on its way. One that is idle owes us none.
+type heading struct {
+	guest *guest // at the bottom of the connection; nil where it is not of TCP
+	begun atomic.Bool
+}
 
 type headingKey struct{}
 
-func newLateness(timeout time.Duration, note func(string)) *lateness {
-	return &lateness{timeout: timeout, note: note, waiting: make(map[net.Conn]*heading)}
+func newLateness(note func(string)) *lateness {
+	return &lateness{note: note, heads: make(map[net.Conn]*heading)}
 }
 
 // connContext is for http.Server.ConnContext.
 func (l *lateness) connContext(ctx context.Context, c net.Conn) context.Context {
-	h := &heading{}
+	h := &heading{guest: guestOf(c)}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.waiting[c] = h
+	l.heads[c] = h
 	return context.WithValue(ctx, headingKey{}, h)
+}
+
+func guestOf(c net.Conn) *guest {
+	for {
+		switch outer := c.(type) {
+		case *guest:
+			return outer
+		case interface{ NetConn() net.Conn }:
+			c = outer.NetConn()
+		default:
+			return nil
+		}
+	}
 }
 
 // connState is for http.Server.ConnState.
 func (l *lateness) connState(c net.Conn, state http.ConnState) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	h := l.waiting[c]
+	h := l.heads[c]
 	if h == nil {
 		return
 	}
 	switch state {
-	case http.StateNew:
-		h.since.Store(time.Now().UnixNano())
+	case http.StateNew, http.StateActive: // which net/http says when a header has come, or has begun to and will not any more
+		h.begun.Store(true)
 	case http.StateIdle:
-		h.since.Store(-time.Now().UnixNano())
-	case http.StateActive: // which net/http says when a header has come, or will not any more
-		if idle := h.since.Load(); idle < 0 {
-			h.since.Store(-idle)
-		}
+		h.begun.Store(false)
 	case http.StateHijacked, http.StateClosed:
-		delete(l.waiting, c)
-		since := h.since.Load()
-		if state == http.StateClosed && since > 0 && time.Since(time.Unix(0, since)) >= l.timeout {
+		delete(l.heads, c)
+		if state == http.StateClosed && h.begun.Load() && h.guest != nil && h.guest.late.Load() {
 			l.note(limitHeaderTimeout)
 		}
 	}
@@ -143,7 +163,7 @@ func (l *lateness) connState(c net.Conn, state http.ConnState) {
 func arrived(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if h, ok := r.Context().Value(headingKey{}).(*heading); ok {
-			h.since.Store(0)
+			h.begun.Store(false)
 		}
 		next.ServeHTTP(w, r)
 	})

@@ -195,6 +195,21 @@ func TestSlowloris(t *testing.T) {
 	again := trickle("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /healthz HTTP/1.1\r\nX-Long: ")
 	require.Equal(t, 1, strings.Count(again, "200 OK"))
 	s.await(t, over("header_timeout"), 3)
+
+	// Who was idle for long, and then gives up in the middle of a header, was not late.
+	idle, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	require.NoError(t, err)
+	_, err = io.WriteString(idle, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	require.NoError(t, err)
+	response, err := http.ReadResponse(bufio.NewReader(idle), nil)
+	require.NoError(t, err)
+	_, _ = io.Copy(io.Discard, response.Body)
+	require.NoError(t, response.Body.Close())
+	began := time.Now()
+	require.Eventually(t, func() bool { return time.Since(began) > 1100*time.Millisecond }, patience, 10*time.Millisecond)
+	_, err = io.WriteString(idle, "GET /healthz HT")
+	require.NoError(t, err)
+	require.NoError(t, idle.Close())
 	for _, path := range []string{"/v1/activities", "/v1/activities/cancel-pending"} {
 		answer := trickle("POST " + path + " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{")
 		require.Contains(t, answer, "408 Request Timeout")

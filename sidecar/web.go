@@ -12,7 +12,7 @@ import (
 // dropped (wsfeed.Hub.Listener).
 func (s *Server) newWeb(l net.Listener) (*http.Server, net.Listener) {
 	limits, note := s.cfg.Limits, s.metrics.limits.note
-	late := newLateness(limits.HeaderTimeout, note)
+	late := newLateness(note)
 	web := &http.Server{
 		Handler:           arrived(s.routes),
 		ReadHeaderTimeout: limits.HeaderTimeout,
