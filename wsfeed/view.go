@@ -1,11 +1,11 @@
 package wsfeed
 
 import (
-	"bytes"
 	"encoding/json"
 
 	"github.com/google/uuid"
 
+	"github.com/agentexec/agentexec/internal/jsonb"
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
@@ -30,7 +30,7 @@ func newView(scope client.Scope) *view {
 // decodable reports whether the scope is one for Postgres, too.
 func decodable(scope client.Scope) bool {
 	for _, agentType := range scope.AgentTypes {
-		if checkText(agentType) != nil {
+		if jsonb.Text(agentType) != nil {
 			return false
 		}
 	}
@@ -38,10 +38,8 @@ func decodable(scope client.Scope) bool {
 	if err != nil {
 		return false
 	}
-	var metadata map[string]any
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber()
-	return d.Decode(&metadata) == nil && checkValue(metadata, 0) == nil
+	_, err = jsonb.Object(text)
+	return err == nil
 }
 
 func (v *view) of() client.Scope {

@@ -6,5 +6,5 @@
 //
 // Nothing here logs a token or puts one into an error.
 //
-// Import rule: pkg/client's plain types, and the JWT libraries.
+// Import rule: pkg/client's plain types, internal/jsonb, and the JWT libraries.
 package auth

@@ -1,19 +1,18 @@
 package auth
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
 
+	"github.com/agentexec/agentexec/internal/jsonb"
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
@@ -69,7 +68,7 @@ func (c *claims) UnmarshalJSON(data []byte) error {
 			}
 		}
 	}
-	if len(c.Subject) > maxText || strings.ContainsRune(c.Subject, 0) {
+	if len(c.Subject) > maxText || jsonb.Text(c.Subject) != nil {
 		return &wrongClaim{fmt.Sprintf("sub must be at most %d bytes", maxText)}
 	}
 	if value, ok := members[Claim]; ok {
@@ -135,7 +134,7 @@ func readTexts(data json.RawMessage) ([]string, error) {
 		return nil, errors.New("must be a list of texts")
 	}
 	for _, text := range texts {
-		if !storable(text) || utf8.RuneCountInString(text) > maxText {
+		if jsonb.Text(text) != nil || utf8.RuneCountInString(text) > maxText {
 			return nil, fmt.Errorf("must be a list of texts of at most %d characters", maxText)
 		}
 	}
@@ -160,36 +159,12 @@ func readIDs(data json.RawMessage) ([]uuid.UUID, error) {
 }
 
 func readMetadata(data json.RawMessage) (map[string]any, error) {
-	var object map[string]any
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.UseNumber() // a float64 would cut long numbers, and so match others
-	if decoder.Decode(&object) != nil || object == nil {
+	object, err := jsonb.Object(data)
+	switch {
+	case errors.Is(err, jsonb.ErrNoObject) || (err == nil && object == nil):
 		return nil, errors.New("must be an object")
-	}
-	if !storableValue(object) {
+	case err != nil: // which says what it found, and we say nothing of the token
 		return nil, errors.New("holds what Postgres cannot store")
 	}
 	return object, nil
 }
-
-// storableValue reports whether JSON can be jsonb.
-func storableValue(value any) bool {
-	switch v := value.(type) {
-	case string:
-		return storable(v)
-	case json.Number:
-		_, err := v.Float64()
-		return err == nil // no number beyond all bounds
-	case []any:
-		return !slices.ContainsFunc(v, func(element any) bool { return !storableValue(element) })
-	case map[string]any:
-		for key, element := range v {
-			if !storable(key) || !storableValue(element) {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-func storable(text string) bool { return !strings.ContainsRune(text, 0) }

@@ -1,0 +1,85 @@
+// Package jsonb says what JSON Postgres can store, so that what it cannot is refused before it gets there: one query
+// serves the lists of all clients, and what one of them brings must not break it.
+//
+// Import rule: the standard library.
+package jsonb
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+)
+
+// Bounds, all of them below Postgres's own.
+const (
+	maxDepth       = 100
+	maxNumberBytes = 1000
+	maxExponent    = 1000
+)
+
+// ErrNoObject is returned for what is no JSON object.
+var ErrNoObject = errors.New("must be a JSON object")
+
+// Object reads a JSON object, numbers as they are: a float64 would cut long ones, and so match others. It returns nil for
+// null, ErrNoObject for any other value, and else an error that says what of it Postgres cannot store.
+func Object(data []byte) (map[string]any, error) {
+	var object map[string]any
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	if d.Decode(&object) != nil {
+		return nil, ErrNoObject
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, ErrNoObject
+	}
+	if err := check(object, 0); err != nil {
+		return nil, err
+	}
+	return object, nil
+}
+
+// Text says why Postgres cannot store a text.
+func Text(s string) error {
+	if strings.ContainsRune(s, 0) {
+		return errors.New("text must not contain U+0000")
+	}
+	return nil
+}
+
+func check(value any, depth int) error {
+	if depth > maxDepth {
+		return fmt.Errorf("nested deeper than %d", maxDepth)
+	}
+	switch v := value.(type) {
+	case string:
+		return Text(v)
+	case json.Number:
+		return number(v.String())
+	case []any:
+		for _, element := range v {
+			if err := check(element, depth+1); err != nil {
+				return err
+			}
+		}
+	case map[string]any:
+		for key, element := range v {
+			if err := errors.Join(Text(key), check(element, depth+1)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func number(s string) error {
+	_, exponent, scaled := strings.Cut(strings.ToLower(s), "e")
+	n, err := strconv.Atoi(exponent)
+	if len(s) > maxNumberBytes || (scaled && (err != nil || n < -maxExponent || n > maxExponent)) {
+		return fmt.Errorf("number out of range: %.30s", s)
+	}
+	return nil
+}
