@@ -50,10 +50,10 @@ type claims struct {
 	grant Grant
 }
 
-// UnmarshalJSON implements json.Unmarshaler.
+// UnmarshalJSON implements json.Unmarshaler. It decodes once, whatever is nested in it.
 func (c *claims) UnmarshalJSON(data []byte) error {
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(data, &members); err != nil {
+	members, err := jsonb.Decode(data)
+	if err != nil {
 		return err
 	}
 	if members == nil {
@@ -62,10 +62,8 @@ func (c *claims) UnmarshalJSON(data []byte) error {
 	for name, field := range map[string]any{
 		"iss": &c.Issuer, "sub": &c.Subject, "aud": &c.Audience, "exp": &c.ExpiresAt, "nbf": &c.NotBefore, "iat": &c.IssuedAt,
 	} {
-		if value, ok := members[name]; ok {
-			if err := json.Unmarshal(value, field); err != nil {
-				return &wrongClaim{name + " is malformed"}
-			}
+		if value := members[name]; value != nil && !readRegistered(value, field) {
+			return &wrongClaim{name + " is malformed"}
 		}
 	}
 	if len(c.Subject) > maxText || jsonb.Text(c.Subject) != nil {
@@ -81,15 +79,45 @@ func (c *claims) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+// readRegistered reads one of the claims that the standard knows.
+func readRegistered(value, field any) (ok bool) {
+	switch field := field.(type) {
+	case *string:
+		*field, ok = value.(string)
+	case *jwt.ClaimStrings:
+		if text, single := value.(string); single {
+			*field = jwt.ClaimStrings{text}
+			return true
+		}
+		*field, ok = texts(value)
+	case **jwt.NumericDate:
+		number, isNumber := value.(json.Number)
+		*field = &jwt.NumericDate{}
+		ok = isNumber && (*field).UnmarshalJSON([]byte(number)) == nil
+	}
+	return ok
+}
+
+// texts is a list of them; no list, and null, is none.
+func texts(value any) ([]string, bool) {
+	list, ok := value.([]any)
+	all := make([]string, len(list))
+	for i, element := range list {
+		text, isText := element.(string)
+		all[i], ok = text, ok && isText
+	}
+	return all, ok
+}
+
 // wrongClaim is what is wrong with a claim.
 type wrongClaim struct{ reason string }
 
 func (w *wrongClaim) Error() string { return w.reason }
 
 // readGrant reads the claim. A key that is not known is refused: it may be meant to narrow, as may one that is null.
-func readGrant(data json.RawMessage) (Grant, error) {
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(data, &members); err != nil || members == nil {
+func readGrant(value any) (Grant, error) {
+	members, ok := value.(map[string]any)
+	if !ok {
 		return Grant{}, errors.New("must be an object")
 	}
 	var g Grant
@@ -108,7 +136,7 @@ func readGrant(data json.RawMessage) (Grant, error) {
 		case "agent_ids":
 			g.Scope.AgentIDs, err = readIDs(value)
 		case "agent_types":
-			g.Scope.AgentTypes, err = readTexts(value)
+			g.Scope.AgentTypes, err = readTypes(value)
 		case "metadata":
 			g.Scope.Metadata, err = readMetadata(value)
 		default:
@@ -121,49 +149,47 @@ func readGrant(data json.RawMessage) (Grant, error) {
 	return g, nil
 }
 
-func readVerb(data json.RawMessage, granted *bool) error {
-	if json.Unmarshal(data, granted) != nil { // null grants nothing
+func readVerb(value any, granted *bool) error {
+	is, ok := value.(bool)
+	if !ok && value != nil { // null grants nothing
 		return errors.New("must be true or false")
 	}
+	*granted = is
 	return nil
 }
 
-func readTexts(data json.RawMessage) ([]string, error) {
-	var texts []string
-	if json.Unmarshal(data, &texts) != nil || texts == nil {
+func readTypes(value any) ([]string, error) {
+	types, ok := texts(value)
+	if !ok {
 		return nil, errors.New("must be a list of texts")
 	}
-	for _, text := range texts {
+	for _, text := range types {
 		if jsonb.Text(text) != nil || utf8.RuneCountInString(text) > maxText {
 			return nil, fmt.Errorf("must be a list of texts of at most %d characters", maxText)
 		}
 	}
-	return texts, nil
+	return types, nil
 }
 
-func readIDs(data json.RawMessage) ([]uuid.UUID, error) {
-	const want = "must be a list of UUIDs"
-	var texts []string
-	if json.Unmarshal(data, &texts) != nil || texts == nil {
-		return nil, errors.New(want)
-	}
-	ids := make([]uuid.UUID, len(texts))
-	for i, text := range texts {
+func readIDs(value any) ([]uuid.UUID, error) {
+	all, ok := texts(value)
+	ids := make([]uuid.UUID, len(all))
+	for i, text := range all {
 		id, err := uuid.Parse(text)
-		if err != nil || len(text) != 36 { // not in the other forms that Parse takes
-			return nil, errors.New(want)
-		}
-		ids[i] = id
+		ids[i], ok = id, ok && err == nil && len(text) == 36 // not in the other forms that Parse takes
+	}
+	if !ok {
+		return nil, errors.New("must be a list of UUIDs")
 	}
 	return ids, nil
 }
 
-func readMetadata(data json.RawMessage) (map[string]any, error) {
-	object, err := jsonb.Object(data)
+func readMetadata(value any) (map[string]any, error) {
+	object, ok := value.(map[string]any)
 	switch {
-	case errors.Is(err, jsonb.ErrNoObject) || (err == nil && object == nil):
+	case !ok:
 		return nil, errors.New("must be an object")
-	case err != nil: // which says what it found, and we say nothing of the token
+	case jsonb.Check(object) != nil: // which says what it found, and we say nothing of the token
 		return nil, errors.New("holds what Postgres cannot store")
 	}
 	return object, nil

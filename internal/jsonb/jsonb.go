@@ -24,9 +24,22 @@ const (
 // ErrNoObject is returned for what is no JSON object.
 var ErrNoObject = errors.New("must be a JSON object")
 
-// Object reads a JSON object, numbers as they are: a float64 would cut long ones, and so match others. It returns nil for
-// null, ErrNoObject for any other value, and else an error that says what of it Postgres cannot store.
+// Object reads a JSON object. It returns nil for null, ErrNoObject for any other value, and else an error that says what
+// of it Postgres cannot store.
 func Object(data []byte) (map[string]any, error) {
+	object, err := Decode(data)
+	if err != nil {
+		return nil, err
+	}
+	if err := Check(object); err != nil {
+		return nil, err
+	}
+	return object, nil
+}
+
+// Decode reads a JSON object, numbers as they are: a float64 would cut long ones, and so match others. It returns nil for
+// null, and ErrNoObject for any other value.
+func Decode(data []byte) (map[string]any, error) {
 	var object map[string]any
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
@@ -36,11 +49,11 @@ func Object(data []byte) (map[string]any, error) {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return nil, ErrNoObject
 	}
-	if err := check(object, 0); err != nil {
-		return nil, err
-	}
 	return object, nil
 }
+
+// Check says what Postgres cannot store of an object that was decoded.
+func Check(object map[string]any) error { return check(object, 0) }
 
 // Text says why Postgres cannot store a text.
 func Text(s string) error {
