@@ -17,8 +17,9 @@ func FuzzCursor(f *testing.F) {
 		"1.-99999999999999999." + cursorID, "0.00000000000000000." + cursorID} {
 		f.Add(cursor)
 	}
+	conn := pgtest.New(f).Conn(f) // made here: on a slow machine a server takes longer to start than one input may
 	f.Fuzz(func(t *testing.T, cursor string) {
-		_, err := pgtest.Tx(t).Exec(t.Context(), "select agentexec.list_activities(after => $1)", cursor)
+		_, err := conn.Exec(t.Context(), "select agentexec.list_activities(after => $1)", cursor)
 		if err != nil {
 			require.Contains(t, []string{"TA422", "22021"}, code(err), "%v", err) // 22021: not UTF-8
 		}
@@ -33,9 +34,12 @@ func FuzzEntries(f *testing.F) {
 		`[{"agent_id": "` + cursorID + `", "message": "x", "percentage": 1e400}]`, `"\ud800"`, `[{"message": "\u0000"}]`} {
 		f.Add(entries)
 	}
+	conn := pgtest.New(f).Conn(f) // as above
 	f.Fuzz(func(t *testing.T, entries string) {
-		tx := pgtest.Tx(t)
-		_, err := tx.Exec(t.Context(), "select agentexec.create_activity('x', agent_id => $1)", cursorID)
+		tx, err := conn.Begin(t.Context())
+		require.NoError(t, err)
+		defer func() { require.NoError(t, tx.Rollback(t.Context())) }()
+		_, err = tx.Exec(t.Context(), "select agentexec.create_activity('x', agent_id => $1)", cursorID)
 		require.NoError(t, err)
 		_, err = tx.Exec(t.Context(), "select agentexec.append_logs($1::text::jsonb)", entries)
 		if err != nil {
