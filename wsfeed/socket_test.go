@@ -108,8 +108,9 @@ func decoded(data []byte) (message, error) {
 
 // browser is the other end of a socket.
 type browser struct {
-	t  *testing.T
-	ws *websocket.Conn
+	t        *testing.T
+	ws       *websocket.Conn
+	patience time.Duration // for one frame; 0 is the usual
 }
 
 func (b *bundle) dial(t *testing.T, path string) *browser {
@@ -149,7 +150,7 @@ func (c *browser) next() message {
 }
 
 func (c *browser) read() (message, error) {
-	_ = c.ws.SetReadDeadline(time.Now().Add(patience))
+	_ = c.ws.SetReadDeadline(time.Now().Add(cmp.Or(c.patience, patience)))
 	_, data, err := c.ws.ReadMessage()
 	if err != nil {
 		return message{}, err
