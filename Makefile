@@ -45,9 +45,10 @@ run: ## Show it: a private Postgres, the sidecar and demo agents doing real work
 build: ## Build bin/agentexec
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/agentexec ./cmd/agentexec
 
-# What is built stays out of git: each package's dist/.
+# The dashboard's dist/ is committed, so that building the program needs no Node; `make lint` builds it anew and compares.
+# The packages' stay out of git.
 .PHONY: ui
-ui: ## Build the TypeScript packages in ui/
+ui: ## Build the dashboard and the TypeScript packages in ui/
 	@ui/tools/npm run build
 
 .PHONY: test
@@ -73,7 +74,7 @@ fuzz: ## Look for inputs that break a decoder, FUZZTIME (60s) with each; made fo
 	tools/fuzz $(FUZZTIME) '$(FUZZ)'
 
 .PHONY: lint
-lint: $(GOLANGCI_LINT) ## Run gofmt, go vet, golangci-lint, the check that go.mod is tidy, and the type check of ui/
+lint: $(GOLANGCI_LINT) ## Run gofmt, go vet, golangci-lint, the check that go.mod is tidy, the type check of ui/, and whether the dashboard is as built
 	@unformatted=$$(find . -name node_modules -prune -o -name '*.go' -print0 | xargs -0 gofmt -l) || exit 1; \
 	if [ -n "$$unformatted" ]; then \
 	  echo 'Not formatted, run gofmt -w on:'; echo "$$unformatted"; exit 1; \

@@ -240,7 +240,7 @@ func TestWhatNeedsNoToken(t *testing.T) {
 	tenant := token(t, auth.Grant{Read: true, Write: true, Cancel: true, IncludeMetadata: true,
 		Scope: client.Scope{Metadata: map[string]any{"org": "1"}}})
 	for path, want := range map[string][4]int{ // without a token, with read of a tenant, with read, with everything
-		"/healthz": {200, 200, 200, 200}, "/readyz": {200, 200, 200, 200}, "/": {200, 200, 200, 200}, "/app.js": {200, 200, 200, 200},
+		"/healthz": {200, 200, 200, 200}, "/readyz": {200, 200, 200, 200}, "/": {200, 200, 200, 200}, "/favicon.svg": {200, 200, 200, 200},
 		"/openapi.json": {200, 200, 200, 200}, "/metrics": {401, 403, 200, 200}, "/debug/pprof/cmdline": {401, 403, 403, 200},
 		"/debug/pprof/": {401, 403, 403, 200}, "/v1/stats": {401, 200, 200, 200}, "/v1/feed": {401, 426, 426, 426}, "/v1/nothing": {401, 404, 404, 404},
 	} {

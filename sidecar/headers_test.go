@@ -28,7 +28,7 @@ func TestSecurityHeaders(t *testing.T) {
 		_ = response.Body.Close()
 		return response.Header
 	}
-	pages := map[string]http.Header{"/": nil, "/app.js": nil, "/activities/" + id.String(): nil, "/nowhere": nil}
+	pages := map[string]http.Header{"/": nil, "/favicon.svg": nil, "/activities/" + id.String(): nil, "/nowhere": nil}
 	for path := range pages {
 		pages[path] = ask("GET", path)
 	}

@@ -1,7 +1,6 @@
-// Package ui holds the page that shows activities live, and serves it.
+// Package ui holds the dashboard, the page that shows activities live, and serves it.
 //
-// The page is the plain files in page/: what a browser runs is what is read there, with no build step. It speaks to
-// the sidecar in the feed protocol alone.
+// dashboard/dist is what `make ui` builds of dashboard/. It is committed, so that building the program needs no Node.
 //
 // Import rule: the standard library.
 package ui
@@ -12,6 +11,7 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"io/fs"
 	"net/http"
 	"path"
 	"strings"
@@ -19,8 +19,8 @@ import (
 	"time"
 )
 
-//go:embed page
-var page embed.FS
+//go:embed dashboard/dist
+var dist embed.FS
 
 // policy lets the page run its own scripts and styles, talk to its own host and nothing else. Whatever comes from the
 // server is shown through textContent; trusted-types has the browser hold us to that.
@@ -30,6 +30,7 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 // file is one file of the page, ready to be served.
 type file struct {
 	contentType string
+	caching     string
 	plain, gzip content
 }
 
@@ -63,7 +64,7 @@ func Handler() http.Handler {
 				h.Set("Content-Encoding", "gzip")
 			}
 			h.Set("Content-Type", f.contentType)
-			h.Set("Cache-Control", "no-cache") // kept, and asked for again: an upgrade shows at the next load
+			h.Set("Cache-Control", f.caching)
 			h.Set("ETag", c.etag)
 			h.Set("Vary", "Accept-Encoding")
 			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(c.body))
@@ -99,11 +100,19 @@ func takesGzip(r *http.Request) bool {
 // load reads the files, by the path they are served at.
 var load = sync.OnceValue(func() map[string]file {
 	files := make(map[string]file)
-	entries, _ := page.ReadDir("page") // what is embedded is there
-	for _, e := range entries {
-		body, _ := page.ReadFile("page/" + e.Name())
-		files["/"+e.Name()] = file{contentType: contentType(e.Name()), plain: newContent(body), gzip: newContent(compress(body))}
-	}
+	_ = fs.WalkDir(dist, "dashboard/dist", func(name string, d fs.DirEntry, _ error) error { // what is embedded is there
+		if d.IsDir() {
+			return nil
+		}
+		body, _ := dist.ReadFile(name)
+		at := strings.TrimPrefix(name, "dashboard/dist")
+		f := file{contentType: contentType(name), caching: "no-cache", plain: newContent(body), gzip: newContent(compress(body))}
+		if strings.HasPrefix(at, "/assets/") { // named after their content; the others are asked for again, so that an upgrade shows
+			f.caching = "public, max-age=31536000, immutable"
+		}
+		files[at] = f
+		return nil
+	})
 	return files
 })
 

@@ -39,26 +39,37 @@ func request(t *testing.T, method, target string, headers ...string) answer {
 	return answer{status: w.Code, header: w.Header(), body: w.Body.String()}
 }
 
+const dist = "dashboard/dist"
+
 // source is a file of the page as it lies in the repository.
 func source(t *testing.T, name string) string {
 	t.Helper()
-	b, err := os.ReadFile("page/" + name)
+	b, err := os.ReadFile(dist + "/" + name)
 	require.NoError(t, err)
 	return string(b)
+}
+
+// asset is the one file of the page with this extension that is named after its content.
+func asset(t *testing.T, ext string) string {
+	t.Helper()
+	names, err := fs.Glob(os.DirFS(dist), "assets/*"+ext)
+	require.NoError(t, err)
+	require.Len(t, names, 1)
+	return names[0]
 }
 
 func TestPaths(t *testing.T) {
 	t.Parallel()
 	const html = "text/html; charset=utf-8"
+	script, style := asset(t, ".js"), asset(t, ".css")
 	for _, c := range []struct{ target, file, contentType string }{
 		{"/", "index.html", html},
 		{"/?status=ERROR", "index.html", html},
 		{"/index.html", "index.html", html},
 		{"/activities/" + agentID, "index.html", html},
 		{"/activities/no-such-thing", "index.html", html},
-		{"/app.js", "app.js", "text/javascript; charset=utf-8"},
-		{"/feed.js", "feed.js", "text/javascript; charset=utf-8"},
-		{"/style.css", "style.css", "text/css; charset=utf-8"},
+		{"/" + script, script, "text/javascript; charset=utf-8"},
+		{"/" + style, style, "text/css; charset=utf-8"},
 		{"/favicon.svg", "favicon.svg", "image/svg+xml"},
 	} {
 		for _, method := range []string{http.MethodGet, http.MethodHead} {
@@ -77,9 +88,11 @@ func TestPaths(t *testing.T) {
 
 func TestNotFoundIsNeverThePage(t *testing.T) {
 	t.Parallel()
+	script := asset(t, ".js")
 	for _, target := range []string{
-		"/missing.js", "/app.js/", "/style", "/page/app.js", "/page", "/index", "/favicon.ico", "/robots.txt",
-		"/activities", "/activities/", "/activities/app.js", "/activities/" + agentID + "/", "/activities/" + agentID + "/app.js",
+		"/missing.js", "/assets", "/assets/", "/assets/index.js", "/assets/index-AAAAAAAA.js", "/" + script + "/", "/" + path.Base(script),
+		"/dashboard/dist/" + script, "/dist/index.html", "/src/main.tsx", "/index", "/favicon.ico", "/robots.txt",
+		"/activities", "/activities/", "/activities/app.js", "/activities/" + agentID + "/", "/activities/" + agentID + "/" + script,
 		"/activities/../embed.go", "/../embed.go", "/%2e%2e/embed.go", "/embed.go",
 		"/v1", "/v1/", "/v1/activities", "/v1/feed", "/v1/no-such-thing", "/v1/app.js",
 	} {
@@ -94,7 +107,7 @@ func TestNotFoundIsNeverThePage(t *testing.T) {
 func TestMethods(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions} {
-		for _, target := range []string{"/", "/app.js", "/activities/" + agentID} {
+		for _, target := range []string{"/", "/" + asset(t, ".js"), "/activities/" + agentID} {
 			r := request(t, method, target)
 			require.Equal(t, http.StatusMethodNotAllowed, r.status, method)
 			require.Equal(t, "GET, HEAD", r.header.Get("Allow"))
@@ -121,10 +134,15 @@ func requireGuarded(t *testing.T, r answer) {
 func TestCaching(t *testing.T) {
 	t.Parallel()
 	etags := make(map[string]bool)
-	for _, target := range []string{"/", "/app.js"} {
+	for target, caching := range map[string]string{
+		"/":                    "no-cache", // an upgrade shows at the next load
+		"/favicon.svg":         "no-cache",
+		"/" + asset(t, ".js"):  "public, max-age=31536000, immutable",
+		"/" + asset(t, ".css"): "public, max-age=31536000, immutable",
+	} {
 		for _, coding := range []string{"", "gzip"} {
 			r := request(t, http.MethodGet, target, "Accept-Encoding", coding)
-			require.Equal(t, "no-cache", r.header.Get("Cache-Control"))
+			require.Equal(t, caching, r.header.Get("Cache-Control"), target)
 			require.Equal(t, "Accept-Encoding", r.header.Get("Vary"))
 			requireGuarded(t, r)
 			etag := r.header.Get("ETag")
@@ -140,22 +158,25 @@ func TestCaching(t *testing.T) {
 			require.Equal(t, http.StatusOK, r.status)
 		}
 	}
+	require.Empty(t, request(t, http.MethodGet, "/assets/index-AAAAAAAA.js").header.Get("Cache-Control"), "that of another version may come")
+	require.Equal(t, "no-cache", request(t, http.MethodGet, "/activities/"+agentID).header.Get("Cache-Control"))
 }
 
 func TestCompression(t *testing.T) {
 	t.Parallel()
-	want := source(t, "style.css")
+	target := "/" + asset(t, ".css")
+	want := source(t, asset(t, ".css"))
 	for accept, compressed := range map[string]bool{
 		"": false, "identity": false, "br": false, "gzip;q=0": false, "gzip": true, "br, gzip": true, "deflate, gzip;q=0.5, br": true,
 	} {
-		r := request(t, http.MethodGet, "/style.css", "Accept-Encoding", accept)
+		r := request(t, http.MethodGet, target, "Accept-Encoding", accept)
 		require.Equal(t, compressed, r.header.Get("Content-Encoding") == "gzip", accept)
 		if compressed {
 			r.body = unzip(t, r.body)
 		}
 		require.Equal(t, want, r.body, accept)
 	}
-	r := request(t, http.MethodGet, "/style.css", "Accept-Encoding", "gzip", "Range", "bytes=0-4")
+	r := request(t, http.MethodGet, target, "Accept-Encoding", "gzip", "Range", "bytes=0-4")
 	require.Equal(t, http.StatusPartialContent, r.status)
 	require.Empty(t, r.header.Get("Content-Encoding"))
 	require.Equal(t, want[:5], r.body)
@@ -170,36 +191,34 @@ func unzip(t *testing.T, body string) string {
 	return string(b)
 }
 
-// The page is one that loads at once: all of it, as a browser receives it.
+// The page is one that loads at once: what a browser receives of it.
 func TestSize(t *testing.T) {
 	t.Parallel()
-	total := 0
-	entries, err := os.ReadDir("page")
-	require.NoError(t, err)
-	for _, e := range entries {
-		total += len(request(t, http.MethodGet, "/"+e.Name(), "Accept-Encoding", "gzip").body)
+	for target, most := range map[string]int{"/" + asset(t, ".js"): 120_000, "/" + asset(t, ".css"): 10_000, "/": 1_000} {
+		size := len(request(t, http.MethodGet, target, "Accept-Encoding", "gzip").body)
+		require.LessOrEqual(t, size, most, target)
+		t.Logf("%s: %d bytes", target, size)
 	}
-	require.Less(t, total, 30_000)
-	t.Logf("%d bytes", total)
 }
 
-// Whatever the page refers to is there: nothing of another host, and no name misspelt.
+// Whatever the page loads is there, and of this host; and nothing lies there that it does not load.
 func TestReferences(t *testing.T) {
 	t.Parallel()
-	reference := regexp.MustCompile(`(?:src|href|from|url\()[ =]*["'](/[^"']*)["']`)
-	require.NoError(t, fs.WalkDir(os.DirFS("page"), ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
+	index := source(t, "index.html")
+	loaded := map[string]bool{"/index.html": true}
+	for _, match := range regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllStringSubmatch(index, -1) {
+		if !strings.HasPrefix(match[1], "/v1/") {
+			require.Equal(t, http.StatusOK, request(t, http.MethodGet, match[1]).status, match[1])
+			loaded[match[1]] = true
 		}
-		text := source(t, name)
-		for _, match := range reference.FindAllStringSubmatch(text, -1) {
-			if !strings.HasPrefix(match[1], "/v1/") {
-				require.Equal(t, http.StatusOK, request(t, http.MethodGet, match[1]).status, "%s refers to %s", name, match[1])
-			}
+	}
+	require.NotContains(t, index, "://")
+	require.NotRegexp(t, `<script(?:>| [^>]*[^/]>[^<])`, index, "the policy takes no script that stands in the page")
+	require.NotContains(t, source(t, asset(t, ".css")), "url(")
+	require.NoError(t, fs.WalkDir(os.DirFS(dist), ".", func(name string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			require.True(t, loaded["/"+name], name)
 		}
-		if path.Ext(name) != ".svg" { // which names its namespace
-			require.NotContains(t, text, "://")
-		}
-		return nil
+		return err
 	}))
 }

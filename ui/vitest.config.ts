@@ -17,6 +17,7 @@ export default defineConfig({
     projects: [
       project('client', 'client', '', 'node'),
       project('react', 'react', '', 'jsdom'),
+      project('dashboard', 'dashboard', '', 'jsdom'),
       // Against a real sidecar, which `go test ./ui -run TestClient` starts.
       ...(process.env['CONTROL_URL'] ? [project('binary', 'client', 'test/binary.test.ts', 'node')] : []),
     ],

@@ -4,6 +4,7 @@
 #   ui/test/run.sh             run the tests
 #   ui/test/run.sh FOLDER      ... and leave a screenshot of every state in FOLDER
 #   ONLY=REGEXP ui/test/run.sh run some of the browser's, and nothing else
+#   ONLY='the README' ui/test/run.sh docs    make the pictures of the README anew
 #
 # Needs Go, Node 20, npm and Chromium (CHROMIUM names it, where it is not in PATH). Without Node nothing is tested, without
 # Chromium all but the page; it says so, and fails where CI is set.
@@ -23,5 +24,5 @@ for name in ${CHROMIUM:+"$CHROMIUM"} chromium chromium-browser google-chrome; do
 done
 consequence="the page is NOT tested in a browser"
 [[ -n ${chromium:-} || $status -ne 0 ]] || lacking Chromium
-AGENTEXEC_TEST_CHROMIUM=${chromium:-} go test -v -count=1 -timeout 10m -run '^TestInBrowser$' . || status=1
+AGENTEXEC_TEST_CHROMIUM=${chromium:-} go test -v -count=1 -timeout 15m -run '^TestInBrowser$' . || status=1
 exit $status

@@ -1,6 +1,8 @@
-// What the browser's tests stand on: a browser, pages that report their own errors, and the stage (browser_test.go).
+// What the browser's tests stand on: a browser, pages that report their own errors, and the stage (stage_test.go).
 
 import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { chromium } from 'playwright-core';
@@ -30,6 +32,9 @@ export async function create(type, message = 'queued', more = {}) {
   return rows[0].id;
 }
 
+// createMany registers activities one after the other: "number 1", "number 2" and so on.
+export const createMany = (type, n) => sql(`select count(agentexec.create_activity('${type}', 'number ' || n)) from generate_series(1, ${n}) n`);
+
 // log appends a line.
 export const log = (id, message, more = {}) => sql(`select (${call('append_log', { agent_id: id, message, ...more })}).seq`);
 
@@ -39,6 +44,11 @@ export const finish = (id, how, message) => sql(`select (${call(how, { agent_id:
 export const logMany = (id, last) =>
   sql(`select agentexec.append_logs((select jsonb_agg(jsonb_build_object('agent_id', '${id}', 'message', 'line ' || n) order by n)
     from agentexec.activity a, generate_series(a.last_seq + 1, ${last}) n where a.agent_id = '${id}'))`);
+
+export const statusOf = async (id) => (await sql(`select status::text from agentexec.activity where agent_id = '${id}'`))[0].status;
+
+// token is one that `agentexec token` mints.
+export const token = (...flags) => move('/token', flags.join('\n'));
 
 // eventually tries until it holds.
 export async function eventually(check, patience = 20_000) {
@@ -63,27 +73,35 @@ before(async () => {
 });
 after(() => browser?.close());
 
-// play opens a page, and fails on any error the page itself had. What the network had to say while the sidecar was
-// away is no error of the page.
-export async function play(at, act, options = {}) {
+// open is a page of its own, as nobody saw it before.
+export async function open(options = {}) {
   const context = await browser.newContext({
-    viewport: { width: 1280, height: 800 }, locale: 'en-GB', timezoneId: 'UTC', colorScheme: 'light', ...options,
+    viewport: { width: 1280, height: 800 }, locale: 'en-GB', timezoneId: 'UTC', colorScheme: 'light', reducedMotion: 'reduce', ...options,
   });
-  const page = await context.newPage();
+  context.setDefaultTimeout(15_000);
+  return context.newPage();
+}
+
+// play opens the page somewhere, and fails on any error the page itself had; what breaks the content security policy is
+// one. What the network had to say of the API while the sidecar was away is none.
+export async function play(at, act, options = {}) {
+  const page = await open(options);
   const errors = [];
   page.on('pageerror', (e) => errors.push(e.stack));
   page.on('console', (m) => {
-    if (['error', 'warning'].includes(m.type()) && !/WebSocket connection|Failed to load resource/.test(m.text())) errors.push(m.text());
+    const network = /WebSocket connection|Failed to load resource|due to access control/.test(m.text()) && /\/(v1|readyz)\b/.test(`${m.location().url} ${m.text()}`);
+    if (['error', 'warning'].includes(m.type()) && !network) errors.push(`${m.text()} ${m.location().url}`);
   });
   try {
     await page.goto(new URL(at, base).href);
     await act(page);
     assert.deepEqual(errors, []);
   } catch (e) {
-    await shot(page, 'failed-' + at.replaceAll(/\W/g, '-'));
+    if (errors.length) console.error('the page said:', errors);
+    await shot(page, 'failed-' + new URL(at, base).pathname.slice(0, 60).replaceAll(/\W/g, '-')).catch(() => {});
     throw e;
   } finally {
-    await context.close();
+    await page.context().close();
   }
 }
 
@@ -94,19 +112,20 @@ export async function shot(page, name) {
   await page.screenshot({ path: path.join(process.env.SCREENSHOTS, name + '.png') });
 }
 
-// What is on screen.
-export const text = (page, selector) => page.locator(selector).innerText();
-export const seqs = (page) => page.$$eval('.log .line', (lines) => lines.map((l) => Number(l.dataset.seq)));
-export const messages = (page) => page.$$eval('.log .line .text', (lines) => lines.map((l) => l.textContent));
-export const rows = (page) =>
-  page.$$eval('.row', (all) => all.map((r) => ({
-    type: r.querySelector('.type').textContent,
-    status: r.querySelector('.badge').textContent,
-    latest: r.querySelector('.latest').textContent,
-    percentage: Number(r.querySelector('.bar').ariaValueNow),
-    elapsed: r.querySelector('.elapsed').textContent,
-  })));
-export const row = async (page, type) => (await rows(page)).find((r) => r.type === type);
-export const rowOf = (page, type) => page.locator('.row').filter({ has: page.getByText(type, { exact: true }) });
-export const range = (from, to) => Array.from({ length: to - from + 1 }, (_, i) => from + i);
-export const live = (page) => eventually(async () => assert.equal(await text(page, '#connection'), 'Live'), 60_000);
+const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+// state is one that the page can be in: it leaves a picture of it, light and dark, and axe finds nothing to object to in
+// either. What is dark differs in its colours alone.
+export async function state(page, name) {
+  if (!(await page.evaluate(() => 'axe' in window))) await page.evaluate(axe);
+  for (const [colorScheme, rules, suffix] of [['light', undefined, ''], ['dark', ['color-contrast'], '-dark']]) {
+    await page.emulateMedia({ colorScheme });
+    const found = await page.evaluate(async (rules) => {
+      const { violations } = await window.axe.run(document, { resultTypes: ['violations'], ...(rules && { runOnly: rules }) });
+      return violations.map((v) => `${v.id}: ${v.help}\n${v.nodes.map((n) => `  ${n.target}: ${n.failureSummary}`).join('\n')}`);
+    }, rules);
+    assert.deepEqual(found, [], `axe, in the state ${name}, ${colorScheme}`);
+    await shot(page, name + suffix);
+  }
+  await page.emulateMedia({ colorScheme: null });
+}

@@ -1,4 +1,4 @@
-// The client with a real sidecar over a real Postgres (../../browser_test.go), which is killed and started again.
+// The client with a real sidecar over a real Postgres (../../stage_test.go), which is killed and started again.
 
 import { afterEach, expect, test } from 'vitest';
 import { WebSocket } from 'ws';

@@ -4,7 +4,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import net from 'node:net';
 import { once } from 'node:events';
 import { type WebSocket, WebSocketServer } from 'ws';
-import type { ActivityLog, Status } from '../src/types.ts';
+import { compareItems } from '../src/state.ts';
+import type { ActivityListItem, ActivityLog, Counts, Status } from '../src/types.ts';
 
 export const ID = '6f1de0c4-5d0b-4d3a-9a53-0e1f6c5b7a11';
 
@@ -15,6 +16,14 @@ interface Sub {
   name: string | undefined;
   cursor: number;
   ended: boolean;
+  send(frame: object): void;
+}
+
+interface ListSub {
+  statuses: Status[] | undefined;
+  limit: number;
+  /** What the client was told, by agent_id. */
+  known: Map<string, string>;
   send(frame: object): void;
 }
 
@@ -33,6 +42,8 @@ export class FeedServer {
   token = 'no such token';
   /** Answers a request before anything else does. */
   answer: ((request: IncomingMessage, response: ServerResponse) => boolean) | undefined;
+  /** What there is to list, in place of the one activity. Call `relist` after a change. */
+  items: ActivityListItem[] | undefined;
   /** What arrived, in order: messages on sockets, and paths of requests. */
   messages: { type: string; sub?: string; token?: string; after_seq?: number; list?: object }[] = [];
   paths: string[] = [];
@@ -42,6 +53,7 @@ export class FeedServer {
   port = 0;
   sockets = new Set<WebSocket>();
   #subs = new Set<Sub>();
+  #lists = new Set<ListSub>();
   #http: Server | undefined;
 
   get url() {
@@ -100,7 +112,25 @@ export class FeedServer {
   }
 
   counts() {
-    return { QUEUED: 0, RUNNING: 0, COMPLETE: 0, ERROR: 0, CANCELED: 0, [this.status]: 1 };
+    const counts: Counts = { QUEUED: 0, RUNNING: 0, COMPLETE: 0, ERROR: 0, CANCELED: 0 };
+    for (const { status } of this.items ?? [this.item()]) counts[status]++;
+    return counts;
+  }
+
+  /** Tells every live list what is different. */
+  relist(): void {
+    for (const list of this.#lists) {
+      const items = this.#listed(list.statuses).slice(0, list.limit);
+      const now = new Map(items.map((item) => [item.agent_id, JSON.stringify(item)]));
+      const changed = items.filter(({ agent_id }) => now.get(agent_id) !== list.known.get(agent_id));
+      const removed = [...list.known.keys()].filter((id) => !now.has(id));
+      list.known = now;
+      list.send({ type: 'changes', items: changed, removed, counts: this.counts() });
+    }
+  }
+
+  #listed(statuses: Status[] | undefined): ActivityListItem[] {
+    return (this.items ?? [this.item()]).filter(({ status }) => !statuses || statuses.includes(status)).sort(compareItems);
   }
 
   #add(message: string) {
@@ -114,11 +144,13 @@ export class FeedServer {
 
   #serve(ws: WebSocket) {
     const subs = new Map<string, Sub>();
+    const lists = new Map<string, ListSub>();
     const send = (frame: object) => ws.send(JSON.stringify(frame));
     this.sockets.add(ws);
     ws.on('close', () => {
       this.sockets.delete(ws);
       for (const sub of subs.values()) this.#subs.delete(sub);
+      for (const list of lists.values()) this.#lists.delete(list);
     });
     ws.on('error', () => {});
     send({ type: 'welcome', protocol: 'agentexec.v1' });
@@ -132,13 +164,19 @@ export class FeedServer {
         if (!sub) return send({ type: 'error', sub: name, code: 'invalid', message: 'no such subscription' });
         subs.delete(name);
         this.#subs.delete(sub);
+        this.#lists.delete(lists.get(name)!);
         send({ type: 'unsubscribed', sub: name });
       }
       if (m.type !== 'subscribe') return;
       if (subs.has(name)) return send({ type: 'error', sub: name, code: 'invalid', message: 'the name is taken' });
       if (m.list) {
+        const { statuses, limit = 50 } = m.list as Partial<ListSub>;
+        const items = this.#listed(statuses).slice(0, limit);
+        const list = { statuses, limit, known: new Map(items.map((item) => [item.agent_id, JSON.stringify(item)])), send: (frame: object) => send({ sub: name, ...frame }) };
         subs.set(name, { name, cursor: 0, ended: true, send });
-        return send({ type: 'snapshot', sub: name, items: [this.item()], counts: this.counts() });
+        lists.set(name, list);
+        this.#lists.add(list);
+        return list.send({ type: 'snapshot', items, counts: this.counts() });
       }
       if (m.agent_id !== ID) return send({ type: 'error', sub: name, code: 'not_found', message: 'there is no such activity' });
       subs.set(name, this.#join({ name, cursor: m.after_seq ?? 0, ended: false, send }));
@@ -221,7 +259,13 @@ export class FeedServer {
       const limit = Number(url.searchParams.get('limit') ?? Infinity);
       json({ ...this.activity(), logs: this.lines.filter((l) => l.seq > after && !this.pruned.has(l.seq)).slice(0, limit) });
     } else if (url.pathname === '/v1/activities') {
-      json({ items: [this.item()], total: 1, page: 1, page_size: 50, pages: 1, next: null });
+      const [size, key] = [Number(url.searchParams.get('page_size') ?? 50), url.searchParams.get('after')];
+      const all = this.#listed(url.searchParams.get('status')?.split(',') as Status[] | undefined);
+      const rest = key ? all.filter((item) => compareItems(item, JSON.parse(key) as ActivityListItem) > 0) : all;
+      const items = rest.slice(0, size);
+      const { agent_id, status, created_at } = items.at(-1) ?? {};
+      const next = rest.length > size ? JSON.stringify({ agent_id, status, created_at }) : null;
+      json({ items, total: key ? null : all.length, page: key ? null : 1, page_size: size, pages: key ? null : Math.ceil(all.length / size), next });
     } else if (url.pathname === '/v1/stats') {
       json({ counts: this.counts(), active: 1 });
     } else {

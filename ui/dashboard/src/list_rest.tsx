@@ -1,0 +1,49 @@
+import { useClient, useConnection } from '@agentexec/react';
+import { clean } from '@agentexec/client/text';
+import type { Rows } from './list_model.ts';
+import { type Filter, go } from './route.ts';
+
+const command = `psql "$AGENTEXEC_DATABASE_URL" -c \\
+  "select agentexec.create_activity(
+     'research', 'Hello from psql')"`;
+
+/** What there is to say below the rows, and where there are none what to do next. */
+export function Rest({ rows, filter }: { rows: Rows; filter: Filter }) {
+  const { items, looked, more, loading, problem } = rows;
+  const client = useClient();
+  const { state, code } = useConnection();
+  const filtered = filter.statuses.length + filter.type.length + filter.text.length + Object.keys(filter.metadata).length > 0;
+  const showAll = <button type="button" onClick={() => go('/')}>Show all activities</button>;
+  if (problem) {
+    return (
+      <div className="note problem" role="alert">
+        The list cannot be read{items.length ? ' on' : ''}: {clean(problem)}. It is tried again every 5 seconds{filtered ? '; another filter may do. ' : '.'}
+        {filtered && showAll}
+      </div>
+    );
+  }
+  if (loading) {
+    return state === 'offline' && code !== 'unauthorized' ? (
+      <div className="empty" id="unreached">
+        <h2>The server cannot be reached</h2>
+        <p>The list appears when it answers; it is tried again by itself. Is <code>agentexec serve</code> running, and its database?</p>
+        <p><button type="button" onClick={() => client.reconnect()}>Try now</button></p>
+      </div>
+    ) : <p className="note">Loading …</p>;
+  }
+  if (more) return <p className="note">{filter.text ? `Searched ${looked.toLocaleString('en')} activities, going on …` : 'Loading more …'}</p>;
+  if (items.length) return null;
+  return filtered ? (
+    <div className="empty" id="unmatched">
+      <h2>No activity matches</h2>
+      <p>New ones appear here at once.</p>
+      <p>{showAll}</p>
+    </div>
+  ) : (
+    <div className="empty" id="nothing">
+      <h2>No activities yet</h2>
+      <p>Create one, and it appears here at once:</p>
+      <pre tabIndex={0}>{command}</pre>
+    </div>
+  );
+}

@@ -1,0 +1,81 @@
+// The address says what is shown: /activities/{agent_id} which activity, the query which part of the list.
+
+import { useMemo, useSyncExternalStore } from 'react';
+import type { MetadataFilter, Status } from '@agentexec/client';
+import { statusNames } from '@agentexec/client/text';
+
+export interface Filter {
+  /** None for all. */
+  statuses: Status[];
+  /** '' for all. */
+  type: string;
+  metadata: Record<string, string>;
+  /** Text in the type or the id. */
+  text: string;
+}
+
+export interface Route {
+  id: string | null;
+  filter: Filter;
+  /** The filter as the query of an address, '' or beginning with ?. */
+  search: string;
+}
+
+export const noFilter: Filter = { statuses: [], type: '', metadata: {}, text: '' };
+
+export function routeOf(pathname: string, search: string): Route {
+  const query = new URLSearchParams(search);
+  const wanted = (query.get('status') ?? '').split(',');
+  const filter: Filter = {
+    statuses: (Object.keys(statusNames) as Status[]).filter((s) => wanted.includes(s)),
+    type: query.get('agent_type') ?? '',
+    metadata: Object.fromEntries([...query].filter(([k]) => k.startsWith('metadata.') && k.length > 9).map(([k, v]) => [k.slice(9), v])),
+    text: query.get('q') ?? '',
+  };
+  const raw = /^\/activities\/([^/]+)$/.exec(pathname)?.[1]?.toLowerCase();
+  return { id: raw ?? null, filter, search: searchOf(filter) };
+}
+
+/** A filter as a query: the parameters are those of the HTTP API, and q. */
+export function searchOf({ statuses, type, metadata, text }: Filter): string {
+  const query = new URLSearchParams();
+  if (statuses.length) query.set('status', statuses.join());
+  if (type) query.set('agent_type', type);
+  for (const [key, value] of Object.entries(metadata)) query.set('metadata.' + key, value);
+  if (text) query.set('q', text);
+  return query.size ? '?' + String(query).replaceAll('%2C', ',') : '';
+}
+
+/** Metadata as the feed takes it: as over HTTP, true, false and null are what they say, and quotes make them strings. */
+export function metadataOf(filter: Filter): MetadataFilter | undefined {
+  const entries = Object.entries(filter.metadata).map(([key, text]) => [key, valueOf(text)] as const);
+  return entries.length ? Object.fromEntries(entries) : undefined;
+}
+
+function valueOf(text: string): string | boolean | null {
+  if (/^(true|false|null)$/.test(text)) return JSON.parse(text) as boolean | null;
+  return text.length > 1 && text.startsWith('"') && text.endsWith('"') ? text.slice(1, -1) : text;
+}
+
+export const pathOf = (id: string | null, search: string): string => (id === null ? '/' : '/activities/' + id) + search;
+
+const listeners = new Set<() => void>();
+const tell = () => {
+  for (const listener of [...listeners]) listener();
+};
+addEventListener('popstate', tell);
+
+/** Goes to an address of this page; replace leaves no step back to where it was. */
+export function go(to: string, replace = false): void {
+  if (to === location.pathname + location.search) return;
+  history[replace ? 'replaceState' : 'pushState'](null, '', to);
+  tell();
+}
+
+export function useRoute(): Route {
+  const href = useSyncExternalStore(
+    (listener) => (listeners.add(listener), () => void listeners.delete(listener)),
+    () => location.pathname + location.search,
+  );
+  return useMemo(() => routeOf(location.pathname, location.search), [href]);
+}

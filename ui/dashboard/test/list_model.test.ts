@@ -1,0 +1,233 @@
+// The list over the real client and sockets, and a server that keeps what is to be listed.
+
+import { WebSocket } from 'ws';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { type ActivityListItem, type Client, createClient, type Status, type WebSocketClass } from '@agentexec/client';
+import { compareItems } from '@agentexec/client/state';
+import { FeedServer, until } from '../../client/test/server.ts';
+import { LIVE, ListModel, PAGE } from '../src/list_model.ts';
+import { noFilter } from '../src/route.ts';
+import { item, statuses } from './items.ts';
+
+let server: FeedServer;
+let client: Client;
+let leave = () => {};
+let asked: Promise<unknown>[] = []; // pages
+
+const clock = Date.now;
+let ahead = 0; // ms
+beforeEach(async () => {
+  ahead = 0;
+  vi.spyOn(Date, 'now').mockImplementation(() => clock() + ahead);
+  server = new FeedServer();
+  server.items = [];
+  await server.start();
+  client = createClient({ url: server.url, WebSocket: WebSocket as unknown as WebSocketClass, retryDelay: () => 5 });
+  const { list } = client;
+  asked = [];
+  client.list = (options) => {
+    const page = list(options);
+    asked.push(page);
+    return page;
+  };
+});
+afterEach(async () => {
+  leave();
+  client.close();
+  await server.stop();
+  vi.restoreAllMocks();
+});
+
+function listOf(filter = noFilter): ListModel {
+  const model = new ListModel(client, filter);
+  leave = model.subscribe(() => {});
+  return model;
+}
+
+const sorted = () => [...server.items!].sort(compareItems);
+const ids = (items: readonly ActivityListItem[]) => items.map(({ agent_id, status }) => agent_id.slice(-5) + status);
+const shows = (model: ListModel, items = sorted()) => until(() => String(ids(model.get().items)) === String(ids(items)), 'the list shows what there is');
+const fill = (from: number, to: number, status: Status = 'QUEUED') => {
+  for (let n = from; n <= to; n++) server.items!.push(item(n, status));
+};
+const change = (n: number, more: Partial<ActivityListItem>) => {
+  const at = server.items!.findIndex((i) => i.agent_id === item(n, 'QUEUED').agent_id);
+  server.items![at] = { ...server.items![at]!, ...more, last_seq: server.items![at]!.last_seq + 1 };
+};
+const drop = (n: number) => (server.items = server.items!.filter((i) => i.agent_id !== item(n, 'QUEUED').agent_id));
+
+// look has the person go through the whole list, until nothing more is read.
+async function look(model: ListModel) {
+  ahead += 6_000;
+  for (let from = 0; ; ) {
+    const { items } = model.get();
+    const last = Math.min(items.length, from + 100);
+    const before = asked.length;
+    model.inSight(items[from], items[last - 1], last >= items.length - 16);
+    if (asked.length > before) await asked.at(-1)!.then(() => {}, () => {});
+    else if (last === items.length) return;
+    else from = last;
+  }
+}
+
+test('what is new, changed and gone', async () => {
+  fill(1, 3);
+  const model = listOf();
+  expect(model.get()).toMatchObject({ loading: true, items: [], counts: undefined });
+  await shows(model);
+  expect(model.get()).toMatchObject({ loading: false, more: false, problem: '', counts: { QUEUED: 3 }, types: ['type 1', 'type 2', 'type 3'] });
+
+  fill(4, 4);
+  change(2, { status: 'RUNNING', latest_log: 'begun' });
+  drop(1);
+  server.relist();
+  await shows(model);
+  const { items, sections, index } = model.get();
+  expect(items.map(({ latest_log }) => latest_log)).toEqual(['begun', 'line', 'line']);
+  expect(sections.map(({ name, count }) => [name, count])).toEqual([['Running', 1], ['Queued', 2]]);
+  expect(index(items[2]!.agent_id)).toBe(2);
+  expect(index(item(1, 'QUEUED').agent_id)).toBe(-1);
+});
+
+test('a snapshot is another object after each change, and the same until then', async () => {
+  fill(1, 1);
+  const model = listOf();
+  await shows(model);
+  const before = model.get();
+  expect(model.get()).toBe(before);
+  fill(2, 2);
+  server.relist();
+  await shows(model);
+  expect(model.get()).not.toBe(before);
+});
+
+test('more is read by key as the person comes to the end', async () => {
+  fill(1, 2 * PAGE + 100);
+  const model = listOf();
+  await shows(model, sorted().slice(0, LIVE));
+  expect(model.get().more).toBe(true);
+  expect(model.get().sections[0]).toMatchObject({ length: LIVE, count: 2 * PAGE + 100 });
+  await look(model);
+  await shows(model);
+  expect(model.get().more).toBe(false);
+  expect(asked.length).toBe(3);
+});
+
+test('what is pushed out of what the feed keeps goes on further down', async () => {
+  fill(1, LIVE + 50);
+  const model = listOf();
+  await shows(model, sorted().slice(0, LIVE));
+  await look(model);
+  await shows(model);
+  for (let n = 0; n < 30; n++) {
+    fill(1000 + 5 * n, 1004 + 5 * n);
+    server.relist();
+  }
+  await shows(model);
+});
+
+test('without a page below, what is pushed out is gone', async () => {
+  fill(1, LIVE);
+  const model = listOf();
+  await shows(model);
+  fill(1000, 1004);
+  server.relist();
+  await shows(model, sorted().slice(0, LIVE));
+  expect(model.get().more).toBe(true);
+});
+
+test('after a time away nothing is left out between the new ones and those that were there', async () => {
+  fill(1, LIVE + PAGE + 300);
+  const model = listOf();
+  await shows(model, sorted().slice(0, LIVE));
+  await look(model);
+  await shows(model);
+  const { port } = server;
+  await server.stop();
+  fill(2000, 2000 + LIVE + 2 * PAGE); // more than the feed and a page hold
+  for (let n = 1; n < 900; n += 7) change(n, { status: statuses[n % 5]! });
+  for (let n = 3; n < 900; n += 50) drop(n);
+  const { items } = server;
+  server = Object.assign(new FeedServer(), { port, items });
+  await server.start();
+  await until(() => model.get().items[0]?.agent_id === sorted()[0]!.agent_id);
+  for (let round = 0; round < 3; round++) await look(model);
+  await shows(model);
+});
+
+test('a list that became short holds nothing of before', async () => {
+  fill(1, LIVE + 100);
+  const model = listOf();
+  await shows(model, sorted().slice(0, LIVE));
+  await look(model);
+  await shows(model);
+  const { port } = server;
+  await server.stop();
+  server = Object.assign(new FeedServer(), { port, items: [item(5, 'QUEUED'), item(900, 'ERROR')] });
+  await server.start();
+  await shows(model);
+  expect(model.get().more).toBe(false);
+});
+
+test('only some statuses', async () => {
+  fill(1, 3);
+  fill(4, 5, 'ERROR');
+  const model = listOf({ ...noFilter, statuses: ['ERROR'] });
+  await shows(model, sorted().filter((i) => i.status === 'ERROR'));
+  expect(model.get()).toMatchObject({ counts: { QUEUED: 3, ERROR: 2 }, sections: [{ name: 'Finished', count: 2 }] });
+});
+
+test('a text is looked for in what is here, without asking again', async () => {
+  fill(1, LIVE + PAGE);
+  const model = listOf({ ...noFilter, text: ' TYPE 3 ' });
+  const matching = (text: string, items = sorted()) => items.filter((i) => i.agent_type.includes(text) || i.agent_id.includes(text));
+  await shows(model, matching('type 3', sorted().slice(0, LIVE)));
+  expect(model.get()).toMatchObject({ looked: LIVE, more: true, found: { QUEUED: model.get().items.length } });
+  expect(model.get().sections[0]).toMatchObject({ open: true });
+  await look(model);
+  await shows(model, matching('type 3'));
+  const requests = asked.length;
+  model.search('0000000001');
+  await shows(model, matching('0000000001'));
+  change(101, { latest_log: 'another line' });
+  fill(1001, 1001);
+  fill(10_000, 10_000);
+  server.relist();
+  await shows(model, matching('0000000001'));
+  model.search('');
+  await shows(model);
+  expect(asked.length).toBe(requests);
+  expect(model.get().found).toBeUndefined();
+});
+
+test('a server that answers 500 is said to, and asked again', async () => {
+  fill(1, LIVE + 10);
+  const model = listOf();
+  await shows(model, sorted().slice(0, LIVE));
+  server.answer = (request, response) => {
+    if (!request.url!.startsWith('/v1/activities')) return false;
+    response.writeHead(500, { 'Content-Type': 'application/problem+json' }).end('{"detail": "out of order"}');
+    return true;
+  };
+  await look(model);
+  await until(() => model.get().problem === 'out of order');
+  expect(model.get().items.length).toBe(LIVE);
+  const requests = asked.length;
+  model.inSight(model.get().items[0], model.get().items.at(-1), true);
+  expect(asked.length, 'not at once').toBe(requests);
+  server.answer = undefined;
+  await look(model);
+  await shows(model);
+  expect(model.get().problem).toBe('');
+});
+
+test('who leaves and comes back begins anew', async () => {
+  fill(1, 3);
+  const model = listOf();
+  await shows(model);
+  leave();
+  expect(model.get()).toMatchObject({ loading: true, items: [] });
+  leave = model.subscribe(() => {});
+  await shows(model);
+  expect(model.get().sections).toHaveLength(1);
+});

@@ -1,0 +1,13 @@
+import { defineConfig } from 'vite';
+
+// The packages are built in as they are written, so that one build is enough. What comes out depends on nothing but the
+// sources and package-lock.json: dist/ is committed, and check-dist.sh compares it.
+export default defineConfig({
+  resolve: { conditions: ['@agentexec/source', 'module', 'browser', 'import', 'default'] },
+  build: {
+    target: 'es2022',
+    assetsInlineLimit: 0, // the content security policy takes no data: URLs
+    modulePreload: { polyfill: false },
+    reportCompressedSize: false,
+  },
+});
