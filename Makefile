@@ -15,7 +15,7 @@ FUZZTIME ?= 60s
 FUZZ ?= .
 
 # The longest one package's tests may take, on a slow machine with the race detector on.
-TEST_TIMEOUT ?= 10m
+TEST_TIMEOUT ?= 20m
 GO_TEST_FLAGS = -timeout $(TEST_TIMEOUT) $(TESTFLAGS)
 
 # The oldest and the newest Postgres we support: `make test-matrix` runs every test against each.
