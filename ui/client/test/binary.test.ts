@@ -158,7 +158,7 @@ for (const transport of ['websocket', 'http']) {
 
 test('tokens are renewed in place, and asked for again where they expired', async () => {
   const guarded = (await move('/guarded')) as string;
-  const mint = async (lifetime: string) => (await move('/token', lifetime)) as string;
+  const mint = async (lifetime: string) => (await move('/token', `--read --subject ada --expires-in ${lifetime}`)) as string;
   const id = await connect().create('guarded');
   for (const transport of ['websocket', 'http']) {
     let tokens = 0;
