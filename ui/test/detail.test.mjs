@@ -97,6 +97,7 @@ scene('an activity that is deleted stays on screen, and is said to be gone', asy
     await move('/sidecar/start');
     await eventually(async () => assert.match(await text(page, '#message'), /deleted/), 60_000);
     assert.deepEqual(await messages(page), ['hello']);
+    assert.equal(await page.locator('#cancel').count(), 0);
     await state(page, 'deleted');
   });
 });

@@ -39,7 +39,7 @@ export const Detail = memo(function Detail({ id, search }: { id: string; search:
       {title && <div className="empty" id="message" role="status"><h2>{title}</h2><p>{text}</p></div>}
       {activity && (
         <article id="activity">
-          <Head activity={activity} />
+          <Head activity={activity} gone={log.missing} />
           <Body log={log} activity={activity} />
         </article>
       )}
@@ -57,7 +57,7 @@ function useMessage({ missing, problem, loading, activity }: Log, id: string): [
   return state === 'offline' && code !== 'unauthorized' ? ['The server cannot be reached', 'The activity appears when it answers; it is tried again by itself.'] : ['Loading', ''];
 }
 
-function Head({ activity }: { activity: Activity }) {
+function Head({ activity, gone }: { activity: Activity; gone: boolean }) {
   const { agent_id, status, latest_percentage: percentage, attempt } = activity;
   const client = useClient();
   const [asking, setAsking] = useState(false);
@@ -68,7 +68,7 @@ function Head({ activity }: { activity: Activity }) {
         <h2 dir="auto">{type}</h2>
         <StatusBadge status={status} />
         {attempt > 1 && <span className="attempt">Attempt {attempt}</span>}
-        {!isFinal(status) && mayCancel() && <button type="button" id="cancel" onClick={() => setAsking(true)}>Cancel</button>}
+        {!isFinal(status) && !gone && mayCancel() && <button type="button" id="cancel" onClick={() => setAsking(true)}>Cancel</button>}
         <span id="announce" className="unseen" role="status">{type}: {statusNames[status]}</span>
       </div>
       <div className="progress">
