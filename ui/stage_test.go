@@ -100,7 +100,7 @@ const (
 	secret = "AGENTEXEC_JWT_SECRET=" + key      // has a sidecar ask for them
 )
 
-// token is one that the program mints; flags are one a line.
+// token is one that the program mints; no flag holds a space.
 func (s *stage) token(ctx context.Context, flags string) (any, error) {
 	mint := exec.CommandContext(ctx, s.program, append([]string{"token"}, strings.Fields(flags)...)...)
 	mint.Env = append(os.Environ(), secret)

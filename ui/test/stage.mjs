@@ -48,7 +48,7 @@ export const logMany = (id, last) =>
 export const statusOf = async (id) => (await sql(`select status::text from agentexec.activity where agent_id = '${id}'`))[0].status;
 
 // token is one that `agentexec token` mints.
-export const token = (...flags) => move('/token', flags.join('\n'));
+export const token = (...flags) => move('/token', flags.join(' '));
 
 // eventually tries until it holds.
 export async function eventually(check, patience = 20_000) {

@@ -70,6 +70,15 @@ async function look(model: ListModel) {
   }
 }
 
+// away takes the server away, and it comes back where it was with what happened meanwhile.
+async function away(happens: () => void) {
+  await server.stop();
+  happens();
+  const { port, items } = server;
+  server = Object.assign(new FeedServer(), { port, items });
+  await server.start();
+}
+
 test('what is new, changed and gone', async () => {
   fill(1, 3);
   const model = listOf();
@@ -142,14 +151,11 @@ test('after a time away nothing is left out between the new ones and those that 
   await shows(model, sorted().slice(0, LIVE));
   await look(model);
   await shows(model);
-  const { port } = server;
-  await server.stop();
-  fill(2000, 2000 + LIVE + 2 * PAGE); // more than the feed and a page hold
-  for (let n = 1; n < 900; n += 7) change(n, { status: statuses[n % 5]! });
-  for (let n = 3; n < 900; n += 50) drop(n);
-  const { items } = server;
-  server = Object.assign(new FeedServer(), { port, items });
-  await server.start();
+  await away(() => {
+    fill(2000, 2000 + LIVE + 2 * PAGE); // more than the feed and a page hold
+    for (let n = 1; n < 900; n += 7) change(n, { status: statuses[n % 5]! });
+    for (let n = 3; n < 900; n += 50) drop(n);
+  });
   await until(() => model.get().items[0]?.agent_id === sorted()[0]!.agent_id);
   for (let round = 0; round < 3; round++) await look(model);
   await shows(model);
@@ -161,10 +167,7 @@ test('a list that became short holds nothing of before', async () => {
   await shows(model, sorted().slice(0, LIVE));
   await look(model);
   await shows(model);
-  const { port } = server;
-  await server.stop();
-  server = Object.assign(new FeedServer(), { port, items: [item(5, 'QUEUED'), item(900, 'ERROR')] });
-  await server.start();
+  await away(() => (server.items = [item(5, 'QUEUED'), item(900, 'ERROR')]));
   await shows(model);
   expect(model.get().more).toBe(false);
 });
