@@ -117,14 +117,18 @@ func TestConnections(t *testing.T) {
 		_ = conn.SetDeadline(time.Now().Add(patience))
 		_, err = io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 		require.NoError(t, err)
-		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		r := bufio.NewReader(conn)
+		response, err := http.ReadResponse(r, nil)
 		require.NoError(t, err)
 		defer response.Body.Close()
+		text, err := io.ReadAll(response.Body)
+		require.NoError(t, err)
 		if response.StatusCode == http.StatusTooManyRequests {
 			require.Equal(t, "5", response.Header.Get("Retry-After"))
-			text, err := io.ReadAll(response.Body)
-			require.NoError(t, err)
 			require.Contains(t, string(text), "come back later")
+		} else {
+			_, err = r.ReadByte() // its place is free when the connection ends
+			require.ErrorIs(t, err, io.EOF)
 		}
 		return response.StatusCode
 	}
