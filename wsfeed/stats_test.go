@@ -48,8 +48,9 @@ func TestBehind(t *testing.T) {
 	c := b.open(t)
 	c.subscribe("a", first, 0)
 	c.expect("snapshot", "a")
-	c.subscribe("b", second, 0)
 	<-held
+	c.subscribe("b", second, 0)
+	eventually(t, "both are there", func() bool { return b.hub.Stats().Subscriptions == 2 })
 	n := b.hub.Stats()
 	require.Equal(t, 1, n.Behind)
 	require.Equal(t, 1, n.Reads.InProgress)
