@@ -28,7 +28,12 @@ const (
 	// rateCap keeps a burst from being remembered for longer than a second or so.
 	rateCap = 4 * unhookAbove
 
+	// The pause between two reads while unhooked: unhookedRest times what the last one took, within these bounds. Where
+	// reads are slow, the machine is busy, and is left to its writers.
 	unhookedPoll = 5 * time.Millisecond
+	unhookedMost = 12 * time.Millisecond
+	unhookedRest = 3
+
 	asidePoll    = 100 * time.Millisecond
 	deafPoll     = 100 * time.Millisecond // while LISTEN does not stand, or nobody may ring
 	barrierFirst = 5 * time.Millisecond
@@ -42,7 +47,8 @@ type hook struct {
 	held    bool
 	barrier uint64 // a transaction id assigned after the lock was taken; 0 once all below it have ended
 	wait    time.Duration
-	fast    bool // unhooked
+	fast    bool          // unhooked
+	took    time.Duration // the last read
 	rate    float64
 	at      time.Time
 }
@@ -62,7 +68,7 @@ func (h *hook) useless() bool { return !h.t.bell.hearing() || h.t.bell.crowded.L
 func (h *hook) pause() (d time.Duration, listen bool) {
 	switch {
 	case h.fast:
-		return unhookedPoll, false
+		return min(max(unhookedPoll, unhookedRest*h.took), unhookedMost), false
 	case h.useless():
 		return deafPoll, true
 	case !h.held:
@@ -77,6 +83,7 @@ func (h *hook) pause() (d time.Duration, listen bool) {
 // consider takes what a read found and changes over where it is time to.
 func (h *hook) consider(ctx context.Context, n news) error {
 	h.count(n.commits)
+	h.took = n.took
 	if h.fast = h.rate > unhookAbove || (h.fast && h.rate > hookBelow); h.fast || h.useless() {
 		return h.release(ctx)
 	}

@@ -28,6 +28,7 @@ type news struct {
 	position *position // where it ends
 	lag                // of the lines of watched activities
 	commits  int       // transactions that wrote lines of any activity
+	took     time.Duration
 }
 
 // read hands what became visible since pos to the hub. Rows stream: a backlog of any size passes in bounded pieces.
@@ -86,7 +87,8 @@ func (t *tailer) read(ctx context.Context, conn *pgx.Conn, pos *position, w *wsf
 	piece.flush()
 	t.metrics.lagged(found.lag)
 	t.metrics.linesIn.Add(float64(found.lines))
-	t.metrics.reads.Observe(time.Since(began).Seconds())
+	found.took = time.Since(began)
+	t.metrics.reads.Observe(found.took.Seconds())
 	return found, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -30,20 +31,26 @@ type listTopic struct {
 	// what was removed by then is forgotten.
 	rev, floor uint64
 
-	countsAt time.Time // when the counts may be read again
+	rest     atomic.Int64 // how long after one read, in nanoseconds, the next may begin
+	countsAt time.Time    // when the counts may be read again
 	reading  bool
 	again    bool // touched while being read
 	alarm    alarm
 	refresh  *time.Timer
 }
 
-// countsShare is how long the counts rest after a read, as a multiple of what the read took: counting a large table
-// is dear, and must not become all the database does.
-const countsShare = 10
+// restShare is how long a list, and so its counts, rest after a read, as a multiple of what the read took: neither must
+// become all that a busy database does, and counting a large table is dear.
+const restShare = 20
 
 // touch has the list read again, soon.
 func (l *listTopic) touch() {
-	l.alarm.ring(l.hub.cfg.ListInterval, l.reread)
+	l.alarm.ring(l.interval(), l.reread)
+}
+
+// interval is the least time between two reads.
+func (l *listTopic) interval() time.Duration {
+	return max(l.hub.cfg.ListInterval, time.Duration(l.rest.Load()))
 }
 
 func (l *listTopic) reread() {
@@ -57,9 +64,11 @@ func (l *listTopic) reread() {
 	withCounts := !time.Now().Before(l.countsAt)
 	l.mu.Unlock()
 
-	items, err := l.hub.readList(l.filter, l.view)
-	var counts json.RawMessage
 	began := time.Now()
+	items, err := l.hub.readList(l.filter, l.view)
+	l.rest.Store(int64(restShare * time.Since(began)))
+	var counts json.RawMessage
+	began = time.Now()
 	if err == nil && withCounts {
 		counts, err = l.hub.readCounts(l.filter, l.view)
 	}
@@ -77,14 +86,14 @@ func (l *listTopic) reread() {
 		next = time.Second
 	default:
 		if counts != nil {
-			l.countsAt = time.Now().Add(countsShare * time.Since(began))
+			l.countsAt = time.Now().Add(restShare * time.Since(began))
 		} else {
 			next = min(next, time.Until(l.countsAt))
 		}
 		l.take(items, counts)
 	}
 	if l.again {
-		next = l.hub.cfg.ListInterval
+		next = l.interval()
 	}
 	l.refresh.Reset(max(next, time.Millisecond))
 }

@@ -224,6 +224,31 @@ func TestListReadsAreShared(t *testing.T) {
 	})
 }
 
+func TestAListRestsAfterADearRead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hub, src := newHub(t, func(c *Config) { c.ListRefresh = time.Hour })
+		src.before = func(_ context.Context, kind string) {
+			if kind == "List" {
+				time.Sleep(50 * time.Millisecond) //nolint:forbidigo // the bubble's time
+			}
+		}
+		filter := ListFilter{Limit: 50}
+		m := watchList(t, hub, filter)
+		for n := range 1000 {
+			src.setList(filter, make([]testItem, n%5))
+			hub.ListsChanged(hub.Watched())
+			time.Sleep(10 * time.Millisecond) //nolint:forbidigo // the bubble's time
+		}
+		require.InDelta(t, 10, src.calls("List"), 1, "ten seconds of changes, a read of 50 ms and a rest of 1 s")
+		src.setList(filter, []testItem{{AgentID: uuid.New(), Version: 7}})
+		hub.ListsChanged(hub.Watched())
+		time.Sleep(2 * time.Second) //nolint:forbidigo // the bubble's time
+		m.pull()
+		require.Equal(t, 1, m.count, "the last change is seen")
+	})
+}
+
 func TestCountsRestAfterADearRead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -244,9 +269,9 @@ func TestCountsRestAfterADearRead(t *testing.T) {
 			hub.ListsChanged(hub.Watched())
 			time.Sleep(100 * time.Millisecond) //nolint:forbidigo // the bubble's time
 		}
-		require.Equal(t, 1, src.calls("Counts"), "after 2 s of counting it rests for 20")
+		require.Equal(t, 1, src.calls("Counts"), "after 2 s of counting it rests for 40")
 		require.Greater(t, src.calls("List"), 50, "the items do not wait for the counts")
-		time.Sleep(30 * time.Second) //nolint:forbidigo // the bubble's time
+		time.Sleep(time.Minute) //nolint:forbidigo // the bubble's time
 		m.pull()
 		require.Equal(t, 101, m.count, "the last change is counted though nothing came after it")
 	})
