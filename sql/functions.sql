@@ -583,6 +583,7 @@ declare
   v_statuses    agentexec.status[];
   v_datas       jsonb[];
   v_scope       record := agentexec._scope();
+  v_wrong       boolean;
   v_problem     text;
   v_count       int;
 begin
@@ -608,8 +609,9 @@ begin
 
   begin
     -- A function's rows come in its order, and aggregates of all rows keep it; five sorts by it would cost as much again.
-    select array_agg(r.agent_id), array_agg(r.message), array_agg(r.percentage), array_agg(r.status), array_agg(r.data)
-    into v_agents, v_messages, v_percentages, v_statuses, v_datas
+    select array_agg(r.agent_id), array_agg(r.message), array_agg(r.percentage), array_agg(r.status), array_agg(r.data),
+           bool_or(r.agent_id is null or agentexec._line_problem(r.message, r.percentage) is not null)
+    into v_agents, v_messages, v_percentages, v_statuses, v_datas, v_wrong
     from jsonb_to_recordset(entries) as r(agent_id uuid, message text, percentage int, status agentexec.status, data jsonb);
   exception
     when data_exception then
@@ -622,17 +624,17 @@ begin
       perform agentexec._refuse(coalesce(v_problem, format('entries: %s', sqlerrm)));
   end;
 
-  select format('entries[%s].%s', e.ord - 1, e.problem) into v_problem
-  from (
-    select l.ord, case when l.agent_id is null then 'agent_id must not be null'
-                       else agentexec._line_problem(l.message, l.percentage) end as problem
-    from unnest(v_agents, v_messages, v_percentages) with ordinality l(agent_id, message, percentage, ord)
-  ) e
-  where e.problem is not null
-  order by e.ord
-  limit 1;
-  if v_problem is not null then
-    perform agentexec._refuse(v_problem);
+  if v_wrong then
+    perform agentexec._refuse((
+      select format('entries[%s].%s', l.ord - 1, p.problem)
+      from unnest(v_agents, v_messages, v_percentages) with ordinality l(agent_id, message, percentage, ord)
+      cross join lateral (
+        select case when l.agent_id is null then 'agent_id must not be null'
+                    else agentexec._line_problem(l.message, l.percentage) end as problem
+      ) p
+      where p.problem is not null
+      order by l.ord
+      limit 1));
   end if;
 
   -- Lock first, in a statement of its own, so that the next one sees what it waited for.
