@@ -103,7 +103,7 @@ test('the first paint with data', async () => {
   ids = await running(200);
   await createMany('waiting', 300);
   for (const [what, path, selector] of [['list', '/', '.row'], ['one activity', '/activities/' + ids[0], '.line']]) {
-    const times = [];
+    const visits = { 'nothing cached': [], 'the second time': [] };
     for (let n = 0; n < 20; n++) {
       const page = await open();
       await page.addInitScript((selector) => {
@@ -113,12 +113,17 @@ test('the first paint with data', async () => {
           requestAnimationFrame(() => setTimeout(() => (window.painted = performance.now())));
         }).observe(document, { childList: true, subtree: true });
       }, selector);
-      await page.goto(base + path);
-      await page.waitForFunction(() => window.painted);
-      times.push(await page.evaluate(() => window.painted));
+      for (const times of Object.values(visits)) {
+        await page.goto('about:blank');
+        await page.goto(base + path);
+        await page.waitForFunction(() => window.painted);
+        times.push(await page.evaluate(() => window.painted));
+      }
       await page.context().close();
     }
-    note(`First paint with data, ${what}, nothing cached`, `${ms(at(times, 0.5))} (median of 20), ${ms(at(times, 0.95))} (95%)`);
+    for (const [which, times] of Object.entries(visits)) {
+      note(`First paint with data, ${what}, ${which}`, `${ms(at(times, 0.5))} (median of 20), ${ms(at(times, 0.95))} (95%)`);
+    }
   }
 });
 

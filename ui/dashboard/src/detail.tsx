@@ -10,6 +10,7 @@ import { isId, type Log, LogModel } from './log_model.ts';
 import { LogView } from './log.tsx';
 import { Matches } from './matches.ts';
 import { useSnapshot } from './model.ts';
+import { grouped } from './numbers.ts';
 import { go, pathOf } from './route.ts';
 import { mayCancel } from './session.ts';
 
@@ -102,13 +103,13 @@ function Body({ log, activity }: { log: Log; activity: Activity }) {
   const last = log.entries.findLast((e) => e.kind === 'line');
   const behind = activity.last_seq > log.cursor;
   const tell = (what: Promise<string>) => (setSaid(log.earlier ? 'Reading the earlier lines …' : ''), what).then(setSaid, (e: unknown) => setSaid(clean(e instanceof Error ? e.message : String(e))));
-  const lines = (n: number) => `${n.toLocaleString('en')} ${n === 1 ? 'line' : 'lines'}`;
+  const lines = (n: number) => `${grouped(n)} ${n === 1 ? 'line' : 'lines'}`;
   return (
     <>
       <Chart points={log.points} until={last?.at ?? 0} />
       <div className="tools">
         <h3>Log</h3>
-        <span id="lines">{text || changes ? `${shown.length.toLocaleString('en')} of ${lines(log.length)}` : behind ? `${log.cursor.toLocaleString('en')} of ${lines(activity.last_seq)}` : lines(log.cursor)}</span>
+        <span id="lines">{text || changes ? `${grouped(shown.length)} of ${lines(log.length)}` : behind ? `${grouped(log.cursor)} of ${lines(activity.last_seq)}` : lines(log.cursor)}</span>
         <input type="search" placeholder="Search the log" aria-label="Search the log" value={find} onChange={(e) => setFind(e.target.value)} />
         <button type="button" id="changes" aria-pressed={changes} onClick={() => setChanges(!changes)}>Status changes only</button>
         <button type="button" onClick={() => tell(copyLog(client, log, activity.agent_id))}>Copy</button>

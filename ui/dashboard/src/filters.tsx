@@ -5,6 +5,7 @@ import { clean, statusNames } from '@agentexec/client/text';
 import { Confirm } from './dialogs.tsx';
 import type { ListModel } from './list_model.ts';
 import { useSnapshot } from './model.ts';
+import { grouped } from './numbers.ts';
 import { type Filter, go, metadataOf, pathOf, searchOf } from './route.ts';
 import { mayCancel } from './session.ts';
 
@@ -21,7 +22,7 @@ export function Filters({ model, filter, id }: Props) {
   const set = (change: Partial<Filter>) => go(pathOf(id, searchOf({ ...filter, ...change })));
   const toggle = (status: Status) => set({ statuses: statuses.includes(status) ? statuses.filter((s) => s !== status) : [...statuses, status] });
   // With a text, only what is listed can be counted, and there may be more of it.
-  const number = (n: number | undefined) => n !== undefined && <> <b>{n.toLocaleString('en')}{found && more ? '+' : ''}</b></>;
+  const number = (n: number | undefined) => n !== undefined && <> <b>{grouped(n)}{found && more ? '+' : ''}</b></>;
   const known = (status: Status) => (!found ? counts?.[status] : !statuses.length || statuses.includes(status) ? found[status] : undefined);
   const total = found ? (statuses.length ? undefined : sum(found)) : counts && sum(counts);
   return (
@@ -86,7 +87,7 @@ function CancelPending({ filter, counts }: { filter: Filter; counts: Counts }) {
   const [said, setSaid] = useState('');
   const { type } = filter;
   const pending = counts.QUEUED + counts.RUNNING;
-  const number = pending.toLocaleString('en');
+  const number = grouped(pending);
   const why = whyNot(filter);
   if (!mayCancel()) return null;
   return (
@@ -104,10 +105,10 @@ function CancelPending({ filter, counts }: { filter: Filter; counts: Counts }) {
       {asking && (
         <Confirm
           title={`Cancel ${number} activities?`} verb={`Cancel ${number}`} onClose={() => setAsking(false)}
-          act={async () => setSaid(`${(await client.cancelPending({ agentType: type || undefined, metadata: metadataOf(filter) })).toLocaleString('en')} canceled`)}
+          act={async () => setSaid(`${grouped(await client.cancelPending({ agentType: type || undefined, metadata: metadataOf(filter) }))} canceled`)}
         >
           <p>
-            {counts.RUNNING.toLocaleString('en')} running and {counts.QUEUED.toLocaleString('en')} queued ones
+            {grouped(counts.RUNNING)} running and {grouped(counts.QUEUED)} queued ones
             {type ? <> of type <b><bdi>{clean(type)}</bdi></b></> : ' of every type'}
             {Object.entries(filter.metadata).map(([k, v]) => <span key={k}>, with <code>{clean(`${k}=${v}`)}</code></span>)}.
             This cannot be undone.

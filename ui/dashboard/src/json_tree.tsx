@@ -2,6 +2,7 @@ import { useState } from 'react';
 import { Message } from '@agentexec/react';
 import { beginning, clean } from '@agentexec/client/text';
 import { rawNumber } from './json.ts';
+import { grouped } from './numbers.ts';
 
 const MOST = 200; // children shown at once
 const OPEN = 1; // levels
@@ -27,7 +28,7 @@ export function JsonTree({ value, name, depth = 0 }: { value: unknown; name?: st
     <details open={open} onToggle={(e) => (e.stopPropagation(), setOpen(e.currentTarget.open))} dir="ltr">
       <summary>{key}<span className="sum">{sum}</span></summary>
       {open && children.slice(0, most).map(([k, v]) => <JsonTree key={k} name={k} value={v} depth={depth + 1} />)}
-      {open && children.length > most && <button type="button" onClick={() => setMost(most + MOST)}>Show more of {children.length.toLocaleString('en')}</button>}
+      {open && children.length > most && <button type="button" onClick={() => setMost(most + MOST)}>Show more of {grouped(children.length)}</button>}
     </details>
   );
 }

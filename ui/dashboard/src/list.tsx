@@ -4,6 +4,7 @@ import type { ListModel } from './list_model.ts';
 import { Rest } from './list_rest.tsx';
 import { Row } from './list_row.tsx';
 import { useSnapshot } from './model.ts';
+import { grouped } from './numbers.ts';
 import type { Filter } from './route.ts';
 
 const SPARE = 8; // rows drawn above and below those in sight
@@ -121,7 +122,7 @@ export function List({ model, filter, search, selected }: Props) {
       className="list" ref={box} onPointerMove={() => (moved.current = Date.now())} onPointerLeave={() => (moved.current = 0)}
       onFocus={(e) => setFocused(idOf(e.target))} onBlur={() => setFocused(null)}
     >
-      {unseen > 0 && <button type="button" id="newer" onClick={() => (box.current!.scrollTop = 0)}>↑ {unseen.toLocaleString('en')} new</button>}
+      {unseen > 0 && <button type="button" id="newer" onClick={() => (box.current!.scrollTop = 0)}>↑ {grouped(unseen)} new</button>}
       <div className="rows" aria-busy={rows.loading} style={{ height: heightOf(sections) }}>
         {sections.map(({ name, from, length, count, open }) => {
           const places = [];
@@ -131,7 +132,7 @@ export function List({ model, filter, search, selected }: Props) {
           if (kept >= Math.max(last, from) && kept < end) places.push(kept);
           return (
             <section key={name} className="group" style={{ height: HEAD + length * ROW }}>
-              <h2 id={'group-' + name}>{name} <span>{count.toLocaleString('en')}{open ? '+' : ''}</span></h2>
+              <h2 id={'group-' + name}>{name} <span>{grouped(count)}{open ? '+' : ''}</span></h2>
               {places.length > 0 && (
                 <div className="places" role="list" aria-labelledby={'group-' + name}>
                   {places.map((i) => (

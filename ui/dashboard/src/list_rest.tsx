@@ -1,6 +1,7 @@
 import { useClient, useConnection } from '@agentexec/react';
 import { clean } from '@agentexec/client/text';
 import type { Rows } from './list_model.ts';
+import { grouped } from './numbers.ts';
 import { type Filter, go } from './route.ts';
 
 const command = `psql "$AGENTEXEC_DATABASE_URL" -c \\
@@ -31,7 +32,7 @@ export function Rest({ rows, filter }: { rows: Rows; filter: Filter }) {
       </div>
     ) : <p className="note">Loading …</p>;
   }
-  if (more) return <p className="note">{filter.text ? `Searched ${looked.toLocaleString('en')} activities, going on …` : 'Loading more …'}</p>;
+  if (more) return <p className="note">{filter.text ? `Searched ${grouped(looked)} activities, going on …` : 'Loading more …'}</p>;
   if (items.length) return null;
   return filtered ? (
     <div className="empty" id="unmatched">

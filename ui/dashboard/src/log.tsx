@@ -2,6 +2,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from 'react';
 import { Heights } from './heights.ts';
 import { LogRow } from './log_row.tsx';
 import type { Entry } from './log_model.ts';
+import { grouped } from './numbers.ts';
 
 const GUESS = 28; // px, of a row not yet measured
 const SPARE = 400; // px drawn above and below what is in sight
@@ -155,7 +156,7 @@ export function LogView({ entries, torn, earlier, sought }: Props) {
   return (
     <div className="logbox">
       <div className="log" ref={box} role="log" aria-live="off" aria-label="Log lines" tabIndex={0}>
-        {earlier > 0 && <p className="note" id="hidden">{earlier.toLocaleString('en')} earlier lines are not shown here. Download has them.</p>}
+        {earlier > 0 && <p className="note" id="hidden">{grouped(earlier)} earlier lines are not shown here. Download has them.</p>}
         {!entries.length && <p className="note">{sought ? 'No line matches.' : 'No lines yet.'}</p>}
         <div className="lines" ref={list} style={{ height: h.total - shift.current }} onClick={(e) => (e.target as HTMLElement).closest('summary, .ax-more') && (drop(), follow(false))}>
           {entries.slice(first, last).map((entry, n) => (
@@ -167,7 +168,7 @@ export function LogView({ entries, torn, earlier, sought }: Props) {
         </div>
       </div>
       <button type="button" id="follow" aria-pressed={following} onClick={() => (drop(), follow(!following), look())}>Follow</button>
-      {!following && unseen > 0 && <button type="button" id="newer" onClick={() => (follow(true), look())}>↓ {unseen.toLocaleString('en')} new {unseen === 1 ? 'line' : 'lines'}</button>}
+      {!following && unseen > 0 && <button type="button" id="newer" onClick={() => (follow(true), look())}>↓ {grouped(unseen)} new {unseen === 1 ? 'line' : 'lines'}</button>}
     </div>
   );
 }

@@ -17,7 +17,13 @@ interface Props {
   sizes: RefObject<ResizeObserver | null>;
 }
 
-const clock = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit', fractionalSecondDigits: 3 });
+const two = (n: number) => String(n).padStart(2, '0');
+
+/** The time of day, to the millisecond. */
+function clock(at: number): string {
+  const t = new Date(at);
+  return `${two(t.getHours())}:${two(t.getMinutes())}:${two(t.getSeconds())}.${String(t.getMilliseconds()).padStart(3, '0')}`;
+}
 
 /** A time between two lines: "+40 ms", "+1.5 s", "+3 min", "+2.5 h". */
 export function between(ms: number): string {
@@ -38,7 +44,7 @@ export const LogRow = memo(function LogRow({ entry, index, top, gap, sought, ope
   return (
     <div className="line place" {...place} data-seq={entry.seq} data-status={entry.changed ? entry.status : undefined}>
       <span className="seq">{entry.seq}</span>
-      <time dateTime={entry.created_at} title={entry.created_at}>{clock.format(entry.at)}</time>
+      <time dateTime={entry.created_at} title={entry.created_at}>{clock(entry.at)}</time>
       <span className="gap">{gap === null ? '' : between(gap)}</span>
       <div className="body">
         {entry.changed && <StatusBadge status={entry.status} />}

@@ -74,8 +74,13 @@ export function Elapsed({ activity }: { activity: Activity }) {
 
 const Ticking = ({ activity }: { activity: Activity }) => elapsed(activity, useNow());
 
-const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' });
-const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
+// Made when first needed: that takes tens of milliseconds, which a page would wait for as it loads.
+const formatter = (options: Intl.DateTimeFormatOptions) => {
+  let made: Intl.DateTimeFormat | undefined;
+  return (date: Date) => (made ??= new Intl.DateTimeFormat(undefined, options)).format(date);
+};
+const clock = formatter({ timeStyle: 'medium' });
+const calendar = formatter({ dateStyle: 'medium', timeStyle: 'medium' });
 
 /** A point in time, with the day where that is not today. */
 export function Time({ iso, children = '–' }: { iso: string | null; children?: ReactNode }) {
@@ -84,7 +89,7 @@ export function Time({ iso, children = '–' }: { iso: string | null; children?:
   const today = date.toDateString() === new Date().toDateString();
   return (
     <time dateTime={iso} title={iso}>
-      {(today ? clock : calendar).format(date)}
+      {(today ? clock : calendar)(date)}
     </time>
   );
 }
