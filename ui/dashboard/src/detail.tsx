@@ -1,6 +1,6 @@
 import { memo, useDeferredValue, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react';
 import type { Activity } from '@agentexec/client';
-import { Elapsed, ProgressBar, StatusBadge, Time, useClient, useConnection } from '@agentexec/react';
+import { Elapsed, ProgressBar, StatusBadge, useClient, useConnection } from '@agentexec/react';
 import { isFinal } from '@agentexec/client/state';
 import { clean, statusNames } from '@agentexec/client/text';
 import { Chart } from './chart.tsx';
@@ -13,6 +13,7 @@ import { useSnapshot } from './model.ts';
 import { grouped } from './numbers.ts';
 import { go, pathOf } from './route.ts';
 import { mayCancel } from './session.ts';
+import { When } from './times.tsx';
 
 /** One activity: what it is, how far it is, and its log. */
 export const Detail = memo(function Detail({ id, search }: { id: string; search: string }) {
@@ -78,9 +79,9 @@ function Head({ activity, gone }: { activity: Activity; gone: boolean }) {
       </div>
       <dl>
         <div><dt>{isFinal(status) ? 'Took' : activity.started_at ? 'Elapsed' : 'Waiting'}</dt><dd id="elapsed"><Elapsed activity={activity} /></dd></div>
-        <div><dt>Created</dt><dd><Time iso={activity.created_at} /></dd></div>
-        <div><dt>Started</dt><dd id="started"><Time iso={activity.started_at} /></dd></div>
-        <div><dt>Finished</dt><dd id="finished"><Time iso={activity.finished_at} /></dd></div>
+        <div><dt>Created</dt><dd><When iso={activity.created_at} /></dd></div>
+        <div><dt>Started</dt><dd id="started"><When iso={activity.started_at} /></dd></div>
+        <div><dt>Finished</dt><dd id="finished"><When iso={activity.finished_at} /></dd></div>
         <div className="id"><dt>Agent id</dt><dd><code>{agent_id}</code></dd></div>
       </dl>
       {asking && (

@@ -3,6 +3,7 @@ import { Message, StatusBadge } from '@agentexec/react';
 import { clean } from '@agentexec/client/text';
 import { JsonTree } from './json_tree.tsx';
 import type { Entry, Line } from './log_model.ts';
+import { exact } from './times.tsx';
 
 interface Props {
   entry: Entry;
@@ -15,14 +16,6 @@ interface Props {
   /** The seqs of lines whose data is open: it stays so when the row is out of sight. */
   opened: Set<number>;
   sizes: RefObject<ResizeObserver | null>;
-}
-
-const two = (n: number) => String(n).padStart(2, '0');
-
-/** The time of day, to the millisecond. */
-function clock(at: number): string {
-  const t = new Date(at);
-  return `${two(t.getHours())}:${two(t.getMinutes())}:${two(t.getSeconds())}.${String(t.getMilliseconds()).padStart(3, '0')}`;
 }
 
 /** A time between two lines: "+40 ms", "+1.5 s", "+3 min", "+2.5 h". */
@@ -44,7 +37,7 @@ export const LogRow = memo(function LogRow({ entry, index, top, gap, sought, ope
   return (
     <div className="line place" {...place} data-seq={entry.seq} data-status={entry.changed ? entry.status : undefined}>
       <span className="seq">{entry.seq}</span>
-      <time dateTime={entry.created_at} title={entry.created_at}>{clock(entry.at)}</time>
+      <time dateTime={entry.created_at} title={entry.created_at}>{exact(entry.at)}</time>
       <span className="gap">{gap === null ? '' : between(gap)}</span>
       <div className="body">
         {entry.changed && <StatusBadge status={entry.status} />}
