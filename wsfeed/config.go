@@ -31,7 +31,8 @@ type Config struct {
 	DrainTimeout time.Duration
 	// KeepAlive is how often an idle event stream gets a comment line, so that proxies keep it open. Default 15 s.
 	KeepAlive time.Duration
-	// ListInterval is the least time between two reads of one live list. Default 100 ms.
+	// ListInterval is the least time between two reads of one live list; after a slow one, twenty times what it took.
+	// Default 100 ms.
 	ListInterval time.Duration
 	// ListRefresh is the time after which a watched list is read again though nothing was heard of it, for what
 	// leaves no line behind, such as a deleted activity. Default 10 s.

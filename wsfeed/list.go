@@ -40,7 +40,7 @@ type listTopic struct {
 }
 
 // restShare is how long a list, and so its counts, rest after a read, as a multiple of what the read took: neither must
-// become all that a busy database does, and counting a large table is dear.
+// become all that a busy database does, and counting a large table is dear. The items rest for ListRefresh at most.
 const restShare = 20
 
 // touch has the list read again, soon.
@@ -48,9 +48,9 @@ func (l *listTopic) touch() {
 	l.alarm.ring(l.interval(), l.reread)
 }
 
-// interval is the least time between two reads.
+// interval is the least time between two reads of the items.
 func (l *listTopic) interval() time.Duration {
-	return max(l.hub.cfg.ListInterval, time.Duration(l.rest.Load()))
+	return min(max(l.hub.cfg.ListInterval, time.Duration(l.rest.Load())), l.hub.cfg.ListRefresh)
 }
 
 func (l *listTopic) reread() {

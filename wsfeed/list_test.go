@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync/atomic"
@@ -226,27 +227,32 @@ func TestListReadsAreShared(t *testing.T) {
 
 func TestAListRestsAfterADearRead(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		hub, src := newHub(t, func(c *Config) { c.ListRefresh = time.Hour })
-		src.before = func(_ context.Context, kind string) {
-			if kind == "List" {
-				time.Sleep(50 * time.Millisecond) //nolint:forbidigo // the bubble's time
+	for _, c := range []struct{ read, refresh, span, between time.Duration }{
+		{50 * time.Millisecond, time.Hour, 40 * time.Second, time.Second},
+		{2 * time.Second, 10 * time.Second, 2 * time.Minute, 10 * time.Second}, // the refresh is the longest rest
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			hub, src := newHub(t, func(cfg *Config) { cfg.ListRefresh = c.refresh })
+			src.before = func(_ context.Context, kind string) {
+				if kind == "List" {
+					time.Sleep(c.read) //nolint:forbidigo // the bubble's time
+				}
 			}
-		}
-		filter := ListFilter{Limit: 50}
-		m := watchList(t, hub, filter)
-		for n := range 1000 {
-			src.setList(filter, make([]testItem, n%5))
+			filter := ListFilter{Limit: 50}
+			m := watchList(t, hub, filter)
+			for n := range int(c.span / (10 * time.Millisecond)) {
+				src.setList(filter, make([]testItem, n%5))
+				hub.ListsChanged(hub.Watched())
+				time.Sleep(10 * time.Millisecond) //nolint:forbidigo // the bubble's time
+			}
+			require.InDelta(t, float64(c.span/c.between), src.calls("List"), 2, "reads of %s", c.read)
+			src.setList(filter, []testItem{{AgentID: uuid.New(), Version: 7}})
 			hub.ListsChanged(hub.Watched())
-			time.Sleep(10 * time.Millisecond) //nolint:forbidigo // the bubble's time
-		}
-		require.InDelta(t, 10, src.calls("List"), 1, "ten seconds of changes, a read of 50 ms and a rest of 1 s")
-		src.setList(filter, []testItem{{AgentID: uuid.New(), Version: 7}})
-		hub.ListsChanged(hub.Watched())
-		time.Sleep(2 * time.Second) //nolint:forbidigo // the bubble's time
-		m.pull()
-		require.Equal(t, 1, m.count, "the last change is seen")
-	})
+			time.Sleep(2 * c.between) //nolint:forbidigo // the bubble's time
+			m.pull()
+			require.Equal(t, []int{7}, slices.Collect(maps.Values(m.items)), "the last change is seen")
+		})
+	}
 }
 
 func TestCountsRestAfterADearRead(t *testing.T) {
