@@ -91,8 +91,8 @@ func (j *jwks) run(ctx context.Context) {
 	defer j.client.CloseIdleConnections()
 	defer context.AfterFunc(ctx, j.stop)()
 	delay := time.Second
-	for {
-		<-j.fetch()
+	for over := j.first(); ; over = j.fetch() {
+		<-over
 		next := jwksRefresh
 		if j.hasFailed() {
 			next, delay = delay, min(2*delay, time.Minute)
@@ -115,10 +115,27 @@ func (j *jwks) hasFailed() bool {
 	return j.failed
 }
 
+// first is the fetch that all begins with: one that is over where a token came before and had the keys fetched.
+func (j *jwks) first() <-chan struct{} {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.keys.Load() != nil {
+		over := make(chan struct{})
+		close(over)
+		return over
+	}
+	return j.begin()
+}
+
 // fetch begins a fetch, unless one is under way, and returns what is closed when it is over.
 func (j *jwks) fetch() <-chan struct{} {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	return j.begin()
+}
+
+// begin is fetch with mu held.
+func (j *jwks) begin() <-chan struct{} {
 	if j.flight != nil {
 		return j.flight
 	}

@@ -85,6 +85,18 @@ func (i *issuer) follow(t *testing.T, algorithm string, logger *slog.Logger) *Ve
 	return v
 }
 
+// TestJWKSTokenFirst: whose token came before the fetching had begun has had the keys fetched; nobody asks again.
+func TestJWKSTokenFirst(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	i.has(t, "EdDSA", map[string]crypto.Signer{"a": keys()["EdDSA"]})
+	v := verifier(t, Config{JWKSURL: i.server.URL, Algorithm: "EdDSA"})
+	_, err := v.Verify(t.Context(), sign(t, "EdDSA", keys()["EdDSA"], good(), "kid", "a"))
+	require.NoError(t, err)
+	<-v.jwks.first()
+	require.EqualValues(t, 1, i.asked.Load())
+}
+
 func TestJWKS(t *testing.T) {
 	t.Parallel()
 	for _, algorithm := range []string{"RS256", "ES256", "EdDSA"} {
