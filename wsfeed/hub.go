@@ -6,6 +6,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/google/uuid"
 	"golang.org/x/sync/singleflight"
@@ -222,18 +223,26 @@ func (h *Hub) replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes int
 	})
 }
 
-func (h *Hub) readList(filter ListFilter, v *view) ([]ListItem, error) {
-	return read(h.ctx, h, func(ctx context.Context) ([]ListItem, error) {
+// readList reads a list, and says how long that took, the wait for a place not counted.
+func (h *Hub) readList(filter ListFilter, v *view) (items []ListItem, took time.Duration, err error) {
+	items, err = read(h.ctx, h, func(ctx context.Context) ([]ListItem, error) {
 		h.counters.lists.Add(1)
+		began := time.Now()
+		defer func() { took = time.Since(began) }()
 		return h.src.List(ctx, filter, v.of())
 	})
+	return items, took, err
 }
 
-func (h *Hub) readCounts(filter ListFilter, v *view) (json.RawMessage, error) {
-	return read(h.ctx, h, func(ctx context.Context) (json.RawMessage, error) {
+// readCounts is the same for a list's counts.
+func (h *Hub) readCounts(filter ListFilter, v *view) (counts json.RawMessage, took time.Duration, err error) {
+	counts, err = read(h.ctx, h, func(ctx context.Context) (json.RawMessage, error) {
 		h.tallies.Add(1)
+		began := time.Now()
+		defer func() { took = time.Since(began) }()
 		return h.src.Counts(ctx, filter, v.of())
 	})
+	return counts, took, err
 }
 
 // admit registers a connection; false when the hub is closing.

@@ -64,13 +64,11 @@ func (l *listTopic) reread() {
 	withCounts := !time.Now().Before(l.countsAt)
 	l.mu.Unlock()
 
-	began := time.Now()
-	items, err := l.hub.readList(l.filter, l.view)
-	l.rest.Store(int64(restShare * time.Since(began)))
+	items, took, err := l.hub.readList(l.filter, l.view)
+	l.rest.Store(int64(restShare * took))
 	var counts json.RawMessage
-	began = time.Now()
 	if err == nil && withCounts {
-		counts, err = l.hub.readCounts(l.filter, l.view)
+		counts, took, err = l.hub.readCounts(l.filter, l.view)
 	}
 
 	l.mu.Lock()
@@ -86,7 +84,7 @@ func (l *listTopic) reread() {
 		next = time.Second
 	default:
 		if counts != nil {
-			l.countsAt = time.Now().Add(restShare * time.Since(began))
+			l.countsAt = time.Now().Add(restShare * took)
 		} else {
 			next = min(next, time.Until(l.countsAt))
 		}

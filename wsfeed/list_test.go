@@ -255,6 +255,28 @@ func TestAListRestsAfterADearRead(t *testing.T) {
 	}
 }
 
+func TestAListRestsNotForItsWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hub, src := newHub(t, func(c *Config) { c.ListRefresh = time.Hour })
+		for range cap(hub.reads) {
+			hub.reads <- struct{}{} // others read
+		}
+		filter := ListFilter{Limit: 50}
+		m := watchList(t, hub, filter)
+		time.Sleep(3 * time.Second) //nolint:forbidigo // the bubble's time
+		for range cap(hub.reads) {
+			<-hub.reads
+		}
+		for range 100 {
+			hub.ListsChanged(hub.Watched())
+			time.Sleep(10 * time.Millisecond) //nolint:forbidigo // the bubble's time
+		}
+		m.pull()
+		require.InDelta(t, 10, src.calls("List"), 2, "a second of changes, a read every 100 ms")
+	})
+}
+
 func TestCountsRestAfterADearRead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
