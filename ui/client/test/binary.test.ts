@@ -169,7 +169,7 @@ test('tokens are renewed in place, and asked for again where they expired', asyn
     await until(() => client.connection.state === 'live');
     client.onConnection(() => states.push(client.connection.state));
     await until(() => tokens >= 5);
-    expect(states).toEqual([]); // not once was the connection lost
+    expect(states.filter((s) => s !== 'live')).toEqual([]); // not once was the connection lost
     expect((await client.detail(id)).agent_id).toBe(id);
     client.close();
   }
