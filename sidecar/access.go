@@ -17,7 +17,7 @@ import (
 // grant goes down to SQL (client.WithScope), which knows nothing outside of it.
 type access struct {
 	verifier *auth.Verifier // nil: authentication is off, and everybody may everything
-	origins  origins
+	origins  *origins
 	tickets  tickets
 	pacer    *pacer     // nil where requests are not limited
 	refusals *refusals  // nil where nobody counts
@@ -26,7 +26,10 @@ type access struct {
 	spoken   *rate.Limiter // of lines about refusals: whoever knocks a thousand times must not fill the log
 }
 
-func newAccess(verifier *auth.Verifier, o origins, log *slog.Logger) *access {
+func newAccess(verifier *auth.Verifier, o *origins, log *slog.Logger) *access {
+	if o == nil {
+		o = &origins{}
+	}
 	return &access{verifier: verifier, origins: o, log: log, spoken: rate.NewLimiter(5, 20)}
 }
 

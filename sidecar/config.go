@@ -32,9 +32,13 @@ type Config struct {
 	// Auth says which tokens hold, and turns authentication on where it names a key. Default: off.
 	Auth auth.Config
 	// AllowOrigins are the origins, beside its own, whose pages may use the service from a browser: scheme://host[:port],
-	// or with authentication "*" for any.
+	// also of an application's own scheme (tauri://localhost). One label in front may be left open
+	// (https://*.example.com), of an own scheme the host (vscode-webview://*). With authentication "*" is any.
 	AllowOrigins []string
-	// Insecure allows an address that is not loopback without authentication.
+	// AllowLocalOrigins lets pages of this machine's web servers in: http and https at localhost, whatever the port.
+	AllowLocalOrigins bool
+	// Insecure allows an address that is not loopback without authentication. Requests for a name are then answered
+	// only where that is localhost, or its origin is allowed.
 	Insecure bool
 	// Pprof serves Go's profiles under /debug/pprof/. They tell of the program's inside, memory included.
 	Pprof bool
@@ -117,11 +121,21 @@ func (c Config) CheckAddr() error {
 	return nil
 }
 
+// CheckOrigins refuses allowed origins that are none, or that would let in too many. New does the same.
+func (c Config) CheckOrigins() error {
+	_, err := readOrigins(c.AllowOrigins, c.Auth.Enabled())
+	return err
+}
+
 // newAccess makes what checks requests of the configuration.
 func (c Config) newAccess() (*access, error) {
 	allowed, err := readOrigins(c.AllowOrigins, c.Auth.Enabled())
-	if err != nil || !c.Auth.Enabled() {
-		return newAccess(nil, allowed, c.Logger), err
+	if err != nil {
+		return nil, err
+	}
+	allowed.local, allowed.refusals = c.AllowLocalOrigins, newOriginRefusals(c.Logger)
+	if !c.Auth.Enabled() {
+		return newAccess(nil, allowed, c.Logger), nil
 	}
 	c.Auth.Logger = c.Logger
 	verifier, err := auth.New(c.Auth)

@@ -29,8 +29,8 @@ func (s *Server) newRoutes() http.Handler {
 		mux.Handle("/debug/pprof/", s.access.owners(profiles()))
 	}
 	mux.Handle("/", ui.Handler())
-	if s.access.verifier == nil && !s.cfg.Insecure {
-		return safely(s.access.origins.onThisMachine(mux))
+	if s.access.verifier == nil {
+		return safely(s.access.origins.guardHost(mux, s.cfg.Insecure))
 	}
 	return safely(mux)
 }

@@ -44,7 +44,7 @@ func (s *settings) auth() (auth.Config, error) {
 
 func originFlag(cmd *cobra.Command) {
 	cmd.Flags().StringArray("allow-origin", nil,
-		"let pages of this `ORIGIN` use the service from a browser, as in https://app.example.com; may be repeated, and with authentication be * (AGENTEXEC_ALLOW_ORIGIN, separated by commas)")
+		"let pages of this `ORIGIN` use the service from a browser: https://app.example.com, https://*.example.com, tauri://localhost; may be repeated, and with authentication be * (AGENTEXEC_ALLOW_ORIGIN, separated by commas)")
 }
 
 // allowOrigins are the origins of the flag, or else of the variable.

@@ -22,6 +22,7 @@ type dev struct {
 	*settings
 	fresh       bool
 	insecure    bool
+	origins     []string
 	demo        demoFlags
 	logger      *slog.Logger
 	out, errOut io.Writer
@@ -36,10 +37,12 @@ func newDev(s *settings) *cobra.Command {
 		Short: "Show it all: a private Postgres, the sidecar and demo agents doing real work",
 		Long: "Show it all: a private Postgres, the sidecar with its dashboard, and demo agents doing real work.\n" +
 			"It needs nothing but this program; Ctrl-C stops all of it.\n\n" +
-			"With a database URL set, that database is used in place of a private one, and gets the schema.",
+			"With a database URL set, that database is used in place of a private one, and gets the schema.\n\n" +
+			"Pages of web servers on this machine (http://localhost:3000) may use it from a browser; others with --allow-origin.",
 		Args: arguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			d.out, d.errOut = cmd.OutOrStdout(), cmd.ErrOrStderr()
+			d.origins = (&settings{flags: cmd.Flags()}).allowOrigins()
 			var err error
 			// What goes as it should is not worth a line here.
 			if d.logger, err = s.logger(d.errOut, slog.LevelWarn); err != nil {
@@ -60,6 +63,7 @@ func newDev(s *settings) *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&d.fresh, "fresh", false, "begin anew: remove the data of earlier runs")
 	insecureFlag(cmd, &d.insecure)
+	originFlag(cmd)
 	d.demo.register(cmd)
 	return cmd
 }
@@ -71,9 +75,12 @@ func (d *dev) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	config.Insecure, config.AllowOrigins = d.insecure, d.allowOrigins()
+	config.Insecure, config.AllowOrigins, config.AllowLocalOrigins = d.insecure, d.origins, true
 	if config.Auth, err = d.auth(); err != nil {
 		return err
+	}
+	if err := config.CheckOrigins(); err != nil {
+		return usageError(nil, "%s", err)
 	}
 	if err := config.CheckAddr(); err != nil {
 		return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -245,10 +246,22 @@ func TestDevOnDatabase(t *testing.T) {
 	c := setup(t)
 	h := newHome(t, nil)
 	h.cli.env = append(h.cli.env, "AGENTEXEC_DATABASE_URL="+c.db.URL)
-	r := startCommand(t, h.command(t, false))
+	r := startCommand(t, h.command(t, false, "--allow-origin", "tauri://localhost"))
 	banner := ""
 	for !strings.Contains(banner, "Ctrl-C") {
 		banner += r.line(t) + "\n"
+	}
+	page := pageLine.FindStringSubmatch(banner)[1]
+	for origin, allowed := range map[string]bool{
+		"http://localhost:3000": true, "http://127.0.0.1:5173": true, "tauri://localhost": true, "https://evil.example": false,
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, page+"/v1/stats", nil)
+		require.NoError(t, err)
+		request.Header.Set("Origin", origin)
+		response, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		require.Equal(t, allowed, response.Header.Get("Access-Control-Allow-Origin") == origin, origin)
 	}
 	require.NotContains(t, banner, c.db.URL)
 	require.Equal(t, int64(0), query[int64](t, c, "select count(*) from agentexec.activity where agent_type <> 'hash-files'"))
@@ -256,7 +269,8 @@ func TestDevOnDatabase(t *testing.T) {
 	r.signal(t, syscall.SIGINT)
 	_, code := r.end(t)
 	require.Equal(t, 0, code, "%s", &r.stderr)
-	require.Regexp(t, `^Stopping .*\nStopped\.\n$`, r.stderr.String())
+	require.Regexp(t, `(?m)^time=\S+ level=WARN msg="refused a page of another origin; .*--allow-origin .* origin=https://evil.example path=/v1/stats$`, r.stderr.String())
+	require.Regexp(t, `(?m)^Stopping .*\nStopped\.\n$`, r.stderr.String())
 	require.Zero(t, query[int64](t, c, "select agentexec.count_active()"))
 }
 
@@ -276,6 +290,8 @@ func TestDevRefuses(t *testing.T) {
 		"connection refused; DATABASE_URL names it: unset it to have a private Postgres started")
 	require.Regexp(t, `^agentexec: address "0.0.0.0:0" can be reached from other machines [^\n]+$`,
 		c.refused(t, 1, "dev", "--demo-dir", h.work, "--addr", "0.0.0.0:0"))
+	require.Contains(t, c.refused(t, 2, "dev", "--demo-dir", h.work, "--allow-origin", "app.example.com"), `allowed origin "app.example.com"`)
+	require.Contains(t, c.refused(t, 2, "dev", "--demo-dir", h.work, "--allow-origin", "https://*"), "a * may only stand for")
 	require.NoDirExists(t, filepath.Join(h.dir, ".cache", "agentexec")) // nothing was started for that
 	h.requireNothingLeft(t)
 }

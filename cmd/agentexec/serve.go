@@ -43,6 +43,9 @@ func newServe(s *settings) *cobra.Command {
 				return err
 			}
 			config.AllowOrigins = own.allowOrigins()
+			if err := config.CheckOrigins(); err != nil {
+				return usageError(nil, "%s", err)
+			}
 			if config.Limits, err = own.limits(); err != nil {
 				return err
 			}
