@@ -20,8 +20,9 @@
 --
 -- A line with no status, or the same one, is always taken: late lines are not lost.
 --
--- Writers run with the owner's rights (security definer; search_path pinned, or a body parsed once and for all), so
--- callers need EXECUTE and no table rights. Readers run with the caller's. Lock order everywhere: activity rows by id,
+-- Writers run with the owner's rights (security definer), so callers need EXECUTE and no table rights. Readers run with
+-- the caller's. The caller's search_path reaches none of them: each function pins it, or has a body that was parsed at
+-- its creation, or qualifies every name and operator (append_log, _ring_bell). Lock order everywhere: activity rows by id,
 -- then log rows.
 -- Errors: TA404 no such activity, TA409 the state machine refuses, TA422 a bad argument or scope, 42501 a new activity
 -- would be outside the scope. Nothing is written then.
@@ -928,6 +929,7 @@ create or replace function agentexec.list_activities(
   returns jsonb
   language plpgsql
   stable
+  set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_rank    constant text := '(case a.status when ''RUNNING'' then 2 when ''QUEUED'' then 1 else 0 end)';
@@ -1067,6 +1069,7 @@ create or replace function agentexec.activity_detail(
   returns jsonb
   language plpgsql
   stable
+  set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_filter jsonb  := agentexec._metadata_filter(metadata_filter);
@@ -1097,6 +1100,7 @@ create or replace function agentexec.count_active(metadata_filter jsonb default 
   returns bigint
   language plpgsql
   stable
+  set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_filter jsonb  := agentexec._metadata_filter(metadata_filter);
@@ -1115,6 +1119,7 @@ create or replace function agentexec.count_by_status(agent_type text default nul
   returns jsonb
   language plpgsql
   stable
+  set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_filter jsonb  := agentexec._metadata_filter(metadata_filter);

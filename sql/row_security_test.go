@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+
+	"github.com/agentexec/agentexec/internal/pgtest/plant"
 )
 
 // tenants makes an activity with three lines for each of two tenants.
@@ -81,9 +83,9 @@ func TestBreakingOut(t *testing.T) {
 	for _, member := range []string{asReader, asWorker} {
 		conn, name := login(t, b.db, member)
 		b.exec(fmt.Sprintf("create schema authorization %s; grant temporary on database %s to %[1]s", name, b.db.Name))
-		_, err := conn.Exec(t.Context(), traps(name))
-		require.NoError(t, err)
-		_, err = conn.Exec(t.Context(), scopeOf1)
+		require.NoError(t, plant.In(t.Context(), conn, name))
+		require.NoError(t, plant.Temp(t.Context(), conn))
+		_, err := conn.Exec(t.Context(), scopeOf1)
 		require.NoError(t, err)
 		for _, role := range []string{"postgres", asSidecar, "agentexec_owner"} {
 			_, err = conn.Exec(t.Context(), "set role "+role)
@@ -122,7 +124,7 @@ func TestBreakingOut(t *testing.T) {
 			}
 			// A function that looks at every row it is asked about is asked only about rows in the scope.
 			_, err = conn.Exec(t.Context(), fmt.Sprintf(`create or replace function %s.look(pg_catalog.text) returns pg_catalog.bool language plpgsql cost 0.0001 as
-				$$ begin raise notice '%%', $1; if $1 like '%%2' then raise exception 'seen'; end if; return true; end $$`, name))
+				$$ begin raise notice '%%', $1; if $1 operator(pg_catalog.~~) '%%2' then raise exception 'seen'; end if; return true; end $$`, name))
 			require.NoError(t, err)
 			_, err = conn.Exec(t.Context(), fmt.Sprintf("select from agentexec.activity_log l where %s.look(l.message)", name))
 			require.NoError(t, err)

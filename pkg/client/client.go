@@ -83,7 +83,8 @@ func (c *Client) WithTx(tx pgx.Tx) *Client {
 
 // call is a call of one SQL function in the making, in named notation. Arguments that are not given are left out, so
 // that their defaults are in one place, the SQL. Every value travels as text with a cast beside it: that means the
-// same in all exec modes of pgx, typed nulls do not arise, and what does not fit its type is Postgres's to refuse.
+// same in all exec modes of pgx, typed nulls do not arise, and what does not fit its type is Postgres's to refuse. Types
+// are qualified, and there are no operators: the connection's search_path is the caller's own.
 type call struct {
 	schema, fn, scope string
 	names             []string
@@ -113,11 +114,13 @@ func (q *call) text(name, value string) *call {
 	if value == "" {
 		return q
 	}
-	return q.arg(name, "text", value)
+	return q.arg(name, "pg_catalog.text", value)
 }
 
 // int adds a number.
-func (q *call) int(name string, value int) *call { return q.arg(name, "int", strconv.Itoa(value)) }
+func (q *call) int(name string, value int) *call {
+	return q.arg(name, "pg_catalog.int4", strconv.Itoa(value))
+}
 
 // intUnless adds a number unless it is the one that stands for the default.
 func (q *call) intUnless(name string, value, unless int) *call {
@@ -133,7 +136,7 @@ func (q *call) json(name string, value any) *call {
 	if err != nil && q.err == nil {
 		q.err = invalid(fmt.Sprintf("%s cannot be written as JSON: %v", name, err))
 	}
-	return q.arg(name, "jsonb", string(data))
+	return q.arg(name, "pg_catalog.jsonb", string(data))
 }
 
 // object adds a JSON object unless it is nil.

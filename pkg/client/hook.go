@@ -17,9 +17,9 @@ const (
 	tryAgain = time.Second
 	// maxRings is how many rings a second are worth it. Ringing costs every writer of the instance at its commit.
 	maxRings = 100
-	// crowdedAbove is the share of the notification queue, the whole instance's, above which nobody is made to ring: when it
-	// is full, every commit that rings fails.
-	crowdedAbove = "0.5"
+	// queueNearFull is true while the notification queue, the whole instance's, is more than half full. No writer is made to
+	// notify then: when the queue is full, every commit that notifies fails.
+	queueNearFull = "pg_catalog.pg_notification_queue_usage() operator(pg_catalog.>) 0.5::pg_catalog.float8"
 	// checkEvery is how often that is looked at while the lock is held.
 	checkEvery = 5 * time.Second
 	// minRest and maxRest bound the growing time without the bell after there were too many.
@@ -56,7 +56,7 @@ func (h *hook) take(ctx context.Context) (taken bool, err error) {
 		}
 		h.checked = now
 		var crowded bool
-		if err := h.ask(ctx, "pg_notification_queue_usage() > "+crowdedAbove, &crowded); err != nil || !crowded {
+		if err := h.ask(ctx, queueNearFull, &crowded); err != nil || !crowded {
 			return false, err
 		}
 		h.next = now.Add(checkEvery)
@@ -65,7 +65,7 @@ func (h *hook) take(ctx context.Context) (taken bool, err error) {
 	if now.Before(h.next) {
 		return false, nil
 	}
-	err = h.ask(ctx, "case when pg_notification_queue_usage() > "+crowdedAbove+" then false else "+h.lock("pg_try_advisory_lock")+" end", &h.held)
+	err = h.ask(ctx, "case when "+queueNearFull+" then false else "+h.lock("pg_try_advisory_lock")+" end", &h.held)
 	if err != nil || h.held {
 		h.checked = now
 		return h.held, err
@@ -106,7 +106,7 @@ func (h *hook) rang(ctx context.Context) error {
 
 // lock is a call of a function on the lock.
 func (h *hook) lock(function string) string {
-	return fmt.Sprintf("pg_catalog.%s(%d, '%s'::regclass::oid::int)", function, bellLock, strings.ReplaceAll(h.table, "'", "''"))
+	return fmt.Sprintf("pg_catalog.%s(%d, '%s'::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int4)", function, bellLock, strings.ReplaceAll(h.table, "'", "''"))
 }
 
 func (h *hook) ask(ctx context.Context, question string, answer *bool) error {

@@ -31,11 +31,11 @@ func (c *Client) ListJSON(ctx context.Context, params ListParams) (json.RawMessa
 		for i, s := range params.Statuses {
 			names[i] = string(s)
 		}
-		q.add("statuses", "text[]::"+c.schema+".status[]", names)
+		q.add("statuses", "pg_catalog.text[]::"+c.schema+".status[]", names)
 	}
 	q.text("agent_type", params.AgentType).object("metadata_filter", params.MetadataFilter).text("after", params.After)
 	if params.IncludeMetadata {
-		q.arg("include_metadata", "boolean", "true")
+		q.arg("include_metadata", "pg_catalog.bool", "true")
 	}
 	var list json.RawMessage
 	err := q.row(ctx, c.db, "r", &list)
@@ -62,13 +62,13 @@ func (c *Client) DetailJSON(ctx context.Context, agentID uuid.UUID, params Detai
 }
 
 func (c *Client) detailJSON(ctx context.Context, db DB, agentID uuid.UUID, params DetailParams) (json.RawMessage, error) {
-	q := c.call("activity_detail").arg("agent_id", "uuid", agentID.String()).
+	q := c.call("activity_detail").arg("agent_id", "pg_catalog.uuid", agentID.String()).
 		object("metadata_filter", params.MetadataFilter).intUnless("after_seq", params.AfterSeq, 0)
 	if params.LogLimit != nil {
 		q.int("log_limit", *params.LogLimit)
 	}
 	if params.IncludeMetadata {
-		q.arg("include_metadata", "boolean", "true")
+		q.arg("include_metadata", "pg_catalog.bool", "true")
 	}
 	var detail json.RawMessage
 	if err := q.row(ctx, db, "r", &detail); err != nil {

@@ -85,8 +85,8 @@ func (c *Client) WithScope(s Scope) *Client {
 // The setting holds to the end of the transaction. The call is alone in its own, unless it is made in the caller's:
 // there the scope from before is put back behind it. Where the call fails, that is done by the rollback.
 const (
-	enterScope = `select pg_catalog.set_config('agentexec.scope', $1::text, true)`
-	swapScope  = `select pg_catalog.set_config('agentexec.scope', $1::text, pg_catalog.set_config('agentexec.outer_scope',
+	enterScope = `select pg_catalog.set_config('agentexec.scope', $1::pg_catalog.text, true)`
+	swapScope  = `select pg_catalog.set_config('agentexec.scope', $1::pg_catalog.text, pg_catalog.set_config('agentexec.outer_scope',
 		coalesce(pg_catalog.current_setting('agentexec.scope', true), ''), true) is not null)`
 	leaveScope = `select pg_catalog.set_config('agentexec.scope', pg_catalog.current_setting('agentexec.outer_scope'), true)`
 )

@@ -20,9 +20,9 @@ func (c *Client) Create(ctx context.Context, taskName, message string, opts ...C
 	for _, opt := range opts {
 		opt(&o)
 	}
-	q := c.call("create_activity").arg("task_name", "text", taskName).text("message", message)
+	q := c.call("create_activity").arg("task_name", "pg_catalog.text", taskName).text("message", message)
 	if o.agentID != nil {
-		q.arg("agent_id", "uuid", o.agentID.String())
+		q.arg("agent_id", "pg_catalog.uuid", o.agentID.String())
 	}
 	q.object("metadata", o.metadata)
 	var id uuid.UUID
@@ -39,7 +39,7 @@ func (c *Client) Create(ctx context.Context, taskName, message string, opts ...C
 // when there is no such activity, ErrFinished when WithStatus asks for what its status does not allow, and ErrInvalid
 // when message is over 1 MiB or the percentage is not 0 to 100.
 func (c *Client) Update(ctx context.Context, agentID uuid.UUID, message string, opts ...UpdateOption) (Log, error) {
-	q := c.line("append_log", agentID).arg("message", "text", message)
+	q := c.line("append_log", agentID).arg("message", "pg_catalog.text", message)
 	o := applyUpdate(opts)
 	if o.status != nil {
 		q.arg("status", c.schema+".status", string(*o.status))
@@ -89,7 +89,7 @@ func (c *Client) Cancel(ctx context.Context, agentID uuid.UUID, message string) 
 func (c *Client) CancelPending(ctx context.Context, params CancelPendingParams) (int, error) {
 	q := c.call("cancel_pending").text("agent_type", params.AgentType).object("metadata_filter", params.MetadataFilter)
 	if params.IdleFor != 0 {
-		q.arg("idle_for", "interval", fmt.Sprintf("%d microseconds", params.IdleFor/time.Microsecond))
+		q.arg("idle_for", "pg_catalog.interval", fmt.Sprintf("%d microseconds", params.IdleFor/time.Microsecond))
 	}
 	q.text("message", params.Message)
 	var n int
@@ -117,7 +117,7 @@ func (c *Client) AppendLogs(ctx context.Context, entries []Entry) (int, error) {
 }
 
 func (c *Client) line(fn string, agentID uuid.UUID) *call {
-	return c.call(fn).arg("agent_id", "uuid", agentID.String())
+	return c.call(fn).arg("agent_id", "pg_catalog.uuid", agentID.String())
 }
 
 // write runs a function that returns the line it wrote.
