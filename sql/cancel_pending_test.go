@@ -1,11 +1,13 @@
 package sql_test
 
 import (
+	"runtime"
 	"testing"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 )
 
 // canceled runs cancel_pending in a transaction that is rolled back, checks what it did to every activity, and returns
@@ -191,8 +193,11 @@ func TestCancelPendingLooksAgainAtWhatItWaitedFor(t *testing.T) {
 	appending := begin("select agentexec.append_log($1, 'awake')", awakes)
 	failing := begin("select agentexec.append_log($1, 'never seen')", rollsBack)
 
-	count := background[int](b, "select agentexec.cancel_pending(idle_for => '30 minutes')")
-	b.db.AwaitLockWaits(t, 1)
+	count := background[int](b, "select canceled from agentexec._cancel_pending(null, null, '30 minutes', 'Canceled', '1 minute')")
+	for one[int](t, b.pool, `select count(*) from pg_stat_activity a
+		where a.datname = current_database() and a.wait_event = 'PgSleep'`) == 0 { // it has tried, and waits to try again
+		runtime.Gosched()
+	}
 	require.NoError(t, failing.Rollback(t.Context()))
 	require.NoError(t, completing.Commit(t.Context()))
 	require.NoError(t, appending.Commit(t.Context()))
@@ -220,5 +225,59 @@ func background[T any](b *bundle, sql string, args ...any) func() T {
 		r := <-done
 		require.NoError(b, r.err, sql)
 		return r.value
+	}
+}
+
+// A row that stays locked is skipped and counted, in bounded time; the others are canceled, and none of them keeps
+// another writer waiting for the locked one.
+func TestCancelPendingSkipsWhatStaysLocked(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	stuck, free := b.in("RUNNING"), b.in("RUNNING")
+	tx, err := b.pool.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), "select agentexec.append_log($1, 'and then idle in the transaction')", stuck)
+	require.NoError(t, err)
+
+	const counts = "select n || ' canceled, ' || current_setting('agentexec.skipped') || ' skipped' from agentexec.cancel_pending() n"
+	require.Equal(t, "1 canceled, 1 skipped", one[string](t, b.pool, counts))
+	require.Equal(t, "0 canceled, 1 skipped", one[string](t, b.pool, counts))
+	b.exec("select agentexec.append_log($1, 'a worker that need not wait')", free)
+	require.NoError(t, tx.Commit(t.Context()))
+	require.Equal(t, "1 canceled, 0 skipped", one[string](t, b.pool, counts))
+	for _, agent := range []uuid.UUID{stuck, free} {
+		require.Equal(t, "CANCELED", readActivity(t, b.pool, agent).Status)
+	}
+}
+
+// Two calls that hold what the other one waits for, and an append_logs that waits for both, all end without a deadlock.
+func TestCancelPendingEndsNoWriterForADeadlock(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	agents := []uuid.UUID{b.in("RUNNING"), b.in("RUNNING")}
+	var txs []pgx.Tx
+	for _, agent := range agents {
+		tx, err := b.pool.Begin(t.Context())
+		require.NoError(t, err)
+		_, err = tx.Exec(t.Context(), "select agentexec.append_log($1, 'x')", agent)
+		require.NoError(t, err)
+		txs = append(txs, tx)
+	}
+	third := background[int](b, "select agentexec.append_logs($1)", []entry{
+		line{agent: agents[0], message: "y"}.entry(), line{agent: agents[1], message: "y"}.entry()})
+	b.db.AwaitLockWaits(t, 1)
+	var g errgroup.Group
+	for _, tx := range txs { // each waits for the row of the other
+		g.Go(func() error {
+			if _, err := tx.Exec(t.Context(), "select agentexec.cancel_pending()"); err != nil {
+				return err
+			}
+			return tx.Commit(t.Context())
+		})
+	}
+	require.NoError(t, g.Wait())
+	require.Equal(t, 2, third())
+	for _, agent := range agents {
+		require.Equal(t, "CANCELED", readActivity(t, b.pool, agent).Status)
 	}
 }

@@ -252,6 +252,9 @@ $$;
 -- by itself), and so does the numbering of a direct INSERT. The notification carries nothing: who hears it reads the table from its own position, so a lost one costs
 -- latency, never data. The channel is the schema's name.
 --
+-- A full notification queue makes every commit fail that has a notification. So none is sent while more than half of the
+-- queue is in use, whatever fills it: readers then find the lines by their timers.
+--
 -- A transaction with a notification pending takes one lock of the whole instance at its commit, until its WAL is
 -- flushed: with one in every transaction, commits would queue up. So it rings only when somebody waits. Who waits
 -- holds an advisory lock exclusively, and the probe in shared mode fails; when it succeeds, nobody waits, and nothing
@@ -272,7 +275,8 @@ begin
     perform pg_catalog.pg_notify(n.nspname, '')
     from pg_catalog.pg_class c
     join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace
-    where c.oid operator(pg_catalog.=) 'agentexec.activity_log'::pg_catalog.regclass;
+    where c.oid operator(pg_catalog.=) 'agentexec.activity_log'::pg_catalog.regclass
+      and pg_catalog.pg_notification_queue_usage() operator(pg_catalog.<=) 0.5;
   end if;
 end
 $$;
@@ -757,10 +761,124 @@ begin
 end
 $$;
 
+-- _may_cancel is whether cancel_pending takes an activity with this state. The age is a difference, because
+-- now - idle_for may lie before all time.
+create or replace function agentexec._may_cancel(status agentexec.status, updated_at timestamptz, idle_for interval)
+  returns boolean
+  language sql
+  volatile
+begin atomic
+  select status in ('QUEUED', 'RUNNING')
+     and (idle_for is null or (isfinite(updated_at) and clock_timestamp() - updated_at >= idle_for));
+end;
+
+-- _cancel_free cancels those of the activities that are QUEUED or RUNNING, idle for long enough and not locked by another
+-- transaction, each with its own line, and returns how many. It never waits for a row.
+--
+-- Locks: the activity rows, by id; then log rows.
+create or replace function agentexec._cancel_free(ids uuid[], idle_for interval, message text)
+  returns int
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_count int;
+begin
+  with free as materialized (
+    select a.id
+    from agentexec.activity a
+    where a.id = any (ids) and agentexec._may_cancel(a.status, a.updated_at, idle_for) and a.last_seq < 2147483647
+    order by a.id
+    for no key update skip locked
+  ), locked as materialized (
+    -- A step of its own: the clock is read when the row's lock is had.
+    select f.id, clock_timestamp() as now from free f
+  ), canceled as (
+    update agentexec.activity a
+    set status      = 'CANCELED',
+        last_seq    = a.last_seq + 1,
+        updated_at  = greatest(l.now, a.updated_at),
+        finished_at = greatest(l.now, a.updated_at)
+    from locked l
+    where a.id = l.id
+    returning a.id, a.last_seq, a.updated_at
+  ), written as (
+    insert into agentexec.activity_log (id, activity_id, seq, message, status, created_at)
+    select nextval('agentexec.activity_log_id_seq'), c.id, c.last_seq, _cancel_free.message, 'CANCELED', c.updated_at
+    from canceled c
+    returning 1
+  )
+  select count(*) into v_count from written;
+  return v_count;
+end
+$$;
+
+-- _cancel_pending is cancel_pending with its patience, and with both counts: what was canceled, and what was skipped.
+--
+-- Rows that are free are canceled first; those that were locked are tried again, every 10 ms, until patience has passed.
+-- So the locks it holds meanwhile keep another writer waiting for no longer than that. It never stands in the queue of a
+-- row: rows come in no order here, and to wait for one while holding others could close a circle of waits (a deadlock).
+-- The price: a row for which other writers queue at every moment is skipped.
+create or replace function agentexec._cancel_pending(
+  agent_type      text,
+  metadata_filter jsonb,
+  idle_for        interval,
+  message         text,
+  patience        interval,
+  out canceled    int,
+  out skipped     int
+)
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_until  timestamptz := clock_timestamp() + patience;
+  v_filter jsonb  := agentexec._metadata_filter(metadata_filter);
+  v_scope  record := agentexec._scope();
+  v_rest   uuid[];
+begin
+  perform agentexec._check_line(message, null);
+  if idle_for < interval '0' then
+    perform agentexec._refuse(format('idle_for must not be negative, got %s', idle_for));
+  end if;
+
+  -- An activity with the highest seq has no number left for the line, so it is skipped.
+  select coalesce(array_agg(a.id order by a.id) filter (where a.last_seq < 2147483647), '{}'),
+         count(*) filter (where a.last_seq = 2147483647)
+  into v_rest, skipped
+  from agentexec.activity a
+  where agentexec._may_cancel(a.status, a.updated_at, _cancel_pending.idle_for)
+    and (_cancel_pending.agent_type is null or a.agent_type = _cancel_pending.agent_type)
+    and (v_filter is null or a.metadata @> v_filter)
+    and agentexec._in_scope(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, a.agent_id, a.agent_type, a.metadata);
+
+  canceled := 0;
+  loop
+    canceled := canceled + agentexec._cancel_free(v_rest, idle_for, message);
+    v_rest := array(
+      select a.id from agentexec.activity a
+      where a.id = any (v_rest) and agentexec._may_cancel(a.status, a.updated_at, _cancel_pending.idle_for)
+      order by a.id);
+    exit when v_rest = '{}' or clock_timestamp() >= v_until;
+    perform pg_sleep(0.01);
+  end loop;
+  skipped := skipped + cardinality(v_rest);
+  if canceled > 0 then
+    perform agentexec._ring_bell();
+  end if;
+end
+$$;
+
 -- cancel_pending cancels the QUEUED and RUNNING activities that match, each with its own line, and returns how many.
 -- agent_type and metadata_filter narrow it; idle_for takes only those without a line for at least that long.
 --
--- Locks:  the activity rows, by id; then log rows.
+-- Activities that another transaction keeps locked for longer than 1 s in all are skipped, and so are those at the highest
+-- seq (2147483647), which have no number left for the line. How many is in the setting agentexec.skipped until the
+-- transaction ends: select n, current_setting('agentexec.skipped') from agentexec.cancel_pending() n.
+--
+-- Locks:  the activity rows that are free; then those that become free within 1 s; log rows after their activity's row.
 -- Errors: TA422 bad message, metadata_filter that is no object, negative idle_for.
 create or replace function agentexec.cancel_pending(
   agent_type      text     default null,
@@ -775,47 +893,10 @@ create or replace function agentexec.cancel_pending(
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_filter jsonb  := agentexec._metadata_filter(metadata_filter);
-  v_scope  record := agentexec._scope();
-  v_count  int;
+  v_done record := agentexec._cancel_pending(agent_type, metadata_filter, idle_for, message, interval '1 s');
 begin
-  perform agentexec._check_line(message, null);
-  if idle_for < interval '0' then
-    perform agentexec._refuse(format('idle_for must not be negative, got %s', idle_for));
-  end if;
-
-  with pending as materialized (
-    select a.id
-    from agentexec.activity a
-    where a.status in ('QUEUED', 'RUNNING')
-      and (cancel_pending.agent_type is null or a.agent_type = cancel_pending.agent_type)
-      and (v_filter is null or a.metadata @> v_filter)
-      and agentexec._in_scope(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, a.agent_id, a.agent_type, a.metadata)
-      -- A difference, because now - idle_for may lie before all time.
-      and (idle_for is null or (isfinite(a.updated_at) and clock_timestamp() - a.updated_at >= idle_for))
-    order by a.id
-    for no key update
-  ), locked as materialized (
-    -- A step of its own: the clock is read when the row's lock is had, however long that took.
-    select p.id, clock_timestamp() as now from pending p
-  ), canceled as (
-    update agentexec.activity a
-    set status      = 'CANCELED',
-        last_seq    = a.last_seq + 1,
-        updated_at  = greatest(l.now, a.updated_at),
-        finished_at = greatest(l.now, a.updated_at)
-    from locked l
-    where a.id = l.id
-    returning a.id, a.last_seq, a.updated_at
-  ), written as (
-    insert into agentexec.activity_log (id, activity_id, seq, message, status, created_at)
-    select nextval('agentexec.activity_log_id_seq'), c.id, c.last_seq, cancel_pending.message, 'CANCELED', c.updated_at
-    from canceled c
-    returning 1
-  )
-  select count(*) into v_count from written;
-  perform agentexec._ring_bell();
-  return v_count;
+  perform set_config('agentexec.skipped', v_done.skipped::text, true);
+  return v_done.canceled;
 end
 $$;
 

@@ -79,6 +79,13 @@ type CancelPendingParams struct {
 	Message string
 }
 
+// CancelPendingCounts are what became of the activities that matched.
+type CancelPendingCounts struct {
+	Canceled int `json:"canceled"`
+	// Skipped counts those that another transaction kept locked for longer than 1 s, and those at the highest seq.
+	Skipped int `json:"skipped"`
+}
+
 // ListParams choose a page of a list. The zero value is the first page of everything.
 type ListParams struct {
 	// Page is the number of the page, from 1. Default 1. Large numbers cost time; After does not.

@@ -82,19 +82,28 @@ func (c *Client) Cancel(ctx context.Context, agentID uuid.UUID, message string) 
 }
 
 // CancelPending cancels every QUEUED or RUNNING activity that matches, in one statement, and returns how many. The
-// zero params match all of them, also those of other programs.
+// zero params match all of them, also those of other programs. Activities that another transaction keeps locked for
+// longer than 1 s in all are skipped; CancelPendingCounts says how many.
 //
 // Inside a transaction (see WithTx) nothing is visible, and no watcher is told, until it commits. Returns ErrInvalid
 // when Message is over 1 MiB or IdleFor is negative.
 func (c *Client) CancelPending(ctx context.Context, params CancelPendingParams) (int, error) {
+	counts, err := c.CancelPendingCounts(ctx, params)
+	return counts.Canceled, err
+}
+
+// CancelPendingCounts is CancelPending, and also counts the activities that match and were skipped: another transaction
+// kept them locked for longer than 1 s, or their log has reached the highest seq. It returns what CancelPending does.
+func (c *Client) CancelPendingCounts(ctx context.Context, params CancelPendingParams) (CancelPendingCounts, error) {
 	q := c.call("cancel_pending").text("agent_type", params.AgentType).object("metadata_filter", params.MetadataFilter)
 	if params.IdleFor != 0 {
 		q.arg("idle_for", "pg_catalog.interval", fmt.Sprintf("%d microseconds", params.IdleFor/time.Microsecond))
 	}
 	q.text("message", params.Message)
-	var n int
-	err := q.row(ctx, c.db, "r", &n)
-	return n, err
+	var counts CancelPendingCounts
+	err := q.row(ctx, c.db,
+		"pg_catalog.jsonb_build_object('canceled', r, 'skipped', pg_catalog.current_setting('agentexec.skipped')::pg_catalog.int4)", &counts)
+	return counts, err
 }
 
 // AppendLogs appends many lines, of any activities, in the order given: all of them or none. It returns their number.

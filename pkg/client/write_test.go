@@ -203,3 +203,17 @@ func TestData(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []bool{true, false}, isNull)
 }
+
+func TestCancelPendingCounts(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	stuck := b.create(t)
+	b.create(t)
+	tx, err := b.db.Pool(t).Begin(b.ctx)
+	require.NoError(t, err)
+	must[client.Log](t)(b.c.WithTx(tx).Update(b.ctx, stuck, "and then idle in the transaction"))
+	require.Equal(t, client.CancelPendingCounts{Canceled: 1, Skipped: 1},
+		must[client.CancelPendingCounts](t)(b.c.CancelPendingCounts(b.ctx, client.CancelPendingParams{})))
+	require.NoError(t, tx.Commit(b.ctx))
+	require.Equal(t, 1, must[int](t)(b.c.CancelPending(b.ctx, client.CancelPendingParams{})))
+}

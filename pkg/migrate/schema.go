@@ -20,9 +20,9 @@ const DefaultSchema = "agentexec"
 
 var (
 	validName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
-	// qualifier is how the SQL files name their schema: before a dot, or after the word schema. The setting agentexec.scope
-	// looks the same and is called so whatever the schema's name.
-	qualifier = regexp.MustCompile(`\bagentexec\.scope\b|\bagentexec\.|\bschema agentexec\b`)
+	// qualifier is how the SQL files name their schema: before a dot, or after the word schema. Settings look the same and
+	// are called so whatever the schema's name.
+	qualifier = regexp.MustCompile(`\bagentexec\.(?:scope|skipped)\b|\bagentexec\.|\bschema agentexec\b`)
 )
 
 // schema is the SQL of one installation, under the chosen name.
@@ -85,8 +85,8 @@ func (s *schema) rename(text string) string {
 		return text
 	}
 	return qualifier.ReplaceAllStringFunc(text, func(found string) string {
-		if found == "agentexec.scope" {
-			return found
+		if strings.HasSuffix(found, "scope") || strings.HasSuffix(found, "skipped") {
+			return found // a setting
 		}
 		return strings.Replace(found, DefaultSchema, s.quoted, 1)
 	})
