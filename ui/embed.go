@@ -40,7 +40,8 @@ type content struct {
 }
 
 // Handler serves the page at /, its files beside it, and the page again at /activities/{agent_id}, where the script
-// shows that activity. Any other path is not found: a missing script must never be answered with HTML.
+// shows that activity. Any other path is not found: a missing script must never be answered with HTML. All addresses in
+// the page are relative, so that a proxy may serve it under a prefix that it strips.
 func Handler() http.Handler {
 	files := load()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -72,13 +73,19 @@ func Handler() http.Handler {
 	})
 }
 
-// fileOf is the file a path asks for.
+// deepPage is the key of the page as it is served at /activities/{agent_id}: one folder below its files.
+const deepPage = "/activities/"
+
+// fileOf is the key in load of the file that a path asks for.
 func fileOf(urlPath string) string {
 	if urlPath == "/" {
 		return "/index.html"
 	}
-	if id, ok := strings.CutPrefix(urlPath, "/activities/"); ok && id != "" && !strings.ContainsAny(id, "/.") {
-		return "/index.html"
+	if id, ok := strings.CutPrefix(urlPath, deepPage); ok {
+		if id == "" || strings.ContainsAny(id, "/.") {
+			return ""
+		}
+		return deepPage
 	}
 	return urlPath
 }
@@ -97,7 +104,7 @@ func takesGzip(r *http.Request) bool {
 	return false
 }
 
-// load reads the files, by the path they are served at.
+// load reads the files, by the path they are served at, and adds deepPage.
 var load = sync.OnceValue(func() map[string]file {
 	files := make(map[string]file)
 	_ = fs.WalkDir(dist, "dashboard/dist", func(name string, d fs.DirEntry, _ error) error { // what is embedded is there
@@ -106,15 +113,22 @@ var load = sync.OnceValue(func() map[string]file {
 		}
 		body, _ := dist.ReadFile(name)
 		at := strings.TrimPrefix(name, "dashboard/dist")
-		f := file{contentType: contentType(name), caching: "no-cache", plain: newContent(body), gzip: newContent(compress(body))}
-		if strings.HasPrefix(at, "/assets/") { // named after their content; the others are asked for again, so that an upgrade shows
-			f.caching = "public, max-age=31536000, immutable"
+		files[at] = newFile(at, body)
+		if at == "/index.html" {
+			files[deepPage] = newFile(at, bytes.ReplaceAll(body, []byte(`="./`), []byte(`="../`)))
 		}
-		files[at] = f
 		return nil
 	})
 	return files
 })
+
+func newFile(at string, body []byte) file {
+	f := file{contentType: contentType(at), caching: "no-cache", plain: newContent(body), gzip: newContent(compress(body))}
+	if strings.HasPrefix(at, "/assets/") { // named after their content; the others are asked for again, so that an upgrade shows
+		f.caching = "public, max-age=31536000, immutable"
+	}
+	return f
+}
 
 func newContent(body []byte) content {
 	sum := sha256.Sum256(body)

@@ -77,6 +77,9 @@ func TestPaths(t *testing.T) {
 			require.Equal(t, http.StatusOK, r.status, c.target)
 			require.Equal(t, c.contentType, r.header.Get("Content-Type"), c.target)
 			want := source(t, c.file)
+			if strings.HasPrefix(c.target, "/activities/") {
+				want = strings.ReplaceAll(want, `="./`, `="../`)
+			}
 			require.Equal(t, strconv.Itoa(len(want)), r.header.Get("Content-Length"), c.target)
 			if method == http.MethodHead {
 				want = ""
@@ -201,15 +204,21 @@ func TestSize(t *testing.T) {
 	}
 }
 
-// Whatever the page loads is there, and of this host; and nothing lies there that it does not load.
+// Whatever the page loads is there, and of this host, at a relative address; and nothing lies there that it does not load.
 func TestReferences(t *testing.T) {
 	t.Parallel()
 	index := source(t, "index.html")
 	loaded := map[string]bool{"/index.html": true}
-	for _, match := range regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllStringSubmatch(index, -1) {
-		if !strings.HasPrefix(match[1], "/v1/") {
-			require.Equal(t, http.StatusOK, request(t, http.MethodGet, match[1]).status, match[1])
-			loaded[match[1]] = true
+	for page, up := range map[string]string{"/": "./", "/activities/" + agentID: "../"} {
+		addresses := regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllStringSubmatch(request(t, http.MethodGet, page).body, -1)
+		require.NotEmpty(t, addresses)
+		for _, match := range addresses {
+			require.True(t, strings.HasPrefix(match[1], up), "%s is relative, on %s", match[1], page)
+			target := path.Join(path.Dir(page), match[1])
+			if !strings.HasPrefix(target, "/v1/") {
+				require.Equal(t, http.StatusOK, request(t, http.MethodGet, target).status, target)
+				loaded[target] = true
+			}
 		}
 	}
 	require.NotContains(t, index, "://")

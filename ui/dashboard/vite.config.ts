@@ -4,6 +4,7 @@ import { defineConfig } from 'vite';
 // sources and package-lock.json: dist/ is committed, and check-dist.sh compares it.
 export default defineConfig({
   resolve: { conditions: ['@agentexec/source', 'module', 'browser', 'import', 'default'] },
+  base: './', // the page works under any path prefix; ui/embed.go has deep links find its files
   build: {
     target: 'es2022',
     assetsInlineLimit: 0, // the content security policy takes no data: URLs

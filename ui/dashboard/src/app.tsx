@@ -6,7 +6,7 @@ import { Help, TokenPrompt } from './dialogs.tsx';
 import { Filters } from './filters.tsx';
 import { List } from './list.tsx';
 import { ListModel } from './list_model.ts';
-import { go, pathOf, searchOf, useRoute } from './route.ts';
+import { base, go, pathOf, searchOf, useRoute } from './route.ts';
 
 export function App() {
   const client = useClient();
@@ -40,7 +40,7 @@ export function App() {
   return (
     <div className="app agentexec" data-view={id === null ? 'list' : 'detail'}>
       <header className="top">
-        <h1><a href="/" onClick={(e) => (e.preventDefault(), go('/'))}>agentexec</a></h1>
+        <h1><a href={base} onClick={(e) => (e.preventDefault(), go(base))}>agentexec</a></h1>
         <input
           ref={find} className="find" type="search" placeholder="Search type or id" aria-label="Search type or id" value={filter.text}
           onChange={(e) => go(pathOf(id, searchOf({ ...filter, text: e.target.value })), true)}

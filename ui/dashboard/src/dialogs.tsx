@@ -95,7 +95,7 @@ export function TokenPrompt() {
     >
       <h2>A token is needed</h2>
       <p role="alert">{clean(question.reason.charAt(0).toUpperCase() + question.reason.slice(1))}</p>
-      <label htmlFor="token">Paste one, or open this page as <code>/#token=...</code>. It is forgotten with this tab.</label>
+      <label htmlFor="token">Paste one, or add <code>#token=...</code> to the address of this page. It is forgotten with this tab.</label>
       <div>
         <input id="token" type="password" autoComplete="off" spellCheck={false} required autoFocus value={text} onChange={(e) => setText(e.target.value)} />
         <button>Enter</button>

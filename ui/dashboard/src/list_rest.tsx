@@ -2,7 +2,7 @@ import { useClient, useConnection } from '@agentexec/react';
 import { clean } from '@agentexec/client/text';
 import type { Rows } from './list_model.ts';
 import { grouped } from './numbers.ts';
-import { type Filter, go } from './route.ts';
+import { base, type Filter, go } from './route.ts';
 
 const command = `psql "$AGENTEXEC_DATABASE_URL" -c \\
   "select agentexec.create_activity(
@@ -14,7 +14,7 @@ export function Rest({ rows, filter }: { rows: Rows; filter: Filter }) {
   const client = useClient();
   const { state, code } = useConnection();
   const filtered = filter.statuses.length + filter.type.length + filter.text.length + Object.keys(filter.metadata).length > 0;
-  const showAll = <button type="button" onClick={() => go('/')}>Show all activities</button>;
+  const showAll = <button type="button" onClick={() => go(base)}>Show all activities</button>;
   if (problem) {
     return (
       <div className="note problem" role="alert">

@@ -1,4 +1,5 @@
-// The address says what is shown: /activities/{agent_id} which activity, the query which part of the list.
+// The address says what is shown: activities/{agent_id} which activity, the query which part of the list. All of it lies
+// below the path that the page is served at, which a proxy in front of the sidecar may choose.
 
 import { useMemo, useSyncExternalStore } from 'react';
 import type { MetadataFilter, Status } from '@agentexec/client';
@@ -23,6 +24,12 @@ export interface Route {
 
 export const noFilter: Filter = { statuses: [], type: '', metadata: {}, text: '' };
 
+/** The path that the page is served at, ending in a slash: what an address holds before activities/{agent_id}. */
+export const baseOf = (pathname: string): string => pathname.replace(/(activities\/[^/.]+|[^/]*)$/, '');
+
+/** The base of this page. */
+export const base = baseOf(location.pathname);
+
 export function routeOf(pathname: string, search: string): Route {
   const query = new URLSearchParams(search);
   const wanted = (query.get('status') ?? '').split(',');
@@ -32,7 +39,7 @@ export function routeOf(pathname: string, search: string): Route {
     metadata: Object.fromEntries([...query].filter(([k]) => k.startsWith('metadata.') && k.length > 9).map(([k, v]) => [k.slice(9), v])),
     text: query.get('q') ?? '',
   };
-  const raw = /^\/activities\/([^/]+)$/.exec(pathname)?.[1]?.toLowerCase();
+  const raw = /^activities\/([^/]+)$/.exec(pathname.slice(base.length))?.[1]?.toLowerCase();
   return { id: raw ?? null, filter, search: searchOf(filter) };
 }
 
@@ -57,7 +64,7 @@ function valueOf(text: string): string | boolean | null {
   return text.length > 1 && text.startsWith('"') && text.endsWith('"') ? text.slice(1, -1) : text;
 }
 
-export const pathOf = (id: string | null, search: string): string => (id === null ? '/' : '/activities/' + id) + search;
+export const pathOf = (id: string | null, search: string): string => base + (id === null ? '' : 'activities/' + id) + search;
 
 const listeners = new Set<() => void>();
 const tell = () => {

@@ -1,9 +1,10 @@
-// The token that the server asks for, where it does: from the address, /#token=..., which browsers send to nobody, or
+// The token that the server asks for, where it does: from the address, #token=..., which browsers send to nobody, or
 // typed in. It lives as long as the tab.
 
 import { useSyncExternalStore } from 'react';
+import { base } from './route.ts';
 
-const KEY = 'agentexec.token';
+const KEY = 'agentexec.token' + (base === '/' ? '' : ' ' + base); // pages below other prefixes may be of other servers
 const PATIENCE = 10_000;
 
 // A browser may keep nothing for us: then it lives as long as the page.
@@ -77,7 +78,7 @@ async function refusal(t: string): Promise<string> {
   try {
     const headers: Record<string, string> = t ? { Authorization: 'Bearer ' + t } : {};
     // Of a type that nobody has: the total of a large table would take its time.
-    const answer = await fetch('/v1/activities?page_size=1&agent_type=-', { headers, cache: 'no-store', signal: AbortSignal.timeout(PATIENCE) });
+    const answer = await fetch(base + 'v1/activities?page_size=1&agent_type=-', { headers, cache: 'no-store', signal: AbortSignal.timeout(PATIENCE) });
     if (answer.status !== 401 && answer.status !== 403) return (void answer.body?.cancel(), '');
     return ((await answer.json()) as { detail?: string }).detail || `the server answers ${answer.status}`;
   } catch {

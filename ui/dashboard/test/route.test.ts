@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type Filter, go, metadataOf, noFilter, pathOf, routeOf, searchOf } from '../src/route.ts';
+import { baseOf, type Filter, go, metadataOf, noFilter, pathOf, routeOf, searchOf } from '../src/route.ts';
 import { statuses } from './items.ts';
 
 const text = fc.string({ unit: 'binary', maxLength: 20 }).filter((s) => !/\p{Surrogate}/u.test(s)); // an address has no halves of characters
@@ -29,6 +29,13 @@ test('what an address says', () => {
   expect(routeOf('/', '?agent_type=%00%FF&q=%')).toMatchObject({ filter: { type: '\0\ufffd', text: '%' } });
   expect(searchOf({ ...noFilter, statuses: ['RUNNING', 'QUEUED'], type: 'a b', text: '<&' })).toBe('?status=RUNNING,QUEUED&agent_type=a+b&q=%3C%26');
   expect(pathOf(id, '?q=x')).toBe(`/activities/${id}?q=x`);
+});
+
+test('the page works below any prefix', () => {
+  const id = '6f1de0c4-5d0b-4d3a-9a53-0e1f6c5b7a11';
+  for (const base of ['/', '/agentexec/', '/a/b/', '/tools/activities/', '/activities/']) {
+    expect([base, base + 'index.html', base + 'activities/' + id].map(baseOf)).toEqual([base, base, base]);
+  }
 });
 
 test('metadata is as the HTTP API reads it', () => {
