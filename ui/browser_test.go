@@ -49,13 +49,21 @@ func TestFigures(t *testing.T) {
 	perform(t, newStage(t), "test", "--test-reporter=spec", "figures.mjs")
 }
 
-// TestClient has the TypeScript client follow a real sidecar that goes away and comes back: client/test/binary.test.ts.
-// It needs Node and what test/run.sh installs, so that script runs it.
+// TestClient runs the TypeScript client against a real sidecar that goes away and comes back: client/test/binary*.test.ts,
+// each with a database and a sidecar of its own. It needs Node and what test/run.sh installs, so that script runs it.
 func TestClient(t *testing.T) {
 	if os.Getenv("AGENTEXEC_TEST_NODE") == "" {
 		t.Skip("ui/test/run.sh runs this test")
 	}
-	perform(t, newStage(t), ".", "node_modules/vitest/vitest.mjs", "run", "--project", "binary")
+	files, err := filepath.Glob("client/test/binary*.test.ts")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	h := newHouse(t)
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".test.ts"), func(t *testing.T) {
+			perform(t, h.stage(t, h.server.New(t)), ".", "node_modules/vitest/vitest.mjs", "run", "--project", "binary", filepath.Base(file))
+		})
+	}
 }
 
 // perform runs Node in a folder, on a stage.

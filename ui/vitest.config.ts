@@ -8,7 +8,7 @@ function project(name: string, root: string, include: string, environment: strin
     resolve: { conditions },
     ssr: { resolve: { conditions: [...conditions, 'node'] } },
     // CI machines are slow, and have few cores.
-    test: { name, root, setupFiles: name === 'react' ? ['test/setup.ts'] : [], environment, include: ['test/**/*.test.{ts,tsx}'].map((all) => include || all), exclude: include ? [] : ['test/binary.test.ts'], testTimeout: 120_000, hookTimeout: 60_000 },
+    test: { name, root, setupFiles: name === 'react' ? ['test/setup.ts'] : [], environment, include: ['test/**/*.test.{ts,tsx}'].map((all) => include || all), exclude: include ? [] : ['test/binary*.test.ts'], testTimeout: 120_000, hookTimeout: 60_000 },
   };
 }
 
@@ -19,7 +19,7 @@ export default defineConfig({
       project('react', 'react', '', 'jsdom'),
       project('dashboard', 'dashboard', '', 'jsdom'),
       // Against a real sidecar, which `go test ./ui -run TestClient` starts.
-      ...(process.env['CONTROL_URL'] ? [project('binary', 'client', 'test/binary.test.ts', 'node')] : []),
+      ...(process.env['CONTROL_URL'] ? [project('binary', 'client', 'test/binary*.test.ts', 'node')] : []),
     ],
   },
 });

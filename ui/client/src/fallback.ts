@@ -77,10 +77,12 @@ export function createFallback({ request, api, parse, retryDelay, deliver, repor
     let reader: ReadableStreamDefaultReader<string> | undefined;
     let pause = stay ? retryDelay(0) : POLL;
     let timer: ReturnType<typeof setTimeout> | undefined;
+    const leave = () => reader?.cancel().catch(() => {});
     const watch = (patience: number) => {
       clearTimeout(timer);
-      timer = setTimeout(() => (reader ? reader.cancel() : start(w)), patience);
+      timer = setTimeout(() => (reader ? leave() : start(w)), patience);
     };
+    signal.onabort = leave; // in Node a read of a stream that the server has ended does not always end with the signal
     try {
       watch(SILENCE);
       const answer = await request(`v1/feed/${w.id}?after_seq=${w.cursor}`, { accept: 'text/event-stream', signal });

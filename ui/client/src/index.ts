@@ -97,10 +97,15 @@ export function createClient({
         });
       }
     };
-    const w = make({ event: safely(onEvent), over: safely((error) => error && onOver?.(error)) });
-    const stop = () => feed.remove(w);
-    if (!signal?.aborted) feed.add(w);
+    const leave = () => signal?.removeEventListener('abort', stop);
+    const w = make({ event: safely(onEvent), over: safely((error) => (leave(), error && onOver?.(error))) });
+    const stop = () => {
+      leave();
+      feed.remove(w);
+    };
+    if (signal?.aborted) return stop;
     signal?.addEventListener('abort', stop);
+    feed.add(w);
     return stop;
   }
 

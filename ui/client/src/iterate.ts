@@ -26,12 +26,15 @@ export function iterate<E>(start: (sink: Sink<E>) => Reins, signal: AbortSignal 
       const wake = () => {
         for (const go of waiting.splice(0)) go();
       };
-      const stop = () => {
+      const end = () => {
         done = true;
-        queue.length = 0;
-        reins?.stop();
         signal?.removeEventListener('abort', stop);
         wake();
+      };
+      const stop = () => {
+        queue.length = 0;
+        reins?.stop();
+        end();
       };
       return {
         async next() {
@@ -47,8 +50,7 @@ export function iterate<E>(start: (sink: Sink<E>) => Reins, signal: AbortSignal 
                 },
                 over(e) {
                   error = e;
-                  done = true;
-                  wake();
+                  end();
                 },
               });
             }

@@ -1,5 +1,6 @@
 // The feed against a small server: one socket, its states, tokens, and the way around WebSockets.
 
+import { getEventListeners } from 'node:events';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { type ActivityEvent, type Client, type ClientOptions, createClient, FeedError, type ListEvent, type WebSocketClass } from '../src/index.ts';
@@ -170,6 +171,34 @@ test('an iteration ends by break, signal, return and close', async () => {
   client.close();
   expect((await last).done).toBe(true);
   await until(() => server.sockets.size === 0);
+});
+
+test('a watch that is over leaves no listener at its signal', async () => {
+  server.append(1);
+  const client = connect();
+  const { signal } = new AbortController();
+  const listeners = () => getEventListeners(signal, 'abort').length;
+  const unknown = '00000000-0000-4000-8000-000000000000';
+  for (let n = 0; n < 3; n++) {
+    let first = false;
+    const stop = client.watchActivity(ID, { signal }, () => (first = true));
+    await until(() => first);
+    expect(listeners()).toBe(1);
+    stop();
+    expect(listeners(), 'of a callback that was stopped').toBe(0);
+    client.watchActivity(unknown, { signal }, () => {}, () => (first = false));
+    await until(() => !first);
+    expect(listeners(), 'of a callback whose watch the server refused').toBe(0);
+    for await (const _ of client.watchActivity(ID, { signal })) break;
+    await expect(async () => { for await (const _ of client.watchActivity(unknown, { signal })); }).rejects.toThrow();
+    expect(listeners(), 'of iterations').toBe(0);
+  }
+  client.watchActivity(ID, { signal }, () => {});
+  const next = client.watchActivity(ID, { signal })[Symbol.asyncIterator]().next();
+  await next;
+  expect(listeners()).toBe(2);
+  client.close();
+  expect(listeners(), 'of a client that was closed').toBe(0);
 });
 
 test('what a callback throws is reported and disturbs nothing', async () => {
