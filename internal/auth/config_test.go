@@ -27,6 +27,8 @@ func TestNewRefuses(t *testing.T) {
 	require.NoError(t, os.WriteFile(odd, []byte("secretive"), 0o600))
 	huge := filepath.Join(t.TempDir(), "huge")
 	require.NoError(t, os.WriteFile(huge, make([]byte, maxKeyFile+1), 0o600))
+	short, err := rsa.GenerateKey(rand.Reader, 1024)
+	require.NoError(t, err)
 	for name, test := range map[string]struct {
 		cfg  Config
 		says string
@@ -51,6 +53,7 @@ func TestNewRefuses(t *testing.T) {
 		"Private":           {Config{KeyFile: privatePEM(t, keys()["RS256"]), Algorithm: "RS256"}, "private key"},
 		"BrokenPEM":         {Config{KeyFile: writePEM(t, "PUBLIC KEY", []byte{1}), Algorithm: "RS256"}, "asn1"},
 		"OtherPEM":          {Config{KeyFile: writePEM(t, "NEW CERTIFICATE REQUEST", []byte{1}), Algorithm: "RS256"}, "NEW CERTIFICATE REQUEST"},
+		"ShortRSA":          {Config{KeyFile: publicPEM(t, short), Algorithm: "RS256"}, "1024 bits; use one of at least 2048"},
 		"NoURL":             {Config{JWKSURL: "issuer.example/keys", Algorithm: "RS256"}, "AGENTEXEC_JWKS_URL"},
 		"FileURL":           {Config{JWKSURL: "file:///etc/passwd", Algorithm: "RS256"}, "AGENTEXEC_JWKS_URL"},
 	} {

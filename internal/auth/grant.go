@@ -91,11 +91,24 @@ func readRegistered(value, field any) (ok bool) {
 		}
 		*field, ok = texts(value)
 	case **jwt.NumericDate:
-		number, isNumber := value.(json.Number)
-		*field = &jwt.NumericDate{}
-		ok = isNumber && (*field).UnmarshalJSON([]byte(number)) == nil
+		*field, ok = readDate(value)
 	}
 	return ok
+}
+
+// maxDate is the end of the year 9999, in Unix time. A later one may come back as one of the past when it is made a
+// time.Time, and an nbf of then would hold.
+const maxDate = 253_402_300_799
+
+// readDate reads a time, from 1970 to 9999.
+func readDate(value any) (*jwt.NumericDate, bool) {
+	number, ok := value.(json.Number)
+	seconds, err := number.Float64()
+	if !ok || err != nil || seconds < 0 || seconds > maxDate {
+		return nil, false
+	}
+	date := &jwt.NumericDate{}
+	return date, date.UnmarshalJSON([]byte(number)) == nil
 }
 
 // texts is a list of them; no list, and null, is none.

@@ -12,12 +12,12 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/MicahParks/jwkset"
-	"github.com/MicahParks/keyfunc/v3"
 	"github.com/golang-jwt/jwt/v5"
 )
 
@@ -25,7 +25,7 @@ import (
 const (
 	maxJWKS     = 1 << 20 // bytes of an answer
 	maxJWKSKeys = 100     // keys of it that are looked at
-	maxNameless = 8       // keys that a token without a kid is tried with
+	maxTried    = 8       // keys that one token is tried with: those of its kid, or where it names none all of them
 	maxKeyBits  = 8192    // of an RSA key; checking a signature with a larger one takes long
 
 	jwksTimeout = 5 * time.Second  // for one fetch, and for waiting for one
@@ -37,8 +37,8 @@ const (
 // jwks are the keys of a JWKS URL. They are kept while the URL does not answer; a key that it does not name any more is
 // gone with the next fetch.
 //
-// The fetch is ours and not keyfunc's, which reads answers of any size, and lets every token with a kid that is not known
-// wait for a fetch of its own.
+// The fetch and the lookup are ours and not keyfunc's, which reads answers of any size, lets every token with a kid that
+// is not known wait for a fetch of its own, and keeps one key of each kid.
 type jwks struct {
 	url       string
 	algorithm string
@@ -58,8 +58,8 @@ type jwks struct {
 
 // keySet is what a fetch brought.
 type keySet struct {
-	lookup  keyfunc.Keyfunc
-	count   int
+	all     []jwt.VerificationKey
+	byID    map[string][]jwt.VerificationKey // a kid may name several: of an issuer that changes the key and not the name
 	fetched time.Time
 }
 
@@ -150,7 +150,7 @@ func (j *jwks) begin() <-chan struct{} {
 		case err == nil:
 			j.keys.Store(set)
 			if j.failed {
-				j.log.Info("the JWKS URL answers again", "keys", set.count)
+				j.log.Info("the JWKS URL answers again", "keys", len(set.all))
 			}
 		case !j.failed && j.ctx.Err() == nil:
 			j.log.Warn("the JWKS URL does not answer with keys; trying on", "error", err, "keys_kept", j.keys.Load() != nil)
@@ -190,56 +190,61 @@ func (j *jwks) read() (*keySet, error) {
 	if len(document.Keys) > maxJWKSKeys {
 		return nil, fmt.Errorf("it answers more than %d keys", maxJWKSKeys)
 	}
-	store, set := jwkset.NewMemoryStorage(), &keySet{fetched: time.Now()}
+	set := &keySet{byID: make(map[string][]jwt.VerificationKey), fetched: time.Now()}
 	for _, each := range document.Keys {
-		if key, err := jwkset.NewJWKFromMarshal(each, jwkset.JWKMarshalOptions{}, jwkset.JWKValidateOptions{}); err == nil && j.fits(key) {
-			set.count++
-			if err := store.KeyWrite(context.Background(), key); err != nil {
-				return nil, err
-			}
+		if key, fits := j.publicKey(each); fits {
+			set.all = append(set.all, key)
+			set.byID[each.KID] = append(set.byID[each.KID], key)
 		}
 	}
-	if set.count == 0 {
-		return nil, fmt.Errorf("none of its %d keys is for %s", len(document.Keys), j.algorithm)
+	if len(set.all) == 0 {
+		return nil, fmt.Errorf("none of its %d keys is for %s: want %s, of at least %d bits where it is RSA, to verify with",
+			len(document.Keys), j.algorithm, algorithms[j.algorithm], minRSABits)
 	}
-	set.lookup, err = keyfunc.New(keyfunc.Options{Storage: store})
-	return set, err
+	return set, nil
 }
 
-// fits reports whether a key may have signed a token: a set holds others too, for encryption and for other algorithms.
-func (j *jwks) fits(key jwkset.JWK) bool {
-	m := key.Marshal()
-	if (m.USE != "" && m.USE != jwkset.UseSig) || (m.ALG != "" && m.ALG.String() != j.algorithm) {
-		return false
+// publicKey returns a key of the set, and whether it may have signed a token: a set holds others too, for encryption and
+// for other algorithms. One that comes with its private half is known to everybody who can read the URL.
+func (j *jwks) publicKey(each jwkset.JWKMarshal) (crypto.PublicKey, bool) {
+	switch {
+	case each.USE != "" && each.USE != jwkset.UseSig,
+		each.ALG != "" && each.ALG.String() != j.algorithm,
+		each.KEYOPS != nil && !slices.Contains(each.KEYOPS, jwkset.KeyOpsVerify),
+		each.D != "":
+		return nil, false
 	}
-	public := crypto.PublicKey(key.Key())
-	if signer, ok := public.(crypto.Signer); ok {
-		public = signer.Public()
+	key, err := jwkset.NewJWKFromMarshal(each, jwkset.JWKMarshalOptions{}, jwkset.JWKValidateOptions{})
+	if err != nil || kindOf(key.Key()) != algorithms[j.algorithm] {
+		return nil, false
 	}
-	if key, ok := public.(*rsa.PublicKey); ok && (key.N.BitLen() < minRSABits || key.N.BitLen() > maxKeyBits) {
-		return false
+	if key, ok := key.Key().(*rsa.PublicKey); ok && (checkRSA(key) != nil || key.N.BitLen() > maxKeyBits) {
+		return nil, false
 	}
-	return kindOf(public) == algorithms[j.algorithm]
+	return key.Key(), true
 }
 
 // key returns the key, or keys, that must have signed a token. A kid that is not known has the URL read again, at most
 // every jwksRest however many such tokens come.
 func (j *jwks) key(ctx context.Context, t *jwt.Token) (any, error) {
 	set := j.keys.Load()
-	if key, err := set.find(t); err == nil {
+	key, err := set.find(t)
+	if err == nil {
 		return key, nil
 	}
-	if _, named := t.Header["kid"]; set.usable() && !named {
-		return nil, &Refused{KindKey, "the token names no key, and there are several"}
+	if set.usable() && errors.Is(err, errSeveralKeys) {
+		return nil, &Refused{KindKey, err.Error()}
 	}
 	if err := j.again(ctx, set); err != nil {
 		return nil, err
 	}
 	set = j.keys.Load()
-	key, err := set.find(t)
+	key, err = set.find(t)
 	switch {
 	case err == nil:
 		return key, nil
+	case set.usable() && errors.Is(err, errSeveralKeys):
+		return nil, &Refused{KindKey, err.Error()}
 	case !set.usable() || j.hasFailed():
 		return nil, ErrUnavailable
 	}
@@ -270,14 +275,25 @@ func (j *jwks) again(ctx context.Context, seen *keySet) error {
 
 func (s *keySet) usable() bool { return s != nil && time.Since(s.fetched) < jwksKeep }
 
-var errNoKey = errors.New("no such key")
+var (
+	errNoKey       = errors.New("no such key")
+	errSeveralKeys = fmt.Errorf("the token names no key, or one that is the name of more than %d, and there are several", maxTried)
+)
 
+// find returns the keys that a token must be signed with one of: those of its kid, or all where it has none.
 func (s *keySet) find(t *jwt.Token) (any, error) {
 	if !s.usable() {
 		return nil, errNoKey
 	}
-	if _, named := t.Header["kid"]; !named && s.count > maxNameless {
-		return nil, errNoKey
+	keys := s.all
+	if id, named := t.Header["kid"]; named {
+		text, isText := id.(string)
+		if keys = s.byID[text]; !isText || len(keys) == 0 {
+			return nil, errNoKey
+		}
 	}
-	return s.lookup.Keyfunc(t)
+	if len(keys) > maxTried {
+		return nil, errSeveralKeys
+	}
+	return jwt.VerificationKeySet{Keys: keys}, nil
 }

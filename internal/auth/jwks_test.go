@@ -3,9 +3,12 @@ package auth
 import (
 	"context"
 	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -170,6 +173,98 @@ func TestJWKSKeyOfAnotherKind(t *testing.T) {
 	require.NoError(t, err, "the keys that were had are kept")
 }
 
+// jwk is the JWK of a key, with changes.
+func jwk(t *testing.T, key crypto.Signer, changes map[string]any) map[string]any {
+	t.Helper()
+	made, err := jwkset.NewJWKFromKey(key.Public(), jwkset.JWKOptions{})
+	require.NoError(t, err)
+	text, err := json.Marshal(made.Marshal())
+	require.NoError(t, err)
+	members := map[string]any{}
+	require.NoError(t, json.Unmarshal(text, &members))
+	maps.Copy(members, changes)
+	return members
+}
+
+func keySetOf(t *testing.T, all ...map[string]any) string {
+	t.Helper()
+	text, err := json.Marshal(map[string]any{"keys": all})
+	require.NoError(t, err)
+	return string(text)
+}
+
+// TestJWKSWeakKeys: a key that can be broken, or that is for something else, signs no token.
+func TestJWKSWeakKeys(t *testing.T) {
+	t.Parallel()
+	weak := func(bits int) crypto.Signer {
+		key, err := rsa.GenerateKey(rand.Reader, bits)
+		require.NoError(t, err)
+		return key
+	}
+	rsaKey := keys()["RS256"]
+	for name, test := range map[string]struct {
+		algorithm string
+		key       crypto.Signer
+		jwk       map[string]any
+		holds     bool
+	}{
+		"RSA1024":          {"RS256", weak(1024), nil, false},
+		"RSA2047":          {"RS256", weak(2047), nil, false},
+		"RSA2048":          {"RS256", rsaKey, nil, true},
+		"Encryption":       {"RS256", rsaKey, map[string]any{"use": "enc"}, false},
+		"Signatures":       {"RS256", rsaKey, map[string]any{"use": "sig", "alg": "RS256", "key_ops": []string{"verify"}}, true},
+		"Encrypts":         {"RS256", rsaKey, map[string]any{"key_ops": []string{"encrypt", "wrapKey"}}, false},
+		"SignsOnly":        {"RS256", rsaKey, map[string]any{"key_ops": []string{"sign"}}, false},
+		"VerifiesToo":      {"RS256", rsaKey, map[string]any{"key_ops": []string{"sign", "verify"}}, true},
+		"OtherAlgorithm":   {"RS256", rsaKey, map[string]any{"alg": "RS512"}, false},
+		"KeyOfEncryption":  {"RS256", rsaKey, map[string]any{"alg": "RSA-OAEP-256"}, false},
+		"OtherCurve":       {"ES256", keys()["ES256"], map[string]any{"alg": "ES384"}, false},
+		"NamedRight":       {"EdDSA", keys()["EdDSA"], map[string]any{"alg": "EdDSA"}, true},
+		"ExponentOfOne":    {"RS256", rsaKey, map[string]any{"e": "AQ"}, false},
+		"ExponentIsEven":   {"RS256", rsaKey, map[string]any{"e": "AQAA"}, false},
+		"ExponentIsHuge":   {"RS256", rsaKey, map[string]any{"e": "AQAAAAAAAAAB"}, false},
+		"PrivateParameter": {"RS256", rsaKey, map[string]any{"d": "AQAB"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			i := newIssuer(t)
+			i.says(keySetOf(t, jwk(t, keys()["other RS256"], map[string]any{"kid": "other"}), jwk(t, keys()["ES384"], map[string]any{"kid": "ec"}),
+				jwk(t, test.key, test.jwk)))
+			v := i.follow(t, test.algorithm, nil)
+			_, err := v.Verify(t.Context(), sign(t, test.algorithm, test.key, good()))
+			require.Equal(t, test.holds, err == nil, err)
+		})
+	}
+}
+
+// TestJWKSOneNameForSeveralKeys: all of them are tried, up to a bound.
+func TestJWKSOneNameForSeveralKeys(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	named := map[string]any{"kid": "a"}
+	i.says(keySetOf(t, jwk(t, keys()["RS256"], named), jwk(t, keys()["ES256"], named), jwk(t, keys()["other RS256"], named)))
+	v := i.follow(t, "RS256", nil)
+	for _, key := range []string{"RS256", "other RS256"} {
+		_, err := v.Verify(t.Context(), sign(t, "RS256", keys()[key], good(), "kid", "a"))
+		require.NoError(t, err, key)
+	}
+	stranger, err := rsa.GenerateKey(rand.Reader, 2048)
+	require.NoError(t, err)
+	_, err = v.Verify(t.Context(), sign(t, "RS256", stranger, good(), "kid", "a"))
+	require.ErrorContains(t, err, "signature")
+
+	many := make([]map[string]any, maxTried+1)
+	for n := range many {
+		many[n] = jwk(t, keys()["EdDSA"], named)
+	}
+	i.says(keySetOf(t, many...))
+	w := i.follow(t, "EdDSA", nil)
+	_, err = w.Verify(t.Context(), sign(t, "EdDSA", keys()["EdDSA"], good(), "kid", "a"))
+	require.ErrorContains(t, err, "several")
+	_, err = w.Verify(t.Context(), sign(t, "EdDSA", keys()["EdDSA"], good(), "kid", ""))
+	require.ErrorContains(t, err, "not known")
+}
+
 // TestJWKSDown: while the keys cannot be had, tokens are neither taken nor called bad; it is said once, without the
 // token, and is over when the URL answers.
 func TestJWKSDown(t *testing.T) {
@@ -250,7 +345,7 @@ func TestJWKSManyKeys(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
 	all := map[string]crypto.Signer{}
-	for n := range maxNameless + 1 {
+	for n := range maxTried + 1 {
 		all[fmt.Sprint(n)] = keys()["EdDSA"]
 	}
 	i.has(t, "EdDSA", all)

@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"strings"
 )
@@ -16,9 +17,8 @@ import (
 const (
 	// maxKeyFile is far above any key; what is larger is another file.
 	maxKeyFile = 64 << 10
-	minRSABits = 1024 // crypto/rsa verifies with no shorter one
-	// goodRSABits is what RFC 7518 asks for.
-	goodRSABits = 2048
+	// minRSABits is what RFC 7518 asks for.
+	minRSABits = 2048
 )
 
 // secretKey returns the key of HS256 and its like. A PEM file in its place is refused: with a public key as the secret,
@@ -48,13 +48,23 @@ func publicKeyFile(c Config) (crypto.PublicKey, error) {
 	if want := algorithms[c.Algorithm]; kindOf(key) != want {
 		return nil, fmt.Errorf("AGENTEXEC_JWT_KEY_FILE: %s holds %s, and %s takes %s", c.KeyFile, kindOf(key), c.Algorithm, want)
 	}
-	if key, ok := key.(*rsa.PublicKey); ok && key.N.BitLen() < goodRSABits {
-		if key.N.BitLen() < minRSABits {
-			return nil, fmt.Errorf("AGENTEXEC_JWT_KEY_FILE: %s holds an RSA key of %d bits, which is too short", c.KeyFile, key.N.BitLen())
+	if key, ok := key.(*rsa.PublicKey); ok {
+		if err := checkRSA(key); err != nil {
+			return nil, fmt.Errorf("AGENTEXEC_JWT_KEY_FILE: %s holds %w", c.KeyFile, err)
 		}
-		c.Logger.Warn("the RSA key in AGENTEXEC_JWT_KEY_FILE is short", "bits", key.N.BitLen(), "at_least", goodRSABits)
 	}
 	return key, nil
+}
+
+// checkRSA refuses a key that can be broken, or that is none.
+func checkRSA(key *rsa.PublicKey) error {
+	switch {
+	case key.N.BitLen() < minRSABits:
+		return fmt.Errorf("an RSA key of %d bits; use one of at least %d", key.N.BitLen(), minRSABits)
+	case key.E < 3 || key.E%2 == 0 || int64(key.E) > math.MaxInt32:
+		return fmt.Errorf("an RSA key with the exponent %d; the usual one is 65537", key.E)
+	}
+	return nil
 }
 
 func readKeyFile(name string) ([]byte, error) {

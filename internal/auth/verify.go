@@ -34,7 +34,7 @@ const (
 	KindKey       Kind = "key"           // it names none of the key set's, or none where there are several
 	KindSignature Kind = "signature"     // it does not hold
 	KindExpired   Kind = "expired"       // too long ago
-	KindNotYet    Kind = "not_yet_valid" // nbf lies ahead
+	KindNotYet    Kind = "not_yet_valid" // nbf, or iat, lies ahead
 	KindIssuer    Kind = "issuer"        // another one
 	KindAudience  Kind = "audience"      // another one
 	KindClaims    Kind = "claims"        // one is missing, malformed, or grants what we do not know
@@ -67,7 +67,7 @@ func New(cfg Config) (*Verifier, error) {
 	v := &Verifier{now: time.Now, known: newVerified(), algorithm: cfg.Algorithm}
 	options := []jwt.ParserOption{
 		jwt.WithValidMethods([]string{cfg.Algorithm}), jwt.WithExpirationRequired(), jwt.WithLeeway(Leeway),
-		jwt.WithStrictDecoding(), jwt.WithTimeFunc(func() time.Time { return v.now() }),
+		jwt.WithIssuedAt(), jwt.WithStrictDecoding(), jwt.WithTimeFunc(func() time.Time { return v.now() }),
 	}
 	if cfg.Issuer != "" {
 		options = append(options, jwt.WithIssuer(cfg.Issuer))
@@ -184,6 +184,7 @@ func refusal(ctx context.Context, err error) error {
 		{jwt.ErrTokenSignatureInvalid, KindSignature, "the token's signature does not hold"},
 		{jwt.ErrTokenExpired, KindExpired, "the token has expired"},
 		{jwt.ErrTokenNotValidYet, KindNotYet, "the token is not valid yet"},
+		{jwt.ErrTokenUsedBeforeIssued, KindNotYet, "the token is not valid yet: it is issued later, by this server's clock"},
 		{jwt.ErrTokenInvalidIssuer, KindIssuer, "the token is from another issuer"},
 		{jwt.ErrTokenInvalidAudience, KindAudience, "the token is for another audience"},
 		{jwt.ErrTokenRequiredClaimMissing, KindClaims, "the token lacks exp, or the issuer or audience that is asked for"},
