@@ -125,6 +125,7 @@ func (h *hook) take(ctx context.Context) error {
 	h.wait = barrierFirst
 	h.t.metrics.hooked.Set(1)
 	h.t.metrics.hooks.Inc()
+	h.t.noteHolder(nil)
 	return nil
 }
 

@@ -3,6 +3,7 @@ package sidecar
 import (
 	"context"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,9 +19,17 @@ type bell struct {
 	ears atomic.Bool   // what is sent on the channel arrives here
 	// crowded: the notification queue fills up, so nobody may be made to ring: when it is full, their commits fail.
 	crowded atomic.Bool
+	queue   atomic.Uint64 // the share of the notification queue that is full, as math.Float64bits has it
 }
 
-func newBell() *bell { return &bell{rung: make(chan struct{}, 1)} }
+func newBell() *bell {
+	b := &bell{rung: make(chan struct{}, 1)}
+	b.queue.Store(math.Float64bits(-1))
+	return b
+}
+
+// usage is the share of the notification queue that is full, negative before it is known.
+func (b *bell) usage() float64 { return math.Float64frombits(b.queue.Load()) }
 
 func (b *bell) ring() {
 	select {

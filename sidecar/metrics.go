@@ -12,20 +12,21 @@ import (
 // metrics of one sidecar, in a registry of their own, so that several can run in one process. What the feed counts
 // itself is in feed_metrics.go. docs/metrics.md has a row for each.
 type metrics struct {
-	registry *prometheus.Registry
-	rings    prometheus.Counter
-	linesIn  prometheus.Counter
-	missed   prometheus.Counter
-	hooked   prometheus.Gauge
-	hooks    prometheus.Counter
-	echo     prometheus.Gauge
-	queue    prometheus.Gauge
-	reads    prometheus.Histogram
-	lag      prometheus.Gauge
-	lagRows  prometheus.Gauge
-	clock    prometheus.Gauge
-	delivery prometheus.Histogram
-	limits   *limitMetrics
+	registry    *prometheus.Registry
+	rings       prometheus.Counter
+	linesIn     prometheus.Counter
+	missed      prometheus.Counter
+	hooked      prometheus.Gauge
+	hooks       prometheus.Counter
+	echo        prometheus.Gauge
+	queue       prometheus.Gauge
+	foreignLock prometheus.Gauge
+	reads       prometheus.Histogram
+	lag         prometheus.Gauge
+	lagRows     prometheus.Gauge
+	clock       prometheus.Gauge
+	delivery    prometheus.Histogram
+	limits      *limitMetrics
 }
 
 func newMetrics(limits Limits) *metrics {
@@ -40,6 +41,8 @@ func newMetrics(limits Limits) *metrics {
 		echo:   newGauge("agentexec_listen_echo_seconds", "How long the last pulse took from NOTIFY to LISTEN."),
 		queue: newGauge("agentexec_notification_queue_usage",
 			"Share of the instance's notification queue that is full, 0 to 1; at 1 every NOTIFY fails."),
+		foreignLock: newGauge("agentexec_wakeup_lock_foreign",
+			"1 while a session of a role without rights to the schema holds the wake-up lock; the sidecar polls meanwhile."),
 		reads: newHistogram("agentexec_tail_read_seconds", "How long a read of the tail took.",
 			prometheus.ExponentialBuckets(0.0005, 2, 14)),
 		lag: newGauge("agentexec_tail_lag_seconds", "Age, by created_at and the offset of Postgres's clock, of the oldest "+
@@ -52,7 +55,7 @@ func newMetrics(limits Limits) *metrics {
 			"offset of Postgres's clock, until a socket took the frame. Of live lines only: what a subscription catches up with is left out.",
 			[]float64{.0005, .001, .002, .003, .005, .0075, .01, .015, .02, .03, .04, .06, .1, .15, .25, .5, 1, 2.5, 5, 10, 30}),
 	}
-	m.registry.MustRegister(m.rings, m.linesIn, m.missed, m.hooked, m.hooks, m.echo, m.queue, m.reads, m.lag, m.lagRows,
+	m.registry.MustRegister(m.rings, m.linesIn, m.missed, m.hooked, m.hooks, m.echo, m.queue, m.foreignLock, m.reads, m.lag, m.lagRows,
 		m.clock, m.delivery, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.limits = newLimitMetrics(m.registry, limits)
 	return m

@@ -2,6 +2,7 @@ package sidecar
 
 import (
 	"context"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -102,6 +103,7 @@ const crowdedAbove = 0.5
 
 // crowd takes how full the notification queue is, and reports whether that is too full since now.
 func (b *bell) crowd(usage float64) bool {
+	b.queue.Store(math.Float64bits(usage))
 	crowded := usage > crowdedAbove
 	if b.crowded.Swap(crowded) == crowded {
 		return false

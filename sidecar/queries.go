@@ -8,7 +8,7 @@ import (
 
 // The reads of the feed. They pick rows; what a row looks like as JSON is the business of the SQL functions.
 type queries struct {
-	position, adopt, foreign, hook, unhook, barrier, pulse, tail, states, deleted, snapshot, replay, list, counts string
+	position, adopt, foreign, hook, unhook, holder, barrier, pulse, tail, states, deleted, snapshot, replay, list, counts string
 }
 
 // replayLines bounds one replay read, beside the bytes that the feed asks for; at least one line is read whatever its
@@ -33,6 +33,21 @@ func newQueries(schema string) queries {
 		// The lock that writers probe; see _ring_bell in functions.sql.
 		hook:   in(`select pg_try_advisory_lock(1635271269, '$schema.activity_log'::regclass::oid::int4)`),
 		unhook: in(`select pg_advisory_unlock(1635271269, '$schema.activity_log'::regclass::oid::int4)`),
+
+		// A session that holds this lock though its role may not use the schema, and so can be no reader of ours. A role
+		// with that right, or a name that is made up, is not told from a sidecar.
+		holder: in(`
+			select l.pid, coalesce(r.rolname, '')::text, coalesce(a.application_name, '')
+			from pg_catalog.pg_class c
+			join pg_catalog.pg_locks l on l.objid = c.oid
+			left join pg_catalog.pg_stat_activity a on a.pid = l.pid
+			left join pg_catalog.pg_roles r on r.oid = a.usesysid
+			where c.oid = '$schema.activity_log'::regclass
+			  and l.locktype = 'advisory' and l.classid = 1635271269 and l.objsubid = 2 and l.granted
+			  and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = current_database())
+			  and l.pid <> pg_backend_pid()
+			  and not has_schema_privilege(a.usesysid, c.relnamespace, 'USAGE')
+			limit 1`),
 
 		// What became visible since a position ($1 its xmax, $2 its xip), as three kinds of rows in this order:
 		//   0  one row: the new position, the number of transactions that wrote, and the ordinals of the lists

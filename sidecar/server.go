@@ -108,6 +108,13 @@ func New(cfg Config) (*Server, error) {
 		hub: s.hub, q: q, bell: s.bell, poll: cfg.PollInterval, log: cfg.Logger, metrics: s.metrics,
 		clock: &clock{metrics: s.metrics}, connect: s.connector("agentexec tail"),
 	}
+	gauge(s.metrics.registry, "agentexec_tail_age_seconds", "Time since the tail's last successful read; -1 before the first.",
+		func() float64 {
+			if s.tailer.lastRead.Load() == 0 {
+				return -1
+			}
+			return s.tailer.age().Seconds()
+		})
 	s.listener = &listener{
 		channel: cfg.Schema, bell: s.bell, log: cfg.Logger, metrics: s.metrics,
 		connect: s.connector("agentexec listener"),

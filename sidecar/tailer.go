@@ -30,7 +30,9 @@ type tailer struct {
 	clock   *clock
 
 	reading  atomic.Bool  // the session stands and its last read went well
-	lastRead atomic.Int64 // when that was, in Unix nanoseconds
+	lastRead atomic.Int64 // when that was, in Unix nanoseconds; 0 before the first
+
+	foreign atomic.Pointer[lockHolder] // of the wake-up lock; nil where there is none
 }
 
 // sessionSettings: a generic plan cannot know how few rows are new, and would choose workers, JIT or a scan of every
@@ -134,8 +136,15 @@ func (t *tailer) session(ctx context.Context) error {
 		since   time.Time
 		checked time.Time
 		looked  = time.Now()
+		held    time.Time // when the wake-up lock's holder was looked for
 	)
 	for {
+		if time.Since(held) > lookInterval {
+			if err := t.findHolder(ctx, conn); err != nil {
+				return err
+			}
+			held = time.Now()
+		}
 		if t.hub.Watched().Empty() {
 			pos = nil // nobody watches: read nothing, and begin anew when somebody does
 			t.progressed()

@@ -88,7 +88,7 @@ func (c *conn) renew(token string) *frame {
 		}
 	}
 	c.access = access
-	c.pinger.Reset(c.access.within(c.untilPing()))
+	c.pinger.Reset(c.access.within(c.hub.cfg.PingInterval))
 	return nil
 }
 

@@ -24,12 +24,14 @@ type Config struct {
 	ReadTimeout time.Duration
 	// WriteTimeout ends a socket that takes nothing at all for so long, with close code 4408. Default 20 s.
 	WriteTimeout time.Duration
-	// PongTimeout ends a socket that is silent for so long; it is pinged at 9/10 of it. Default 60 s.
+	// PongTimeout ends a socket that is silent for so long. Default 60 s.
 	PongTimeout time.Duration
+	// PingInterval is the time between two pings of a socket. Default 20 s, and at most 9/10 of PongTimeout.
+	PingInterval time.Duration
 	// DrainTimeout bounds how long Shutdown, or a connection's own end, takes: half of it is for sending what waits,
 	// half for the goodbye. Default 5 s.
 	DrainTimeout time.Duration
-	// KeepAlive is how often an idle event stream gets a comment line, so that proxies keep it open. Default 15 s.
+	// KeepAlive is how often an idle event stream gets a comment line, so that proxies keep it open. Default 20 s.
 	KeepAlive time.Duration
 	// ListInterval is the least time between two reads of one live list; after a slow one, twenty times what it took.
 	// Default 100 ms.
@@ -97,7 +99,9 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.WriteTimeout, 20*time.Second)
 	setDefault(&c.PongTimeout, time.Minute)
 	setDefault(&c.DrainTimeout, 5*time.Second)
-	setDefault(&c.KeepAlive, 15*time.Second)
+	setDefault(&c.PingInterval, 20*time.Second)
+	c.PingInterval = min(c.PingInterval, c.PongTimeout*9/10)
+	setDefault(&c.KeepAlive, 20*time.Second)
 	setDefault(&c.ListInterval, 100*time.Millisecond)
 	setDefault(&c.ListRefresh, 10*time.Second)
 	setDefault(&c.MaxSubscriptions, 1000)

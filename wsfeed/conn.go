@@ -95,7 +95,7 @@ func newConn(h *Hub, ws *websocket.Conn, hijacked *patientHijacker, access Acces
 func (c *conn) start() {
 	c.alive()
 	c.mu.Lock()
-	c.pinger = time.AfterFunc(c.access.within(c.untilPing()), c.ping)
+	c.pinger = time.AfterFunc(c.access.within(c.hub.cfg.PingInterval), c.ping)
 	c.mu.Unlock()
 	go c.rest()
 }
@@ -159,11 +159,9 @@ func (c *conn) ping() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ctx.Err() == nil {
-		c.pinger.Reset(c.access.within(c.untilPing()))
+		c.pinger.Reset(c.access.within(c.hub.cfg.PingInterval))
 	}
 }
-
-func (c *conn) untilPing() time.Duration { return c.hub.cfg.PongTimeout * 9 / 10 }
 
 // handle acts on one message and returns the answer, nil where a subscription answers for itself.
 func (c *conn) handle(data []byte) *frame {

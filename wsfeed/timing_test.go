@@ -77,7 +77,7 @@ func TestASilentClientThatAnswersNoPingsGoes(t *testing.T) {
 		_ = c.ws.SetReadDeadline(time.Time{})
 		_, _, err := c.ws.ReadMessage()
 		require.Error(t, err)
-		require.Equal(t, 1, pings)
+		require.GreaterOrEqual(t, pings, 2)
 		require.Equal(t, b.hub.cfg.PongTimeout, time.Since(began))
 	})
 }

@@ -132,7 +132,7 @@ func (b *poolBell) hear(ctx context.Context, conn *pgx.Conn) error {
 			b.ring() // for what was written before
 		}
 		limited, cancel := context.WithTimeout(ctx, patience)
-		_, err = conn.WaitForNotification(limited)
+		err = awaitWakeup(limited, conn)
 		silent := limited.Err() != nil && ctx.Err() == nil && !conn.IsClosed()
 		cancel()
 		switch {
@@ -226,7 +226,7 @@ func (b *connBell) wait(ctx context.Context, d time.Duration) error {
 	}
 	limited, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
-	_, err := b.conn.WaitForNotification(limited)
+	err := awaitWakeup(limited, b.conn)
 	switch {
 	case err == nil:
 		b.drain()
@@ -252,6 +252,17 @@ func (b *connBell) hush(ctx context.Context) {
 	}
 	_ = b.hook.release(ctx)
 	b.drain()
+}
+
+// awaitWakeup returns when a wake-up arrives on conn. A wake-up carries no payload; a notification that carries one is the
+// probe of a sidecar, and is ignored.
+func awaitWakeup(ctx context.Context, conn *pgx.Conn) error {
+	for {
+		n, err := conn.WaitForNotification(ctx)
+		if err != nil || n.Payload == "" {
+			return err
+		}
+	}
 }
 
 // drain drops the notifications that have already arrived; the next read is for all of them.
