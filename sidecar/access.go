@@ -54,25 +54,28 @@ func (a *access) required(next http.Handler) http.Handler {
 	})
 }
 
-// check returns what a request with this token may, or a problem. What brings no token that holds counts for its address.
+// check returns what a request with this token may, or a problem. A request counts for the subject of its token. One
+// without a token that is known counts for its address, before the token is verified: that is dearer than all else here.
 func (a *access) check(r *http.Request, token string) (auth.Grant, error) {
-	g, err := a.grant(r, token)
-	if over := a.pacer.over(r, g.Subject); over != nil {
+	known, isKnown := auth.Everything(), false
+	if a.verifier != nil {
+		known, isKnown = a.verifier.Known(token)
+	}
+	if over := a.pacer.over(r, known.Subject); over != nil {
 		return auth.Grant{}, over
 	}
-	return g, err
-}
-
-func (a *access) grant(r *http.Request, token string) (auth.Grant, error) {
 	switch {
-	case a.verifier == nil:
-		return auth.Everything(), nil
+	case isKnown || a.verifier == nil:
+		return known, nil
 	case token == "":
 		return auth.Grant{}, a.refused(r, &auth.Refused{Kind: kindMissing, Reason: "a token is needed: Authorization: Bearer"})
 	}
 	g, err := a.verifier.Verify(r.Context(), token)
 	if err != nil {
 		return auth.Grant{}, a.refused(r, err)
+	}
+	if over := a.pacer.overOf(g.Subject, ""); over != nil {
+		return auth.Grant{}, over
 	}
 	return g, nil
 }

@@ -48,9 +48,17 @@ func (a *access) authorizeFeed(r *http.Request) (wsfeed.Access, error) {
 	return feedAccess(g)
 }
 
-// renewFeed is wsfeed.Config.Renew.
-func (a *access) renewFeed(ctx context.Context, token string) (wsfeed.Access, error) {
-	g, err := a.verifier.Verify(ctx, token)
+// renewFeed is wsfeed.Config.Renew. A token that was not seen before counts as a request of the socket's subject, or of
+// its address where it has none, before it is verified.
+func (a *access) renewFeed(ctx context.Context, r wsfeed.Renewal) (wsfeed.Access, error) {
+	g, known := a.verifier.Known(r.Token)
+	if known {
+		return feedAccess(g)
+	}
+	if over := a.pacer.overOf(r.Subject, r.Address); over != nil {
+		return wsfeed.Access{}, over
+	}
+	g, err := a.verifier.Verify(ctx, r.Token)
 	if err != nil {
 		a.refusals.note(err)
 		return wsfeed.Access{}, err

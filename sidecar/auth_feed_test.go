@@ -313,7 +313,7 @@ func TestAddressNeedsAuthentication(t *testing.T) {
 // TestRefusedTokensAreCounted: each by why, through whichever door it comes, and docs/metrics.md knows all the reasons.
 func TestRefusedTokensAreCounted(t *testing.T) {
 	t.Parallel()
-	s := setup(t, withTokens, func(c *sidecar.Config) { c.Auth.Issuer, c.Auth.Audience = "me", "us" })
+	s := setup(t, withTokens, func(c *sidecar.Config) { c.Auth.Issuer, c.Auth.Audience, c.Feed.RenewalsPerSecond = "me", "us", -1 })
 	claims := func(changes jwt.MapClaims) jwt.MapClaims {
 		all := jwt.MapClaims{"sub": "ada", "iss": "me", "aud": "us", "exp": time.Now().Add(time.Hour).Unix(), auth.Claim: map[string]any{"read": true}}
 		maps.Copy(all, changes)

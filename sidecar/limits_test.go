@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -322,8 +323,16 @@ func TestLimitsOfSubjects(t *testing.T) {
 	}
 	status, _, _ := s.ask(t, "GET", "/v1/stats", "X-Forwarded-For", "192.0.2.3")
 	require.Equal(t, 429, status, "of the address, without a token too")
-	status, _, _ = s.ask(t, "GET", "/v1/stats", "Authorization", "Bearer "+token(t, auth.Grant{Subject: "cyd", Read: true}), "X-Forwarded-For", "192.0.2.3")
-	require.Equal(t, 200, status, "not of who shares it")
+	cyd := "Bearer " + token(t, auth.Grant{Subject: "cyd", Read: true})
+	for address, want := range map[string]int{"192.0.2.3": 429, "192.0.2.4": 200} {
+		status, _, _ = s.ask(t, "GET", "/v1/stats", "Authorization", cyd, "X-Forwarded-For", address)
+		require.Equal(t, want, status, "a token that was never seen is not verified for an address that asks too much")
+	}
+	s.ask(t, "GET", "/v1/stats", "Authorization", cyd, "X-Forwarded-For", "192.0.2.4")
+	require.Eventually(t, func() bool {
+		status, _, _ := s.ask(t, "GET", "/v1/stats", "Authorization", cyd, "X-Forwarded-For", "192.0.2.3")
+		return status == 200
+	}, patience, 50*time.Millisecond, "one that is known counts for its subject alone, whose address it shares")
 
 	open := s.dialWith(t, "/v1/feed", token(t, auth.Grant{Subject: "dan", Read: true}))
 	_, resp, err := dial(s.url, "/v1/feed", http.Header{"Authorization": {"Bearer " + token(t, auth.Grant{Subject: "dan", Read: true})}})
@@ -336,4 +345,43 @@ func TestLimitsOfSubjects(t *testing.T) {
 	s.dialWith(t, "/v1/feed", token(t, auth.Grant{Subject: "eve", Read: true}))
 	require.Equal(t, "welcome", open.next(t).Type)
 	open.alive(t)
+}
+
+// TestUnknownTokensOverTheLimit: over the limit of an address, or of a socket, a token that was not seen before is not
+// verified, whichever door it comes to: a signature costs more than all else of a request. Each token that is verified
+// and does not hold is counted; those that are not verified are not.
+func TestUnknownTokensOverTheLimit(t *testing.T) {
+	t.Parallel()
+	s := setup(t, withTokens, func(c *sidecar.Config) {
+		c.Limits.RequestsPerSecond, c.TrustedProxies = 1, []string{"127.0.0.0/8"}
+	})
+	good := token(t, auth.Grant{Subject: "ada", Read: true})
+	so := s.dialWith(t, "/v1/feed", good) // from loopback, which is not counted by address
+	require.Equal(t, "welcome", so.next(t).Type)
+	bad := func(n int) string { return good[:len(good)-8] + fmt.Sprintf("%08d", n) }
+	began, sent := time.Now(), 0
+	for n := range 40 {
+		for _, path := range []string{"/v1/stats", "/v1/feed", "/metrics", "/v1/activities"} {
+			status, _, _ := s.ask(t, "GET", path, "Authorization", "Bearer "+bad(n), "X-Forwarded-For", "192.0.2.9")
+			require.Contains(t, []int{401, 429}, status)
+			sent++
+		}
+	}
+	limited := 0
+	for n := range 200 {
+		so.send(t, `{"type":"auth","token":"`+bad(n)+`"}`)
+		if m := so.next(t); m.Code == "limit" {
+			limited++
+		}
+	}
+	so.alive(t)
+	seconds := int(time.Since(began).Seconds()) + 1
+	require.Greater(t, limited, 150)
+	_, _, metrics := s.ask(t, "GET", "/metrics", "Authorization", "Bearer "+token(t, auth.Grant{Subject: "bob", Read: true}))
+	m := regexp.MustCompile(`(?m)^agentexec_refused_tokens_total\{reason="signature"\} (\d+)$`).FindStringSubmatch(metrics)
+	require.NotNil(t, m, metrics)
+	verified, err := strconv.Atoi(m[1])
+	require.NoError(t, err)
+	require.LessOrEqual(t, verified, 2*(2+seconds), "of %d requests and 200 messages: those of the burst, and then one a second", sent)
+	require.Positive(t, verified)
 }

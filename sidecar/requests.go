@@ -61,10 +61,18 @@ func (p *pacer) over(r *http.Request, subject string) error {
 	if p == nil {
 		return nil
 	}
+	return p.overOf(subject, p.addresses.counted(r))
+}
+
+// overOf is over where the address is known; "" is not counted.
+func (p *pacer) overOf(subject, address string) error {
+	if p == nil {
+		return nil
+	}
 	who, whose := "", "of this token's subject"
 	if subject != "" {
 		who = "subject " + subject
-	} else if address := p.addresses.counted(r); address != "" {
+	} else if address != "" {
 		who, whose = "address "+address, "from your address"
 	}
 	wait := p.wait(who, time.Now())

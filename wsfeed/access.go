@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
@@ -56,6 +58,10 @@ func (a *Access) within(d time.Duration) time.Duration {
 	return min(d, max(0, time.Until(a.Expires)))
 }
 
+// Renewal is a token that came over an open socket, and whom the requests of that socket count for; Address is "" where
+// Config.Address says none.
+type Renewal struct{ Token, Subject, Address string }
+
 // expired is what a client is told at the end of its access.
 const expired = "the token has expired"
 
@@ -66,8 +72,17 @@ func (c *conn) renew(token string) *frame {
 	if c.hub.cfg.Renew == nil {
 		return errorFrame("", "invalid", "authentication is off: there is nothing to renew")
 	}
-	access, err := c.hub.cfg.Renew(c.ctx, token)
-	if err != nil {
+	if !c.mayRenew() {
+		c.hub.limited(LimitMessages)
+		return errorFrame("", "limit", "too many tokens on this socket: send one before the last one expires, and no more")
+	}
+	access, err := c.hub.cfg.Renew(c.ctx, Renewal{Token: token, Subject: c.access.Subject, Address: c.seat.addressOf()})
+	var known interface{ GetStatus() int }
+	switch {
+	case err == nil:
+	case errors.As(err, &known) && known.GetStatus() == http.StatusTooManyRequests:
+		return errorFrame("", "limit", err.Error())
+	default:
 		return errorFrame("", "forbidden", err.Error())
 	}
 	if !c.takeRoom() {
@@ -90,6 +105,19 @@ func (c *conn) renew(token string) *frame {
 	c.access = access
 	c.pinger.Reset(c.access.within(c.hub.cfg.PingInterval))
 	return nil
+}
+
+// mayRenew counts a token that came over the socket. Only the reader calls it. Most sockets send none, so there is no
+// limiter before the first.
+func (c *conn) mayRenew() bool {
+	perSecond := c.hub.cfg.RenewalsPerSecond
+	if perSecond < 0 {
+		return true
+	}
+	if c.renewals == nil {
+		c.renewals = rate.NewLimiter(rate.Limit(perSecond), 10*perSecond)
+	}
+	return c.renewals.Allow()
 }
 
 // resee takes a subscription over into what the connection sees now: errOver where its activity does not lie in there. A

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,11 +20,12 @@ import (
 // renewable has the token that a client sends be its new scope, as JSON, or "bad".
 func renewable(c *Config) {
 	scoped(c)
-	c.Renew = func(_ context.Context, token string) (a Access, err error) {
-		if token == "bad" {
+	c.RenewalsPerSecond = -1
+	c.Renew = func(_ context.Context, r Renewal) (a Access, err error) {
+		if r.Token == "bad" {
 			return a, errors.New("a bad token")
 		}
-		return a, json.Unmarshal([]byte(token), &a.Scope)
+		return a, json.Unmarshal([]byte(r.Token), &a.Scope)
 	}
 }
 
@@ -133,6 +135,46 @@ func TestRenewRaces(t *testing.T) {
 	}
 	close(stop)
 	<-stopped
+}
+
+// Tokens that come over one socket are bounded, good and bad: each of them may be verified. The socket stays open, and is
+// told. Whom the requests of the socket count for is told to Renew.
+func TestRenewalsPerSecond(t *testing.T) {
+	t.Parallel()
+	var (
+		mu    sync.Mutex
+		asked []Renewal
+	)
+	b := setup(t, func(c *Config) {
+		c.Authorize = func(*http.Request) (Access, error) { return Access{Subject: "ada"}, nil }
+		c.Address = func(*http.Request) string { return "192.0.2.1" }
+		c.Renew = func(_ context.Context, r Renewal) (Access, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			asked = append(asked, r)
+			if r.Token == "bad" {
+				return Access{}, errors.New("a bad token")
+			}
+			return Access{Subject: "ada"}, nil
+		}
+	})
+	c := b.open(t)
+	began, refused := time.Now(), 0
+	for n := range 500 {
+		c.send(fmt.Sprintf(`{"type":"auth","token":%q}`, []string{"good", "bad"}[n%2]))
+		if m := c.next(); m.Code == "limit" {
+			require.Equal(t, "error", m.Type)
+			refused++
+		}
+	}
+	c.send(`{"type":"ping"}`)
+	c.expect("pong", "")
+	mu.Lock()
+	defer mu.Unlock()
+	require.Equal(t, 500, refused+len(asked))
+	require.LessOrEqual(t, len(asked), 11+int(time.Since(began).Seconds()), "ten at once, then one a second")
+	require.GreaterOrEqual(t, len(asked), 10)
+	require.Equal(t, Renewal{Token: "good", Subject: "ada", Address: "192.0.2.1"}, asked[0])
 }
 
 // The access ends to the millisecond, with no timer beside the one for pings; a renewal moves it, both ways.

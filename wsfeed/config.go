@@ -60,8 +60,12 @@ type Config struct {
 	// Authorize says who a request is from, before it becomes a feed, or why it may not: an error that has a method
 	// GetStatus() int is answered with that status, any other with 401, and its text. Default: everybody may see everything.
 	Authorize func(*http.Request) (Access, error)
-	// Renew says the same of a token that came over an open socket. Default: nothing can be renewed.
-	Renew func(ctx context.Context, token string) (Access, error)
+	// Renew says the same of a token that came over an open socket. An error with the status 429 is sent with the code
+	// "limit", any other with "forbidden". Default: nothing can be renewed.
+	Renew func(context.Context, Renewal) (Access, error)
+	// RenewalsPerSecond bounds the tokens that one socket may send; ten times as many may come at once. Over it, an
+	// error with the code "limit", and Renew is not asked. Default 1; negative for no limit.
+	RenewalsPerSecond int
 	// Problem answers a request that is refused before it becomes a feed. Default: plain text.
 	Problem func(w http.ResponseWriter, status int, code, detail string)
 	// Delivered is told, for every frame of lines that came from the tail while the subscription had all before them, how
@@ -106,6 +110,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.ListRefresh, 10*time.Second)
 	setDefault(&c.MaxSubscriptions, 1000)
 	setDefault(&c.MessagesPerSecond, 100)
+	setDefault(&c.RenewalsPerSecond, 1)
 	setDefault(&c.MessageBytes, MaxMessageBytes)
 	setDefault(&c.ListItems, maxListLimit)
 	if c.CheckOrigin == nil {

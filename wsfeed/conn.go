@@ -27,7 +27,9 @@ type conn struct {
 	room   chan struct{} // a place per reply that may wait
 	lag    lag
 	pace   *rate.Limiter
-	seat   seat
+	// renewals limits the tokens that come over the socket; nil before the first.
+	renewals *rate.Limiter
+	seat     seat
 
 	mu      sync.Mutex
 	sees    *view // what there is for the other side

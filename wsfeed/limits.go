@@ -41,6 +41,14 @@ type tally struct {
 // seat is one place. Its zero value is none.
 type seat struct{ subject, address *tally }
 
+// addressOf is the address it is counted for, "" for none.
+func (s seat) addressOf() string {
+	if s.address == nil {
+		return ""
+	}
+	return s.address.of
+}
+
 func newSeats(c *Config) *seats {
 	return &seats{
 		bySubject: make(map[string]*tally), byAddress: make(map[string]*tally),
@@ -63,7 +71,7 @@ func (s *seats) take(subject, address string) (_ seat, limit, advice string) {
 			fmt.Sprintf("your address has %d sockets open: close some, or put more subscriptions on each", s.addressMax)
 	}
 	s.taken++
-	return seat{count(s.bySubject, subject, s.subjectMax), count(s.byAddress, address, s.addressMax)}, "", ""
+	return seat{count(s.bySubject, subject), count(s.byAddress, address)}, "", ""
 }
 
 func over(tallies map[string]*tally, of string, most int) bool {
@@ -72,8 +80,8 @@ func over(tallies map[string]*tally, of string, most int) bool {
 }
 
 // count counts one more; nil where nobody counts.
-func count(tallies map[string]*tally, of string, most int) *tally {
-	if of == "" || most <= 0 {
+func count(tallies map[string]*tally, of string) *tally {
+	if of == "" {
 		return nil
 	}
 	t := tallies[of]

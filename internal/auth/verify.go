@@ -105,18 +105,33 @@ func (v *Verifier) Run(ctx context.Context) error {
 	return nil
 }
 
+// Known returns what a token grants where it was verified before and still holds. It costs next to nothing, so a caller
+// may ask before it decides whether a token is worth to be verified.
+func (v *Verifier) Known(token string) (Grant, bool) {
+	if token == "" || len(token) > MaxToken {
+		return Grant{}, false
+	}
+	keys, remembers := v.keys()
+	if !remembers {
+		return Grant{}, false
+	}
+	g, ok := v.known.get(token, keys)
+	if !ok || !v.now().Before(g.Expires.Add(Leeway)) {
+		return Grant{}, false
+	}
+	return g, true
+}
+
 // Verify returns what a token grants; it is shared, and not to be changed. Errors are ErrUnavailable, that of ctx, and
 // *Refused for a token that does not hold.
 func (v *Verifier) Verify(ctx context.Context, token string) (Grant, error) {
 	if len(token) > MaxToken {
 		return Grant{}, &Refused{KindMalformed, "the token is too long"}
 	}
-	keys, remembers := v.keys()
-	if remembers {
-		if g, ok := v.known.get(token, keys); ok && v.now().Before(g.Expires.Add(Leeway)) {
-			return g, nil
-		}
+	if g, ok := v.Known(token); ok {
+		return g, nil
 	}
+	keys, remembers := v.keys()
 	c := &claims{}
 	t, err := v.parser.ParseWithClaims(token, c, func(t *jwt.Token) (any, error) {
 		if _, ok := t.Header["crit"]; ok { // we know no extension that must be understood
