@@ -2,13 +2,17 @@ package sidecar_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentexec/agentexec/internal/logtest"
 	"github.com/agentexec/agentexec/internal/pgtest"
 	"github.com/agentexec/agentexec/sidecar"
 )
@@ -71,7 +75,8 @@ func TestRestoredIntoAnotherCluster(t *testing.T) {
 	db := pgtest.NewServer(t, nil).New(t)
 	here := db.Conn(t)
 	require.Less(t, useUp(t, here, 1)+5*step, highest, "the lines must come from the future")
-	s := start(t, db, func(cfg *sidecar.Config) { cfg.PollInterval = 50 * time.Millisecond })
+	log := new(logtest.Buffer)
+	s := start(t, db, func(cfg *sidecar.Config) { cfg.PollInterval, cfg.Logger = 50*time.Millisecond, log.Logger() })
 	other := s.create(t)
 	so := s.open(t)
 	so.subscribe(t, other, 1)
@@ -79,11 +84,7 @@ func TestRestoredIntoAnotherCluster(t *testing.T) {
 
 	// They come while the tail runs, and it notices.
 	restore(t, here, data)
-	require.Eventually(t, func() bool {
-		var known int64
-		require.NoError(t, here.QueryRow(t.Context(), "select foreign_id from agentexec.installation").Scan(&known))
-		return known > 1000
-	}, patience, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), "restored from another cluster") }, patience, 20*time.Millisecond)
 
 	so.subscribe(t, id, 0)
 	require.Equal(t, "snapshot", so.next(t).Type)
@@ -97,6 +98,82 @@ func TestRestoredIntoAnotherCluster(t *testing.T) {
 		s.append(t, id, "written here")
 		so.lines(t, last, 1)
 		last++
+	}
+	require.Zero(t, s.metric(t, "agentexec_missed_lines_total"))
+}
+
+// New lines arrive at once whatever ids they have: a truncated table begins again at 1, below the ids that a dump brought.
+func TestTruncatedAfterARestore(t *testing.T) {
+	t.Parallel()
+	source := pgtest.NewServer(t, nil).New(t)
+	there := source.Conn(t)
+	useUp(t, there, 300)
+	_, err := there.Exec(t.Context(), "select setval('agentexec.activity_log_id_seq', 1000), agentexec.create_activity('research')")
+	require.NoError(t, err)
+	db := pgtest.NewServer(t, nil).New(t)
+	here := db.Conn(t)
+	restore(t, here, dump(t, there))
+
+	s := start(t, db)
+	so := s.open(t)
+	so.subscribe(t, s.create(t), 1) // the tail takes up its position beside the foreign lines
+	require.Equal(t, "snapshot", so.next(t).Type)
+	s.append(t, s.create(t), "another activity's")
+	_, err = here.Exec(t.Context(), "truncate agentexec.activity restart identity cascade")
+	require.NoError(t, err)
+	id := s.create(t)
+	so = s.open(t)
+	so.subscribe(t, id, 0)
+	require.Equal(t, "snapshot", so.next(t).Type)
+	so.lines(t, 0, 1)
+	for n := range 3 {
+		s.append(t, id, "written here")
+		so.lines(t, n+1, 1)
+	}
+	var low bool
+	require.NoError(t, here.QueryRow(t.Context(), "select max(id) < 1000 from agentexec.activity_log").Scan(&low))
+	require.True(t, low)
+	require.Zero(t, s.metric(t, "agentexec_missed_lines_total"))
+}
+
+// A logical subscriber is live: the lines that it applies have transaction ids of its own, also where the publisher's
+// counter is lower, and are notified.
+func TestLogicalSubscriberIsLive(t *testing.T) {
+	t.Parallel()
+	publisher := pgtest.NewServer(t, map[string]string{"wal_level": "logical"}).New(t)
+	subscriber := pgtest.NewServer(t, nil).New(t)
+	there, here := publisher.Conn(t), subscriber.Conn(t)
+	require.Greater(t, useUp(t, here, 500), useUp(t, there, 1)+200, "the subscriber's counter must be ahead")
+	exec := func(conn *pgx.Conn, sql string) {
+		t.Helper()
+		_, err := conn.Exec(t.Context(), sql)
+		require.NoError(t, err, sql)
+	}
+	var id uuid.UUID
+	require.NoError(t, there.QueryRow(t.Context(), "select agentexec.create_activity('research')").Scan(&id))
+	exec(there, "create publication p for table agentexec.activity, agentexec.activity_log")
+	exec(here, fmt.Sprintf("create subscription s connection '%s' publication p", publisher.URL))
+	t.Cleanup(func() {
+		_, err := here.Exec(context.Background(), "drop subscription s")
+		require.NoError(t, err)
+	})
+
+	// Rarely enough that only a notification brings a line in time.
+	s := start(t, subscriber, func(cfg *sidecar.Config) { cfg.PollInterval = 2 * patience })
+	require.Eventually(t, func() bool {
+		var lines int
+		require.NoError(t, here.QueryRow(t.Context(), "select count(*) from agentexec.activity_log").Scan(&lines))
+		return lines == 1
+	}, patience, 10*time.Millisecond)
+	so := s.open(t)
+	so.subscribe(t, id, 0)
+	require.Equal(t, "snapshot", so.next(t).Type)
+	so.lines(t, 0, 1)
+	s.await(t, "agentexec_bell_hooked", 1)
+	for n := range 5 {
+		_, err := there.Exec(t.Context(), "select agentexec.append_log($1, 'from the publisher')", id)
+		require.NoError(t, err)
+		so.lines(t, n+1, 1)
 	}
 	require.Zero(t, s.metric(t, "agentexec_missed_lines_total"))
 }

@@ -14,7 +14,8 @@ import (
 type position struct {
 	xmin, xmax uint64
 	xip        []string
-	// foreign is the id up to which lines came with a dump from another cluster, whose transaction ids say nothing here.
+	// foreign is the id of a line that came with a dump from another cluster, as it was when the position was taken up; 0
+	// where there was none. Another one says that more have come.
 	foreign int64
 }
 

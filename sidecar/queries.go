@@ -8,7 +8,7 @@ import (
 
 // The reads of the feed. They pick rows; what a row looks like as JSON is the business of the SQL functions.
 type queries struct {
-	position, adopt, foreign, hook, unhook, holder, barrier, pulse, tail, states, deleted, snapshot, replay, list, counts string
+	position, foreign, hook, unhook, holder, barrier, pulse, tail, states, deleted, snapshot, replay, list, counts string
 }
 
 // replayLines bounds one replay read, beside the bytes that the feed asks for; at least one line is read whatever its
@@ -21,8 +21,8 @@ func newQueries(schema string) queries {
 	}
 	return queries{
 		position: `select pg_current_snapshot()::text`,
-		adopt:    in(`select $schema._adopt()`),
-		// The line that _adopt looks at, 0 where there is none.
+		// The line that came with a dump from another cluster and has the highest xid, where that lies in this one's future;
+		// 0 where there is none.
 		foreign: in(`select coalesce((
 			select l.id from $schema.activity_log l
 			where l.xid >= pg_snapshot_xmax(pg_current_snapshot())
@@ -51,14 +51,15 @@ func newQueries(schema string) queries {
 
 		// What became visible since a position ($1 its xmax, $2 its xip), as three kinds of rows in this order:
 		//   0  one row: the new position, the number of transactions that wrote, and the ordinals of the lists
-		//      ($4 types, $5 metadata, $8 scopes) that are touched
+		//      ($4 types, $5 metadata, $7 scopes) that are touched
 		//   1  a row per activity of $3 that has new lines: its state
 		//   2  a row per new line of these, by id, which within an activity is the order of seq
 		// Of one activity at most its last $6 lines are read: as many as a ring keeps; who needs more reads by seq.
-		// The upper bound on xid leaves out nothing that is visible here, and the lower one on id ($7) nothing that was
-		// written here since the position. They are for rows that a dump brought from another cluster: their xid may lie in
-		// this one's future. Without the first, each read would find all of them; without the second, the reads for which
-		// the counter has come to them.
+		// The upper bound on xid and the comparison with xmin are for rows that a dump brought from another cluster: their
+		// xid may lie in this one's future. The bound leaves out nothing that is visible here; without it, each read would
+		// find all of them. When the counter comes to them, xmin tells: it is the transaction that inserted the row here,
+		// or a later one that changed it. For a line that was written here it is xid, or follows it (a subtransaction);
+		// for such a row it precedes xid. xmin has 32 bits and wraps around.
 		// Of the transactions that were running, only those that have ended since are looked up: one that goes on writing
 		// would have all its lines read again by every read.
 		// offset 0 keeps look-ups by key what they are; without it a scan of the whole table looks cheaper to a planner
@@ -67,13 +68,15 @@ func newQueries(schema string) queries {
 			with fresh as materialized (
 				select l.id, l.activity_id, l.seq, l.xid
 				from $schema.activity_log l
-				where l.xid >= $1::text::xid8 and l.xid < pg_snapshot_xmax(pg_current_snapshot()) and l.id > $7::bigint
+				where l.xid >= $1::text::xid8 and l.xid < pg_snapshot_xmax(pg_current_snapshot())
+				  and ((l.xmin::text::bigint - l.xid::text::bigint) & 4294967295) < 2147483648
 				union all
 				select l.id, l.activity_id, l.seq, l.xid
 				from $schema.activity_log l
 				where l.xid = any (array(
 					select e.xid from unnest($2::text[]::xid8[]) e(xid)
 					where pg_visible_in_snapshot(e.xid, pg_current_snapshot())))
+				  and ((l.xmin::text::bigint - l.xid::text::bigint) & 4294967295) < 2147483648
 			), touched as materialized (
 				select a.id, a.agent_id, a.agent_type, a.metadata, a.last_seq
 				from (select distinct f.activity_id from fresh f) t
@@ -88,7 +91,7 @@ func newQueries(schema string) queries {
 			       (select count(distinct f.xid)::int from fresh f) as seq, null::text as status,
 			       pg_current_snapshot()::text as body,
 			       (select array_agg(w.ord)
-			        from unnest($4::text[], $5::text[], $8::text[]) with ordinality w(agent_type, metadata, scope, ord)
+			        from unnest($4::text[], $5::text[], $7::text[]) with ordinality w(agent_type, metadata, scope, ord)
 			        cross join lateral $schema._scope_of(w.scope) s
 			        where exists (
 			          select from touched a

@@ -40,7 +40,7 @@ func (t *tailer) read(ctx context.Context, conn *pgx.Conn, pos *position, w *wsf
 	defer stuck.Stop()
 	began := time.Now()
 	types, metadata, scopes := filterArrays(w.Lists)
-	rows, err := conn.Query(ctx, t.q.tail, pos.xmaxText(), pos.xip, idArray(w.Activities), types, metadata, ringLines, pos.foreign, scopes)
+	rows, err := conn.Query(ctx, t.q.tail, pos.xmaxText(), pos.xip, idArray(w.Activities), types, metadata, ringLines, scopes)
 	if err != nil {
 		return news{}, err
 	}

@@ -259,14 +259,17 @@ func (s *Server) awaitSchema(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case err == nil && status.State == migrate.Current:
-			return nil
-		case err == nil && status.State != migrate.Missing && status.Version == status.Known:
-			s.cfg.Logger.Warn("going on with other functions than this program's own: " + status.String())
+		case err == nil && status.Usable():
+			if status.State != migrate.Current {
+				s.cfg.Logger.Warn("going on with other functions than this program's own: " + status.String())
+			}
+			for _, warning := range status.Warnings {
+				s.cfg.Logger.Warn(warning)
+			}
 			return nil
 		case err == nil:
 			return errors.New(status.String())
-		case isHopeless(err):
+		case isHopeless(err), errors.Is(err, migrate.ErrEncoding):
 			return err
 		case attempt == 0:
 			s.cfg.Logger.Warn("Postgres cannot be reached; waiting for it", "error", err)

@@ -243,7 +243,7 @@ func (t *tailer) begin(ctx context.Context, conn *pgx.Conn) (*position, error) {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	var foreign int64
-	if err := conn.QueryRow(ctx, t.q.adopt).Scan(&foreign); err != nil {
+	if err := conn.QueryRow(ctx, t.q.foreign).Scan(&foreign); err != nil {
 		return nil, err
 	}
 	var text string
@@ -264,7 +264,7 @@ func (t *tailer) checkForeign(ctx context.Context, conn *pgx.Conn, pos *position
 	defer cancel()
 	var id int64
 	err := conn.QueryRow(ctx, t.q.foreign).Scan(&id)
-	if err == nil && id > pos.foreign {
+	if err == nil && id != 0 && id != pos.foreign {
 		err = errForeign
 	}
 	return err

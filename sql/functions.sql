@@ -900,30 +900,6 @@ begin
 end
 $$;
 
--- _adopt returns the id up to which lines came with a dump from another cluster. What xid says of those is true of that
--- cluster alone: it may lie in this one's future, and once the counter here comes to it, an old line would look new to
--- whoever reads by position. The highest xid tells. Lines of this cluster that are written meanwhile are no matter: a
--- position taken up afterwards lists their transactions.
-create or replace function agentexec._adopt()
-  returns bigint
-  language plpgsql
-  volatile
-  security definer
-  set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_known bigint := (select i.foreign_id from agentexec.installation i);
-  v_new   bigint;
-begin
-  select l.id into v_new from agentexec.activity_log l where l.xid >= pg_snapshot_xmax(pg_current_snapshot()) order by l.xid desc limit 1;
-  if v_new > v_known then
-    update agentexec.installation i set foreign_id = (select max(l.id) from agentexec.activity_log l)
-    returning i.foreign_id into v_known;
-  end if;
-  return v_known;
-end
-$$;
-
 -- Reading --------------------------------------------------------------------------------------------------------
 
 -- activity_list is one row per activity with its latest line, for queries of one's own. A plain view: filters and

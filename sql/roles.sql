@@ -47,24 +47,4 @@ grant execute on function
 to agentexec_reader, agentexec_sidecar;
 grant select on agentexec.activity, agentexec.activity_log, agentexec.activity_list to agentexec_reader, agentexec_sidecar;
 
--- Whether the functions are the program's own, and which lines came from another cluster.
-grant select on agentexec.schema_version, agentexec.installation to agentexec_sidecar;
-grant execute on function agentexec._adopt() to agentexec_sidecar;
-
--- What only computes was open to all (see triggers.sql), and is theirs instead: nothing is left to PUBLIC. Grant others
--- these roles from now on, not single functions.
-do $$
-declare
-  v_function text;
-begin
-  for v_function in
-    select p.oid::regprocedure
-    from pg_proc p
-    cross join lateral aclexplode(p.proacl) a
-    where p.pronamespace = (select c.relnamespace from pg_class c where c.oid = 'agentexec.activity'::regclass) and a.grantee = 0
-  loop
-    execute format('grant execute on function %s to agentexec_worker, agentexec_reader, agentexec_sidecar', v_function);
-    execute format('revoke execute on function %s from public', v_function);
-  end loop;
-end
-$$;
+grant select on agentexec.schema_version to agentexec_sidecar;

@@ -107,24 +107,7 @@ func TestWhoMayCallWhat(t *testing.T) {
 		}
 	})
 
-	t.Run("WhatTheREADMEGrantsIsEnough", func(t *testing.T) {
-		readme, err := os.ReadFile("../README.md")
-		require.NoError(t, err)
-		_, grants, _ := strings.Cut(string(readme), "```sql\ngrant")
-		grants, _, found := strings.Cut("grant"+grants, "```")
-		require.True(t, found)
-		worker, workerName := role(t, b.db)
-		reader, readerName := role(t, b.db)
-		b.exec(strings.NewReplacer("worker", workerName, "reader", readerName).Replace(grants))
-		for _, call := range writers {
-			require.NoError(t, try(worker, call), call)
-			requireRefused(t, try(reader, call), "42501")
-		}
-		for _, call := range readers {
-			require.NoError(t, try(reader, call), call)
-			requireRefused(t, try(worker, call), "42501")
-		}
-	})
+	t.Run("WhatTheREADMEGrantsIsEnough", func(t *testing.T) { requireReadmeGrants(t, b) })
 
 	t.Run("ThePublicOnesAreEnough", func(t *testing.T) {
 		conn, _ := role(t, b.db, useSchema, executePublic)
@@ -147,6 +130,41 @@ func TestWhoMayCallWhat(t *testing.T) {
 			require.NoError(t, try(conn, call), call)
 		}
 	})
+}
+
+// requireReadmeGrants makes two roles, grants them what the README says, and checks what they may do.
+func requireReadmeGrants(t *testing.T, b *bundle) {
+	t.Helper()
+	readme, err := os.ReadFile("../README.md")
+	require.NoError(t, err)
+	_, grants, _ := strings.Cut(string(readme), "```sql\ngrant")
+	grants, _, found := strings.Cut("grant"+grants, "```")
+	require.True(t, found)
+	worker, workerName := role(t, b.db)
+	reader, readerName := role(t, b.db)
+	b.exec(strings.NewReplacer("worker", workerName, "reader", readerName).Replace(grants))
+	may := func(conn *pgx.Conn, allowed bool, calls map[string]string) {
+		t.Helper()
+		for _, call := range calls {
+			_, err := conn.Exec(t.Context(), call, b.in("RUNNING"))
+			if allowed {
+				require.NoError(t, err, call)
+			} else {
+				requireRefused(t, err, "42501")
+			}
+		}
+	}
+	may(worker, true, writers)
+	may(worker, false, readers)
+	may(reader, true, readers)
+	may(reader, false, writers)
+}
+
+// Grants by hand and the roles go together, in whatever order they are made.
+func TestReadmeGrantsBesideTheRoles(t *testing.T) {
+	t.Parallel()
+	b := setupRoles(t, false)
+	requireReadmeGrants(t, b)
 }
 
 // The trigger functions run with the owner's rights, so they must not work for a table of somebody else's, which would

@@ -62,32 +62,64 @@ begin
 end
 $$;
 
--- Whether the caller is the owner is asked in the cheapest way there is, because every line of every function asks it:
--- row security is active on agentexec.installation for whoever is neither its owner, nor a member of that role, nor
--- above it (superuser, bypassrls). A comparison with current_user would cost each append four times as much.
+-- Every line of every function asks whether the caller is the owner, so this is the cheapest way: row security is active on
+-- agentexec.owner_probe for every role but its owner, the members of that role, superusers and roles with BYPASSRLS. A
+-- comparison with current_user would cost each append four times as much.
 create or replace trigger activity_log_number
   before insert on agentexec.activity_log
   for each row
-  when (new.seq is null or pg_catalog.row_security_active('agentexec.installation'::pg_catalog.regclass))
+  when (new.seq is null or pg_catalog.row_security_active('agentexec.owner_probe'::pg_catalog.regclass))
   execute function agentexec._number_line();
 
--- Nobody may call anything unless granted. What only computes is open to those who have USAGE of the schema, because the
--- functions that read run with their caller's rights: to grant the public ones is enough.
-revoke execute on all functions in schema agentexec from public;
-grant execute on function
-  agentexec._refuse(text),
-  agentexec._line_problem(text, int),
-  agentexec._check_line(text, int),
-  agentexec._metadata_filter(jsonb),
-  agentexec._scope_of(text),
-  agentexec._scope(),
-  agentexec._in_scope(uuid[], text[], jsonb, uuid, text, jsonb),
-  agentexec._time(timestamptz),
-  agentexec._log_json(agentexec.activity_log),
-  agentexec._activity_json(agentexec.activity, boolean),
-  agentexec._state_json(agentexec.activity),
-  agentexec._rank(agentexec.status),
-  agentexec._list_key(agentexec.activity),
-  agentexec._list_start(),
-  agentexec._list_position(text)
-to public;
+-- _replicated_line gives a line that comes by logical replication the id of the transaction that brings it, and notifies as
+-- append_log does. The id it was sent with is the other cluster's: readers whose position is a pg_snapshot would look for
+-- the line where it is not.
+create or replace function agentexec._replicated_line()
+  returns trigger
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  new.xid := pg_current_xact_id();
+  perform agentexec._ring_bell();
+  return new;
+end
+$$;
+
+-- It fires where session_replication_role is replica, as in every apply worker, and costs other sessions nothing.
+create or replace trigger activity_log_replicated
+  before insert on agentexec.activity_log
+  for each row
+  execute function agentexec._replicated_line();
+alter table agentexec.activity_log enable replica trigger activity_log_replicated;
+
+-- schema_version has one row. A restore of data alone brings another, which is left out.
+create or replace function agentexec._keep_version()
+  returns trigger
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return case when not exists (select from agentexec.schema_version) then new end;
+end
+$$;
+
+create or replace trigger schema_version_one_row
+  before insert on agentexec.schema_version
+  for each row
+  execute function agentexec._keep_version();
+
+-- Retired: agentexec.installation held what _installed() tells now (pkg/migrate), and up to which id lines came with a dump
+-- from another cluster.
+do $$
+begin
+  if pg_catalog.to_regprocedure('agentexec._adopt()') is not null then
+    drop function agentexec._adopt();
+  end if;
+  if pg_catalog.to_regclass('agentexec.installation') is not null then
+    drop table agentexec.installation;
+  end if;
+end
+$$;

@@ -58,15 +58,15 @@ var sections = []struct{ title, query string }{
 	{"views", `select format(e'%s\n%s', c.oid::regclass,
 			regexp_replace(pg_get_viewdef(c.oid), '^( +(?:SELECT )?)\w+\.(\w+,?)$', '\1\2', 'gn'))
 		from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 and c.relkind = 'v'`},
-	{"functions", `select format(e'%s owner %s acl %s comment %s', pg_get_functiondef(p.oid), p.proowner::regrole, p.proacl,
+	{"functions", `select format(e'%s owner %s acl %s comment %s', case when p.proname = '_installed' then '_installed' else pg_get_functiondef(p.oid) end, p.proowner::regrole, p.proacl,
 			obj_description(p.oid, 'pg_proc'))
 		from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname = $1`},
 	{"triggers", `select format('%s enabled %s', pg_get_triggerdef(t.oid), t.tgenabled)
 		from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
 		where n.nspname = $1 and not t.tgisinternal`},
 	// Without the fingerprint of the code, which every comment in it changes: the functions are above.
-	{"version", `select query_to_xml(format('select v.*, i.only_row, length(i.code) as fingerprint
-			from %I.schema_version v cross join %I.installation i', $1::text, $1::text), false, true, '')::text`},
+	{"version", `select query_to_xml(format('select v.version, i.version as installed, i.release, length(i.code) as fingerprint, i.schema = %L as named, i.roles
+			from %I.schema_version v cross join %I._installed() i', $1::text, $1::text, $1::text), false, true, '')::text`},
 }
 
 // dump says in text all there is to know of a schema, the same for the same schema of any supported version. The

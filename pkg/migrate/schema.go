@@ -30,7 +30,10 @@ type schema struct {
 	name, quoted        string
 	migrations          []migration
 	functions, triggers string
-	options             string // what was asked for beside: roles, row security
+	rights              string // of PUBLIC to the functions: revokes and grants
+	roles, rowSecurity  string // applied where they are asked for
+	// signatures are our functions, as regprocedure reads them. open are those of them that PUBLIC may execute.
+	signatures, open []string
 }
 
 type migration struct{ name, sql string }
@@ -54,12 +57,10 @@ func load(opts *Options) (*schema, error) {
 	}
 	s.quoted = pgx.Identifier{s.name}.Sanitize()
 	s.functions, s.triggers = s.rename(sql.Functions), s.rename(sql.Triggers)
-	if opts != nil && opts.Roles {
-		s.options += s.rename(sql.Roles) + "\n"
-	}
-	if opts != nil && opts.RowSecurity { // after the roles, one of which it excepts
-		s.options += s.rename(sql.RowSecurity) + "\n"
-	}
+	s.roles, s.rowSecurity = s.rename(sql.Roles), s.rename(sql.RowSecurity)
+	s.signatures = signatures(s.functions + s.triggers + s.recordCode(false))
+	s.open = granted(s.rename(sql.Rights))
+	s.rights = fmt.Sprintf("revoke execute on function\n  %s\nfrom public;\n\n%s\n", strings.Join(s.signatures, ",\n  "), s.rename(sql.Rights))
 
 	files, err := fs.Sub(sql.Migrations, "migrations")
 	if err != nil {
@@ -92,9 +93,25 @@ func (s *schema) rename(text string) string {
 	})
 }
 
-// fingerprint tells one version of the functions and triggers from another.
+// code is what is applied whole at every upgrade. roles says whether the roles have been granted their rights.
+func (s *schema) code(roles bool) []string {
+	return []string{s.functions, s.triggers, s.recordCode(roles), s.rights}
+}
+
+// options is what was asked for beside. The row security comes after the roles, one of which it excepts.
+func (s *schema) options(opts *Options) (parts []string) {
+	if opts != nil && opts.Roles {
+		parts = append(parts, s.roles, s.recordCode(true))
+	}
+	if opts != nil && opts.RowSecurity {
+		parts = append(parts, s.rowSecurity)
+	}
+	return parts
+}
+
+// fingerprint tells one version of the code from another.
 func (s *schema) fingerprint() string {
-	sum := sha256.Sum256([]byte(s.functions + "\x00" + s.triggers))
+	sum := sha256.Sum256([]byte(s.functions + "\x00" + s.triggers + "\x00" + s.rename(sql.Rights)))
 	return hex.EncodeToString(sum[:])
 }
 
@@ -102,10 +119,18 @@ func (s *schema) createSchema() string {
 	return fmt.Sprintf("create schema if not exists %s;\n", s.quoted)
 }
 
-func (s *schema) recordCode() string {
-	return fmt.Sprintf(`insert into %s.installation (release, code) values (%d, '%s')
-  on conflict (only_row) do update set release = excluded.release, code = excluded.code;
-`, s.quoted, sql.Release, s.fingerprint())
+// recordCode makes the function that tells what is installed. It is code and no row, so that a dump without data has it,
+// and a restore of data alone leaves it as it is.
+func (s *schema) recordCode(roles bool) string {
+	return fmt.Sprintf(s.rename(`-- _installed tells what agentexec migrate has installed: the version of the tables, the release and the fingerprint of the
+-- functions and triggers, the name of the schema at that time, and whether the roles of roles.sql have their rights.
+create or replace function agentexec._installed(out version int, out release int, out code text, out schema text, out roles boolean)
+  language sql
+  immutable parallel safe
+begin atomic
+  select %d, %d, '%s', '%s', %t;
+end;
+`), len(s.migrations), sql.Release, s.fingerprint(), s.name, roles)
 }
 
 // Print writes the whole installation, with the options, as plain SQL, one transaction, for psql -f on a database without the schema.
@@ -123,7 +148,10 @@ func Print(w io.Writer, opts *Options) error {
 		fmt.Fprintf(&b, "\n-- %s\n\n%s\n", m.name, m.sql)
 	}
 	fmt.Fprintf(&b, "insert into %s.schema_version (version) values (%d);\n\n", s.quoted, len(s.migrations))
-	fmt.Fprintf(&b, "%s\n%s\n%s\n%scommit;\n", s.functions, s.triggers, s.recordCode(), s.options)
+	for _, part := range append(s.code(false), s.options(opts)...) {
+		b.WriteString(part + "\n")
+	}
+	b.WriteString("commit;\n")
 	_, err = io.WriteString(w, b.String())
 	return err
 }

@@ -44,6 +44,16 @@ func installUpTo(t *testing.T, conn *pgx.Conn, n int) {
 	require.NoError(t, m.MigrateTo(t.Context(), int32(n)))
 }
 
+// setInstalled has the schema say that another release or other code was applied.
+func setInstalled(t *testing.T, conn *pgx.Conn, release int, code string) {
+	t.Helper()
+	_, names := history(t)
+	_, err := conn.Exec(t.Context(), fmt.Sprintf(`create or replace function
+		agentexec._installed(out version int, out release int, out code text, out schema text, out roles boolean)
+		language sql immutable parallel safe begin atomic select %d, %d, '%s', 'agentexec', false; end`, len(names), release, code))
+	require.NoError(t, err)
+}
+
 func TestStates(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Empty(t)
@@ -60,27 +70,25 @@ func TestStates(t *testing.T) {
 	require.Contains(t, status.String(), "current")
 
 	// Other functions than this program's.
-	_, err = conn.Exec(t.Context(), "update agentexec.installation set code = 'x'")
-	require.NoError(t, err)
+	setInstalled(t, conn, sql.Release, "x")
 	require.Contains(t, requireState(t, conn, nil, migrate.Older).String(), "agentexec migrate")
 	// None at all: stopped between tables and functions.
-	_, err = conn.Exec(t.Context(), "delete from agentexec.installation")
+	_, err = conn.Exec(t.Context(), "drop function agentexec._installed")
 	require.NoError(t, err)
 	requireState(t, conn, nil, migrate.Older)
 	require.NoError(t, migrate.Up(t.Context(), conn, nil))
 	requireFresh(t, db)
 
 	// A newer program was here, whose tables are the same.
-	_, err = conn.Exec(t.Context(), "update agentexec.installation set release = release + 1, code = 'newer'")
-	require.NoError(t, err)
+	setInstalled(t, conn, sql.Release+1, "newer")
 	status = requireState(t, conn, nil, migrate.Newer)
 	require.Equal(t, len(names), status.Version)
 	require.Contains(t, status.String(), "functions in the schema are newer")
 	require.ErrorIs(t, migrate.Up(t.Context(), conn, nil), migrate.ErrNewer)
-	require.Equal(t, "newer", one[string](t, conn, "select code from agentexec.installation"))
+	require.Equal(t, "newer", one[string](t, conn, "select code from agentexec._installed()"))
 
 	// A newer program was here.
-	_, err = conn.Exec(t.Context(), "update agentexec.schema_version set version = version + 1; update agentexec.installation set code = 'newer'")
+	_, err = conn.Exec(t.Context(), "update agentexec.schema_version set version = version + 1")
 	require.NoError(t, err)
 	before := dump(t, conn, "agentexec")
 	status = requireState(t, conn, nil, migrate.Newer)
@@ -90,7 +98,7 @@ func TestStates(t *testing.T) {
 	require.ErrorIs(t, err, migrate.ErrNewer)
 	require.ErrorContains(t, err, fmt.Sprintf("version %d", len(names)+1))
 	require.Equal(t, before, dump(t, conn, "agentexec"))
-	require.Equal(t, "newer", one[string](t, conn, "select code from agentexec.installation"))
+	require.Equal(t, "newer", one[string](t, conn, "select code from agentexec._installed()"))
 	require.Zero(t, one[int](t, conn, "select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()"))
 }
 
@@ -134,9 +142,7 @@ func TestCodeIsReappliedWhole(t *testing.T) {
 		_, err := conn.Exec(t.Context(), change)
 		require.NoError(t, err, change)
 	}
-	require.NoError(t, migrate.Up(t.Context(), conn, nil), "current, so it does not look")
-	_, err := conn.Exec(t.Context(), "update agentexec.installation set code = 'older'")
-	require.NoError(t, err)
+	setInstalled(t, conn, sql.Release, "older")
 	require.NoError(t, migrate.Up(t.Context(), conn, nil))
 	requireFresh(t, db)
 	requireWorks(t, conn, "agentexec")
@@ -147,7 +153,6 @@ func TestFailedUpgradeChangesNothing(t *testing.T) {
 	t.Parallel()
 	conn := pgtest.New(t).Conn(t)
 	for _, change := range []string{
-		"update agentexec.installation set code = 'older'",
 		"drop function agentexec.count_active",
 		"drop function agentexec.pending_ids()",
 		"create function agentexec.pending_ids() returns setof text language sql as 'select 1::text'",
@@ -155,6 +160,7 @@ func TestFailedUpgradeChangesNothing(t *testing.T) {
 		_, err := conn.Exec(t.Context(), change)
 		require.NoError(t, err, change)
 	}
+	setInstalled(t, conn, sql.Release, "older")
 	before := dump(t, conn, "agentexec")
 	err := migrate.Up(t.Context(), conn, nil)
 	require.ErrorContains(t, err, "applying the functions to schema agentexec")
@@ -168,14 +174,14 @@ func TestFailedUpgradeChangesNothing(t *testing.T) {
 // then go test ./pkg/migrate -update
 func TestReleaseNamesTheCode(t *testing.T) {
 	t.Parallel()
-	got := fmt.Sprintf("%d %x\n", sql.Release, sha256.Sum256([]byte(sql.Functions+sql.Triggers)))
+	got := fmt.Sprintf("%d %x\n", sql.Release, sha256.Sum256([]byte(sql.Functions+sql.Triggers+sql.Rights)))
 	const file = "testdata/release.golden"
 	if *update {
 		require.NoError(t, os.WriteFile(file, []byte(got), 0o644))
 	}
 	want, err := os.ReadFile(file)
 	require.NoError(t, err)
-	require.Equal(t, string(want), got, "functions.sql or triggers.sql has changed: see this test's comment")
+	require.Equal(t, string(want), got, "functions.sql, triggers.sql or rights.sql has changed: see this test's comment")
 }
 
 // An upgrade waits for whoever writes, but does not keep the others from writing meanwhile.
@@ -183,8 +189,7 @@ func TestUpgradeLetsWritersThrough(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	conn, writer, other := db.Conn(t), db.Conn(t), db.Conn(t)
-	_, err := conn.Exec(t.Context(), "update agentexec.installation set code = 'older'")
-	require.NoError(t, err)
+	setInstalled(t, conn, sql.Release, "older")
 	ids := make([]string, 2)
 	for i := range ids {
 		ids[i] = one[string](t, conn, "select agentexec.create_activity('x')::text")

@@ -5,7 +5,7 @@ do $do$
 declare
   v_name name;
 begin
-  foreach v_name in array '{activity,activity_log,activity_list,installation,schema_version,pg_class,pg_namespace,pg_proc,pg_roles,
+  foreach v_name in array '{activity,activity_log,activity_list,owner_probe,schema_version,pg_class,pg_namespace,pg_proc,pg_roles,
       status,uuid,text,json,jsonb,timestamptz,timestamp,interval,regclass,oid,xid8,name,int4,int8,int2,bool,float8,numeric,pg_snapshot}'::name[] loop
     execute format('create table $schema.%I (agent_id pg_catalog.uuid, id pg_catalog.uuid, planted pg_catalog.text)', v_name);
     execute format('insert into $schema.%I (planted) values (%L)', v_name, 'x');

@@ -1,0 +1,24 @@
+-- Rights of agentexec: code, re-applied whole after triggers.sql at every upgrade, and whenever they are not as they should
+-- be. Before it, pkg/migrate takes EXECUTE on every function of functions.sql and triggers.sql from PUBLIC, and on no other
+-- function of the schema.
+
+-- What only computes is open to every role that has USAGE of the schema, because the functions that read run with their
+-- caller's rights: a grant of the public ones is enough.
+grant execute on function
+  agentexec._refuse(text),
+  agentexec._line_problem(text, int),
+  agentexec._check_line(text, int),
+  agentexec._metadata_filter(jsonb),
+  agentexec._scope_of(text),
+  agentexec._scope(),
+  agentexec._in_scope(uuid[], text[], jsonb, uuid, text, jsonb),
+  agentexec._time(timestamptz),
+  agentexec._log_json(agentexec.activity_log),
+  agentexec._activity_json(agentexec.activity, boolean),
+  agentexec._state_json(agentexec.activity),
+  agentexec._rank(agentexec.status),
+  agentexec._list_key(agentexec.activity),
+  agentexec._list_start(),
+  agentexec._list_position(text),
+  agentexec._installed()
+to public;
