@@ -140,6 +140,12 @@ func (s *stage) control(t *testing.T) http.Handler {
 		guarded.start(t)
 		return "http://" + guarded.addr, nil
 	})
+	// allowing starts a sidecar that lets in pages of the given origin.
+	handle("/allowing", func(_ context.Context, origin string) (any, error) {
+		allowing := s.stage(t, s.db, "AGENTEXEC_ALLOW_ORIGIN="+origin)
+		allowing.start(t)
+		return "http://" + allowing.addr, nil
+	})
 	handle("/token", s.token)
 	handle("/token/expiring", expiring)
 	handle("/sidecar/kill", func(context.Context, string) (any, error) { s.kill(); return nil, nil })

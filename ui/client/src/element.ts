@@ -1,6 +1,6 @@
 // <agentexec-progress agent-id="..." src="...">: one activity's progress, live, without a framework.
 
-import { type Client, createClient } from './index.ts';
+import { type Client, createClient, ProblemError } from './index.ts';
 import { type ActivityView, applyActivity, isFinal } from './state.ts';
 import { beginning, clean, statusNames } from './text.ts';
 import type { ActivityEvent } from './types.ts';
@@ -40,6 +40,7 @@ export class AgentexecProgress extends (globalThis.HTMLElement ?? (Object as unk
   static observedAttributes = ['agent-id', 'src', 'label'];
 
   #client: Client | undefined;
+  #used: Client | undefined; // of the watch that is shown
   #stop: (() => void) | undefined;
   #view: ActivityView = { activity: undefined, logs: [], ended: false };
   #problem = '';
@@ -104,10 +105,16 @@ export class AgentexecProgress extends (globalThis.HTMLElement ?? (Object as unk
     this.#problem = '';
     const id = this.getAttribute('agent-id');
     this.#later();
-    if (!id) return;
+    try {
+      this.#used = this.client;
+    } catch {
+      this.#used = undefined;
+      return void (this.#problem = 'No server: the attribute src is no address');
+    }
+    if (!id) return void (this.#problem = 'No activity: the attribute agent-id is missing');
     const abort = new AbortController();
     const { signal } = abort;
-    const { client } = this;
+    const client = this.#used;
     const leave = client.onConnection(() => this.#later());
     this.#stop = () => {
       abort.abort();
@@ -123,7 +130,7 @@ export class AgentexecProgress extends (globalThis.HTMLElement ?? (Object as unk
     // Of a long log only the last line is shown, and asked for.
     client.detail(id, { limit: 0, signal }).then(
       ({ last_seq }) => watch(Math.max(0, last_seq - 1)),
-      (e: { code?: string; message: string }) => (e.code === 'TA404' ? fail(e.code, e.message) : watch(0)),
+      (e: Error) => (e instanceof ProblemError && [403, 404, 422].includes(e.status) ? fail(e.code, e.message) : watch(0)),
     );
   }
 
@@ -145,16 +152,17 @@ export class AgentexecProgress extends (globalThis.HTMLElement ?? (Object as unk
   #render() {
     const { type, status, track, bar, text } = this.#parts;
     const { activity, logs } = this.#view;
-    const { state, since } = this.client.connection;
+    const { state, since, reason } = this.#used?.connection ?? { state: 'idle', since: null, reason: '' };
     const percent = activity?.latest_percentage ?? null;
     const name = this.getAttribute('label') || beginning(activity?.agent_type ?? 'Activity', LONGEST);
     type.textContent = clean(name);
     const word = activity ? statusNames[activity.status] : '';
     const said = activity && percent !== null && !isFinal(activity.status) ? `${word} · ${percent}%` : word;
     status.textContent = state === 'offline' && since ? `${said}${said && ' · '}offline since ${since.toLocaleTimeString()}` : said;
-    text.textContent = this.#problem || clean(beginning(logs.at(-1)?.message ?? '', LONGEST));
+    status.title = reason;
+    text.textContent = clean(beginning(this.#problem || (activity ? (logs.at(-1)?.message ?? '') : reason), LONGEST));
     track.setAttribute('aria-label', clean(name));
-    track.setAttribute('aria-valuetext', status.textContent || this.#problem || 'Loading');
+    track.setAttribute('aria-valuetext', [status.textContent, !activity && text.textContent].filter(Boolean).join(': ') || 'Loading');
     if (percent === null) track.removeAttribute('aria-valuenow');
     else track.setAttribute('aria-valuenow', String(percent));
     bar.style.transform = `scaleX(${(percent ?? 0) / 100})`;

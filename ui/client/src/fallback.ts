@@ -1,4 +1,5 @@
 import { type Api, ProblemError, type Request } from './http.ts';
+import type { Explain } from './reason.ts';
 import type { Counts, FeedErrorCode, Status } from './types.ts';
 import type { Frame, Watch } from './watch.ts';
 
@@ -14,6 +15,7 @@ const over: Record<string, FeedErrorCode> = { TA404: 'not_found', TA422: 'invali
 interface Options {
   request: Request;
   api: Api;
+  explain: Explain;
   parse: (json: string) => unknown;
   retryDelay: (attempt: number) => number;
   /** Hands a frame to its watch, and returns true where lines before it are missing. */
@@ -24,7 +26,7 @@ interface Options {
 // createFallback serves watches without a WebSocket. An activity is read as Server-Sent Events, with fetch rather than
 // EventSource: that sends the token in a header, and tells a refusal from a broken line. Beyond what a browser opens at
 // once, streams come in turns. A list is polled, because the server has no events of it.
-export function createFallback({ request, api, parse, retryDelay, deliver, report }: Options) {
+export function createFallback({ request, api, explain, parse, retryDelay, deliver, report }: Options) {
   const fallback = {
     /** Watches are served here. */
     on: false,
@@ -55,12 +57,12 @@ export function createFallback({ request, api, parse, retryDelay, deliver, repor
         failures = 0;
       } catch (e) {
         if (signal.aborted) return;
-        const { message } = e as Error;
-        const refusal = e instanceof ProblemError ? e.code : '';
-        const code = over[refusal];
-        if (code) return void deliver(w, { type: 'error', code, message }, 0);
+        const code = e instanceof ProblemError && over[e.code];
+        if (code) return void deliver(w, { type: 'error', code, message: e.message }, 0);
+        const why = await explain(e);
+        if (signal.aborted) return;
         fallback.works = false;
-        report(message, refusal);
+        report(why.reason, why.code);
         pause = retryDelay(failures++);
       }
       if (signal.aborted) return;

@@ -1,5 +1,6 @@
 import { createFallback } from './fallback.ts';
 import { type Api, ProblemError, type Request } from './http.ts';
+import type { Explain } from './reason.ts';
 import type { Tokens } from './tokens.ts';
 import { FeedError, type Frame, type Watch } from './watch.ts';
 
@@ -10,6 +11,7 @@ const PATIENCE = 10_000; // how long a welcome or a pong may take
 const ASLEEP = 60_000; // a socket that said nothing for so long is given up when the page wakes
 const STABLE = 5_000; // a connection that lived so long starts the delays anew
 const LINGER = 100; // how long the socket outlives its last watch
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const WAKING = ['online', 'pageshow', 'visibilitychange'];
 
 /** How it stands with the connection. */
@@ -18,9 +20,12 @@ export interface Connection {
   state: 'idle' | 'connecting' | 'catching up' | 'live' | 'offline';
   /** When it was last live, while it is offline or catching up after that; else null. */
   since: Date | null;
-  /** Why it is offline, where that is known, for people. */
+  /** Why it is offline, where that is known, for people: with what to do about it. */
   reason: string;
-  /** The same for programs: `unauthorized` where the server wants another token, and other codes of its problems. */
+  /**
+   * The same for programs: `unauthorized` where the server wants another token, `refused_origin` where it does not let in
+   * pages of this origin, `unreachable` where it does not answer, and other codes of its problems.
+   */
   code: string;
   /** `http` where WebSockets do not get through: lines come as Server-Sent Events, lists are asked for every few seconds. */
   transport: 'websocket' | 'http';
@@ -40,6 +45,7 @@ export interface FeedOptions {
   tokens: Tokens;
   request: Request;
   api: Api;
+  explain: Explain;
   parse: (json: string) => unknown;
   WebSocket: WebSocketClass | undefined;
   retryDelay: (attempt: number) => number;
@@ -58,7 +64,7 @@ export interface Feed {
 }
 
 // createFeed keeps one socket for all watches. It comes back by itself, and then asks for every watch from where that is.
-export function createFeed({ base, tokens, request, api, parse, WebSocket, retryDelay, checkReady }: FeedOptions): Feed {
+export function createFeed({ base, tokens, request, api, explain, parse, WebSocket, retryDelay, checkReady }: FeedOptions): Feed {
   const watches = new Set<Watch>();
   const names = new Map<string, Watch | null>(); // on this socket; null until the server has left it too
   const listeners = new Set<() => void>();
@@ -81,7 +87,7 @@ export function createFeed({ base, tokens, request, api, parse, WebSocket, retry
   let renewal: ReturnType<typeof setTimeout> | undefined;
   let checking: ReturnType<typeof setInterval> | undefined;
 
-  const fallback = createFallback({ request, api, parse, retryDelay, deliver, report });
+  const fallback = createFallback({ request, api, explain, parse, retryDelay, deliver, report });
 
   function report(reason = '', code = '') {
     const transport = fallback.on ? 'http' : 'websocket';
@@ -115,8 +121,9 @@ export function createFeed({ base, tokens, request, api, parse, WebSocket, retry
     w.current = false;
     if (fallback.on) return fallback.start(w);
     if (!welcomed) return;
-    // Under the activity's own name the server shares one encoded frame among all who watch it.
-    w.name = w.id && !names.has(w.id) ? w.id : 'w' + ++counter;
+    // Under the activity's own name the server shares one encoded frame among all who watch it. What is no UUID has a name
+    // of its own, under which the server refuses it.
+    w.name = w.id && UUID.test(w.id) && !names.has(w.id) ? w.id : 'w' + ++counter;
     names.set(w.name, w);
     const { statuses, agentType: agent_type, metadata, limit } = w.filter ?? {};
     send({

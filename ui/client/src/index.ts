@@ -1,6 +1,7 @@
 import { createFeed, type Connection, type WebSocketClass } from './feed.ts';
 import { createApi, createRequest, type Api } from './http.ts';
 import { iterate } from './iterate.ts';
+import { createExplain } from './reason.ts';
 import { createTokens, type TokenSource } from './tokens.ts';
 import type { ActivityEvent, ListEvent } from './types.ts';
 import { activityWatch, type FeedError, listWatch, type ListFilter, type Sink, type Watch } from './watch.ts';
@@ -77,7 +78,8 @@ export function createClient({
   const tokens = createTokens(token);
   const request = createRequest(base, tokens, fetch);
   const api = createApi(request, parse);
-  const feed = createFeed({ base, tokens, request, api, parse, WebSocket, retryDelay, checkReady });
+  const explain = createExplain(base, fetch);
+  const feed = createFeed({ base, tokens, request, api, explain, parse, WebSocket, retryDelay, checkReady });
 
   function watch<E>(make: (sink: Sink<E>) => Watch, { signal }: WatchOptions, onEvent?: (event: E) => void, onOver?: OnOver) {
     if (!onEvent) {

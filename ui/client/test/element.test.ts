@@ -73,6 +73,18 @@ test('it says when it does not know, and when it is offline', async () => {
   await until(() => text(e, 'status') === 'Running');
 });
 
+test('what keeps it from showing anything is said', async () => {
+  for (const [attributes, said] of [
+    [{ 'agent-id': '' }, 'No activity: the attribute agent-id is missing'],
+    [{ src: 'http://' }, 'No server: the attribute src is no address'],
+    [{ src: 'http://127.0.0.1:9' }, /^http:\/\/127\.0\.0\.1:9 cannot be reached/],
+  ] as const) {
+    const e = show(attributes as Record<string, string>);
+    await until(() => (typeof said === 'string' ? text(e, 'text') === said : said.test(text(e, 'text')!)), String(said));
+    expect(bar(e).getAttribute('aria-valuetext')).toContain(text(e, 'text'));
+  }
+});
+
 test('elements share a socket, and leave it when they go', async () => {
   server.append(1);
   const all = [show(), show(), show()];

@@ -50,13 +50,13 @@ export const Detail = memo(function Detail({ id, search }: { id: string; search:
 });
 
 function useMessage({ missing, problem, loading, activity }: Log, id: string): [string, string] {
-  const { state, code } = useConnection();
+  const { state, code, reason } = useConnection();
   if (missing && activity) return ['This activity was deleted', 'What was seen of it stays here until you leave.'];
   if (missing && !isId(id)) return ['No such activity', `${clean(id.slice(0, 100))} is no id: one looks like 6f1de0c4-5d0b-4d3a-9a53-0e1f6c5b7a11.`];
   if (missing) return ['No such activity', `There is no activity with the id ${id}, or the token does not show it. If it is created, it appears here.`];
   if (problem) return ['The server refuses', `${clean(problem)}. It is tried again every 5 seconds.`];
   if (!loading) return ['', ''];
-  return state === 'offline' && code !== 'unauthorized' ? ['The server cannot be reached', 'The activity appears when it answers; it is tried again by itself.'] : ['Loading', ''];
+  return state === 'offline' && code !== 'unauthorized' ? ['The server cannot be reached', `${reason && clean(reason) + '. '}The activity appears when it answers; it is tried again by itself.`] : ['Loading', ''];
 }
 
 function Head({ activity, gone }: { activity: Activity; gone: boolean }) {

@@ -12,7 +12,7 @@ const command = `psql "$AGENTEXEC_DATABASE_URL" -c \\
 export function Rest({ rows, filter }: { rows: Rows; filter: Filter }) {
   const { items, looked, more, loading, problem } = rows;
   const client = useClient();
-  const { state, code } = useConnection();
+  const { state, code, reason } = useConnection();
   const filtered = filter.statuses.length + filter.type.length + filter.text.length + Object.keys(filter.metadata).length > 0;
   const showAll = <button type="button" onClick={() => go(base)}>Show all activities</button>;
   if (problem) {
@@ -27,6 +27,7 @@ export function Rest({ rows, filter }: { rows: Rows; filter: Filter }) {
     return state === 'offline' && code !== 'unauthorized' ? (
       <div className="empty" id="unreached">
         <h2>The server cannot be reached</h2>
+        {reason && <p>{clean(reason)}</p>}
         <p>The list appears when it answers; it is tried again by itself. Is <code>agentexec serve</code> running, and its database?</p>
         <p><button type="button" onClick={() => client.reconnect()}>Try now</button></p>
       </div>

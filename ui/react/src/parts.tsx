@@ -3,7 +3,7 @@ import type { Activity, ListFilter, Status } from '@agentexec/client';
 import { isFinal } from '@agentexec/client/state';
 import { beginning, clean, elapsed, statusNames } from '@agentexec/client/text';
 import { useNow } from './clock.ts';
-import { useCounts } from './hooks.tsx';
+import { useConnection, useCounts } from './hooks.tsx';
 
 /** A class of ours and those that were given. */
 export const classes = (...names: (string | false | undefined)[]) => names.filter(Boolean).join(' ');
@@ -56,12 +56,14 @@ export function ActiveAgentsBadge({ count, ...props }: ActiveAgentsBadgeProps) {
 }
 
 function LiveBadge({ agentType, metadata, className }: Omit<ActiveAgentsBadgeProps, 'count'>) {
-  return <CountBadge count={useCounts({ agentType, metadata }).active} className={className} />;
+  const { active } = useCounts({ agentType, metadata });
+  const { reason } = useConnection();
+  return <CountBadge count={active} className={className} title={reason} />;
 }
 
-function CountBadge({ count, className }: { count: number | undefined; className: string | undefined }) {
+function CountBadge({ count, className, title = '' }: { count: number | undefined; className: string | undefined; title?: string }) {
   return (
-    <span className={classes('ax-active', className)} data-active={Boolean(count)} role="status">
+    <span className={classes('ax-active', className)} data-active={Boolean(count)} role="status" title={clean(title) || undefined}>
       {count === undefined ? '– active' : `${count.toLocaleString()} active`}
     </span>
   );

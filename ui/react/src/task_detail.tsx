@@ -19,17 +19,17 @@ export interface TaskDetailProps {
 /** One activity: what it is, how far it is, and its log, which follows the newest line until the person scrolls up. */
 export function TaskDetail({ agentId, onClose, actions, className }: TaskDetailProps) {
   const { activity, logs, earlier, gaps, loading, error } = useActivity(agentId);
-  const { state, since } = useConnection();
+  const { state, since, reason } = useConnection();
   return (
     <article className={classes('agentexec ax-detail', className)} aria-busy={loading}>
       <header className="ax-head">
-        <h2 className="ax-type" dir="auto">{activity ? clean(beginning(activity.agent_type, 255)) : loading ? 'Loading …' : 'Nothing to show'}</h2>
+        <h2 className="ax-type" dir="auto">{activity ? clean(beginning(activity.agent_type, 255)) : loading && !reason ? 'Loading …' : 'Nothing to show'}</h2>
         <span role="status">{activity && <StatusBadge status={activity.status} />}</span>
         {activity && activity.attempt > 1 && <span className="ax-muted">Attempt {activity.attempt}</span>}
         {actions}
         {onClose && <button type="button" className="ax-close" onClick={onClose} aria-label="Close">×</button>}
       </header>
-      {state === 'offline' && since && <p className="ax-note" role="status">Offline since {since.toLocaleTimeString()}. It comes back by itself.</p>}
+      {state === 'offline' && since && <p className="ax-note" role="status">Offline since {since.toLocaleTimeString()}{reason && `: ${clean(reason)}`}. It comes back by itself.</p>}
       {error && <p className="ax-note" role="alert">{error.code === 'not_found' ? (activity ? 'This activity was deleted.' : 'There is no such activity.') : clean(error.message)}</p>}
       {activity && (
         <>

@@ -2,7 +2,7 @@ import { memo } from 'react';
 import type { ActivityListItem, ListFilter } from '@agentexec/client';
 import { isFinal } from '@agentexec/client/state';
 import { beginning, clean } from '@agentexec/client/text';
-import { useActivityList } from './hooks.tsx';
+import { useActivityList, useConnection } from './hooks.tsx';
 import { classes, Elapsed, ProgressBar, StatusBadge } from './parts.tsx';
 
 export interface TaskListProps {
@@ -29,7 +29,9 @@ export function TaskList({ items, filter, ...props }: TaskListProps) {
 
 function LiveTasks({ filter, ...props }: TaskListProps) {
   const { items, loading, error } = useActivityList(filter);
+  const { reason } = useConnection();
   if (error) return <p className={classes('agentexec ax-note', props.className)} role="alert">The list cannot be shown: {clean(error.message)}</p>;
+  if (loading && reason) return <p className={classes('agentexec ax-note', props.className)} role="alert">The list cannot be shown yet: {clean(reason)}</p>;
   return <Tasks {...props} items={items} loading={loading} />;
 }
 
