@@ -131,27 +131,12 @@ func newQueries(schema string) queries {
 			where a.agent_id = $1::uuid
 			  and $schema._in_scope(s.agent_ids, s.agent_types, s.metadata, a.agent_id, a.agent_type, a.metadata)`),
 
-		// The activity's state, and the lines after $2: at most $3, and no more once $4 bytes are reached. Only those are
-		// read whole: a row made of a line brings its long message along, also where it is dropped afterwards.
+		// The activity's state, and the lines after $2: at most $3 of them, or $4 bytes, and at least one.
 		replay: in(`
-			select a.last_seq, a.status::text, $schema._state_json(a)::text, l.seq, l.json
+			select a.last_seq, a.status::text, $schema._state_json(a)::text, l.seq, l.line
 			from $schema._scope_of(coalesce($5::text, current_setting('agentexec.scope', true))) s
 			cross join $schema.activity a
-			left join lateral (
-				select q.seq, $schema._log_json(x.line)::text as json
-				from (
-					select p.id, p.seq, p.size, sum(p.size) over (order by p.seq) as total
-					from (
-						select l.id, l.seq, octet_length(l.message) + coalesce(octet_length(l.data::text), 0) as size
-						from $schema.activity_log l
-						where l.activity_id = a.id and l.seq > $2::int
-						order by l.seq
-						limit $3::int
-					) p
-				) q
-				cross join lateral (select y as line from $schema.activity_log y where y.id = q.id offset 0) x
-				where q.total - q.size < $4::int
-			) l on true
+			left join lateral $schema._lines_page(a.id, $2::int, $3::int, $4::int) l on true
 			where a.agent_id = $1::uuid
 			  and $schema._in_scope(s.agent_ids, s.agent_types, s.metadata, a.agent_id, a.agent_type, a.metadata)
 			order by l.seq`),

@@ -29,68 +29,40 @@ func (c *Client) Logs(ctx context.Context, agentID uuid.UUID, afterSeq int) iter
 				}
 				return
 			}
-			more = page.more
+			more = page.NextAfterSeq != nil
 		}
 	}
 }
 
-// The bounds of a page. Lines may be of any size up to a few MiB, so the number of lines on a page follows the size of
-// the page before.
-const (
-	firstPageLines = 10
-	maxPageLines   = 500
-	pageBytes      = 1 << 20 // pages stay near this
-)
+// maxPageLines is how many lines a page holds at most. SQL bounds its bytes.
+const maxPageLines = 1000
 
 // pager reads the log of one activity by seq.
 type pager struct {
 	c       *Client
 	agentID uuid.UUID
 	seq     int // the last line that was given out
-	limit   int // lines of the next page
-}
-
-// page is what was there in one snapshot.
-type page struct {
-	*Detail
-	more bool // the page is full
+	limit   int // lines of the next page; less than maxPageLines after a read that took too long
 }
 
 func newPager(c *Client, agentID uuid.UUID, afterSeq int) *pager {
-	return &pager{c: c, agentID: agentID, seq: afterSeq, limit: firstPageLines}
+	return &pager{c: c, agentID: agentID, seq: afterSeq, limit: maxPageLines}
 }
 
-// next reads the lines after p.seq.
-func (p *pager) next(ctx context.Context) (page, error) {
-	for {
-		limit := p.limit
-		data, err := p.c.DetailJSON(ctx, p.agentID, DetailParams{AfterSeq: p.seq, LogLimit: &limit})
-		if sqlState(err) == "54000" && limit > 1 { // more than Postgres can put into one value
-			p.limit = max(limit/16, 1)
-			continue
-		}
-		if err != nil {
-			return page{}, err
-		}
-		switch {
-		case len(data) > 2*pageBytes:
-			p.limit = max(limit/2, 1)
-		case len(data) < pageBytes/2:
-			p.limit = min(limit*2, maxPageLines)
-		}
-		detail, err := decodeDetail(data)
-		if err != nil {
-			return page{}, err
-		}
-		return page{detail, len(detail.Logs) == limit}, nil
+// next reads the lines after p.seq, in one snapshot.
+func (p *pager) next(ctx context.Context) (*Detail, error) {
+	page, err := p.c.DetailPage(ctx, p.agentID, DetailParams{AfterSeq: p.seq, LogLimit: &p.limit})
+	if err == nil {
+		p.limit = min(2*p.limit, maxPageLines)
 	}
+	return page, err
 }
 
 // errLeft means that the caller left the loop.
 var errLeft = errors.New("left")
 
 // each gives out the lines of a page, until the caller leaves the loop (errLeft) or ctx ends (its error).
-func (p *pager) each(ctx context.Context, page page, yield func(Log, error) bool) error {
+func (p *pager) each(ctx context.Context, page *Detail, yield func(Log, error) bool) error {
 	for _, line := range page.Logs {
 		if ctx.Err() != nil {
 			return ctx.Err()

@@ -104,12 +104,12 @@ type ListParams struct {
 	IncludeMetadata bool
 }
 
-// DetailParams choose what Detail returns. The zero value is the activity with all its lines.
+// DetailParams choose what Detail and DetailPage return. The zero value is the activity with all its lines.
 type DetailParams struct {
 	// AfterSeq leaves out the lines up to that Seq. Default 0.
 	AfterSeq int
 	// LogLimit is the most lines to return, 0 for none. Default nil: all, and a long log may then be more than Postgres
-	// can put into one value (256 MB); Logs has no such bound.
+	// can put into one value (256 MB); DetailPage and Logs have no such bound.
 	LogLimit *int
 	// MetadataFilter makes the activity not found unless its metadata has an equal value for every key. Default all.
 	MetadataFilter map[string]any

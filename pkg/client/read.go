@@ -58,11 +58,30 @@ func (c *Client) Detail(ctx context.Context, agentID uuid.UUID, params DetailPar
 //
 // Transactions and errors are as with Detail.
 func (c *Client) DetailJSON(ctx context.Context, agentID uuid.UUID, params DetailParams) (json.RawMessage, error) {
-	return c.detailJSON(ctx, c.db, agentID, params)
+	return c.detailJSON(ctx, "activity_detail", agentID, params)
 }
 
-func (c *Client) detailJSON(ctx context.Context, db DB, agentID uuid.UUID, params DetailParams) (json.RawMessage, error) {
-	q := c.call("activity_detail").arg("agent_id", "pg_catalog.uuid", agentID.String()).
+// DetailPage returns one activity with its next lines: at most 1,000 lines or 4 MiB of them, and at least one where there
+// is one. NextAfterSeq is set while lines are left.
+//
+// Transactions and errors are as with Detail.
+func (c *Client) DetailPage(ctx context.Context, agentID uuid.UUID, params DetailParams) (*Detail, error) {
+	data, err := c.DetailPageJSON(ctx, agentID, params)
+	if err != nil {
+		return nil, err
+	}
+	return decodeDetail(data)
+}
+
+// DetailPageJSON is DetailPage, as the JSON that Postgres made; next_after_seq is a number or null.
+//
+// Transactions and errors are as with Detail.
+func (c *Client) DetailPageJSON(ctx context.Context, agentID uuid.UUID, params DetailParams) (json.RawMessage, error) {
+	return c.detailJSON(ctx, "_detail_page", agentID, params)
+}
+
+func (c *Client) detailJSON(ctx context.Context, function string, agentID uuid.UUID, params DetailParams) (json.RawMessage, error) {
+	q := c.call(function).arg("agent_id", "pg_catalog.uuid", agentID.String()).
 		object("metadata_filter", params.MetadataFilter).intUnless("after_seq", params.AfterSeq, 0)
 	if params.LogLimit != nil {
 		q.int("log_limit", *params.LogLimit)
@@ -71,7 +90,7 @@ func (c *Client) detailJSON(ctx context.Context, db DB, agentID uuid.UUID, param
 		q.arg("include_metadata", "pg_catalog.bool", "true")
 	}
 	var detail json.RawMessage
-	if err := q.row(ctx, db, "r", &detail); err != nil {
+	if err := q.row(ctx, c.db, "r", &detail); err != nil {
 		return nil, err
 	}
 	if detail == nil {

@@ -45,6 +45,8 @@ type Detail struct {
 	Activity
 	// Logs are the lines asked for, in the order of Seq.
 	Logs []Log `json:"logs"`
+	// NextAfterSeq is the AfterSeq of the next page; nil where no line is left, and always nil from Client.Detail.
+	NextAfterSeq *int `json:"next_after_seq,omitempty"`
 }
 
 // List is one page of activities.

@@ -87,7 +87,7 @@ func (w *watch) run(ctx context.Context, yield func(Log, error) bool) error {
 			if err := w.each(ctx, page, yield); err != nil {
 				return err
 			}
-			if page.more || page.Status.IsFinished() {
+			if page.NextAfterSeq != nil || page.Status.IsFinished() {
 				continue // only a read that finds nothing more is the end
 			}
 			err = w.wait(ctx)
@@ -114,7 +114,7 @@ func (w *watch) run(ctx context.Context, yield func(Log, error) bool) error {
 	}
 }
 
-func (w *watch) read(ctx context.Context) (page, error) {
+func (w *watch) read(ctx context.Context) (*Detail, error) {
 	w.readAt = time.Now()
 	bound, done := w.bell.bound(ctx)
 	defer done()
