@@ -195,7 +195,7 @@ func TestAuditOfAPanic(t *testing.T) {
 	t.Parallel()
 	logged := &logtest.Buffer{}
 	b := serveAPI(t, pgtest.New(t), func(a *api) {
-		a.client = nil
+		a.reads, a.writes = nil, nil
 		a.access = newAccess(nil, nil, logged.Logger())
 	})
 	b.post(t, path(uuid.Nil)+"/cancel", "", 500)

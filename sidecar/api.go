@@ -21,10 +21,11 @@ import (
 //
 // A request passes api_guard.go (panics, other origins, its token, unknown routes, verbs that were not granted, the body's
 // size and type), then huma, which has it read by api_query.go and api_body.go, then its handler in api_read.go or
-// api_write.go, which asks with the scope of whoever asks (as). Every refusal is a problem (problem.go). The document at
+// api_write.go, which asks in the scope of the caller (scoped). Every refusal is a problem (problem.go). The document at
 // /openapi.json is made of the same registrations (api_openapi.go).
 type api struct {
-	client *client.Client
+	reads  *client.Client // for operations that take verbRead
+	writes *client.Client // for all others: they may wait for row locks
 	access *access
 	log    *slog.Logger
 	huma   huma.API
@@ -36,8 +37,8 @@ type api struct {
 }
 
 // newAPI returns the handler of the API. It answers everything below /v1/ but the feed, and /openapi.json.
-func newAPI(c *client.Client, who *access, log *slog.Logger, limits Limits, over *limitMetrics) http.Handler {
-	return (&api{client: c, access: who, log: log, limits: limits, over: over, answerTimeout: time.Minute}).handler()
+func newAPI(reads, writes *client.Client, who *access, log *slog.Logger, limits Limits, over *limitMetrics) http.Handler {
+	return (&api{reads: reads, writes: writes, access: who, log: log, limits: limits, over: over, answerTimeout: time.Minute}).handler()
 }
 
 func (a *api) handler() http.Handler {
@@ -73,12 +74,12 @@ func (a *api) document() []byte {
 	return document
 }
 
-// as is the client as the caller may use it: nothing outside the caller's scope is there.
-func (a *api) as(ctx context.Context) *client.Client {
+// scoped is a client in the caller's scope: nothing outside of it is there.
+func scoped(ctx context.Context, c *client.Client) *client.Client {
 	if scope := grantOf(ctx).Scope; !scope.IsZero() {
-		return a.client.WithScope(scope)
+		return c.WithScope(scope)
 	}
-	return a.client
+	return c
 }
 
 // register adds one operation, which takes a verb: to the routes, and to the document.

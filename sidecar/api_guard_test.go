@@ -23,7 +23,7 @@ import (
 
 func TestAPIAnswersAPanic(t *testing.T) {
 	t.Parallel()
-	b := serveAPI(t, pgtest.New(t), func(a *api) { a.client = nil })
+	b := serveAPI(t, pgtest.New(t), func(a *api) { a.reads, a.writes = nil, nil })
 	b.get(t, "/v1/stats", 500).problem(t, 500, "internal")
 	require.Contains(t, b.logged.String(), "a handler of the API panicked")
 	require.Contains(t, b.logged.String(), "path=/v1/stats")
@@ -231,7 +231,7 @@ func TestAPIWithoutItsDatabase(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	pool := db.Pool(t, func(config *pgxpool.Config) { config.ConnConfig.Database = "nowhere" })
-	b := serveAPI(t, db, func(a *api) { a.client = client.New(pool) })
+	b := serveAPI(t, db, func(a *api) { a.reads, a.writes = client.New(pool), client.New(pool) })
 	r := b.get(t, "/v1/activities", 503)
 	r.problem(t, 503, "unavailable")
 	require.NotContains(t, r.text, "nowhere")

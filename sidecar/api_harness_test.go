@@ -52,7 +52,7 @@ func serveAPI(t testing.TB, db *pgtest.Database, tweak func(*api)) *apiBundle {
 	// Below are the audit lines, which have tests of their own.
 	log := slog.New(slog.NewTextHandler(b.logged, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	b.api = &api{
-		client: b.client, access: newAccess(nil, nil, log), log: log,
+		reads: b.client, writes: b.client, access: newAccess(nil, nil, log), log: log,
 		limits: usual, answerTimeout: time.Minute,
 	}
 	if tweak != nil {

@@ -51,7 +51,7 @@ func (a *api) list(ctx context.Context, in *listInput) (*rawJSON, error) {
 	if in.params.IncludeMetadata && !grantOf(ctx).IncludeMetadata {
 		return nil, notGranted("include_metadata")
 	}
-	return raw(a.as(ctx).ListJSON(ctx, in.params))
+	return raw(scoped(ctx, a.reads).ListJSON(ctx, in.params))
 }
 
 type detailInput struct {
@@ -74,14 +74,14 @@ func (a *api) detail(ctx context.Context, in *detailInput) (*rawJSON, error) {
 	if in.params.IncludeMetadata && !grantOf(ctx).IncludeMetadata {
 		return nil, notGranted("include_metadata")
 	}
-	return raw(a.as(ctx).DetailJSON(ctx, uuid.UUID(in.AgentID), in.params))
+	return raw(scoped(ctx, a.reads).DetailJSON(ctx, uuid.UUID(in.AgentID), in.params))
 }
 
 type statsOutput struct{ Body stats }
 
 // stats reads one set of counts, so that active is their sum whatever is written meanwhile.
 func (a *api) stats(ctx context.Context, _ *struct{}) (*statsOutput, error) {
-	counts, err := a.as(ctx).CountByStatus(ctx, client.CountParams{})
+	counts, err := scoped(ctx, a.reads).CountByStatus(ctx, client.CountParams{})
 	if err != nil {
 		return nil, err
 	}

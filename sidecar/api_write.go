@@ -66,7 +66,7 @@ func (a *api) create(ctx context.Context, in *createInput) (*createOutput, error
 	if b.AgentID != nil {
 		opts = append(opts, client.WithAgentID(uuid.UUID(*b.AgentID)))
 	}
-	id, err := a.as(ctx).Create(ctx, b.TaskName, b.Message, opts...)
+	id, err := scoped(ctx, a.writes).Create(ctx, b.TaskName, b.Message, opts...)
 	if outsideScope(ctx, err) {
 		return nil, newProblem(http.StatusForbidden, "", "the activity would be outside the scope of the token")
 	}
@@ -111,22 +111,22 @@ func (a *api) append(ctx context.Context, in *appendInput) (*logOutput, error) {
 	if b.Status != nil {
 		opts = append(opts, client.WithStatus(client.Status(*b.Status)))
 	}
-	return written(a.as(ctx).Update(ctx, uuid.UUID(in.AgentID), b.Message, opts...))
+	return written(scoped(ctx, a.writes).Update(ctx, uuid.UUID(in.AgentID), b.Message, opts...))
 }
 
 func (a *api) complete(ctx context.Context, in *endInput[completeActivity]) (*logOutput, error) {
 	id, b := in.read()
-	return written(a.as(ctx).Complete(ctx, id, b.Message, lineOptions(b.Percentage, b.Data)...))
+	return written(scoped(ctx, a.writes).Complete(ctx, id, b.Message, lineOptions(b.Percentage, b.Data)...))
 }
 
 func (a *api) fail(ctx context.Context, in *endInput[failActivity]) (*logOutput, error) {
 	id, b := in.read()
-	return written(a.as(ctx).Error(ctx, id, b.Message, lineOptions(nil, b.Data)...))
+	return written(scoped(ctx, a.writes).Error(ctx, id, b.Message, lineOptions(nil, b.Data)...))
 }
 
 func (a *api) cancel(ctx context.Context, in *endInput[cancelActivity]) (*logOutput, error) {
 	id, b := in.read()
-	return written(a.as(ctx).Cancel(ctx, id, b.Message))
+	return written(scoped(ctx, a.writes).Cancel(ctx, id, b.Message))
 }
 
 type cancelPendingInput struct{ Body *body[cancelPending] }
@@ -147,7 +147,7 @@ func (a *api) cancelPending(ctx context.Context, in *cancelPendingInput) (*cance
 		params.MetadataFilter = object(b.MetadataFilter)
 		params.IdleFor = time.Duration(b.IdleFor)
 	}
-	n, err := a.as(ctx).CancelPending(ctx, params)
+	n, err := scoped(ctx, a.writes).CancelPending(ctx, params)
 	return &cancelPendingOutput{Body: canceled{Canceled: int64(n)}}, err
 }
 

@@ -23,7 +23,7 @@ func (c *clock) set(ctx context.Context, conn *pgx.Conn) error {
 	defer cancel()
 	var theirs time.Time
 	began := time.Now()
-	err := conn.QueryRow(ctx, "select clock_timestamp()", pgx.QueryExecModeSimpleProtocol).Scan(&theirs)
+	err := conn.QueryRow(ctx, "select pg_catalog.clock_timestamp()", pgx.QueryExecModeSimpleProtocol).Scan(&theirs)
 	if err != nil {
 		return err
 	}

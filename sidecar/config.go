@@ -1,6 +1,7 @@
 package sidecar
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/agentexec/agentexec/internal/auth"
+	"github.com/agentexec/agentexec/internal/pgurl"
 	"github.com/agentexec/agentexec/pkg/migrate"
 	"github.com/agentexec/agentexec/wsfeed"
 )
@@ -42,7 +44,9 @@ type Config struct {
 	Insecure bool
 	// Pprof serves Go's profiles under /debug/pprof/. They tell of the program's inside, memory included.
 	Pprof bool
-	// PoolSize is the number of connections for requests and catch-up reads. Default 8.
+	// PoolSize is the most connections to Postgres for requests and the feed's reads, beside one for LISTEN and one for the
+	// tail: one half, rounded up, is for reads, the other for writes, which may wait for row locks; each has at least one.
+	// Default: the pool_max_conns of DatabaseURL, else 16.
 	PoolSize int
 	// PollInterval is the longest time between two reads of the tail while something is watched, whatever the bell
 	// says. Default 2 s.
@@ -85,9 +89,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.PoolSize < 0 || c.PollInterval < 0 {
 		return c, errors.New("PoolSize and PollInterval must not be negative")
 	}
-	if c.PoolSize == 0 {
-		c.PoolSize = 8
-	}
+	c.PoolSize = cmp.Or(c.PoolSize, pgurl.PoolSize(c.DatabaseURL), 16)
 	if c.PollInterval == 0 {
 		c.PollInterval = 2 * time.Second
 	}
@@ -101,11 +103,23 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("who may connect to the feed is said by Auth, and not by Feed.Authorize or Feed.Renew")
 	}
 	var err error
-	if c.Limits, err = c.Limits.withDefaults(c.PoolSize); err != nil {
+	if c.Limits, err = c.Limits.withDefaults(c.reads()); err != nil {
 		return c, err
 	}
 	return c, c.CheckAddr()
 }
+
+// reads and writes are the sizes of the two pools.
+func (c Config) reads() int  { return max(1, (c.PoolSize+1)/2) }
+func (c Config) writes() int { return max(1, c.PoolSize/2) }
+
+// String names what a configuration serves, and where. It leaves the URLs and keys out: they hold secrets.
+func (c Config) String() string {
+	return fmt.Sprintf("sidecar of schema %q at %q", c.Schema, c.Addr)
+}
+
+// GoString is String.
+func (c Config) GoString() string { return c.String() }
 
 // CheckAddr refuses an address that is none, and one that other machines can reach where they would need no token. New
 // does the same; who starts a database for it may want to know earlier.

@@ -50,7 +50,7 @@ func (t *tailer) age() time.Duration {
 }
 
 // findHolder looks for a foreign session that holds the wake-up lock. It is logged once.
-func (t *tailer) findHolder(ctx context.Context, conn *pgx.Conn) error {
+func (t *tailer) findHolder(ctx context.Context, conn *tailConn) error {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	var h lockHolder

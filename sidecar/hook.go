@@ -5,8 +5,6 @@ import (
 	"math"
 	"strconv"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // The bell, as seen from this side. Writers ring only while somebody holds the lock that they probe.
@@ -43,7 +41,7 @@ const (
 // hook is the state of the bell for one session of the tail, which holds the lock: it ends with the session.
 type hook struct {
 	t       *tailer
-	conn    *pgx.Conn
+	conn    *tailConn
 	held    bool
 	barrier uint64 // a transaction id assigned after the lock was taken; 0 once all below it have ended
 	wait    time.Duration
@@ -53,7 +51,7 @@ type hook struct {
 	at      time.Time
 }
 
-func newHook(conn *pgx.Conn, t *tailer) *hook {
+func newHook(conn *tailConn, t *tailer) *hook {
 	t.metrics.hooked.Set(0)
 	return &hook{t: t, conn: conn, at: time.Now()}
 }

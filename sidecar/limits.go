@@ -44,7 +44,7 @@ type Limits struct {
 	// PageSize is the most items of a page and of a live list, 50 to 1,000. Default 1,000.
 	PageSize int
 	// CatchUpReads is how many reads of Postgres the feed makes at once; others wait for their turn. Default: half the
-	// pool.
+	// pool for reads.
 	CatchUpReads int
 }
 
@@ -61,7 +61,7 @@ const (
 
 const maxPageSize = 1000 // SQL's
 
-func (l Limits) withDefaults(pool int) (Limits, error) {
+func (l Limits) withDefaults(reads int) (Limits, error) {
 	if l.Connections == 0 {
 		l.Connections = -1
 		if files := maxFiles(); files > 0 {
@@ -85,7 +85,7 @@ func (l Limits) withDefaults(pool int) (Limits, error) {
 	l.HeaderTimeout = cmp.Or(l.HeaderTimeout, 10*time.Second)
 	l.BodyTimeout = cmp.Or(l.BodyTimeout, 30*time.Second)
 	l.PageSize = cmp.Or(l.PageSize, maxPageSize)
-	l.CatchUpReads = cmp.Or(l.CatchUpReads, max(1, pool/2)) // the other half is for requests
+	l.CatchUpReads = cmp.Or(l.CatchUpReads, max(1, reads/2)) // the other half is for requests
 	if min(l.Subscriptions, l.MessageBytes, l.BodyBytes, l.HeaderBytes, l.CatchUpReads) < 0 || min(l.HeaderTimeout, l.BodyTimeout) < 0 {
 		return l, errors.New("only limits of connections, sockets, messages and requests can be turned off")
 	}

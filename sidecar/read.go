@@ -33,7 +33,7 @@ type news struct {
 
 // read hands what became visible since pos to the hub. Rows stream: a backlog of any size passes in bounded pieces.
 // After an error the caller's position stays, and lines already handed over are recognised by their seq.
-func (t *tailer) read(ctx context.Context, conn *pgx.Conn, pos *position, w *wsfeed.Watch) (news, error) {
+func (t *tailer) read(ctx context.Context, conn *tailConn, pos *position, w *wsfeed.Watch) (news, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stuck := time.AfterFunc(queryTimeout, cancel)

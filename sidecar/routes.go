@@ -17,7 +17,7 @@ import (
 func (s *Server) newRoutes() http.Handler {
 	mux := http.NewServeMux()
 	feed := s.hub.Handler()
-	api := newAPI(client.New(s.pool, &client.Config{Schema: s.cfg.Schema}), s.access, s.cfg.Logger, s.cfg.Limits, s.metrics.limits)
+	api := newAPI(client.New(s.database.reads, &client.Config{Schema: s.cfg.Schema}), client.New(s.database.writes, &client.Config{Schema: s.cfg.Schema}), s.access, s.cfg.Logger, s.cfg.Limits, s.metrics.limits)
 	for pattern, h := range map[string]http.Handler{"GET /v1/feed": feed, "GET /v1/feed/{agent_id}": feed, "/v1/": api} {
 		mux.Handle(pattern, s.access.origins.shared(s.onceReady(h)))
 	}

@@ -6,13 +6,10 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/agentexec/agentexec/pkg/migrate"
@@ -22,8 +19,7 @@ import (
 // Server is one sidecar.
 type Server struct {
 	cfg         Config
-	pool        *pgxpool.Pool
-	direct      *pgx.ConnConfig // for LISTEN and the tail
+	database    *database
 	hub         *wsfeed.Hub
 	bell        *bell
 	tailer      *tailer
@@ -34,12 +30,10 @@ type Server struct {
 	addresses   *addresses
 	connections atomic.Int64 // open
 	certificate *certificate // nil without TLS
-	pooled      atomic.Bool  // DatabaseURL leads to a pooler
 	ready       atomic.Bool  // the schema was found; there is no point in a request before
 }
 
 const (
-	connectTimeout  = 5 * time.Second
 	shutdownTimeout = 10 * time.Second
 	closeTimeout    = 2 * time.Second
 )
@@ -54,21 +48,11 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	poolConfig, err := pgxpool.ParseConfig(cfg.DatabaseURL)
+	db, err := openDatabase(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("database URL: %w", err)
+		return nil, err
 	}
-	poolConfig.MaxConns = int32(min(cfg.PoolSize, 1000))
-	poolConfig.PingTimeout = connectTimeout
-	if poolConfig.ConnConfig.ConnectTimeout == 0 {
-		poolConfig.ConnConfig.ConnectTimeout = connectTimeout
-	}
-	named(poolConfig.ConnConfig, "agentexec sidecar")
-	direct, err := pgx.ParseConfig(cfg.ListenURL)
-	if err != nil {
-		return nil, fmt.Errorf("listen URL: %w", err)
-	}
-	s := &Server{cfg: cfg, direct: direct, bell: newBell(), access: who}
+	s := &Server{cfg: cfg, database: db, bell: newBell(), access: who}
 	if s.addresses, err = newAddresses(cfg.TrustedProxies, cfg.ProxyHeader); err != nil {
 		return nil, err
 	}
@@ -78,13 +62,6 @@ func New(cfg Config) (*Server, error) {
 			return nil, err
 		}
 	}
-	unprepared(poolConfig, &s.pooled)
-	// Lazy: a database that is down is waited for by Run.
-	pool, err := pgxpool.NewWithConfig(context.Background(), poolConfig)
-	if err != nil {
-		return nil, err
-	}
-	s.pool = pool
 	q := newQueries(cfg.Schema)
 	feed := cfg.Feed
 	feed.RingLines = ringLines
@@ -102,11 +79,11 @@ func New(cfg Config) (*Server, error) {
 		s.certificate.expires)
 	feed.Limited = s.metrics.limits.note
 	who.pacer = newPacer(cfg.Limits.RequestsPerSecond, s.addresses, s.metrics.limits.note)
-	s.hub = wsfeed.New(&source{pool: pool, q: q}, feed)
+	s.hub = wsfeed.New(&source{pool: db.reads, q: q}, feed)
 	s.metrics.feed(s.hub.Stats)
 	s.tailer = &tailer{
 		hub: s.hub, q: q, bell: s.bell, poll: cfg.PollInterval, log: cfg.Logger, metrics: s.metrics,
-		clock: &clock{metrics: s.metrics}, connect: s.connector("agentexec tail"),
+		clock: &clock{metrics: s.metrics}, connect: db.connectTail,
 	}
 	gauge(s.metrics.registry, "agentexec_tail_age_seconds", "Time since the tail's last successful read; -1 before the first.",
 		func() float64 {
@@ -117,10 +94,10 @@ func New(cfg Config) (*Server, error) {
 		})
 	s.listener = &listener{
 		channel: cfg.Schema, bell: s.bell, log: cfg.Logger, metrics: s.metrics,
-		connect: s.connector("agentexec listener"),
+		connect: db.connectListener,
 		pulse: newPulse(func(ctx context.Context, id string) error {
 			queue := -1.0
-			err := pool.QueryRow(ctx, s.tailer.q.pulse, cfg.Schema, id).Scan(&queue)
+			err := db.reads.QueryRow(ctx, s.tailer.q.pulse, cfg.Schema, id).Scan(&queue)
 			if queue >= 0 { // it is known even where the pulse finds no room in it
 				s.metrics.queue.Set(queue)
 				if s.bell.crowd(queue) {
@@ -133,34 +110,6 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.routes = s.newRoutes()
 	return s, nil
-}
-
-// connector opens direct connections. Their keepalive finds a peer that vanished without a word.
-func (s *Server) connector(name string) func(context.Context) (*pgx.Conn, error) {
-	return func(ctx context.Context) (*pgx.Conn, error) {
-		ctx, cancel := context.WithTimeout(ctx, connectTimeout)
-		defer cancel()
-		c := s.direct.Copy()
-		named(c, name)
-		c.DialFunc = (&net.Dialer{KeepAlive: 15 * time.Second}).DialContext
-		if s.pooled.Load() && s.cfg.ListenURL == s.cfg.DatabaseURL && c.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement {
-			c.DefaultQueryExecMode = pgx.QueryExecModeExec
-		}
-		conn, err := pgx.ConnectConfig(ctx, c)
-		if err == nil {
-			typed(conn)
-		}
-		return conn, err
-	}
-}
-
-// named says in pg_stat_activity what a connection is for, unless the URL does. Whatever the database's own encoding, we
-// speak UTF-8.
-func named(c *pgx.ConnConfig, name string) {
-	if c.RuntimeParams["application_name"] == "" {
-		c.RuntimeParams["application_name"] = name
-	}
-	c.RuntimeParams["client_encoding"] = "UTF8"
 }
 
 // Run serves until ctx ends, then lets everything drain and returns nil. A database that cannot be reached is waited
@@ -238,12 +187,12 @@ func (s *Server) shutdown(web *http.Server) {
 	<-done
 }
 
-// closePool closes the pool. Its connections that have gone silent take pgx 15 s each to give up; that goes on behind us.
+// closePool closes the pools. Connections that have gone silent hold that up; it goes on in the background then.
 func (s *Server) closePool() {
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)
-		s.pool.Close()
+		s.database.close()
 	}()
 	select {
 	case <-closed:
@@ -282,44 +231,14 @@ func (s *Server) awaitSchema(ctx context.Context) error {
 	}
 }
 
-// isHopeless tells a wrong setting (password, database, rights) from a server that is not there yet.
-func isHopeless(err error) bool {
-	var pgErr *pgconn.PgError
-	return errors.As(err, &pgErr) && (strings.HasPrefix(pgErr.Code, "28") || pgErr.Code == "3D000" || pgErr.Code == "42501")
-}
-
-func (s *Server) checkSchema(ctx context.Context) (migrate.Status, error) {
+func (s *Server) checkSchema(ctx context.Context) (status migrate.Status, err error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	c := s.pool.Config().ConnConfig
-	c.DefaultQueryExecMode = pgx.QueryExecModeExec // whatever is between
-	conn, err := pgx.ConnectConfig(ctx, c)
-	if err != nil {
-		return migrate.Status{}, err
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	pooled, err := behindPooler(ctx, conn)
-	if err != nil {
-		return migrate.Status{}, err
-	}
-	s.pooled.Store(pooled)
-	if s.cfg.ListenURL != s.cfg.DatabaseURL {
-		if err := s.checkListenURL(ctx); err != nil {
-			return migrate.Status{}, fmt.Errorf("through the listen URL: %w", err)
-		}
-	}
-	return migrate.Check(ctx, conn, &migrate.Options{Schema: s.cfg.Schema})
-}
-
-// checkListenURL connects once, so that a wrong one is said at the start.
-func (s *Server) checkListenURL(ctx context.Context) error {
-	conn, err := s.connector("agentexec check")(ctx)
-	if err != nil {
+	err = s.database.check(ctx, func(conn *pgx.Conn) error {
+		status, err = migrate.Check(ctx, conn, &migrate.Options{Schema: s.cfg.Schema})
 		return err
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	_, err = behindPooler(ctx, conn)
-	return err
+	})
+	return status, err
 }
 
 // baseURL is where a person on this machine finds the service.

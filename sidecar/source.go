@@ -7,15 +7,15 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/agentexec/agentexec/internal/pgurl"
 	"github.com/agentexec/agentexec/pkg/client"
 	"github.com/agentexec/agentexec/wsfeed"
 )
 
 // source is the feed's view of Postgres: snapshots, replays and lists, through the pool.
 type source struct {
-	pool *pgxpool.Pool
+	pool pgurl.DB
 	q    queries
 }
 

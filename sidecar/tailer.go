@@ -22,7 +22,7 @@ import (
 type tailer struct {
 	hub     *wsfeed.Hub
 	q       queries
-	connect func(context.Context) (*pgx.Conn, error)
+	connect func(context.Context) (*tailConn, error)
 	bell    *bell
 	poll    time.Duration
 	log     *slog.Logger
@@ -115,16 +115,13 @@ func (t *tailer) session(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	pooled, err := behindPooler(ctx, conn)
-	if err != nil {
-		return err
-	}
+	pooled := conn.pooled
 	if !pooled { // else it would be some other session's setting
 		if _, err := conn.Exec(ctx, sessionSettings); err != nil {
 			return err
 		}
 	}
-	if err := t.clock.set(ctx, conn); err != nil {
+	if err := t.clock.set(ctx, conn.Conn); err != nil {
 		return err
 	}
 	h := newHook(conn, t)
@@ -202,7 +199,7 @@ func (t *tailer) session(ctx context.Context) error {
 }
 
 // rest waits for somebody to watch something, and looks after the connection meanwhile. Nobody rings for us then.
-func (t *tailer) rest(ctx context.Context, conn *pgx.Conn, h *hook) error {
+func (t *tailer) rest(ctx context.Context, conn *tailConn, h *hook) error {
 	if err := h.release(ctx); err != nil {
 		return err
 	}
@@ -239,7 +236,7 @@ func (t *tailer) wait(ctx context.Context, h *hook) (rung bool, err error) {
 }
 
 // begin takes up a position and then confirms what is watched: what was committed before it is found by seq.
-func (t *tailer) begin(ctx context.Context, conn *pgx.Conn) (*position, error) {
+func (t *tailer) begin(ctx context.Context, conn *tailConn) (*position, error) {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	var foreign int64
@@ -259,7 +256,7 @@ func (t *tailer) begin(ctx context.Context, conn *pgx.Conn) (*position, error) {
 }
 
 // checkForeign returns errForeign when lines have come with a dump from another cluster since the position was taken up.
-func (t *tailer) checkForeign(ctx context.Context, conn *pgx.Conn, pos *position) error {
+func (t *tailer) checkForeign(ctx context.Context, conn *tailConn, pos *position) error {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	var id int64
@@ -271,7 +268,7 @@ func (t *tailer) checkForeign(ctx context.Context, conn *pgx.Conn, pos *position
 }
 
 // confirm reads the states of watched activities and has watched lists read again.
-func (t *tailer) confirm(ctx context.Context, conn *pgx.Conn, w *wsfeed.Watch) error {
+func (t *tailer) confirm(ctx context.Context, conn *tailConn, w *wsfeed.Watch) error {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	t.hub.ListsChanged(w)
@@ -310,7 +307,7 @@ func (t *tailer) confirm(ctx context.Context, conn *pgx.Conn, w *wsfeed.Watch) e
 
 // findDeleted tells the hub which watched activities do not exist any more. It reads no states: those would run ahead
 // of the lines.
-func (t *tailer) findDeleted(ctx context.Context, conn *pgx.Conn) error {
+func (t *tailer) findDeleted(ctx context.Context, conn *tailConn) error {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	known := make(map[uuid.UUID]wsfeed.Known)

@@ -2,18 +2,20 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/agentexec/agentexec/internal/pgurl"
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
 // connectTimeout bounds a connection attempt unless the URL has a connect_timeout of its own.
 const connectTimeout = 10 * time.Second
+
+// session is how the sessions of the commands behave.
+var session = pgurl.Session{Name: "agentexec"}
 
 // poolConfig reads the database's URL.
 func (s *settings) poolConfig() (*pgxpool.Config, error) {
@@ -21,31 +23,15 @@ func (s *settings) poolConfig() (*pgxpool.Config, error) {
 	if url == "" {
 		return nil, missingDatabase()
 	}
-	config, err := pgxpool.ParseConfig(url)
+	config, err := pgurl.Parse(url)
 	if err != nil {
 		_, source := s.get("database-url")
-		return nil, usageError(nil, "%s: %s", source, whyNoURL(err))
+		return nil, usageError(nil, "%s: %w", source, err)
 	}
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = connectTimeout
 	}
-	if config.ConnConfig.RuntimeParams["application_name"] == "" {
-		config.ConnConfig.RuntimeParams["application_name"] = "agentexec"
-	}
-	// Go's texts are UTF-8. A database in another encoding would otherwise take them for its own.
-	config.ConnConfig.RuntimeParams["client_encoding"] = "UTF8"
 	return config, nil
-}
-
-// whyNoURL says what is wrong with a database URL. It quotes nothing of it: where a broken one has its password, nobody
-// can tell.
-func whyNoURL(err error) string {
-	text := err.Error() // cannot parse `URL`: what (details)
-	if i := strings.LastIndex(text, "`: "); i >= 0 {
-		text = text[i+len("`: "):]
-	}
-	text, _, _ = strings.Cut(text, " (")
-	return fmt.Sprintf("not a usable database URL (%s); write postgres://USER@HOST:5432/DATABASE", text)
 }
 
 // connect opens one connection.
@@ -54,7 +40,7 @@ func (s *settings) connect(ctx context.Context) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return pgx.ConnectConfig(ctx, config.ConnConfig)
+	return session.Connect(ctx, config.ConnConfig)
 }
 
 // pool opens a pool of connections and tries one.
@@ -63,15 +49,21 @@ func (s *settings) pool(ctx context.Context) (*pgxpool.Pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	pool, err := pgxpool.NewWithConfig(ctx, config)
+	first, err := session.Connect(ctx, config.ConnConfig)
 	if err != nil {
 		return nil, err
 	}
-	if err := pool.Ping(ctx); err != nil {
-		pool.Close()
+	pooled, _, err := pgurl.BehindPooler(ctx, first)
+	_ = first.Close(ctx)
+	if err != nil {
 		return nil, err
 	}
-	return pool, nil
+	if pooled {
+		session.ApplyBehindPooler(config.ConnConfig)
+	} else {
+		session.Apply(config.ConnConfig)
+	}
+	return pgxpool.NewWithConfig(ctx, config)
 }
 
 // withClient runs do with a client on one connection.
@@ -85,6 +77,13 @@ func (s *settings) withClient(ctx context.Context, do func(c *client.Client) err
 		return err
 	}
 	defer func() { _ = conn.Close(ctx) }()
+	pooled, _, err := pgurl.BehindPooler(ctx, conn)
+	if err != nil {
+		return err
+	}
+	if pooled {
+		return do(s.client(session.PerTransaction(conn), schema))
+	}
 	return do(s.client(conn, schema))
 }
 

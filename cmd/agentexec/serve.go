@@ -7,9 +7,9 @@ import (
 	"strconv"
 	"syscall"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 
+	"github.com/agentexec/agentexec/internal/pgurl"
 	"github.com/agentexec/agentexec/sidecar"
 )
 
@@ -120,8 +120,8 @@ func (s *settings) service(logger *slog.Logger) (sidecar.Config, error) {
 		return sidecar.Config{}, err
 	}
 	if url, source := s.get("listen-url"); url != "" {
-		if _, err := pgx.ParseConfig(url); err != nil {
-			return sidecar.Config{}, usageError(nil, "%s: %s", source, whyNoURL(err))
+		if err := pgurl.Check(url); err != nil {
+			return sidecar.Config{}, usageError(nil, "%s: %w", source, err)
 		}
 	}
 	pollOnly, err := s.pollOnly()

@@ -1,0 +1,127 @@
+package pgurl
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Session is how a session of this program behaves, whatever ALTER ROLE, ALTER DATABASE or postgresql.conf set.
+type Session struct {
+	// Name is the application_name, unless the connection string has one.
+	Name string
+	// LockTimeout bounds each wait for a lock. 0 is no bound.
+	LockTimeout time.Duration
+	// StatementTimeout bounds each statement, unless the connection string has a statement_timeout. 0 is no bound.
+	StatementTimeout time.Duration
+}
+
+// fixed are the settings that would change what a statement finds, what its result looks like, or whether it may write.
+// A search_path of pg_catalog alone keeps operators and functions of other schemas out of every statement.
+// idle_in_transaction_session_timeout and the like end sessions that are used rarely, such as the one that listens.
+var fixed = map[string]string{
+	"search_path":                         "pg_catalog",
+	"default_transaction_isolation":       "read committed",
+	"default_transaction_read_only":       "off",
+	"default_transaction_deferrable":      "off",
+	"row_security":                        "on",
+	"idle_in_transaction_session_timeout": "0",
+	"idle_session_timeout":                "0",
+	"client_min_messages":                 "warning",
+	"timezone":                            "UTC",
+	"datestyle":                           "ISO, MDY",
+	"intervalstyle":                       "postgres",
+	"extra_float_digits":                  "1",
+	"bytea_output":                        "hex",
+	"standard_conforming_strings":         "on",
+	"transform_null_equals":               "off",
+	"array_nulls":                         "on",
+	"quote_all_identifiers":               "off",
+	"gin_fuzzy_search_limit":              "0",
+}
+
+// ofSession are those of them that a transaction cannot set for itself alone.
+var ofSession = map[string]bool{
+	"default_transaction_isolation": true, "default_transaction_read_only": true, "default_transaction_deferrable": true,
+	"idle_session_timeout": true,
+}
+
+// settings are fixed, and the session's own.
+func (s Session) settings() map[string]string {
+	settings := maps.Clone(fixed)
+	settings["lock_timeout"] = milliseconds(s.LockTimeout)
+	settings["statement_timeout"] = milliseconds(s.StatementTimeout)
+	return settings
+}
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+// Apply puts the session's settings into a configuration, as parameters of the start of a connection: they cost no round
+// trip and hold after RESET ALL. They take precedence over the connection string, except application_name and
+// statement_timeout.
+func (s Session) Apply(c *pgx.ConnConfig) {
+	s.name(c)
+	for name, value := range s.settings() {
+		if name == "statement_timeout" && c.RuntimeParams[name] != "" {
+			continue
+		}
+		c.RuntimeParams[name] = value
+	}
+}
+
+// ApplyBehindPooler puts only those settings into a configuration that every pooler takes. [Session.PerTransaction] has the
+// rest.
+func (s Session) ApplyBehindPooler(c *pgx.ConnConfig) {
+	s.name(c)
+	for _, name := range []string{"standard_conforming_strings", "datestyle", "timezone"} {
+		c.RuntimeParams[name] = fixed[name]
+	}
+	delete(c.RuntimeParams, "search_path")
+}
+
+func (s Session) name(c *pgx.ConnConfig) {
+	if c.RuntimeParams["application_name"] == "" {
+		c.RuntimeParams["application_name"] = s.Name
+	}
+	c.RuntimeParams["client_encoding"] = "UTF8" // Go's texts are UTF-8, whatever the database's encoding
+}
+
+// Connect opens a connection with the session's settings. Where a pooler refuses them, it opens one without, and the
+// statements need [Session.PerTransaction]; [BehindPooler] tells. The configuration is not changed.
+func (s Session) Connect(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, error) {
+	full := config.Copy()
+	s.Apply(full)
+	conn, err := pgx.ConnectConfig(ctx, full)
+	if !RefusesParameters(err) {
+		return conn, err
+	}
+	return s.ConnectBehindPooler(ctx, config)
+}
+
+// ConnectBehindPooler opens a connection with those settings only that every pooler takes.
+func (s Session) ConnectBehindPooler(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, error) {
+	bare := config.Copy()
+	s.ApplyBehindPooler(bare)
+	return pgx.ConnectConfig(ctx, bare)
+}
+
+// RefusesParameters reports whether a connection failed because the other end, such as PgBouncer or RDS Proxy, does not
+// take a parameter of the start.
+func RefusesParameters(err error) bool {
+	var refused *pgconn.PgError
+	return errors.As(err, &refused) && (refused.Code == "08P01" || refused.Code == "0A000")
+}
+
+// BehindPooler reports whether conn talks to Postgres through a pooler, and whether to a server in recovery. What a pooler
+// cannot hide is that the process id it announced at the start is not the server's.
+func BehindPooler(ctx context.Context, conn *pgx.Conn) (pooled, standby bool, err error) {
+	var pid uint32
+	err = conn.QueryRow(ctx, "select pg_catalog.pg_backend_pid(), pg_catalog.pg_is_in_recovery()", pgx.QueryExecModeSimpleProtocol).
+		Scan(&pid, &standby)
+	return err == nil && pid != conn.PgConn().PID(), standby, err
+}
