@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 
 	"github.com/agentexec/agentexec/pkg/migrate"
@@ -14,7 +16,9 @@ func newMigrate(s *settings) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "migrate",
 		Short: "Install the schema, or bring it up to date",
-		Args:  arguments,
+		Long: "Install the schema, or bring it up to date, and say what was done.\n\n" +
+			"--status exits with 1 where no schema is installed, and lists what else may be wrong.",
+		Args: arguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if onlyPrint && onlyStatus {
 				return usageError(cmd, "--print and --status do not go together")
@@ -27,6 +31,9 @@ func newMigrate(s *settings) *cobra.Command {
 				return err
 			}
 			opts.Schema = schema
+			if opts.LockTimeout <= 0 {
+				return usageError(cmd, "--lock-timeout must be more than 0")
+			}
 			if onlyPrint {
 				return migrate.Print(cmd.OutOrStdout(), &opts)
 			}
@@ -36,22 +43,51 @@ func newMigrate(s *settings) *cobra.Command {
 				return err
 			}
 			defer func() { _ = conn.Close(ctx) }()
-			if !onlyStatus {
-				if err := migrate.Up(ctx, conn, &opts); err != nil {
-					return err
-				}
+			if onlyStatus {
+				return s.migrateStatus(cmd, conn, &opts)
 			}
-			status, err := migrate.Check(ctx, conn, &opts)
-			if err != nil {
-				return err
-			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", schema, s.advise(status.String()))
-			return err
+			opts.Done = func(line string) { _, _ = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", schema, s.advise(line)) }
+			opts.Waiting = func(line string) { _, _ = fmt.Fprintf(cmd.ErrOrStderr(), "agentexec: %s\n", printable(redact(line))) }
+			return migrate.Up(ctx, conn, &opts)
 		},
 	}
 	cmd.Flags().BoolVar(&onlyPrint, "print", false, "print the SQL for an empty database, for psql -f; needs no database")
 	cmd.Flags().BoolVar(&onlyStatus, "status", false, "say how the schema compares with this program, change nothing")
+	cmd.Flags().DurationVar(&opts.LockTimeout, "lock-timeout", time.Minute, "how long to wait for locks of other sessions, in all")
 	cmd.Flags().BoolVar(&opts.Roles, "roles", false, "also make the roles agentexec_worker, agentexec_reader and agentexec_sidecar, and grant them their rights")
 	cmd.Flags().BoolVar(&opts.RowSecurity, "row-security", false, "also put the tables under row-level security by the setting agentexec.scope")
 	return cmd
+}
+
+// migrateStatus says how the schema compares with this program, what else may be wrong, and who holds the wake-up lock.
+func (s *settings) migrateStatus(cmd *cobra.Command, conn *pgx.Conn, opts *migrate.Options) error {
+	ctx, out := cmd.Context(), cmd.OutOrStdout()
+	status, err := migrate.Check(ctx, conn, opts)
+	switch {
+	case err != nil:
+		return err
+	case status.State == migrate.Missing:
+		return fmt.Errorf("%s: %s", opts.Schema, status)
+	}
+	lines := []string{status.String()}
+	for _, warning := range status.Warnings {
+		lines = append(lines, "warning: "+warning)
+	}
+	holders, err := migrate.Holders(ctx, conn, opts)
+	if err != nil {
+		return err
+	}
+	for _, holder := range holders {
+		line := holder.String()
+		if holder.Foreign {
+			line = "warning: " + line
+		}
+		lines = append(lines, printable(line))
+	}
+	for _, line := range lines {
+		if _, err := fmt.Fprintf(out, "%s: %s\n", opts.Schema, s.advise(line)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -1,0 +1,113 @@
+package migrate_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentexec/agentexec/internal/pgtest"
+	"github.com/agentexec/agentexec/pkg/migrate"
+)
+
+// A schema that another role made is not installed into while that role could drop it.
+func TestSchemaOfAnotherRole(t *testing.T) {
+	t.Parallel()
+	t.Run("EmptyIsTakenOver", func(t *testing.T) {
+		t.Parallel()
+		db := pgtest.Empty(t)
+		conn := db.Conn(t)
+		other := makeRole(t, db, "other", "")
+		execute(t, conn, "create schema agentexec authorization "+other)
+		require.Contains(t, upSays(t, conn, migrate.Options{})[0], "took the empty schema over from role "+other)
+		require.Empty(t, requireState(t, conn, nil, migrate.Current).Warnings)
+		execute(t, conn, "set role "+other)
+		for _, sql := range []string{"drop schema agentexec cascade", "create table agentexec.x ()", "select agentexec.pending_ids()"} {
+			_, err := conn.Exec(t.Context(), sql)
+			require.Error(t, err, sql)
+		}
+	})
+
+	t.Run("WithObjectsIsRefused", func(t *testing.T) {
+		t.Parallel()
+		db := pgtest.Empty(t)
+		conn := db.Conn(t)
+		other := makeRole(t, db, "other", "")
+		execute(t, conn, "create schema agentexec authorization "+other, "set role "+other, "create table agentexec.theirs ()", "reset role")
+		err := migrate.Up(t.Context(), conn, nil)
+		require.ErrorIs(t, err, migrate.ErrOwner)
+		require.ErrorContains(t, err, other)
+		require.ErrorContains(t, err, "alter schema")
+		requireState(t, conn, nil, migrate.Missing)
+		execute(t, conn, "set session authorization "+other)
+		require.NoError(t, migrate.Up(t.Context(), conn, nil), "its owner may")
+	})
+
+	t.Run("RefusedToARoleThatMayNotTakeItOver", func(t *testing.T) {
+		t.Parallel()
+		db := pgtest.Empty(t)
+		conn := db.Conn(t)
+		other, me := makeRole(t, db, "other", ""), makeRole(t, db, "me", "")
+		execute(t, conn, "create schema agentexec authorization "+other, fmt.Sprintf("grant create, usage on schema agentexec to %s", me),
+			"set session authorization "+me)
+		require.ErrorIs(t, migrate.Up(t.Context(), conn, nil), migrate.ErrOwner)
+	})
+
+	t.Run("IsToldAfterwards", func(t *testing.T) {
+		t.Parallel()
+		db := pgtest.New(t)
+		conn := db.Conn(t)
+		other := makeRole(t, db, "other", "")
+		execute(t, conn, "alter schema agentexec owner to "+other)
+		warnings := requireState(t, conn, nil, migrate.Current).Warnings
+		require.Len(t, warnings, 1)
+		require.Contains(t, warnings[0], other)
+	})
+}
+
+// Row-level security that hides every row is told, each kind of it, with what to run; running it helps.
+func TestHiddenRowsAreTold(t *testing.T) {
+	t.Parallel()
+	for name, statements := range map[string][]string{
+		"OnByAnEventTrigger": {`create function public.secure() returns event_trigger language plpgsql as $$
+			declare o record; begin for o in select * from pg_event_trigger_ddl_commands() where command_tag = 'CREATE TABLE' and schema_name = 'agentexec' loop
+				execute format('alter table %s enable row level security', o.object_identity); end loop; end $$`,
+			"create event trigger secure on ddl_command_end when tag in ('CREATE TABLE') execute function public.secure()"},
+		"Forced": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conn := pgtest.Empty(t).Conn(t)
+			execute(t, conn, statements...)
+			require.NoError(t, migrate.Up(t.Context(), conn, nil))
+			if statements == nil {
+				execute(t, conn, "alter table agentexec.activity_log enable row level security", "alter table agentexec.activity_log force row level security",
+					"create policy p on agentexec.activity_log using (true)")
+			}
+			warnings := requireState(t, conn, nil, migrate.Current).Warnings
+			require.NotEmpty(t, warnings)
+			for _, warning := range warnings {
+				require.Regexp(t, "row-level security is (on|forced)", warning)
+			}
+			require.NoError(t, migrate.Up(t.Context(), conn, &migrate.Options{RowSecurity: true}))
+			execute(t, conn, "alter table agentexec.activity_log no force row level security", "alter table agentexec.schema_version disable row level security")
+			require.Empty(t, requireState(t, conn, nil, migrate.Current).Warnings)
+		})
+	}
+}
+
+// A role that no policy lets through is told so, though others are let through.
+func TestHiddenRowsOfOneRole(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	conn := db.Conn(t)
+	seeing, blind := makeRole(t, db, "seeing", ""), makeRole(t, db, "blind", "")
+	execute(t, conn, fmt.Sprintf("grant usage on schema agentexec to %s, %s; grant select on all tables in schema agentexec to %[1]s, %[2]s", seeing, blind),
+		"alter table agentexec.activity enable row level security", "create policy p on agentexec.activity for select to "+seeing+" using (true)",
+		"set role "+seeing)
+	require.Empty(t, requireState(t, conn, nil, migrate.Current).Warnings)
+	execute(t, conn, "reset role", "set role "+blind)
+	warnings := requireState(t, conn, nil, migrate.Current).Warnings
+	require.Len(t, warnings, 1)
+	require.Contains(t, warnings[0], blind)
+}

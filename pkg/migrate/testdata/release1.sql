@@ -1,0 +1,1350 @@
+-- agentexec, schema version 1. Apply to a database without it: psql -v ON_ERROR_STOP=1 -f FILE
+
+begin;
+
+set local search_path = pg_catalog, pg_temp;
+create schema if not exists "agentexec";
+create table "agentexec".schema_version (version int4 not null);
+
+-- 001_activity.sql
+
+set local search_path = pg_catalog, pg_temp;
+-- The two tables, their types and indexes. History: never edit an applied migration, add the next number.
+-- `agentexec.` is replaced when another schema name is chosen; the migrator has already created the schema.
+
+create type agentexec.status as enum ('QUEUED', 'RUNNING', 'COMPLETE', 'ERROR', 'CANCELED');
+
+-- One row per activity: its state, and the number of its last line. Every appended line updates this row
+-- (its lock is what numbers the lines), so no column that a common line changes is indexed and pages keep
+-- room for the new version (a HOT update).
+create table agentexec.activity (
+  id                uuid             not null default gen_random_uuid(),
+  agent_id          uuid             not null,
+  agent_type        text             not null,
+  status            agentexec.status not null default 'QUEUED',
+  latest_percentage integer,
+  last_seq          integer          not null default 0,
+  attempt           integer          not null default 1,
+  metadata          jsonb,
+  created_at        timestamptz      not null default clock_timestamp(),
+  started_at        timestamptz,
+  updated_at        timestamptz      not null default clock_timestamp(),
+  finished_at       timestamptz,
+  constraint activity_pkey primary key (id),
+  constraint activity_agent_id_key unique (agent_id)
+)
+  with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
+
+comment on table agentexec.activity is
+  'One row per tracked activity. Private: write through the functions, read through activity_list and the functions.';
+
+-- The order of a list: RUNNING, QUEUED, finished; in each the newest first. All keys descend, so one row
+-- comparison continues a list from a key. status is included so that counting and skipping stay in the index.
+create index activity_list_idx on agentexec.activity (
+  (case status when 'RUNNING' then 2 when 'QUEUED' then 1 else 0 end) desc, created_at desc, id desc
+) include (status);
+create index activity_type_idx on agentexec.activity (
+  agent_type, (case status when 'RUNNING' then 2 when 'QUEUED' then 1 else 0 end) desc, created_at desc, id desc
+) include (status);
+create index activity_status_idx on agentexec.activity (status, created_at desc, id desc);
+create index activity_created_at_idx on agentexec.activity (created_at desc, id desc);
+create index activity_metadata_idx on agentexec.activity using gin (metadata jsonb_path_ops);
+
+create sequence agentexec.activity_log_id_seq as bigint;
+
+-- One row per line. id and seq have no default: they are given under the lock of the activity's row, by the
+-- functions or by the insert trigger. xid is the inserting transaction, for readers whose position is a pg_snapshot.
+create table agentexec.activity_log (
+  id          bigint           not null,
+  activity_id uuid             not null,
+  seq         integer          not null,
+  message     text             not null,
+  status      agentexec.status not null,
+  percentage  integer,
+  data        jsonb,
+  created_at  timestamptz      not null,
+  xid         xid8             not null default pg_current_xact_id(),
+  constraint activity_log_pkey primary key (id),
+  constraint activity_log_activity_id_seq_key unique (activity_id, seq),
+  constraint activity_log_activity_id_fkey foreign key (activity_id) references agentexec.activity (id) on delete cascade
+)
+  with (autovacuum_vacuum_insert_scale_factor = 0.05);
+
+alter sequence agentexec.activity_log_id_seq owned by agentexec.activity_log.id;
+
+comment on table agentexec.activity_log is
+  'One row per log line, numbered by seq within its activity without gaps. Written by append_log or a direct INSERT.';
+
+create index activity_log_xid_idx on agentexec.activity_log (xid);
+
+-- What is known of this installation: the release and fingerprint of the functions and triggers applied (pkg/migrate), and
+-- up to which id the lines came with a dump from another cluster (_adopt). Row security lets everybody read it; that it is
+-- on at all is how activity_log_number tells the owner (triggers.sql).
+create table agentexec.installation (
+  only_row   boolean not null default true,
+  release    integer not null,
+  code       text    not null,
+  foreign_id bigint  not null default 0,
+  constraint installation_pkey primary key (only_row),
+  constraint installation_only_row_check check (only_row)
+);
+alter table agentexec.installation enable row level security;
+create policy installation_read on agentexec.installation for select using (true);
+
+insert into "agentexec".schema_version (version) values (1);
+
+-- agentexec: tracking of long-running work in Postgres. Code, re-applied whole at every upgrade.
+--
+-- An activity is one run of an agent or job. It is created QUEUED with line 1, appends lines while it runs, and
+-- ends COMPLETE, ERROR or CANCELED. Every append updates the activity's row first and inserts the line second, so
+-- the row's lock numbers the lines: within one activity, commit order is seq order, without gaps. A reader that
+-- remembers the last seq it saw can always go on from there.
+--
+--   writing   create_activity, append_log, append_logs, complete, error, cancel, cancel_pending
+--   reading   list_activities, activity_detail, count_active, count_by_status, pending_ids; view activity_list
+--   private   names that begin with an underscore; they may change with any version
+--
+-- The session setting agentexec.scope narrows all of them to a part of the activities (see Scope below). What is outside
+-- does not exist: it is in no list and no count, and TA404 for who writes to it.
+--
+-- The state machine (_may_become; _advance moves it, set-based in append_logs):
+--
+--   QUEUED <-> RUNNING -> COMPLETE | ERROR | CANCELED     QUEUED and RUNNING go anywhere
+--   ERROR -> QUEUED | RUNNING                             a retry: attempt + 1, finished_at cleared
+--   COMPLETE, CANCELED                                    final
+--
+-- A line with no status, or the same one, is always taken: late lines are not lost.
+--
+-- Writers run with the owner's rights (security definer; search_path pinned, or a body parsed once and for all), so
+-- callers need EXECUTE and no table rights. Readers run with the caller's. Lock order everywhere: activity rows by id,
+-- then log rows.
+-- Errors: TA404 no such activity, TA409 the state machine refuses, TA422 a bad argument or scope, 42501 a new activity
+-- would be outside the scope. Nothing is written then.
+-- The rules are the same for a direct INSERT into activity_log: see triggers.sql.
+
+-- Bounds ---------------------------------------------------------------------------------------------------------
+
+-- _refuse raises TA422. It is a function so that an expression can refuse.
+create or replace function agentexec._refuse(problem text)
+  returns boolean
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  raise exception using errcode = 'TA422', message = problem;
+end
+$$;
+
+-- _line_problem says what is wrong with a line, or null.
+create or replace function agentexec._line_problem(message text, percentage int)
+  returns text
+  language sql
+  stable parallel safe
+begin atomic
+  select case
+    when message is null then 'message must not be null'
+    when octet_length(message) > 1048576
+      then format('message must be at most 1048576 bytes, got %s', octet_length(message))
+    when percentage not between 0 and 100 then format('percentage must be between 0 and 100, got %s', percentage)
+  end;
+end;
+
+-- _check_line refuses a message or percentage out of bounds with TA422.
+create or replace function agentexec._check_line(message text, percentage int)
+  returns void
+  language plpgsql
+  immutable parallel safe
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_problem text := agentexec._line_problem(message, percentage);
+begin
+  if v_problem is not null then
+    perform agentexec._refuse(v_problem);
+  end if;
+end
+$$;
+
+-- _metadata_filter returns the filter, or null where it asks for nothing; TA422 unless it is an object.
+create or replace function agentexec._metadata_filter(metadata_filter jsonb)
+  returns jsonb
+  language plpgsql
+  immutable parallel safe
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if jsonb_typeof(metadata_filter) not in ('object', 'null') then
+    perform agentexec._refuse(format('metadata_filter must be a JSON object, got %s', jsonb_typeof(metadata_filter)));
+  end if;
+  return nullif(nullif(metadata_filter, 'null'), '{}');
+end
+$$;
+
+-- JSON -----------------------------------------------------------------------------------------------------------
+
+-- _time is the one way a time is written in JSON: UTC, ISO 8601, whatever the session's time zone.
+create or replace function agentexec._time(at timestamptz)
+  returns text
+  language sql
+  stable parallel safe
+begin atomic
+  select to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
+end;
+
+-- _log_json is the JSON of one line (ActivityLog).
+create or replace function agentexec._log_json(line agentexec.activity_log)
+  returns jsonb
+  language sql
+  stable parallel safe
+begin atomic
+  select jsonb_build_object(
+    'id', line.id,
+    'seq', line.seq,
+    'message', line.message,
+    'status', line.status,
+    'percentage', line.percentage,
+    'created_at', agentexec._time(line.created_at),
+    'data', line.data);
+end;
+
+-- _activity_json is what ActivityListItem and ActivityDetail share; metadata only if asked for.
+create or replace function agentexec._activity_json(activity agentexec.activity, include_metadata boolean)
+  returns jsonb
+  language sql
+  stable parallel safe
+begin atomic
+  select jsonb_build_object(
+    'agent_id', activity.agent_id,
+    'agent_type', activity.agent_type,
+    'status', activity.status,
+    'latest_percentage', activity.latest_percentage,
+    'last_seq', activity.last_seq,
+    'attempt', activity.attempt,
+    'created_at', agentexec._time(activity.created_at),
+    'started_at', agentexec._time(activity.started_at),
+    'updated_at', agentexec._time(activity.updated_at),
+    'finished_at', agentexec._time(activity.finished_at))
+  || case when include_metadata then jsonb_build_object('metadata', activity.metadata) else '{}' end;
+end;
+
+-- _state_json is the part of an activity that its lines move: what travels with every batch of lines.
+create or replace function agentexec._state_json(activity agentexec.activity)
+  returns jsonb
+  language sql
+  stable parallel safe
+begin atomic
+  select jsonb_build_object(
+    'status', activity.status,
+    'latest_percentage', activity.latest_percentage,
+    'updated_at', agentexec._time(activity.updated_at),
+    'last_seq', activity.last_seq,
+    'attempt', activity.attempt);
+end;
+
+-- Scope ----------------------------------------------------------------------------------------------------------
+
+-- _scope_of reads a scope: {"agent_ids": [...], "agent_types": [...], "metadata": {...}}, each key optional. It returns
+-- what narrows, null for what does not; an empty list narrows to nothing, empty metadata does not narrow. null and ''
+-- are everything. Whatever else it is, it is refused with TA422, so that a mistake shows nothing in place of everything.
+--
+-- Parallel unsafe, because it catches what is no JSON. Strict, so that null, the usual case, costs no call.
+create or replace function agentexec._scope_of(scope text, out agent_ids uuid[], out agent_types text[], out metadata jsonb)
+  language plpgsql
+  stable strict
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_scope   jsonb;
+  v_problem text;
+begin
+  if scope = '' then
+    return;
+  end if;
+  begin
+    v_scope := scope::jsonb;
+    v_problem := case
+      when jsonb_typeof(v_scope) <> 'object' then 'must be a JSON object'
+      when (v_scope - '{agent_ids,agent_types,metadata}'::text[]) <> '{}'
+        then 'has an unknown key; there are agent_ids, agent_types and metadata'
+      when jsonb_typeof(v_scope -> 'metadata') <> 'object' then 'metadata must be a JSON object'
+      when jsonb_typeof(v_scope -> 'agent_ids') <> 'array' or jsonb_path_exists(v_scope, 'strict $.agent_ids[*] ? (@.type() != "string")', '{}', true)
+        then 'agent_ids must be an array of UUIDs'
+      when jsonb_typeof(v_scope -> 'agent_types') <> 'array' or jsonb_path_exists(v_scope, 'strict $.agent_types[*] ? (@.type() != "string")', '{}', true)
+        then 'agent_types must be an array of strings'
+    end;
+    if v_problem is null and v_scope ? 'agent_ids' then
+      agent_ids := array(select e.id::uuid from jsonb_array_elements_text(v_scope -> 'agent_ids') e(id));
+    end if;
+  exception
+    when data_exception or program_limit_exceeded then
+      v_problem := sqlerrm;
+  end;
+  if v_problem is not null then
+    perform agentexec._refuse(format('agentexec.scope: %s', v_problem));
+  end if;
+  if v_scope ? 'agent_types' then
+    agent_types := array(select e.type from jsonb_array_elements_text(v_scope -> 'agent_types') e(type));
+  end if;
+  metadata := nullif(v_scope -> 'metadata', '{}');
+end
+$$;
+
+-- _scope is the scope of the session: its setting agentexec.scope, as set by SET, set_config, or ALTER ROLE ... SET.
+create or replace function agentexec._scope(out agent_ids uuid[], out agent_types text[], out metadata jsonb)
+  language sql
+  stable
+begin atomic
+  select s.agent_ids, s.agent_types, s.metadata from agentexec._scope_of(nullif(current_setting('agentexec.scope', true), '')) s;
+end;
+
+-- _in_scope is the one predicate: whether an activity lies in a scope (the first three). True, or else false or null.
+-- Inlined, so that conditions reach the indexes.
+create or replace function agentexec._in_scope(
+  agent_ids      uuid[],
+  agent_types    text[],
+  scope_metadata jsonb,
+  agent_id       uuid,
+  agent_type     text,
+  metadata       jsonb
+)
+  returns boolean
+  language sql
+  immutable parallel safe
+begin atomic
+  select (agent_ids is null or agent_id = any (agent_ids))
+     and (agent_types is null or agent_type = any (agent_types))
+     and (scope_metadata is null or metadata @> scope_metadata);
+end;
+
+-- _hold_in_scope locks an activity for who is to write to it, if it lies in the session's scope.
+--
+-- Locks:  the activity row, until the transaction ends, so that it is this one that is written to.
+-- Errors: TA404 no such activity, or it is outside the scope.
+create or replace function agentexec._hold_in_scope(agent_id uuid)
+  returns void
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_scope record := agentexec._scope();
+begin
+  perform from agentexec.activity a
+  where a.agent_id = _hold_in_scope.agent_id
+    and agentexec._in_scope(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, a.agent_id, a.agent_type, a.metadata)
+  for no key update;
+  if not found then
+    raise exception using errcode = 'TA404', message = format('no activity with agent_id %s', coalesce(agent_id::text, 'null'));
+  end if;
+end
+$$;
+
+-- Writing --------------------------------------------------------------------------------------------------------
+
+-- _ring_bell tells whoever waits that lines were written: every function that writes ends with it (append_log asks the same
+-- by itself), and so does the numbering of a direct INSERT. The notification carries nothing: who hears it reads the table from its own position, so a lost one costs
+-- latency, never data. The channel is the schema's name.
+--
+-- A transaction with a notification pending takes one lock of the whole instance at its commit, until its WAL is
+-- flushed: with one in every transaction, commits would queue up. So it rings only when somebody waits. Who waits
+-- holds an advisory lock exclusively, and the probe in shared mode fails; when it succeeds, nobody waits, and nothing
+-- happens. The locks of a session end with it, so a crashed waiter leaves nothing behind.
+-- (In shared mode, because exclusive probes would meet each other. And called once something is written, because who
+-- begins to wait looks for what transactions that are already numbered write without ringing.)
+--
+-- It is called by the writers and not by a statement trigger, which would cost each append five times the probe.
+-- No SET search_path: it would cost more than all the rest, and every name here is qualified.
+create or replace function agentexec._ring_bell()
+  returns void
+  language plpgsql
+  volatile
+as $$
+begin
+  if not (pg_catalog.pg_try_advisory_lock_shared(1635271269, 'agentexec.activity_log'::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int4)
+          and pg_catalog.pg_advisory_unlock_shared(1635271269, 'agentexec.activity_log'::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int4)) then
+    perform pg_catalog.pg_notify(n.nspname, '')
+    from pg_catalog.pg_class c
+    join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace
+    where c.oid operator(pg_catalog.=) 'agentexec.activity_log'::pg_catalog.regclass;
+  end if;
+end
+$$;
+
+-- create_activity registers an activity and writes its line 1: QUEUED, percentage 0, the message. Returns its
+-- agent_id. A taken agent_id fails with 23505 and changes nothing. metadata (a JSON object) is set here and only here.
+--
+-- Errors: TA422 task_name not of 1 to 255 characters, bad message, metadata that is no object; 42501 it would be outside
+--         the scope (where that lists agent_ids, one of them must be given).
+create or replace function agentexec.create_activity(
+  task_name text,
+  message   text  default 'Agent queued',
+  agent_id  uuid  default null,
+  metadata  jsonb default null
+)
+  returns uuid
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_metadata jsonb  := nullif(create_activity.metadata, 'null');
+  v_scope    record := agentexec._scope();
+  v_activity agentexec.activity;
+begin
+  if task_name is null or char_length(task_name) not between 1 and 255 then
+    perform agentexec._refuse(format('task_name (agent_type) must be 1 to 255 characters, got %s',
+      coalesce(char_length(task_name)::text, 'null')));
+  end if;
+  if jsonb_typeof(v_metadata) <> 'object' then
+    perform agentexec._refuse(format('metadata must be a JSON object, got %s', jsonb_typeof(v_metadata)));
+  end if;
+  perform agentexec._check_line(message, 0);
+  if agentexec._in_scope(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, agent_id, task_name, v_metadata) is not true then
+    raise exception using errcode = 'insufficient_privilege', message = 'the activity would be outside agentexec.scope';
+  end if;
+
+  insert into agentexec.activity as a (agent_id, agent_type, latest_percentage, last_seq, metadata, created_at, updated_at)
+  select coalesce(create_activity.agent_id, gen_random_uuid()), task_name, 0, 1, v_metadata, c.now, c.now
+  from (select clock_timestamp() as now) c
+  returning a.* into v_activity;
+
+  insert into agentexec.activity_log (id, activity_id, seq, message, status, percentage, created_at)
+  values (nextval('agentexec.activity_log_id_seq'), v_activity.id, 1, message, 'QUEUED', 0, v_activity.created_at);
+  perform agentexec._ring_bell();
+  return v_activity.agent_id;
+end
+$$;
+
+-- _may_become is the state machine's one rule: whether a status may follow another one.
+create or replace function agentexec._may_become(status agentexec.status, next agentexec.status)
+  returns boolean
+  language sql
+  immutable parallel safe
+begin atomic
+  select case status when 'COMPLETE' then false when 'CANCELED' then false when 'ERROR' then next in ('QUEUED', 'RUNNING') else true end
+         or next = status;
+end;
+
+-- _advance moves the state machine: it takes the next seq of an activity, with the status and percentage a line asks
+-- for (null keeps the current one), and returns the row as it is afterwards. Its updated_at is the line's time:
+-- the wall clock read under the lock, never behind the line before.
+--
+-- Locks:  the activity row, until the transaction ends.
+-- Errors: TA404 no such activity; TA409 the status may not follow the current one.
+create or replace function agentexec._advance(agent_id uuid, percentage int, status agentexec.status)
+  returns agentexec.activity
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_now agentexec.activity;
+  v_at  timestamptz;
+begin
+  select a.* into v_now from agentexec.activity a where a.agent_id = _advance.agent_id for no key update;
+  if not found then
+    raise exception using errcode = 'TA404', message = format('no activity with agent_id %s', coalesce(agent_id::text, 'null'));
+  end if;
+  v_at := greatest(clock_timestamp(), v_now.updated_at);
+
+  if status <> v_now.status then
+    if not agentexec._may_become(v_now.status, status) then
+      raise exception using
+        errcode = 'TA409',
+        message = format('activity %s is %s and cannot become %s', agent_id, v_now.status, status);
+    end if;
+    v_now.attempt := v_now.attempt + (v_now.status = 'ERROR')::int;
+    v_now.status := status;
+    v_now.started_at := case status when 'RUNNING' then coalesce(v_now.started_at, v_at) else v_now.started_at end;
+    v_now.finished_at := case when status in ('COMPLETE', 'ERROR', 'CANCELED') then v_at end;
+  end if;
+
+  update agentexec.activity a
+  set last_seq          = a.last_seq + 1,
+      latest_percentage = coalesce(percentage, a.latest_percentage),
+      updated_at        = v_at,
+      status            = v_now.status,
+      attempt           = v_now.attempt,
+      started_at        = v_now.started_at,
+      finished_at       = v_now.finished_at
+  where a.id = v_now.id
+  returning a.* into v_now;
+  return v_now;
+end
+$$;
+
+-- append_log adds one line to an activity's log and returns it, so a worker sees the current status with every call.
+-- A null status keeps the current one, a null percentage leaves latest_percentage as it was.
+--
+-- This is the one hot function, so it does without SET search_path, which would cost a twentieth of all it does: every
+-- name and operator is qualified instead, and means the same on any search_path.
+--
+-- Locks:  the activity row, before any log row (the same order in every function of this file).
+-- Errors: TA404 no such activity; TA409 the state machine refuses; TA422 bad argument.
+create or replace function agentexec.append_log(
+  agent_id   uuid,
+  message    text,
+  percentage int              default null,
+  status     agentexec.status default null,
+  data       jsonb            default null
+)
+  returns agentexec.activity_log
+  language plpgsql
+  volatile
+  security definer
+as $$
+declare
+  v_line agentexec.activity_log;
+begin
+  -- One condition, because each costs about a hundredth of all the rest.
+  if message is null or pg_catalog.octet_length(message) operator(pg_catalog.>) 1048576
+     or percentage operator(pg_catalog.<) 0 or percentage operator(pg_catalog.>) 100
+     or pg_catalog.current_setting('agentexec.scope', true) operator(pg_catalog.<>) '' then
+    perform agentexec._check_line(message, percentage);
+    perform agentexec._hold_in_scope(agent_id);
+  end if;
+
+  -- The common line changes no status: one short update of columns that no index knows, and the insert, in one
+  -- statement (two would cost a quarter more). The update returns the whole line, every column in the table's order, so
+  -- that nothing between it and the insert has to rearrange it. When it had to wait for the row, Postgres evaluates the
+  -- update again on the new version, clock included.
+  with moved as (
+    update agentexec.activity a
+    set last_seq          = a.last_seq operator(pg_catalog.+) 1,
+        latest_percentage = coalesce(append_log.percentage, a.latest_percentage),
+        updated_at        = greatest(pg_catalog.clock_timestamp(), a.updated_at)
+    where a.agent_id operator(pg_catalog.=) append_log.agent_id
+      and a.status operator(pg_catalog.=) coalesce(append_log.status, a.status)
+    returning pg_catalog.nextval('agentexec.activity_log_id_seq') as id, a.id as activity_id, a.last_seq as seq, append_log.message,
+              a.status, append_log.percentage, append_log.data, a.updated_at as created_at, pg_catalog.pg_current_xact_id() as xid
+  )
+  insert into agentexec.activity_log as l (id, activity_id, seq, message, status, percentage, data, created_at, xid)
+  select m.id, m.activity_id, m.seq, m.message, m.status, m.percentage, m.data, m.created_at, m.xid
+  from moved m
+  returning l.* into v_line;
+  if not found then
+    return agentexec._append_change(agent_id, message, percentage, status, data);
+  end if;
+
+  -- What is seldom left to do, asked in one expression, because each is prepared anew in every transaction.
+  -- Whoever held the row may have left it as it was: then nothing was evaluated again, and the clock was read before
+  -- the wait. And somebody may wait for the bell: the probe is that of _ring_bell.
+  if pg_catalog.clock_timestamp() operator(pg_catalog.>) (v_line.created_at operator(pg_catalog.+) '10 ms'::pg_catalog.interval)
+     or not (pg_catalog.pg_try_advisory_lock_shared(1635271269, 'agentexec.activity_log'::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int4)
+         and pg_catalog.pg_advisory_unlock_shared(1635271269, 'agentexec.activity_log'::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int4)) then
+    return agentexec._settle(v_line);
+  end if;
+  return v_line;
+end
+$$;
+
+-- _append_change is append_log for a line that changes the status, or that is refused.
+create or replace function agentexec._append_change(
+  agent_id   uuid,
+  message    text,
+  percentage int,
+  status     agentexec.status,
+  data       jsonb
+)
+  returns agentexec.activity_log
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_activity agentexec.activity := agentexec._advance(agent_id, percentage, status);
+  v_line     agentexec.activity_log;
+begin
+  insert into agentexec.activity_log as l (id, activity_id, seq, message, status, percentage, data, created_at)
+  values (nextval('agentexec.activity_log_id_seq'), v_activity.id, v_activity.last_seq, _append_change.message,
+          v_activity.status, _append_change.percentage, _append_change.data, v_activity.updated_at)
+  returning l.* into v_line;
+  perform agentexec._ring_bell();
+  return v_line;
+end
+$$;
+
+-- _settle does what is seldom left to do for the line just written: it gives the line, and its activity, the time of now
+-- when that has passed, and rings. The caller holds the activity's lock.
+create or replace function agentexec._settle(line agentexec.activity_log)
+  returns agentexec.activity_log
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if clock_timestamp() > line.created_at + interval '10 ms' then
+    update agentexec.activity a
+    set updated_at = greatest(clock_timestamp(), a.updated_at)
+    where a.id = line.activity_id
+    returning a.updated_at into line.created_at;
+    update agentexec.activity_log l set created_at = line.created_at where l.id = line.id;
+  end if;
+  perform agentexec._ring_bell();
+  return line;
+end
+$$;
+
+-- complete writes the line that ends an activity well.
+-- Errors: as append_log; TA409 when it already ended as ERROR or CANCELED.
+create or replace function agentexec.complete(
+  agent_id   uuid,
+  message    text  default 'Agent completed',
+  percentage int   default 100,
+  data       jsonb default null
+)
+  returns agentexec.activity_log
+  language sql
+  volatile
+  security definer
+begin atomic
+  select l.* from agentexec.append_log(agent_id, message, percentage, 'COMPLETE', data) l;
+end;
+
+-- error writes the line that ends an activity, or one attempt of it, badly.
+-- Errors: as append_log; TA409 when it already ended as COMPLETE or CANCELED.
+create or replace function agentexec.error(
+  agent_id uuid,
+  message  text  default 'Agent failed',
+  data     jsonb default null
+)
+  returns agentexec.activity_log
+  language sql
+  volatile
+  security definer
+begin atomic
+  select l.* from agentexec.append_log(agent_id, message, null, 'ERROR', data) l;
+end;
+
+-- cancel ends one activity as CANCELED. The worker learns of it from the status of its next append_log.
+-- Errors: as append_log; TA409 when it already ended as COMPLETE or ERROR.
+create or replace function agentexec.cancel(agent_id uuid, message text default 'Canceled')
+  returns agentexec.activity_log
+  language sql
+  volatile
+  security definer
+begin atomic
+  select l.* from agentexec.append_log(agent_id, message, null, 'CANCELED', null) l;
+end;
+
+-- _entry_problem says which field of an entry of append_logs cannot be read, or null. Each try is a subtransaction, so
+-- it is asked only after reading all entries at once has failed.
+create or replace function agentexec._entry_problem(entry jsonb)
+  returns text
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  begin
+    perform (entry ->> 'agent_id')::uuid;
+  exception when data_exception then
+    return format('.agent_id must be a UUID, got %s', left((entry -> 'agent_id')::text, 100));
+  end;
+  begin
+    perform (entry ->> 'percentage')::int;
+  exception when data_exception then
+    return format('.percentage must be an integer between 0 and 100, got %s', left((entry -> 'percentage')::text, 100));
+  end;
+  begin
+    perform (entry ->> 'status')::agentexec.status;
+  exception when data_exception then
+    return format('.status must be one of %s, got %s', array_to_string(enum_range(null::agentexec.status), ', '),
+      left((entry -> 'status')::text, 100));
+  end;
+  return null;
+end
+$$;
+
+-- append_logs writes many lines of any activities at once, all or none, in the order given, and returns their number.
+-- entries is [{"agent_id", "message", "percentage"?, "status"?, "data"?}, ...]. One update per activity and one
+-- insert in all: a row updated k times in one transaction costs O(k^2).
+--
+-- Locks:  the activity rows, by id; then log rows.
+-- Errors: those of append_log, TA422 naming the entry (entries[0] is the first).
+create or replace function agentexec.append_logs(entries jsonb)
+  returns int
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_agents      uuid[];
+  v_messages    text[];
+  v_percentages int[];
+  v_statuses    agentexec.status[];
+  v_datas       jsonb[];
+  v_scope       record := agentexec._scope();
+  v_wrong       boolean;
+  v_problem     text;
+  v_count       int;
+begin
+  if entries is null or jsonb_typeof(entries) <> 'array' then
+    perform agentexec._refuse('entries must be a JSON array');
+  end if;
+  select format('entries[%s]%s', e.ord - 1, case
+      when jsonb_typeof(e.entry) <> 'object' then ' must be a JSON object'
+      when jsonb_typeof(e.entry -> 'message') not in ('string', 'null')
+        then format('.message must be a string, got %s', jsonb_typeof(e.entry -> 'message'))
+      else format(' has an unknown field %s', (select left(to_jsonb(k.key)::text, 100) from jsonb_object_keys(e.entry) k(key)
+             where k.key not in ('agent_id', 'message', 'percentage', 'status', 'data') limit 1)) end)
+  into v_problem
+  from jsonb_array_elements(entries) with ordinality e(entry, ord)
+  where case when jsonb_typeof(e.entry) <> 'object' then true
+        else jsonb_typeof(e.entry -> 'message') not in ('string', 'null')
+          or (e.entry - '{agent_id,message,percentage,status,data}'::text[]) <> '{}' end
+  order by e.ord
+  limit 1;
+  if v_problem is not null then
+    perform agentexec._refuse(v_problem);
+  end if;
+
+  begin
+    -- A function's rows come in its order, and aggregates of all rows keep it; five sorts by it would cost as much again.
+    select array_agg(r.agent_id), array_agg(r.message), array_agg(r.percentage), array_agg(r.status), array_agg(r.data),
+           bool_or(r.agent_id is null or agentexec._line_problem(r.message, r.percentage) is not null)
+    into v_agents, v_messages, v_percentages, v_statuses, v_datas, v_wrong
+    from jsonb_to_recordset(entries) as r(agent_id uuid, message text, percentage int, status agentexec.status, data jsonb);
+  exception
+    when data_exception then
+      v_problem := (
+        select format('entries[%s]%s', e.ord - 1, p.problem)
+        from jsonb_array_elements(entries) with ordinality e(entry, ord)
+        cross join agentexec._entry_problem(e.entry) p(problem)
+        where p.problem is not null
+        order by e.ord limit 1);
+      perform agentexec._refuse(coalesce(v_problem, format('entries: %s', sqlerrm)));
+  end;
+
+  if v_wrong then
+    perform agentexec._refuse((
+      select format('entries[%s].%s', l.ord - 1, p.problem)
+      from unnest(v_agents, v_messages, v_percentages) with ordinality l(agent_id, message, percentage, ord)
+      cross join lateral (
+        select case when l.agent_id is null then 'agent_id must not be null'
+                    else agentexec._line_problem(l.message, l.percentage) end as problem
+      ) p
+      where p.problem is not null
+      order by l.ord
+      limit 1));
+  end if;
+
+  -- Lock first, in a statement of its own, so that the next one sees what it waited for.
+  select count(*) into v_count
+  from (
+    select from agentexec.activity a
+    where a.agent_id = any (v_agents)
+      and agentexec._in_scope(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, a.agent_id, a.agent_type, a.metadata)
+    order by a.id
+    for no key update
+  ) locked;
+  if v_count < (select count(distinct l.agent_id) from unnest(v_agents) l(agent_id)) then
+    v_problem := (
+      select format('entries[%s]: no activity with agent_id %s', l.ord - 1, l.agent_id)
+      from unnest(v_agents) with ordinality l(agent_id, ord)
+      where not exists (
+        select from agentexec.activity a
+        where a.agent_id = l.agent_id
+          and agentexec._in_scope(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, a.agent_id, a.agent_type, a.metadata))
+      order by l.ord limit 1);
+    raise exception using errcode = 'TA404', message = v_problem;
+  end if;
+
+  v_count := agentexec._append_lines(v_agents, v_messages, v_percentages, v_statuses, v_datas);
+  perform agentexec._ring_bell();
+  return v_count;
+end
+$$;
+
+-- _append_lines is the set-based half of append_logs: the activities exist and are locked, the bounds hold.
+-- Either every change of status is allowed or the whole call is refused, so the status before a line is simply
+-- the last one given before it; no row-by-row walk is needed.
+create or replace function agentexec._append_lines(
+  agents      uuid[],
+  messages    text[],
+  percentages int[],
+  statuses    agentexec.status[],
+  datas       jsonb[]
+)
+  returns int
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_refused text;
+  v_count   int;
+begin
+  -- The wide columns stay out of all that sorts, and come in at the end.
+  with line as materialized (
+    select l.ord, l.percentage, a.id as activity_id, a.agent_id, a.last_seq,
+           greatest(c.now, a.updated_at) as at, l.status as given, a.status as initial,
+           row_number() over w as n,
+           max(l.ord) filter (where l.status is not null) over w as status_ord  -- the last line up to here that gave one
+    from unnest(agents, percentages, statuses) with ordinality l(agent_id, percentage, status, ord)
+    join agentexec.activity a on a.agent_id = l.agent_id
+    cross join (select clock_timestamp() as now) c
+    window w as (partition by a.id order by l.ord)
+  ), step as materialized (
+    -- The statuses given, each with the one before it.
+    select s.*, lag(s.given, 1, s.initial) over (partition by s.activity_id order by s.ord) as before
+    from line s
+    where s.given is not null
+  ), refused as (
+    select format('entries[%s]: activity %s is %s and cannot become %s', s.ord - 1, s.agent_id, s.before, s.given) as problem
+    from step s
+    where not agentexec._may_become(s.before, s.given)
+    order by s.ord
+    limit 1
+  ), outcome as (
+    select s.activity_id,
+           (array_agg(s.given order by s.ord desc))[1] as status,
+           count(*) filter (where s.before = 'ERROR' and s.given <> 'ERROR') as retries,
+           bool_or(s.given = 'RUNNING' and s.before <> 'RUNNING') as ran,
+           bool_or(s.given <> s.before) as changed
+    from step s
+    group by s.activity_id
+  ), total as (
+    select l.activity_id, count(*) as lines, max(l.at) as at,
+           (array_agg(l.percentage order by l.ord desc) filter (where l.percentage is not null))[1] as percentage
+    from line l
+    group by l.activity_id
+  ), moved as (
+    update agentexec.activity a
+    set last_seq          = a.last_seq + t.lines,
+        latest_percentage = coalesce(t.percentage, a.latest_percentage),
+        updated_at        = t.at,
+        status            = coalesce(o.status, a.status),
+        attempt           = a.attempt + coalesce(o.retries, 0),
+        started_at        = case when o.ran then coalesce(a.started_at, t.at) else a.started_at end,
+        finished_at       = case
+                              when not coalesce(o.changed, false) then a.finished_at
+                              when o.status in ('COMPLETE', 'ERROR', 'CANCELED') then t.at
+                            end
+    from total t
+    left join outcome o on o.activity_id = t.activity_id
+    where a.id = t.activity_id and not exists (select from refused)
+    returning a.id
+  ), written as (
+    insert into agentexec.activity_log (id, activity_id, seq, message, status, percentage, data, created_at)
+    -- Sorted inside, numbered outside: ids follow seq within an activity.
+    select nextval('agentexec.activity_log_id_seq'), r.activity_id, r.seq, r.message, r.status, r.percentage, r.data, r.at
+    from (
+      select l.activity_id, l.last_seq + l.n as seq, t.message, coalesce(s.given, l.initial) as status, l.percentage, t.data, l.at
+      from line l
+      join moved m on m.id = l.activity_id
+      join unnest(messages, datas) with ordinality t(message, data, ord) on t.ord = l.ord
+      left join step s on s.ord = l.status_ord
+      order by l.ord
+    ) r
+    returning 1
+  )
+  select (select r.problem from refused r), (select count(*) from written) into v_refused, v_count;
+
+  if v_refused is not null then
+    raise exception using errcode = 'TA409', message = v_refused;
+  end if;
+  return v_count;
+end
+$$;
+
+-- cancel_pending cancels the QUEUED and RUNNING activities that match, each with its own line, and returns how many.
+-- agent_type and metadata_filter narrow it; idle_for takes only those without a line for at least that long.
+--
+-- Locks:  the activity rows, by id; then log rows.
+-- Errors: TA422 bad message, metadata_filter that is no object, negative idle_for.
+create or replace function agentexec.cancel_pending(
+  agent_type      text     default null,
+  metadata_filter jsonb    default null,
+  idle_for        interval default null,
+  message         text     default 'Canceled'
+)
+  returns int
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_filter jsonb  := agentexec._metadata_filter(metadata_filter);
+  v_scope  record := agentexec._scope();
+  v_count  int;
+begin
+  perform agentexec._check_line(message, null);
+  if idle_for < interval '0' then
+    perform agentexec._refuse(format('idle_for must not be negative, got %s', idle_for));
+  end if;
+
+  with pending as materialized (
+    select a.id
+    from agentexec.activity a
+    where a.status in ('QUEUED', 'RUNNING')
+      and (cancel_pending.agent_type is null or a.agent_type = cancel_pending.agent_type)
+      and (v_filter is null or a.metadata @> v_filter)
+      and agentexec._in_scope(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, a.agent_id, a.agent_type, a.metadata)
+      -- A difference, because now - idle_for may lie before all time.
+      and (idle_for is null or (isfinite(a.updated_at) and clock_timestamp() - a.updated_at >= idle_for))
+    order by a.id
+    for no key update
+  ), locked as materialized (
+    -- A step of its own: the clock is read when the row's lock is had, however long that took.
+    select p.id, clock_timestamp() as now from pending p
+  ), canceled as (
+    update agentexec.activity a
+    set status      = 'CANCELED',
+        last_seq    = a.last_seq + 1,
+        updated_at  = greatest(l.now, a.updated_at),
+        finished_at = greatest(l.now, a.updated_at)
+    from locked l
+    where a.id = l.id
+    returning a.id, a.last_seq, a.updated_at
+  ), written as (
+    insert into agentexec.activity_log (id, activity_id, seq, message, status, created_at)
+    select nextval('agentexec.activity_log_id_seq'), c.id, c.last_seq, cancel_pending.message, 'CANCELED', c.updated_at
+    from canceled c
+    returning 1
+  )
+  select count(*) into v_count from written;
+  perform agentexec._ring_bell();
+  return v_count;
+end
+$$;
+
+-- _adopt returns the id up to which lines came with a dump from another cluster. What xid says of those is true of that
+-- cluster alone: it may lie in this one's future, and once the counter here comes to it, an old line would look new to
+-- whoever reads by position. The highest xid tells. Lines of this cluster that are written meanwhile are no matter: a
+-- position taken up afterwards lists their transactions.
+create or replace function agentexec._adopt()
+  returns bigint
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_known bigint := (select i.foreign_id from agentexec.installation i);
+  v_new   bigint;
+begin
+  select l.id into v_new from agentexec.activity_log l where l.xid >= pg_snapshot_xmax(pg_current_snapshot()) order by l.xid desc limit 1;
+  if v_new > v_known then
+    update agentexec.installation i set foreign_id = (select max(l.id) from agentexec.activity_log l)
+    returning i.foreign_id into v_known;
+  end if;
+  return v_known;
+end
+$$;
+
+-- Reading --------------------------------------------------------------------------------------------------------
+
+-- activity_list is one row per activity with its latest line, for queries of one's own. A plain view: filters and
+-- orders reach the indexes, and only the rows asked for cost a look at the log. (So do those that an OFFSET skips: for
+-- pages there is list_activities.) It reads with its caller's rights, so row-level security holds for it too.
+create or replace view agentexec.activity_list with (security_invoker = true) as
+select a.agent_id,
+       a.agent_type,
+       a.status,
+       (select l.message from agentexec.activity_log l where l.activity_id = a.id and l.seq = a.last_seq) as latest_log,
+       a.latest_percentage,
+       a.last_seq,
+       a.attempt,
+       a.created_at,
+       a.started_at,
+       a.updated_at,
+       a.finished_at,
+       a.metadata
+from agentexec.activity a;
+
+-- _rank is the first key of a list's order. The indexes spell the same expression out.
+create or replace function agentexec._rank(status agentexec.status)
+  returns int
+  language sql
+  immutable parallel safe
+begin atomic
+  select case status when 'RUNNING' then 2 when 'QUEUED' then 1 else 0 end;
+end;
+
+-- _list_key and its inverse _list_position are the cursor of a list: rank, microseconds since 1970, id.
+create or replace function agentexec._list_key(activity agentexec.activity)
+  returns text
+  language sql
+  stable parallel safe
+begin atomic
+  select format('%s.%s.%s',
+    agentexec._rank(activity.status),
+    (extract(epoch from activity.created_at) * 1000000)::bigint,
+    activity.id);
+end;
+
+-- _list_start is the cursor before every activity: a page by key from the start, without the cost of a total.
+create or replace function agentexec._list_start()
+  returns text
+  language sql
+  immutable parallel safe
+begin atomic
+  select '2.99999999999999999.ffffffff-ffff-ffff-ffff-ffffffffffff';
+end;
+
+-- _list_position reads a cursor; TA422 for anything that _list_key did not write.
+create or replace function agentexec._list_position(after text, out rank int, out created_at timestamptz, out id uuid)
+  language plpgsql
+  stable parallel safe
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if after !~ '^[0-2]\.-?[0-9]{1,17}\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
+    perform agentexec._refuse('after must be the "next" of an earlier page');
+  end if;
+  rank := split_part(after, '.', 1)::int;
+  created_at := timestamptz 'epoch' + make_interval(secs => split_part(after, '.', 2)::bigint / 1000000.0);
+  id := split_part(after, '.', 3)::uuid;
+end
+$$;
+
+-- list_activities is one page of activities (ActivityList): RUNNING first, then QUEUED, then finished, in each the
+-- newest created_at first, ties by id descending. By number (page, with exact total), or by key (after = the "next"
+-- of an earlier page; total, page and pages are then null), which costs the same at any depth.
+--
+-- The statement is built from the filters in use, so that each is planned with its own index. Values travel as
+-- parameters, never as text.
+--
+-- Errors: TA422 page < 1, page_size not in 1..1000, metadata_filter that is no object, garbage in after.
+create or replace function agentexec.list_activities(
+  page             int                default 1,
+  page_size        int                default 50,
+  statuses         agentexec.status[] default null,
+  agent_type       text               default null,
+  metadata_filter  jsonb              default null,
+  after            text               default null,
+  include_metadata boolean            default false
+)
+  returns jsonb
+  language plpgsql
+  stable
+as $$
+declare
+  v_rank    constant text := '(case a.status when ''RUNNING'' then 2 when ''QUEUED'' then 1 else 0 end)';
+  v_filter  jsonb := agentexec._metadata_filter(metadata_filter);
+  v_scope   record := agentexec._scope();
+  v_type    text := coalesce(agent_type, case when cardinality(v_scope.agent_types) = 1 then v_scope.agent_types[1] end);
+  v_ranks   int[] := (select array_agg(agentexec._rank(s.status)) from unnest(statuses) s(status));
+  v_only    agentexec.status := case when cardinality(statuses) = 1 then (select s.status from unnest(statuses) s(status)) end;
+  v_where   text := 'true';
+  v_from    text;
+  v_order   text := v_rank || ' desc, a.created_at desc, a.id desc';
+  v_beyond  text := '';
+  v_at_rank int;
+  v_at      timestamptz;
+  v_at_id   uuid;
+  v_total   bigint;
+  v_rows    text;
+  v_items   json;
+  v_more    boolean;
+  v_last    agentexec.activity;
+begin
+  if page is null or page < 1 then
+    perform agentexec._refuse(format('page must be at least 1, got %s', coalesce(page::text, 'null')));
+  elsif page_size is null or page_size not between 1 and 1000 then
+    perform agentexec._refuse(format('page_size must be between 1 and 1000, got %s', coalesce(page_size::text, 'null')));
+  end if;
+
+  if after is not null then
+    select p.rank, p.created_at, p.id into v_at_rank, v_at, v_at_id from agentexec._list_position(after) p;
+    v_beyond := format(' and (%s, a.created_at, a.id) < ($6, $7, $8)', v_rank);
+    if v_at_rank = 0 and (v_filter is not null or v_scope.metadata is not null) then
+      -- The same for the last rank, and how many rows that are can be estimated: not from a comparison of rows, which
+      -- is judged by its first column. So the planner walks the list only where a match is likely to come soon, and
+      -- otherwise sorts what the metadata's index finds.
+      v_beyond := format(' and %s = 0 and (a.created_at, a.id) < ($7, $8)', v_rank);
+    end if;
+  end if;
+  if v_type is not null then
+    v_where := v_where || ' and a.agent_type = $2';
+  end if;
+  if v_filter is not null then
+    v_where := v_where || ' and a.metadata @> $3';
+  end if;
+  if v_type = any (v_scope.agent_types) then
+    v_scope.agent_types := null; -- said already; twice would look to the planner like fewer rows
+  end if;
+  if num_nonnulls(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata) > 0 then
+    v_where := v_where || ' and agentexec._in_scope($9, $10, $11, a.agent_id, a.agent_type, a.metadata)';
+  end if;
+  if v_only is not null and v_type is null then
+    -- One status has one rank: activity_status_idx is already in order.
+    v_where := v_where || format(' and a.status = %L', v_only);
+    v_order := 'a.created_at desc, a.id desc';
+    v_beyond := case
+      when v_at_rank = v_ranks[1] then ' and (a.created_at, a.id) < ($7, $8)'
+      when v_at_rank < v_ranks[1] then ' and false'
+      else ''
+    end;
+  elsif statuses is not null then
+    -- The ranks bound the walk through an index that ends in finished rows.
+    v_where := v_where || format(' and a.status = any ($1) and %s between %s and %s', v_rank,
+      coalesce((select min(r.rank) from unnest(v_ranks) r(rank)), 0),
+      coalesce((select max(r.rank) from unnest(v_ranks) r(rank)), 0));
+  end if;
+
+  if after is null then
+    -- The query of a loop is never run by several processes. They would save nothing where writers want the processors.
+    for v_total in execute 'select count(*) from agentexec.activity a where ' || v_where
+      using statuses, v_type, v_filter, null, null, null, null, null, v_scope.agent_ids, v_scope.agent_types, v_scope.metadata
+    loop
+    end loop;
+  end if;
+
+  v_from := 'agentexec.activity a where ' || v_where;
+  if v_total <= 1000 and (v_filter is not null or v_scope.metadata is not null) then
+    -- Few, and that is known, where the planner can only guess from its sample, and would rather walk through the whole
+    -- list in its order. So it may not: it finds them first and sorts them.
+    v_from := '(select a.* from ' || v_from || ' offset 0) a where true';
+  end if;
+
+  if after is null or statuses is not null or v_type is not null then
+    -- The page is picked by ids alone, then its rows are read: an offset or a filter stays in the index.
+    v_rows := 'select a.*, p.n
+               from (select k.id, row_number() over () as n
+                     from (select a.id from %s%s order by %s limit $4 + 1 offset $5) k) p
+               join agentexec.activity a on a.id = p.id
+               order by p.n';
+  else
+    v_rows := 'select k.*, row_number() over () as n
+               from (select a.* from %s%s order by %s limit $4 + 1) k';
+  end if;
+
+  -- The page is put together as text and read as jsonb once: half the work of jsonb that is copied from object to
+  -- array to page. The items are those of _activity_json, from rows, which is cheaper than from keys and values. The
+  -- latest lines are looked up one by one: a join could read the whole log, and reads a line for the row that only tells
+  -- that more exist.
+  execute format(
+    'select json_agg(row_to_json(i)) filter (where a.n <= $4),
+            count(*) > $4, max(a.id::text) filter (where a.n = $4), max(a.status) filter (where a.n = $4), max(a.created_at) filter (where a.n = $4)
+     from (%s) a
+     cross join lateral (
+       select a.agent_id, a.agent_type, a.status, a.latest_percentage, a.last_seq, a.attempt,
+              agentexec._time(a.created_at) as created_at,
+              agentexec._time(a.started_at) as started_at,
+              agentexec._time(a.updated_at) as updated_at,
+              agentexec._time(a.finished_at) as finished_at,
+              (select l.message from agentexec.activity_log l where l.activity_id = a.id and l.seq = a.last_seq) as latest_log%s
+     ) i',
+    format(v_rows, v_from, v_beyond, v_order),
+    case when include_metadata then ', a.metadata' else '' end)
+  into v_items, v_more, v_last.id, v_last.status, v_last.created_at
+  using statuses, v_type, v_filter, page_size,
+        case when after is null then (page - 1)::bigint * page_size else 0 end,
+        v_at_rank, v_at, v_at_id, v_scope.agent_ids, v_scope.agent_types, v_scope.metadata;
+
+  return json_build_object(
+    'items', coalesce(v_items, '[]'),
+    'total', v_total,
+    'page', case when after is null then page end,
+    'page_size', page_size,
+    'pages', ceil(v_total / page_size::numeric)::bigint,
+    'next', case when v_more then agentexec._list_key(v_last) end)::jsonb;
+end
+$$;
+
+-- activity_detail is one activity with its lines in seq order (ActivityDetail), or null where there is none or the
+-- metadata does not match, or it is outside the scope. after_seq leaves out the lines up to it; log_limit takes at most that many (0: none).
+--
+-- Errors: TA422 negative after_seq or log_limit, metadata_filter that is no object.
+create or replace function agentexec.activity_detail(
+  agent_id         uuid,
+  metadata_filter  jsonb   default null,
+  after_seq        int     default 0,
+  log_limit        int     default null,
+  include_metadata boolean default false
+)
+  returns jsonb
+  language plpgsql
+  stable
+as $$
+declare
+  v_filter jsonb  := agentexec._metadata_filter(metadata_filter);
+  v_scope  record := agentexec._scope();
+begin
+  if after_seq is null or after_seq < 0 then
+    perform agentexec._refuse(format('after_seq must be at least 0, got %s', coalesce(after_seq::text, 'null')));
+  elsif log_limit < 0 then
+    perform agentexec._refuse(format('log_limit must be at least 0, got %s', log_limit));
+  end if;
+
+  return (
+    select agentexec._activity_json(a, activity_detail.include_metadata) || jsonb_build_object('logs', coalesce((
+        select jsonb_agg(agentexec._log_json(l) order by l.seq)
+        from (select l.*
+              from agentexec.activity_log l
+              where l.activity_id = a.id and l.seq > activity_detail.after_seq
+              order by l.seq
+              limit activity_detail.log_limit) l), '[]'))
+    from agentexec.activity a
+    where a.agent_id = activity_detail.agent_id and (v_filter is null or a.metadata @> v_filter)
+      and agentexec._in_scope(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, a.agent_id, a.agent_type, a.metadata));
+end
+$$;
+
+-- count_active is the number of QUEUED and RUNNING activities.
+create or replace function agentexec.count_active(metadata_filter jsonb default null)
+  returns bigint
+  language plpgsql
+  stable
+as $$
+declare
+  v_filter jsonb  := agentexec._metadata_filter(metadata_filter);
+  v_scope  record := agentexec._scope();
+begin
+  return (
+    select count(*)
+    from agentexec.activity a
+    where a.status in ('QUEUED', 'RUNNING') and (v_filter is null or a.metadata @> v_filter)
+      and agentexec._in_scope(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, a.agent_id, a.agent_type, a.metadata));
+end
+$$;
+
+-- count_by_status is the number of activities per status, all five keys always there.
+create or replace function agentexec.count_by_status(agent_type text default null, metadata_filter jsonb default null)
+  returns jsonb
+  language plpgsql
+  stable
+as $$
+declare
+  v_filter jsonb  := agentexec._metadata_filter(metadata_filter);
+  v_scope  record := agentexec._scope();
+  v_counts jsonb;
+begin
+  if agent_type = any (v_scope.agent_types) then
+    v_scope.agent_types := null; -- said already
+  end if;
+  -- A loop, as in list_activities: for its one row, and by one process.
+  for v_counts in execute
+    'select jsonb_object_agg(s.status, coalesce(c.n, 0))
+     from unnest(enum_range(null::agentexec.status)) s(status)
+     left join (select a.status, count(*) as n from agentexec.activity a where true'
+    || case when agent_type is not null then ' and a.agent_type = $1' else '' end
+    || case when v_filter is not null then ' and a.metadata @> $2' else '' end
+    || case when num_nonnulls(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata) > 0
+         then ' and agentexec._in_scope($3, $4, $5, a.agent_id, a.agent_type, a.metadata)' else '' end
+    || ' group by a.status) c on c.status = s.status'
+    using agent_type, v_filter, v_scope.agent_ids, v_scope.agent_types, v_scope.metadata
+  loop
+  end loop;
+  return v_counts;
+end
+$$;
+
+-- pending_ids is the agent_ids of the QUEUED and RUNNING activities, oldest first.
+create or replace function agentexec.pending_ids()
+  returns setof uuid
+  language sql
+  stable
+begin atomic
+  select a.agent_id
+  from agentexec._scope() s
+  cross join agentexec.activity a
+  where a.status in ('QUEUED', 'RUNNING')
+    and agentexec._in_scope(s.agent_ids, s.agent_types, s.metadata, a.agent_id, a.agent_type, a.metadata)
+  order by a.created_at, a.id;
+end;
+
+-- Triggers of agentexec: code, re-applied whole after functions.sql at every upgrade.
+--
+--   activity_log_number   before insert, row         a direct INSERT obeys the rules of append_log, and rings as it does
+--
+-- The functions insert with id and seq given and as the owner, so the WHEN clause keeps the trigger away from them. The
+-- same goes for a restore, which rings nothing: those who wait find its lines when they look by themselves.
+
+-- Retired: a statement trigger rang for every INSERT (activity_log_ring, and its function).
+do $$
+begin
+  if pg_catalog.to_regprocedure('agentexec._ring()') is not null then
+    drop function agentexec._ring() cascade;
+  end if;
+end
+$$;
+
+-- _number_line gives a directly inserted line its number and applies the state machine, exactly as append_log does.
+-- The status, time and transaction of the line are the database's, whatever the caller sent. id and seq belong together
+-- and to the owner of the tables, for restores: anybody else would bypass the numbering.
+--
+-- It runs with the owner's rights, so it serves activity_log alone: as a trigger of anybody's own table it would let
+-- them use up numbers without writing lines.
+--
+-- Locks:  the activity row, before the log row.
+-- Errors: TA404 no such activity, or it is outside the scope; TA409 the state machine refuses; TA422 bad message or
+--         percentage; 42501 id or seq.
+create or replace function agentexec._number_line()
+  returns trigger
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_scope    record := agentexec._scope();
+  v_agent_id uuid;
+  v_activity agentexec.activity;
+begin
+  if tg_relid <> 'agentexec.activity_log'::regclass then
+    raise exception using errcode = 'insufficient_privilege', message = 'this trigger is for agentexec.activity_log alone';
+  elsif new.id is not null or new.seq is not null then
+    raise exception using
+      errcode = 'insufficient_privilege',
+      message = 'id and seq of a log line are given by the database; only the owner of the table may set them, and both together';
+  end if;
+  perform agentexec._check_line(new.message, new.percentage);
+  select a.agent_id into v_agent_id
+  from agentexec.activity a
+  where a.id = new.activity_id
+    and agentexec._in_scope(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, a.agent_id, a.agent_type, a.metadata);
+  if not found then
+    raise exception using errcode = 'TA404', message = format('no activity with id %s', coalesce(new.activity_id::text, 'null'));
+  end if;
+  v_activity := agentexec._advance(v_agent_id, new.percentage, new.status);
+  new.id := nextval('agentexec.activity_log_id_seq');
+  new.seq := v_activity.last_seq;
+  new.status := v_activity.status;
+  new.created_at := v_activity.updated_at;
+  new.xid := pg_current_xact_id();
+  perform agentexec._ring_bell();
+  return new;
+end
+$$;
+
+-- Whether the caller is the owner is asked in the cheapest way there is, because every line of every function asks it:
+-- row security is active on agentexec.installation for whoever is neither its owner, nor a member of that role, nor
+-- above it (superuser, bypassrls). A comparison with current_user would cost each append four times as much.
+create or replace trigger activity_log_number
+  before insert on agentexec.activity_log
+  for each row
+  when (new.seq is null or pg_catalog.row_security_active('agentexec.installation'::pg_catalog.regclass))
+  execute function agentexec._number_line();
+
+-- Nobody may call anything unless granted. What only computes is open to those who have USAGE of the schema, because the
+-- functions that read run with their caller's rights: to grant the public ones is enough.
+revoke execute on all functions in schema agentexec from public;
+grant execute on function
+  agentexec._refuse(text),
+  agentexec._line_problem(text, int),
+  agentexec._check_line(text, int),
+  agentexec._metadata_filter(jsonb),
+  agentexec._scope_of(text),
+  agentexec._scope(),
+  agentexec._in_scope(uuid[], text[], jsonb, uuid, text, jsonb),
+  agentexec._time(timestamptz),
+  agentexec._log_json(agentexec.activity_log),
+  agentexec._activity_json(agentexec.activity, boolean),
+  agentexec._state_json(agentexec.activity),
+  agentexec._rank(agentexec.status),
+  agentexec._list_key(agentexec.activity),
+  agentexec._list_start(),
+  agentexec._list_position(text)
+to public;
+
+insert into "agentexec".installation (release, code) values (1, '6d010a9be5712ec3213502998b44c68e20a659403f9c7fba0b0b5947b1c80378')
+  on conflict (only_row) do update set release = excluded.release, code = excluded.code;
+
+commit;
