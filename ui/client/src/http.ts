@@ -53,7 +53,7 @@ export interface ListOptions extends CallOptions {
 export interface DetailOptions extends CallOptions {
   /** Leaves out the lines up to this seq. Default 0. */
   afterSeq?: number | undefined;
-  /** The most lines, 0 for none. Default: all. */
+  /** The most lines of this page, 0 to 1000. Default 1000; `next_after_seq` says whether there are more. */
   limit?: number | undefined;
   /** Returns the metadata too, where the token allows it. */
   includeMetadata?: boolean | undefined;

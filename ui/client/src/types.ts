@@ -42,18 +42,22 @@ export interface ActivityLog {
   data: Json;
 }
 
-/** An activity with its lines. */
+/** An activity with lines of its log: of a long one a page, at most 1,000 lines or 4 MiB. */
 export interface ActivityDetail extends Activity {
   logs: ActivityLog[];
+  /** The `afterSeq` of the next page; null where no line is left. */
+  next_after_seq?: number | null;
 }
 
 /** An activity as a list shows it. */
 export interface ActivityListItem extends Activity {
-  /** The message of the last line. */
+  /** The message of the last line, at most its first 500 characters. */
   latest_log: string | null;
+  /** True where `latest_log` is not the whole message. */
+  latest_log_truncated?: boolean;
 }
 
-/** One page of a list. */
+/** One page of a list: at most `page_size` items, fewer where they would have more than 4 MiB. */
 export interface ActivityList {
   items: ActivityListItem[];
   /** Null, as page and pages are, on a page reached by `after`. */
