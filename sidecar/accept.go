@@ -25,7 +25,7 @@ type doorman struct {
 }
 
 func newDoorman(l net.Listener, open *atomic.Int64, most int, secret bool, note func(string)) *doorman {
-	return &doorman{Listener: l, open: open, most: most, secret: secret, note: note, places: make(chan struct{}, 64)}
+	return &doorman{Listener: l, open: open, most: most, secret: secret, note: note, places: make(chan struct{}, placesToRefuse(most))}
 }
 
 // Accept implements net.Listener.

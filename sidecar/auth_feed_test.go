@@ -299,6 +299,21 @@ func TestAddressNeedsAuthentication(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	_ = server.Run(ended) // closes what New has made
+	// A secret that can be guessed is no better than none.
+	for _, addr := range []string{"0.0.0.0:0", ":0", "192.0.2.1:0", "[::]:0"} {
+		for _, insecure := range []bool{false, true} {
+			_, err = sidecar.New(sidecar.Config{DatabaseURL: "postgres://x", Addr: addr, Insecure: insecure, Auth: auth.Config{Secret: jwtSecret[:31]}})
+			require.ErrorContains(t, err, "AGENTEXEC_JWT_SECRET has 31 bytes", addr)
+			require.NotContains(t, err.Error(), jwtSecret[:31])
+		}
+	}
+	for _, addr := range []string{"127.0.0.1:0", "localhost:0", "[::1]:0"} {
+		logged := &logtest.Buffer{}
+		server, err := sidecar.New(sidecar.Config{DatabaseURL: "postgres://x", Addr: addr, Logger: logged.Logger(), Auth: auth.Config{Secret: jwtSecret[:31]}})
+		require.NoError(t, err)
+		_ = server.Run(ended)
+		require.Contains(t, logged.String(), "AGENTEXEC_JWT_SECRET is short")
+	}
 	// What would be taken for authentication, and is not, is refused.
 	half := sidecar.Config{DatabaseURL: "postgres://x"}
 	half.Feed.Authorize = func(*http.Request) (wsfeed.Access, error) { return wsfeed.Access{}, errors.New("nobody") }

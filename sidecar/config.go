@@ -103,6 +103,9 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("who may connect to the feed is said by Auth, and not by Feed.Authorize or Feed.Renew")
 	}
 	var err error
+	if c.Limits.Connections, err = connectionsWithin(maxFiles(), c.Limits.Connections, c.PoolSize, c.Logger); err != nil {
+		return c, err
+	}
 	if c.Limits, err = c.Limits.withDefaults(c.reads()); err != nil {
 		return c, err
 	}
@@ -121,8 +124,8 @@ func (c Config) String() string {
 // GoString is String.
 func (c Config) GoString() string { return c.String() }
 
-// CheckAddr refuses an address that is none, and one that other machines can reach where they would need no token. New
-// does the same; who starts a database for it may want to know earlier.
+// CheckAddr refuses an address that is none, and one that other machines can reach where they would need no token, or
+// could make one by guessing the secret. New does the same; who starts a database for it may want to know earlier.
 func (c Config) CheckAddr() error {
 	host, _, err := net.SplitHostPort(c.Addr)
 	if err != nil {
@@ -131,6 +134,10 @@ func (c Config) CheckAddr() error {
 	if !c.Insecure && !c.Auth.Enabled() && !isLoopback(host) {
 		return fmt.Errorf("address %q can be reached from other machines and no authentication is configured; "+
 			"set AGENTEXEC_JWT_SECRET, AGENTEXEC_JWT_KEY_FILE or AGENTEXEC_JWKS_URL, listen on %s, or say --insecure", c.Addr, DefaultAddr)
+	}
+	if n := len(c.Auth.Secret); n > 0 && n < auth.MinSecret && !isLoopback(host) {
+		return fmt.Errorf("address %q can be reached from other machines, and AGENTEXEC_JWT_SECRET has %d bytes, which can be guessed: "+
+			"use at least %d random ones, such as those of: openssl rand -base64 48", c.Addr, n, auth.MinSecret)
 	}
 	return nil
 }

@@ -14,8 +14,9 @@ import (
 // Limits bound what clients may take of a sidecar. Zero values take the defaults named; where it is said, a negative
 // one turns the limit off. docs/limits.md says what happens over each.
 type Limits struct {
-	// Connections is how many connections may be open at once. Default: the files this process may open, less 256;
-	// negative for no limit.
+	// Connections is how many connections may be open at once. Default, and the most: the files this process may open,
+	// less 256, or where they are few less a quarter, at least 24 and two for each connection of the pool. Negative for
+	// no limit.
 	Connections int
 	// Sockets is how many WebSockets and event streams may be open at once. Default 20,000, and at most nine tenths of
 	// Connections; negative for no limit.
@@ -61,13 +62,8 @@ const (
 
 const maxPageSize = 1000 // SQL's
 
+// withDefaults puts the defaults in place. Connections is chosen before (connectionsWithin).
 func (l Limits) withDefaults(reads int) (Limits, error) {
-	if l.Connections == 0 {
-		l.Connections = -1
-		if files := maxFiles(); files > 0 {
-			l.Connections = max(64, files-256) // Postgres, certificates and what we do not know of need some
-		}
-	}
 	if l.Sockets == 0 {
 		l.Sockets = 20_000
 		if l.Connections > 0 {

@@ -20,7 +20,7 @@ type limit struct {
 }
 
 var limits = []limit{
-	{name: "max-connections", about: "connections open at once", usual: "the process's file limit less 256", optional: true,
+	{name: "max-connections", about: "connections open at once", usual: "the process's file limit less 256, or less a quarter", optional: true,
 		number: func(l *sidecar.Limits) *int { return &l.Connections }},
 	{name: "max-sockets", about: "WebSockets and event streams open at once", usual: "20000, and at most 9/10 of the connections", optional: true,
 		number: func(l *sidecar.Limits) *int { return &l.Sockets }},

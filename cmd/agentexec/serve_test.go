@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os/exec"
 	"regexp"
 	"strings"
 	"syscall"
@@ -33,13 +34,19 @@ var servingAt = regexp.MustCompile(`msg=serving url=(\S+)`)
 // serve starts the sidecar and returns its URL once it serves.
 func (c *cli) serve(t *testing.T, args ...string) (*running, string) {
 	t.Helper()
+	r, url, _ := serveCommand(t, c.command(t, append([]string{"serve"}, args...)...))
+	return r, url
+}
+
+// serveCommand starts a command that serves, and returns its URL once it does, and what it has logged by then.
+func serveCommand(t *testing.T, cmd *exec.Cmd) (_ *running, url, logged string) {
+	t.Helper()
 	logs, write := io.Pipe()
-	cmd := c.command(t, append([]string{"serve"}, args...)...)
 	r := &running{cmd: cmd}
 	cmd.Stdout, cmd.Stderr = io.Discard, write
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	urls := make(chan string, 1)
+	urls := make(chan [2]string, 1)
 	go func() {
 		var text bytes.Buffer
 		buf := make([]byte, 4096)
@@ -48,7 +55,7 @@ func (c *cli) serve(t *testing.T, args ...string) (*running, string) {
 			text.Write(buf[:n])
 			if m := servingAt.FindStringSubmatch(text.String()); m != nil {
 				select {
-				case urls <- m[1]:
+				case urls <- [2]string{m[1], text.String()}:
 				default:
 				}
 			}
@@ -58,11 +65,11 @@ func (c *cli) serve(t *testing.T, args ...string) (*running, string) {
 		}
 	}()
 	select {
-	case url := <-urls:
-		return r, url
+	case found := <-urls:
+		return r, found[0], found[1]
 	case <-time.After(time.Minute):
 		require.FailNow(t, "the sidecar does not serve")
-		return nil, ""
+		return nil, "", ""
 	}
 }
 

@@ -50,8 +50,9 @@ func TestServeWithTokens(t *testing.T) {
 	c := setup(t)
 	ours, theirs := c.ok(t, "create", "research", "--metadata", `{"org":"1"}`), c.ok(t, "create", "research")
 	private, public := keyPair(t)
+	const good = "AGENTEXEC_JWT_SECRET=0123456789abcdef0123456789abcdef"
 	for name, test := range map[string]struct{ serve, mint *cli }{
-		"Secret": {c.with("AGENTEXEC_JWT_SECRET=geheim"), c.with("AGENTEXEC_JWT_SECRET=geheim")},
+		"Secret": {c.with(good), c.with(good)},
 		"KeyFile": {
 			c.with("AGENTEXEC_JWT_KEY_FILE="+public, "AGENTEXEC_JWT_ALGORITHM=ES256", "AGENTEXEC_JWT_ISSUER=me"),
 			c.with("AGENTEXEC_JWT_PRIVATE_KEY_FILE="+private, "AGENTEXEC_JWT_ISSUER=me"),
@@ -94,6 +95,9 @@ func TestAuthRefuses(t *testing.T) {
 		{1, []string{"AGENTEXEC_JWT_AUDIENCE=me"}, "serve", "AGENTEXEC_JWT_SECRET"},
 		{1, []string{"AGENTEXEC_JWT_SECRET=geheim", "AGENTEXEC_JWKS_URL=https://x"}, "serve", "only one of"},
 		{1, []string{"AGENTEXEC_JWT_SECRET=geheim"}, "serve --jwt-algorithm none", "not known"},
+		{1, []string{"AGENTEXEC_JWT_SECRET=geheim"}, "serve --addr 0.0.0.0:0", "AGENTEXEC_JWT_SECRET has 6 bytes"},
+		{1, []string{"AGENTEXEC_JWT_SECRET=geheim"}, "serve --addr 0.0.0.0:0 --insecure", "AGENTEXEC_JWT_SECRET has 6 bytes"},
+		{1, []string{"AGENTEXEC_JWT_SECRET=geheim"}, "dev --addr 0.0.0.0:0", "AGENTEXEC_JWT_SECRET has 6 bytes"},
 		{1, []string{"AGENTEXEC_JWT_KEY_FILE=" + public}, "serve", "AGENTEXEC_JWT_ALGORITHM"},
 		{1, []string{"AGENTEXEC_JWT_KEY_FILE=" + public}, "serve --jwt-algorithm RS256", "takes an RSA key"},
 		{1, []string{"AGENTEXEC_JWT_KEY_FILE=" + private}, "serve --jwt-algorithm ES256", "private key"},

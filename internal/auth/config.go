@@ -50,6 +50,9 @@ var algorithms = map[string]kind{
 	"EdDSA": kindEd25519,
 }
 
+// MinSecret is how long a secret must be, in bytes, where other machines can try tokens.
+const MinSecret = 32
+
 // secretBytes is how long a secret should be at least (RFC 7518, 3.2): as long as what the hash puts out.
 var secretBytes = map[string]int{"HS256": 32, "HS384": 48, "HS512": 64}
 
