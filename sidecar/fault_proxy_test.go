@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,6 +20,7 @@ type proxy struct {
 	l     net.Listener
 	done  chan struct{} // closed with the test
 	tasks sync.WaitGroup
+	sent  atomic.Int64 // bytes to the address
 
 	mu    sync.Mutex
 	conns []*proxied
@@ -93,6 +95,9 @@ func (p *proxy) pump(c *proxied, to, from net.Conn) {
 		n, err := from.Read(buf)
 		if !p.mayPass(c, n) {
 			return
+		}
+		if to == c.far {
+			p.sent.Add(int64(n))
 		}
 		if _, failed := to.Write(buf[:n]); failed != nil {
 			err = failed

@@ -8,7 +8,7 @@ import (
 
 // The reads of the feed. They pick rows; what a row looks like as JSON is the business of the SQL functions.
 type queries struct {
-	position, foreign, hook, unhook, holder, barrier, pulse, tail, states, deleted, snapshot, replay, list, counts string
+	position, foreign, hook, unhook, holder, barrier, pulse, touched, lines, metadata, states, deleted, snapshot, replay, list, counts string
 }
 
 // replayLines bounds one replay read, beside the bytes that the feed asks for; at least one line is read whatever its
@@ -49,12 +49,10 @@ func newQueries(schema string) queries {
 			  and not has_schema_privilege(a.usesysid, c.relnamespace, 'USAGE')
 			limit 1`),
 
-		// What became visible since a position ($1 its xmax, $2 its xip), as three kinds of rows in this order:
-		//   0  one row: the new position, the number of transactions that wrote, and the ordinals of the lists
-		//      ($4 types, $5 metadata, $7 scopes) that are touched
-		//   1  a row per activity of $3 that has new lines: its state
-		//   2  a row per new line of these, by id, which within an activity is the order of seq
-		// Of one activity at most its last $6 lines are read: as many as a ring keeps; who needs more reads by seq.
+		// What became visible since a position ($1 its xmax, $2 its xip), as two kinds of rows in this order:
+		//   0  one row: the new position, and the number of transactions that wrote
+		//   1  a row per activity that has new lines: what decides who watches it, and the first and last seq of these lines.
+		//      An activity's lines become visible in seq order, so its new lines are those from the first to the last.
 		// The upper bound on xid and the comparison with xmin are for rows that a dump brought from another cluster: their
 		// xid may lie in this one's future. The bound leaves out nothing that is visible here; without it, each read would
 		// find all of them. When the counter comes to them, xmin tells: it is the transaction that inserted the row here,
@@ -64,50 +62,51 @@ func newQueries(schema string) queries {
 		// would have all its lines read again by every read.
 		// offset 0 keeps look-ups by key what they are; without it a scan of the whole table looks cheaper to a planner
 		// that cannot know how few lines are new. The union is materialized, so that the planner takes the index on xid for each half and filters afterwards.
-		tail: in(`
+		touched: in(`
 			with fresh as materialized (
-				select l.id, l.activity_id, l.seq, l.xid
+				select l.activity_id, l.seq, l.xid
 				from $schema.activity_log l
 				where l.xid >= $1::text::xid8 and l.xid < pg_snapshot_xmax(pg_current_snapshot())
 				  and ((l.xmin::text::bigint - l.xid::text::bigint) & 4294967295) < 2147483648
 				union all
-				select l.id, l.activity_id, l.seq, l.xid
+				select l.activity_id, l.seq, l.xid
 				from $schema.activity_log l
 				where l.xid = any (array(
 					select e.xid from unnest($2::text[]::xid8[]) e(xid)
 					where pg_visible_in_snapshot(e.xid, pg_current_snapshot())))
 				  and ((l.xmin::text::bigint - l.xid::text::bigint) & 4294967295) < 2147483648
-			), touched as materialized (
-				select a.id, a.agent_id, a.agent_type, a.metadata, a.last_seq
-				from (select distinct f.activity_id from fresh f) t
-				cross join lateral (select * from $schema.activity a where a.id = t.activity_id offset 0) a
-			), watched as materialized (
-				select f.id, a.id as activity_id, a.agent_id
-				from fresh f
-				join touched a on a.id = f.activity_id and f.seq > a.last_seq - $6::int
-				where a.agent_id in (select unnest($3::uuid[]))
 			)
-			select 0 as kind, 0::bigint as id, null::uuid as agent_id,
-			       (select count(distinct f.xid)::int from fresh f) as seq, null::text as status,
-			       pg_current_snapshot()::text as body,
-			       (select array_agg(w.ord)
-			        from unnest($4::text[], $5::text[], $7::text[]) with ordinality w(agent_type, metadata, scope, ord)
-			        cross join lateral $schema._scope_of(w.scope) s
-			        where exists (
-			          select from touched a
-			          where (w.agent_type is null or a.agent_type = w.agent_type)
-			            and (w.metadata is null or a.metadata @> w.metadata::jsonb)
-			            and $schema._in_scope(s.agent_ids, s.agent_types, s.metadata, a.agent_id, a.agent_type, a.metadata))) as lists
+			select 0 as kind, null::uuid as id, null::uuid as agent_id, null::text as agent_type,
+			       (select count(distinct f.xid)::int from fresh f) as first, 0 as last, pg_current_snapshot()::text as position
 			union all
-			select 1, 0, (a.activity).agent_id, (a.activity).last_seq, (a.activity).status::text,
-			       $schema._state_json(a.activity)::text, null
-			from (select distinct w.activity_id from watched w) t
-			cross join lateral (select x as activity from $schema.activity x where x.id = t.activity_id offset 0) a
-			union all
-			select 2, w.id, w.agent_id, (l.line).seq, null, $schema._log_json(l.line)::text, null
-			from watched w
-			cross join lateral (select x as line from $schema.activity_log x where x.id = w.id offset 0) l
-			order by 1, 2`),
+			select 1, a.id, a.agent_id, a.agent_type, t.first, t.last, null
+			from (select f.activity_id, min(f.seq) as first, max(f.seq) as last from fresh f group by f.activity_id) t
+			cross join lateral (
+				select x.id, x.agent_id, x.agent_type from $schema.activity x where x.id = t.activity_id offset 0) a
+			order by 1`),
+
+		// The states of activities ($1, by id), each before its lines from one seq ($2) to another ($3). The statement may see
+		// more than the one that found these lines: it reads none beyond them, and a state that is ahead of the lines.
+		lines: in(`
+			select w.ord::int, s.seq, s.status, s.body
+			from unnest($1::uuid[], $2::int[], $3::int[]) with ordinality w(id, first, last, ord)
+			cross join lateral (
+				select (a.activity).last_seq as seq, (a.activity).status::text as status, $schema._state_json(a.activity)::text as body
+				from (select x as activity from $schema.activity x where x.id = w.id offset 0) a
+				union all
+				(select (l.line).seq, null, $schema._log_json(l.line)::text
+				from (
+					select x as line from $schema.activity_log x
+					where x.activity_id = w.id and x.seq between w.first and w.last
+					order by x.seq
+					offset 0
+				) l)
+			) s`),
+
+		metadata: in(`
+			select w.ord::int, a.metadata::text
+			from unnest($1::uuid[]) with ordinality w(id, ord)
+			cross join lateral (select x.metadata from $schema.activity x where x.id = w.id offset 0) a`),
 
 		// The states of activities ($1), and what tells the line of each that the feed knows ($2) from another one that
 		// had the same seq before the database lost it.

@@ -22,20 +22,27 @@ func TestTailPlan(t *testing.T) {
 			select row_number() over (), a.id, n, 'line', 'RUNNING', now() from agentexec.activity a, generate_series(1, 5) n`,
 		"analyze agentexec.activity, agentexec.activity_log",
 		sessionSettings,
-		"prepare tail(text, text[], uuid[], text[], text[], int, bigint, text[]) as " + newQueries("agentexec").tail,
+		"prepare touched(text, text[]) as " + newQueries("agentexec").touched,
+		"prepare lines(uuid[], int[], int[]) as " + newQueries("agentexec").lines,
+		"prepare metadata(uuid[]) as " + newQueries("agentexec").metadata,
 	} {
 		_, err := conn.Exec(t.Context(), sql, pgx.QueryExecModeSimpleProtocol)
 		require.NoError(t, err)
 	}
-	rows, err := conn.Query(t.Context(), `explain execute tail(pg_snapshot_xmax(pg_current_snapshot())::text, '{3,4}',
-		array[gen_random_uuid()], array[null, 'research'], array['{"org": "1"}', null], 1024, 0, array[null, '{"agent_types": ["write"]}'])`, pgx.QueryExecModeSimpleProtocol)
-	require.NoError(t, err)
-	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	require.NoError(t, err)
-	plan := strings.Join(lines, "\n")
-	require.NotContains(t, plan, "Seq Scan on activity", plan)
-	require.NotContains(t, plan, "Merge Join", plan)
-	require.GreaterOrEqual(t, strings.Count(plan, "activity_log_xid_idx"), 2, plan)
+	plan := func(call string) string {
+		rows, err := conn.Query(t.Context(), "explain execute "+call, pgx.QueryExecModeSimpleProtocol)
+		require.NoError(t, err)
+		lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		require.NoError(t, err)
+		plan := strings.Join(lines, "\n")
+		require.NotContains(t, plan, "Seq Scan on activity", plan)
+		require.NotContains(t, plan, "Merge Join", plan)
+		return plan
+	}
+	touched := plan("touched(pg_snapshot_xmax(pg_current_snapshot())::text, '{3,4}')")
+	require.GreaterOrEqual(t, strings.Count(touched, "activity_log_xid_idx"), 2, touched)
+	require.Contains(t, plan("lines(array[gen_random_uuid()], '{1}', '{3}')"), "activity_log_activity_id_seq")
+	plan("metadata(array[gen_random_uuid()])")
 }
 
 // TestReplayReadsNoMoreThanItSends: lines behind those that fit are neither read from the TOAST table nor converted.

@@ -2,6 +2,7 @@ package sidecar
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -31,76 +32,162 @@ type news struct {
 	took     time.Duration
 }
 
-// read hands what became visible since pos to the hub. Rows stream: a backlog of any size passes in bounded pieces.
-// After an error the caller's position stays, and lines already handed over are recognised by their seq.
-func (t *tailer) read(ctx context.Context, conn *tailConn, pos *position, w *wsfeed.Watch) (news, error) {
+// touched is an activity that has new lines, and the seqs of the first and the last of them.
+type touched struct {
+	wsfeed.Activity
+	first, last int
+}
+
+// read hands what became visible since pos to the hub. What it costs follows what was written, not what is watched. First
+// it asks which activities have new lines, then for the lines of those that are watched, and last for the metadata of
+// those that lists may hold and that is not known. Each statement has its own snapshot; the first one's is the position,
+// and says up to which seq the lines are read.
+//
+// Rows stream: a backlog of any size passes in bounded pieces. After an error the caller's position stays, and lines
+// already handed over are recognised by their seq.
+func (t *tailer) read(ctx context.Context, conn *tailConn, pos *position) (news, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stuck := time.AfterFunc(queryTimeout, cancel)
 	defer stuck.Stop()
+	r := &tailRead{tailer: t, conn: conn, moved: func() { stuck.Reset(queryTimeout) }}
 	began := time.Now()
-	types, metadata, scopes := filterArrays(w.Lists)
-	rows, err := conn.Query(ctx, t.q.tail, pos.xmaxText(), pos.xip, idArray(w.Activities), types, metadata, ringLines, scopes)
-	if err != nil {
-		return news{}, err
-	}
-	var (
-		found     news
-		states    = make(map[uuid.UUID]wsfeed.State)
-		piece     = newPiece(t.hub, states)
-		kind, seq int
-		rowID     int64
-		agentID   pgtype.UUID
-		status    *string
-		body      []byte
-		lists     []int
-	)
-	_, err = pgx.ForEachRow(rows, []any{&kind, &rowID, &agentID, &seq, &status, &body, &lists}, func() (err error) {
-		stuck.Reset(queryTimeout)
-		switch kind {
-		case 0:
-			for i := range lists {
-				lists[i]-- // ordinals count from one
-			}
-			if len(lists) > 0 {
-				t.hub.ListsChanged(w, lists...)
-			}
-			found.commits = seq
-			found.position, err = parsePosition(string(body))
-		case 1:
-			states[agentID.Bytes] = newState(seq, *status, body)
-		default:
-			line := wsfeed.Line{AgentID: agentID.Bytes, Seq: seq, JSON: body}
-			line.CommittedAt = t.clock.written(line.JSON)
-			found.add(line.CommittedAt)
-			piece.add(line)
-		}
-		return err
-	})
-	if err != nil {
+	if err := r.findTouched(ctx, pos); err != nil {
 		return news{}, fmt.Errorf("reading the tail: %w", err)
 	}
-	if found.position == nil {
-		return news{}, errors.New("reading the tail: no position came back")
+	if err := r.readLines(ctx); err != nil {
+		return news{}, fmt.Errorf("reading the tail's lines: %w", err)
 	}
-	found.position.foreign = pos.foreign
-	piece.flush()
-	t.metrics.lagged(found.lag)
-	t.metrics.linesIn.Add(float64(found.lines))
-	found.took = time.Since(began)
-	t.metrics.reads.Observe(found.took.Seconds())
-	return found, nil
+	if err := r.touchLists(ctx); err != nil {
+		return news{}, fmt.Errorf("reading metadata for lists: %w", err)
+	}
+	t.metrics.lagged(r.found.lag)
+	t.metrics.linesIn.Add(float64(r.found.lines))
+	r.found.took = time.Since(began)
+	t.metrics.reads.Observe(r.found.took.Seconds())
+	return r.found, nil
 }
 
-// filterArrays is what the tail query needs of the lists: type, metadata and scope never change for an activity, so they
-// alone decide whether a change touches a list.
-func filterArrays(lists []wsfeed.WatchedList) (types, metadata, scopes []*string) {
-	for _, f := range lists {
-		types = append(types, nullable(f.AgentType))
-		metadata = append(metadata, nullable(string(f.Metadata)))
-		scopes = append(scopes, nullable(f.Scope))
+// maxListActivities is how many activities a read looks up the lists of. Where it found more, all lists are read again.
+const maxListActivities = 10_000
+
+// tailRead is one read of the tail.
+type tailRead struct {
+	*tailer
+	conn  *tailConn
+	moved func() // a row has come
+	found news
+
+	watched []touched
+	lists   bool              // somebody watches a list
+	changed []wsfeed.Activity // where lists is true; at most one more than maxListActivities
+}
+
+func (r *tailRead) findTouched(ctx context.Context, pos *position) error {
+	r.lists = r.hub.HasLists()
+	rows, err := r.conn.Query(ctx, r.q.touched, pos.xmaxText(), pos.xip)
+	if err != nil {
+		return err
 	}
-	return types, metadata, scopes
+	var (
+		kind, first, last int
+		id, agentID       pgtype.UUID
+		agentType, text   *string
+	)
+	_, err = pgx.ForEachRow(rows, []any{&kind, &id, &agentID, &agentType, &first, &last, &text}, func() (err error) {
+		r.moved()
+		if kind == 0 {
+			r.found.commits = first
+			r.found.position, err = parsePosition(*text)
+			return err
+		}
+		a := wsfeed.Activity{ID: id.Bytes, AgentID: agentID.Bytes, AgentType: *agentType}
+		if r.hub.Watches(a.AgentID) {
+			r.watched = append(r.watched, touched{a, max(first, last-ringLines+1), last})
+		}
+		if r.lists && len(r.changed) <= maxListActivities {
+			r.changed = append(r.changed, a)
+		}
+		return nil
+	})
+	if err == nil && r.found.position == nil {
+		err = errors.New("no position came back")
+	}
+	return err
+}
+
+// readLines reads the new lines of the watched activities. Where some are not there any more, the activity is confirmed:
+// it was deleted since, or lines of it were.
+func (r *tailRead) readLines(ctx context.Context) error {
+	if len(r.watched) == 0 {
+		return nil
+	}
+	ids, first, last := make(idArray, len(r.watched)), make([]int, len(r.watched)), make([]int, len(r.watched))
+	for i, w := range r.watched {
+		ids[i], first[i], last[i] = w.ID, w.first, w.last
+	}
+	rows, err := r.conn.Query(ctx, r.q.lines, ids, first, last)
+	if err != nil {
+		return err
+	}
+	var (
+		piece    = newPiece(r.hub)
+		came     = make([]int, len(r.watched))
+		ord, seq int
+		status   *string
+		body     []byte
+	)
+	_, err = pgx.ForEachRow(rows, []any{&ord, &seq, &status, &body}, func() error {
+		r.moved()
+		agentID := r.watched[ord-1].AgentID
+		if status != nil {
+			piece.states[agentID] = newState(seq, *status, body)
+			return nil
+		}
+		line := wsfeed.Line{AgentID: agentID, Seq: seq, JSON: body}
+		line.CommittedAt = r.clock.written(line.JSON)
+		r.found.add(line.CommittedAt)
+		came[ord-1]++
+		piece.add(line)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	piece.flush()
+	missing := new(wsfeed.Watch)
+	for i, w := range r.watched {
+		if came[i] < w.last-w.first+1 {
+			missing.Activities = append(missing.Activities, w.AgentID)
+		}
+	}
+	return r.confirm(ctx, r.conn, missing)
+}
+
+// touchLists has the lists read again that may hold a touched activity.
+func (r *tailRead) touchLists(ctx context.Context) error {
+	if len(r.changed) > maxListActivities {
+		r.hub.ListsChanged(r.hub.Watched())
+		return nil
+	}
+	return r.hub.Touched(r.changed, func(unknown []wsfeed.Activity, take func(int, json.RawMessage)) error {
+		ids := make(idArray, len(unknown))
+		for i, a := range unknown {
+			ids[i] = a.ID
+		}
+		rows, err := r.conn.Query(ctx, r.q.metadata, ids)
+		if err != nil {
+			return err
+		}
+		var ord int
+		var metadata []byte
+		_, err = pgx.ForEachRow(rows, []any{&ord, &metadata}, func() error {
+			r.moved()
+			take(ord-1, metadata)
+			return nil
+		})
+		return err
+	})
 }
 
 // piece gathers lines per activity and hands them to the hub when it is full.
@@ -112,8 +199,8 @@ type piece struct {
 	bytes  int
 }
 
-func newPiece(hub *wsfeed.Hub, states map[uuid.UUID]wsfeed.State) *piece {
-	return &piece{hub: hub, states: states, lines: make(map[uuid.UUID][]wsfeed.Line)}
+func newPiece(hub *wsfeed.Hub) *piece {
+	return &piece{hub: hub, states: make(map[uuid.UUID]wsfeed.State), lines: make(map[uuid.UUID][]wsfeed.Line)}
 }
 
 func (p *piece) add(l wsfeed.Line) {

@@ -17,7 +17,7 @@ import (
 	"github.com/agentexec/agentexec/wsfeed"
 )
 
-// tailer reads what is new since its position, in one query whatever the number of sockets, and hands it to the hub.
+// tailer reads what is new since its position, whatever the number of sockets, and hands it to the hub.
 // It has a session of its own and holds no transaction between reads.
 type tailer struct {
 	hub     *wsfeed.Hub
@@ -142,7 +142,7 @@ func (t *tailer) session(ctx context.Context) error {
 			}
 			held = time.Now()
 		}
-		if t.hub.Watched().Empty() {
+		if t.hub.Empty() {
 			pos = nil // nobody watches: read nothing, and begin anew when somebody does
 			t.progressed()
 			t.metrics.lagged(lag{})
@@ -158,8 +158,8 @@ func (t *tailer) session(ctx context.Context) error {
 			checked = time.Now()
 		}
 		trusted := h.trusts()
-		w := t.hub.Watched()
-		news, err := t.read(ctx, conn, pos, w)
+		gen := t.hub.Gen()
+		news, err := t.read(ctx, conn, pos)
 		if err != nil {
 			return err
 		}
@@ -171,7 +171,7 @@ func (t *tailer) session(ctx context.Context) error {
 			}
 			unheard += news.lines
 		}
-		if late := t.hub.WatchedSince(w.Gen); !late.Empty() {
+		if late := t.hub.WatchedSince(gen); !late.Empty() {
 			if err := t.confirm(ctx, conn, late); err != nil {
 				return err
 			}

@@ -24,7 +24,8 @@ type Hub struct {
 	asked singleflight.Group // whether an activity exists
 	counters
 	index
-	watch atomic.Pointer[Watch] // what Watched returned, good until something changes
+	watch   atomic.Pointer[Watch] // what Watched returned, good until something changes
+	matcher *matcher
 
 	mu      sync.RWMutex
 	lists   map[string]*listTopic
@@ -45,7 +46,6 @@ type peer interface {
 type Watch struct {
 	Gen        uint64 // everything registered up to here is in it
 	Activities []uuid.UUID
-	Lists      []WatchedList
 	lists      []*listTopic
 	changes    uint64 // the index's, before the look
 }
@@ -54,13 +54,14 @@ type Watch struct {
 func New(src Source, cfg Config) *Hub {
 	cfg = cfg.withDefaults()
 	h := &Hub{
-		cfg:   cfg,
-		src:   src,
-		reads: make(chan struct{}, cfg.CatchUpReads),
-		seats: newSeats(&cfg),
-		added: make(chan struct{}, 1),
-		lists: make(map[string]*listTopic),
-		conns: make(map[peer]struct{}),
+		cfg:     cfg,
+		src:     src,
+		reads:   make(chan struct{}, cfg.CatchUpReads),
+		seats:   newSeats(&cfg),
+		added:   make(chan struct{}, 1),
+		matcher: newMatcher(),
+		lists:   make(map[string]*listTopic),
+		conns:   make(map[peer]struct{}),
 	}
 	h.init()
 	h.ctx, h.stop = context.WithCancel(context.Background())
@@ -98,7 +99,6 @@ func (h *Hub) watched(since uint64) *Watch {
 	defer h.mu.RUnlock()
 	for _, l := range h.lists {
 		if l.gen > since && l.gen <= w.Gen {
-			w.Lists = append(w.Lists, WatchedList{l.filter, l.view.key()})
 			w.lists = append(w.lists, l)
 		}
 	}
@@ -106,7 +106,24 @@ func (h *Hub) watched(since uint64) *Watch {
 }
 
 // Empty reports whether nothing is watched.
-func (w *Watch) Empty() bool { return len(w.Activities) == 0 && len(w.Lists) == 0 }
+func (w *Watch) Empty() bool { return len(w.Activities) == 0 && len(w.lists) == 0 }
+
+// Empty reports whether nothing is watched.
+func (h *Hub) Empty() bool { return !h.HasLists() && h.activities() == 0 }
+
+// HasLists reports whether a list is watched.
+func (h *Hub) HasLists() bool {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return len(h.lists) > 0
+}
+
+// Watches reports whether an activity is watched.
+func (h *Hub) Watches(agentID uuid.UUID) bool { return h.topic(agentID) != nil }
+
+// Gen is the generation of the newest registration. A read of the tail that begins now covers all up to it; what is
+// registered while the read runs must be confirmed after it (WatchedSince).
+func (h *Hub) Gen() uint64 { return h.gen.Load() }
 
 // Publish hands lines of one activity to whoever watches it.
 func (h *Hub) Publish(agentID uuid.UUID, b Batch) {
@@ -136,15 +153,10 @@ func (h *Hub) Confirm(k Known, s State, line json.RawMessage) { k.topic.confirm(
 // Gone tells the feed that an activity does not exist any more.
 func (h *Hub) Gone(k Known) { k.topic.markGone() }
 
-// ListsChanged has the lists of w with these indexes read again soon; all of them where none is given.
-func (h *Hub) ListsChanged(w *Watch, indexes ...int) {
-	if len(indexes) == 0 {
-		for _, l := range w.lists {
-			l.touch()
-		}
-	}
-	for _, i := range indexes {
-		w.lists[i].touch()
+// ListsChanged has the lists of w read again soon.
+func (h *Hub) ListsChanged(w *Watch) {
+	for _, l := range w.lists {
+		l.touch()
 	}
 }
 

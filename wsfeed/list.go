@@ -20,6 +20,8 @@ type listTopic struct {
 	filter ListFilter
 	view   *view
 	gen    uint64
+	// condition is what the matcher finds the list by.
+	condition *condition
 
 	mu      sync.Mutex
 	subs    map[*listSub]struct{}
@@ -198,6 +200,7 @@ func (h *Hub) joinList(filter ListFilter, name string, out sink) *listSub {
 		}
 		l.refresh = time.AfterFunc(h.cfg.ListRefresh, l.touch)
 		h.lists[l.key] = l
+		h.matcher.add(l)
 		h.registered()
 	}
 	s := &listSub{list: l, out: out, name: name}
@@ -224,6 +227,7 @@ func (h *Hub) leaveList(s *listSub) {
 		l.refresh.Stop()
 		if h.lists[l.key] == l {
 			delete(h.lists, l.key)
+			h.matcher.remove(l)
 			h.changes.Add(1)
 		}
 	}

@@ -68,12 +68,6 @@ type ListFilter struct {
 	Limit     int             `json:"limit,omitempty"`    // items at most; default 50, at most 1000
 }
 
-// WatchedList is a live list that somebody watches, and the scope it is narrowed to for them.
-type WatchedList struct {
-	ListFilter
-	Scope string // as client.Scope.String has it
-}
-
 // ListItem is one item of a list.
 type ListItem struct {
 	AgentID uuid.UUID

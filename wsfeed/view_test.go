@@ -187,9 +187,9 @@ func TestListsOfViews(t *testing.T) {
 	}
 	require.Equal(t, 4, hub.Stats().Lists)
 	var scopes []string
-	for _, l := range hub.Watched().Lists {
-		require.Equal(t, filter, l.ListFilter)
-		scopes = append(scopes, l.Scope)
+	for _, l := range hub.lists {
+		require.Equal(t, filter, l.filter)
+		scopes = append(scopes, l.view.key())
 	}
 	require.ElementsMatch(t, []string{"", only(mine).key(), only(foreign).key(), `{"agent_ids":[]}`}, scopes)
 }

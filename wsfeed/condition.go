@@ -1,0 +1,184 @@
+package wsfeed
+
+import (
+	"encoding/json"
+	"strconv"
+
+	"github.com/google/uuid"
+
+	"github.com/agentexec/agentexec/internal/jsonb"
+)
+
+// Activity is what decides whether a list may hold an activity. None of it changes after the activity's creation.
+type Activity struct {
+	ID        uuid.UUID // the row's
+	AgentID   uuid.UUID
+	AgentType string
+}
+
+// condition is the part of a list that decides whether an activity may be in it: the agent type and metadata of its
+// filter, and its scope. Lists that differ in limit or statuses share one.
+type condition struct {
+	agentIDs map[uuid.UUID]struct{} // nil for any
+	types    map[string]struct{}    // nil for any
+	// metadata holds alternatives: of each group one object must be contained in the activity's metadata.
+	metadata [][]map[string]any
+
+	key   string
+	gen   uint64 // the matcher's, when it came
+	lists map[*listTopic]struct{}
+	at    []place // where the matcher has it
+}
+
+// newCondition reads a condition. It takes more activities than the list where it is not sure: a list that is read in vain
+// costs one read, and one that is not read is wrong.
+func newCondition(filter ListFilter, v *view) *condition {
+	c := &condition{key: filter.AgentType + "\x00" + string(filter.Metadata) + "\x00" + v.key(), lists: make(map[*listTopic]struct{})}
+	c.require(filter.Metadata)
+	if filter.AgentType != "" {
+		c.types = map[string]struct{}{filter.AgentType: {}}
+	}
+	if v == nil {
+		return c
+	}
+	var scope struct {
+		AgentIDs   []uuid.UUID     `json:"agent_ids"`
+		AgentTypes []string        `json:"agent_types"`
+		Metadata   json.RawMessage `json:"metadata"`
+	}
+	if json.Unmarshal([]byte(v.key()), &scope) != nil {
+		return c
+	}
+	c.require(scope.Metadata)
+	if scope.AgentIDs != nil {
+		c.agentIDs = make(map[uuid.UUID]struct{}, len(scope.AgentIDs))
+		for _, id := range scope.AgentIDs {
+			c.agentIDs[id] = struct{}{}
+		}
+	}
+	if scope.AgentTypes != nil {
+		types := make(map[string]struct{}, len(scope.AgentTypes))
+		for _, agentType := range scope.AgentTypes {
+			if _, both := c.types[agentType]; both || c.types == nil {
+				types[agentType] = struct{}{}
+			}
+		}
+		c.types = types
+	}
+	return c
+}
+
+// require adds what the metadata must contain: a JSON object, or an array of objects of which one is enough.
+func (c *condition) require(metadata json.RawMessage) {
+	if len(metadata) == 0 {
+		return
+	}
+	texts := []json.RawMessage{metadata}
+	if metadata[0] == '[' && json.Unmarshal(metadata, &texts) != nil {
+		return
+	}
+	var group []map[string]any
+	for _, text := range texts {
+		object, err := jsonb.Decode(text)
+		if err != nil || len(object) == 0 {
+			return // which asks for nothing
+		}
+		group = append(group, jsonb.Canonical(object).(map[string]any))
+	}
+	c.metadata = append(c.metadata, group)
+}
+
+// takes reports whether the condition holds for an activity. metadata is Canonical.
+func (c *condition) takes(a *Activity, metadata map[string]any) bool {
+	if _, ok := c.agentIDs[a.AgentID]; !ok && c.agentIDs != nil {
+		return false
+	}
+	if _, ok := c.types[a.AgentType]; !ok && c.types != nil {
+		return false
+	}
+	for _, group := range c.metadata {
+		if !containsOne(metadata, group) {
+			return false
+		}
+	}
+	return true
+}
+
+func containsOne(metadata map[string]any, group []map[string]any) bool {
+	for _, object := range group {
+		if jsonb.Contains(metadata, object) {
+			return true
+		}
+	}
+	return false
+}
+
+// place is a key of the matcher's index. Every activity that a condition takes has the key of one of its places.
+type place struct {
+	kind byte // 'i' agent_id, 't' agent_type, 'm' a member of the metadata with its value, 'k' a key of it, '*' any
+	text string
+}
+
+// places are where a condition is looked for. Few activities should lead there: an agent_id leads to fewer conditions than
+// a value in the metadata, and that to fewer than a type.
+func (c *condition) places() (all []place) {
+	switch {
+	case c.agentIDs != nil:
+		for id := range c.agentIDs {
+			all = append(all, place{'i', string(id[:])})
+		}
+	case len(c.metadata) > 0:
+		for _, object := range c.mostTelling() {
+			all = append(all, anchor(object))
+		}
+	case c.types != nil:
+		for agentType := range c.types {
+			all = append(all, place{'t', agentType})
+		}
+	default:
+		all = []place{{kind: '*'}}
+	}
+	return all
+}
+
+// mostTelling is the group with the fewest alternatives that name a key without a value that can be looked up.
+func (c *condition) mostTelling() (best []map[string]any) {
+	least := -1
+	for _, group := range c.metadata {
+		vague := 0
+		for _, object := range group {
+			if anchor(object).kind == 'k' {
+				vague++
+			}
+		}
+		if least < 0 || vague < least {
+			best, least = group, vague
+		}
+	}
+	return best
+}
+
+// anchor is a member that the metadata must have to contain the object: with its value where that is a scalar.
+func anchor(object map[string]any) (best place) {
+	for key, value := range object {
+		p := memberPlace(key, value)
+		if best.kind == 0 || (best.kind == 'k' && p.kind == 'm') || (best.kind == p.kind && p.text < best.text) {
+			best = p
+		}
+	}
+	return best
+}
+
+func memberPlace(key string, value any) place {
+	switch v := value.(type) {
+	case nil:
+		return place{'m', key + "\x00n"}
+	case bool:
+		return place{'m', key + "\x00b" + strconv.FormatBool(v)}
+	case string:
+		return place{'m', key + "\x00s" + v}
+	case jsonb.Number:
+		return place{'m', key + "\x00d" + string(v)}
+	}
+	return place{'k', key}
+}

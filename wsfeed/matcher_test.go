@@ -1,0 +1,165 @@
+package wsfeed
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentexec/agentexec/internal/pgtest"
+	"github.com/agentexec/agentexec/pkg/client"
+)
+
+// stock makes filters, scopes and metadata that meet often.
+type stock struct{ *rand.Rand }
+
+func (r stock) pick(texts ...string) string { return texts[r.IntN(len(texts))] }
+
+func (r stock) object() string {
+	text := "{"
+	for i := range r.IntN(4) {
+		if i > 0 {
+			text += ","
+		}
+		text += r.pick(`"org"`, `"team"`, `"org"`, `"n"`) + ":" +
+			r.pick(`1`, `1.0`, `"1"`, `"x"`, `null`, `true`, `false`, `{}`, `{"a":1}`, `{"a":1,"b":[2]}`, `[]`, `[1]`, `[1,"x",{"a":1}]`, `"\u0078"`, `10e-1`)
+	}
+	return text + "}"
+}
+
+func (r stock) filter(t *testing.T) ListFilter {
+	f := ListFilter{Limit: 1 + r.IntN(1000)}
+	if r.IntN(3) == 0 {
+		f.AgentType = r.pick("research", "write", "it's")
+	}
+	if r.IntN(3) > 0 {
+		f.Metadata = json.RawMessage(r.object())
+	}
+	require.NoError(t, f.normalise())
+	return f
+}
+
+func (r stock) scope(t *testing.T, ids []uuid.UUID) (s client.Scope) {
+	if r.IntN(4) == 0 {
+		s.AgentIDs = []uuid.UUID{}
+		for range r.IntN(20) {
+			s.AgentIDs = append(s.AgentIDs, ids[r.IntN(len(ids))])
+		}
+	}
+	if r.IntN(4) == 0 {
+		s.AgentTypes = []string{}
+		for range r.IntN(3) {
+			s.AgentTypes = append(s.AgentTypes, r.pick("research", "write", "it's"))
+		}
+	}
+	if r.IntN(2) == 0 {
+		require.NoError(t, json.Unmarshal([]byte(r.object()), &s.Metadata))
+	}
+	return s
+}
+
+// TestListsAreFoundAsInPostgres: the lists that the feed finds for an activity are those whose filter and scope match it
+// in SQL. Lists come and go meanwhile.
+func TestListsAreFoundAsInPostgres(t *testing.T) {
+	t.Parallel()
+	const activities, rounds, lists = 200, 15, 60
+	conn := pgtest.New(t).Conn(t)
+	hub, _ := newHub(t)
+	r := stock{rand.New(rand.NewPCG(3, 4))}
+	var all []Activity
+	var ids []uuid.UUID
+	for range activities {
+		var a Activity
+		metadata := any(r.object())
+		if r.IntN(10) == 0 {
+			metadata = nil
+		}
+		a.AgentType = r.pick("research", "write", "it's")
+		require.NoError(t, conn.QueryRow(t.Context(), "select agentexec.create_activity($1, metadata => $2::text::jsonb)",
+			a.AgentType, metadata).Scan(&a.AgentID))
+		require.NoError(t, conn.QueryRow(t.Context(), "select a.id from agentexec.activity a where a.agent_id = $1", a.AgentID).Scan(&a.ID))
+		all, ids = append(all, a), append(ids, a.AgentID)
+	}
+	metadata := func(unknown []Activity, take func(int, json.RawMessage)) error {
+		for i, a := range unknown {
+			var text *string
+			if err := conn.QueryRow(t.Context(), "select a.metadata::text from agentexec.activity a where a.id = $1", a.ID).Scan(&text); err != nil {
+				return err
+			}
+			if text == nil {
+				text = new(string)
+			}
+			take(i, json.RawMessage(*text))
+		}
+		return nil
+	}
+
+	matched := 0
+	var subs []*listSub
+	for round := range rounds {
+		for range lists {
+			subs = append(subs, hub.joinList(r.filter(t), "l", viewer{sees: newView(r.scope(t, ids))}))
+		}
+		var keys, types, filters, scopes []string
+		seen := make(map[string]bool)
+		for _, s := range subs {
+			c := s.list.condition
+			if !seen[c.key] {
+				seen[c.key] = true
+				keys = append(keys, c.key)
+				types = append(types, s.list.filter.AgentType)
+				filters = append(filters, string(s.list.filter.Metadata))
+				scopes = append(scopes, s.list.view.key())
+			}
+		}
+		rows, err := conn.Query(t.Context(), `
+			select a.agent_id, w.ord::int
+			from unnest($1::text[], $2::text[], $3::text[]) with ordinality w(agent_type, filter, scope, ord)
+			cross join lateral agentexec._scope_of(nullif(w.scope, '')) s
+			join agentexec.activity a on (w.agent_type = '' or a.agent_type = w.agent_type)
+				and (w.filter = '' or a.metadata @> w.filter::jsonb)
+			where agentexec._in_scope(s.agent_ids, s.agent_types, s.metadata, a.agent_id, a.agent_type, a.metadata)`, types, filters, scopes)
+		require.NoError(t, err)
+		want := make(map[uuid.UUID][]string)
+		var id uuid.UUID
+		var ord int
+		_, err = pgx.ForEachRow(rows, []any{&id, &ord}, func() error {
+			want[id] = append(want[id], keys[ord-1])
+			matched++
+			return nil
+		})
+		require.NoError(t, err)
+		for _, a := range all {
+			for range 2 { // the second time without a look at the metadata
+				found, unknown := hub.matcher.find([]Activity{a})
+				require.NoError(t, metadata(unknown, func(i int, text json.RawMessage) { hub.matcher.learn(&unknown[i], text, found) }))
+				got := []string{}
+				for l := range found {
+					got = append(got, l.condition.key)
+				}
+				slices.Sort(got)
+				require.ElementsMatch(t, want[a.AgentID], slices.Compact(got), fmt.Sprint("round ", round))
+				_, unknown = hub.matcher.find([]Activity{a})
+				require.Empty(t, unknown)
+			}
+		}
+		for range lists / 2 {
+			i := r.IntN(len(subs))
+			subs[i].leave()
+			subs = slices.Delete(subs, i, i+1)
+		}
+	}
+	require.Greater(t, matched, 10*rounds*lists)
+	for _, s := range subs {
+		s.leave()
+	}
+	require.Empty(t, hub.matcher.index)
+	require.Empty(t, hub.matcher.conditions)
+	require.Empty(t, hub.matcher.known)
+	require.Zero(t, hub.matcher.metadata)
+}
