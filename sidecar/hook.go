@@ -32,6 +32,9 @@ const (
 	unhookedMost = 12 * time.Millisecond
 	unhookedRest = 3
 
+	// leaveTimeout bounds the release of the lock at the end of a session.
+	leaveTimeout = time.Second
+
 	asidePoll    = 100 * time.Millisecond
 	deafPoll     = 100 * time.Millisecond // while LISTEN does not stand, or nobody may ring
 	barrierFirst = 5 * time.Millisecond
@@ -134,7 +137,18 @@ func (h *hook) release(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	h.held, h.barrier = false, 0
-	h.t.metrics.hooked.Set(0)
 	_, err := h.conn.Exec(ctx, h.t.q.unhook)
+	h.t.metrics.hooked.Set(0) // not before: until the lock is free, writers notify
 	return err
+}
+
+// leave releases the lock at the end of a session. The session's own end would do so too, but only after the connection
+// is closed here, and writers would notify meanwhile.
+func (h *hook) leave(ctx context.Context) {
+	if h.conn.IsClosed() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
+	defer cancel()
+	_ = h.release(ctx)
 }

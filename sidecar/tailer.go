@@ -125,6 +125,7 @@ func (t *tailer) session(ctx context.Context) error {
 		return err
 	}
 	h := newHook(conn, t)
+	defer h.leave(ctx)
 
 	var (
 		pos     *position
