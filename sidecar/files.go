@@ -8,7 +8,7 @@ import (
 const (
 	// baseFiles are those that the sidecar opens beside its clients' connections and those of its pool: for the tail, the
 	// listener, certificates, keys, and what the Go runtime needs.
-	baseFiles = 24
+	baseFiles = 28
 	// usualReserve is what is left of many files, for what is not known here.
 	usualReserve = 256
 	// leastConnections are too few to serve anybody, so fewer are an error at the start.
@@ -27,7 +27,7 @@ func connectionsWithin(files, wanted, pool int, log *slog.Logger) (int, error) {
 		}
 		return wanted, nil
 	}
-	free := files - baseFiles - 2*pool
+	free := files - baseFiles - pool
 	if free < leastConnections {
 		return 0, fmt.Errorf("this process may open %d files, and with %d connections to Postgres it needs at least %d: "+
 			"raise that with ulimit -n %d (LimitNOFILE of systemd)", files, pool, files-free+leastConnections, fewFiles)

@@ -22,10 +22,10 @@ func TestConnectionsWithin(t *testing.T) {
 					require.NoError(t, err)
 					require.Equal(t, map[bool]int{true: -1, false: wanted}[wanted == 0], got)
 				case err != nil:
-					require.Less(t, files, baseFiles+2*pool+leastConnections)
+					require.Less(t, files, baseFiles+pool+leastConnections)
 				default:
 					require.Positive(t, got)
-					require.GreaterOrEqual(t, files-got-placesToRefuse(got), baseFiles+2*pool, "%d files", files)
+					require.GreaterOrEqual(t, files-got-placesToRefuse(got), baseFiles+pool, "%d files", files)
 					require.True(t, got <= wanted || wanted == 0)
 					require.Equal(t, wanted > got || wanted == 0 && files < fewFiles, logged.String() != "", "%d of %d files: %s", wanted, files, logged)
 				}

@@ -15,7 +15,7 @@ import (
 // one turns the limit off. docs/limits.md says what happens over each.
 type Limits struct {
 	// Connections is how many connections may be open at once. Default, and the most: the files this process may open,
-	// less 256, or where they are few less a quarter, at least 24 and two for each connection of the pool. Negative for
+	// less 256, or where they are few less a quarter, at least 28 and one for each connection of the pool. Negative for
 	// no limit.
 	Connections int
 	// Sockets is how many WebSockets and event streams may be open at once. Default 20,000, and at most nine tenths of
