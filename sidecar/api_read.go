@@ -107,7 +107,8 @@ func (a *api) registerReads() {
 		Path:        "/v1/activities",
 		Tags:        []string{tagActivities},
 		Summary:     "List activities",
-		Description: "One page of activities, by number or by key. Numbered pages come with a total; `after` costs the same at any depth.",
+		Description: "One page of activities, by number or by key. Numbered pages come with a total; `after` costs the same at any depth. " +
+			"A page holds at most 4 MiB: it then ends early, and `next` goes on.",
 		Parameters: []*huma.Param{
 			queryParam("page", integerSchema(1), "The number of the page, from 1 on. Default 1. Ignored with `after`."),
 			queryParam("page_size", integerSchema(50), "The most items on a page, 1 to 1000. Default 50."),
@@ -116,7 +117,7 @@ func (a *api) registerReads() {
 			queryParam("metadata.KEY", textSchema("42"), "Only activities whose metadata has this value for KEY, which is any key, "+
 				"as in `metadata.org=42`; with several keys, all must match. The value is a string, except `true`, `false` and `null`, which are "+
 				"JSON; in double quotes it is always the string between them."),
-			queryParam("after", textSchema("2.1772357400123456."+exampleID), "The `next` of an earlier page. `total`, `page` and `pages` are then null."),
+			queryParam("after", textSchema("2.1772357400123456~"+exampleID), "The `next` of an earlier page. `total`, `page` and `pages` are then null."),
 			includeMetadata,
 		},
 		Responses: jsonResponse(http.StatusOK, "The page.", schemaOf[activityList](a.registry())),

@@ -34,7 +34,8 @@ type activityState struct {
 }
 
 type activityListItem struct {
-	LatestLog *string `json:"latest_log" example:"Reading page 3 of 8" doc:"The message of the last line."`
+	LatestLog          *string `json:"latest_log" example:"Reading page 3 of 8" doc:"The message of the last line, at most its first 500 characters."`
+	LatestLogTruncated bool    `json:"latest_log_truncated" example:"false" doc:"Whether the message is longer than latest_log."`
 
 	_ struct{} `additionalProperties:"true"`
 }
@@ -64,12 +65,12 @@ func withState(r huma.Registry, s *huma.Schema) *huma.Schema {
 }
 
 type activityList struct {
-	Items    []activityListItem `json:"items" nullable:"false" doc:"RUNNING first, then QUEUED, then finished; in each the newest first."`
+	Items    []activityListItem `json:"items" nullable:"false" doc:"RUNNING first, then QUEUED, then finished; in each the newest first, ties by agent_id descending."`
 	Total    *int64             `json:"total" example:"120" doc:"The number of activities that match; null on a page reached by after."`
 	Page     *int32             `json:"page" example:"1" doc:"The number of the page; null on a page reached by after."`
-	PageSize int32              `json:"page_size" example:"50" doc:"The most items on a page."`
+	PageSize int32              `json:"page_size" example:"50" doc:"The most items on a page. A page of more than 4 MiB ends early."`
 	Pages    *int64             `json:"pages" example:"3" doc:"The number of pages; null on a page reached by after."`
-	Next     *string            `json:"next" example:"2.1772357400123456.8d0e1c9a-5b7f-4c3e-9a51-0d2f6b7e4c11" doc:"The value of after for the next page, null at the end. Opaque: only ever hand it back."`
+	Next     *string            `json:"next" example:"2.1772357400123456~8d0e1c9a-5b7f-4c3e-9a51-0d2f6b7e4c11" doc:"The value of after for the next page, null at the end. Where a numbered page ended early, it goes on behind the last item. Opaque: only ever hand it back."`
 
 	_ struct{} `additionalProperties:"true"`
 }

@@ -929,16 +929,16 @@ begin atomic
   select case status when 'RUNNING' then 2 when 'QUEUED' then 1 else 0 end;
 end;
 
--- _list_key and its inverse _list_position are the cursor of a list: rank, microseconds since 1970, id.
+-- _list_key and its inverse _list_position are the cursor of a list: rank, microseconds since 1970, agent_id.
 create or replace function agentexec._list_key(activity agentexec.activity)
   returns text
   language sql
   stable parallel safe
 begin atomic
-  select format('%s.%s.%s',
+  select format('%s.%s~%s',
     agentexec._rank(activity.status),
     (extract(epoch from activity.created_at) * 1000000)::bigint,
-    activity.id);
+    activity.agent_id);
 end;
 
 -- _list_start is the cursor before every activity: a page by key from the start, without the cost of a total.
@@ -947,28 +947,70 @@ create or replace function agentexec._list_start()
   language sql
   immutable parallel safe
 begin atomic
-  select '2.99999999999999999.ffffffff-ffff-ffff-ffff-ffffffffffff';
+  select '2.99999999999999999~ffffffff-ffff-ffff-ffff-ffffffffffff';
 end;
 
--- _list_position reads a cursor; TA422 for anything that _list_key did not write.
+-- _list_position reads a cursor; TA422 for anything that _list_key did not write. A cursor of before 0.5 has a dot in place of
+-- the tilde, and the id of an activity: it continues behind the agent_id of that one.
 create or replace function agentexec._list_position(after text, out rank int, out created_at timestamptz, out id uuid)
   language plpgsql
   stable parallel safe
   set search_path = pg_catalog, pg_temp
 as $$
 begin
-  if after !~ '^[0-2]\.-?[0-9]{1,17}\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
+  if after !~ '^[0-2]\.-?[0-9]{1,17}[.~][0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
     perform agentexec._refuse('after must be the "next" of an earlier page');
   end if;
-  rank := split_part(after, '.', 1)::int;
-  created_at := timestamptz 'epoch' + make_interval(secs => split_part(after, '.', 2)::bigint / 1000000.0);
-  id := split_part(after, '.', 3)::uuid;
+  rank := left(after, 1)::int;
+  created_at := timestamptz 'epoch' + make_interval(secs => split_part(translate(after, '~', '.'), '.', 2)::bigint / 1000000.0);
+  id := right(after, 36)::uuid;
+  if strpos(after, '~') = 0 then
+    id := coalesce((select a.agent_id from agentexec.activity a where a.id = _list_position.id), id);
+  end if;
+end
+$$;
+
+-- _cut_page returns the first items (JSON, as text) of a page that fit into 4 MiB, at least one, with the metadata of each
+-- where it is asked for. Metadata is judged by its stored size before it is read, and by its text before the next one.
+create or replace function agentexec._cut_page(items text[], agent_ids uuid[], include_metadata boolean)
+  returns text[]
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_limit    constant bigint := 4194304;
+  v_page     text[] := '{}';
+  v_n        int := 0;
+  v_bytes    bigint := 0;
+  v_item     text;
+  v_metadata jsonb;
+  v_text     text;
+begin
+  foreach v_item in array coalesce(items, '{}') loop
+    v_n := v_n + 1;
+    v_bytes := v_bytes + octet_length(v_item) + 100; -- and what jsonb adds as it is written: a space behind each colon and comma
+    if include_metadata then
+      select a.metadata into v_metadata from agentexec.activity a where a.agent_id = agent_ids[v_n];
+      exit when v_n > 1 and v_bytes + coalesce(pg_column_size(v_metadata), 0) > v_limit;
+      v_text := coalesce(v_metadata::text, 'null');
+      v_bytes := v_bytes + octet_length(v_text);
+      v_item := '{"metadata": ' || v_text || ', ' || substr(v_item, 2);
+    end if;
+    exit when v_n > 1 and v_bytes > v_limit;
+    v_page[v_n] := v_item;
+  end loop;
+  return v_page;
 end
 $$;
 
 -- list_activities is one page of activities (ActivityList): RUNNING first, then QUEUED, then finished, in each the
--- newest created_at first, ties by id descending. By number (page, with exact total), or by key (after = the "next"
--- of an earlier page; total, page and pages are then null), which costs the same at any depth.
+-- newest created_at first, ties by agent_id descending. By number (page, with exact total), or by key (after = the
+-- "next" of an earlier page; total, page and pages are then null), which costs the same at any depth.
+--
+-- latest_log is at most the first 500 characters, and latest_log_truncated says whether there are more. A page of more
+-- than 4 MiB ends early: it has at least one item, and "next" goes on behind the last one, whether it was reached by
+-- number or by key.
 --
 -- The statement is built from the filters in use, so that each is planned with its own index. Values travel as
 -- parameters, never as text.
@@ -997,16 +1039,22 @@ declare
   v_only    agentexec.status := case when cardinality(statuses) = 1 then (select s.status from unnest(statuses) s(status)) end;
   v_where   text := 'true';
   v_from    text;
-  v_order   text := v_rank || ' desc, a.created_at desc, a.id desc';
+  v_order   text := v_rank || ' desc, a.created_at desc, a.agent_id desc';
   v_beyond  text := '';
   v_at_rank int;
   v_at      timestamptz;
   v_at_id   uuid;
   v_total   bigint;
   v_rows    text;
-  v_items   json;
-  v_more    boolean;
-  v_last    agentexec.activity;
+  v_items    text[];
+  v_ids      uuid[];
+  v_statuses agentexec.status[];
+  v_times    timestamptz[];
+  v_more     boolean;
+  v_shown    int;
+  v_last     agentexec.activity;
+  v_text     text;
+  v_next     text;
 begin
   if page is null or page < 1 then
     perform agentexec._refuse(format('page must be at least 1, got %s', coalesce(page::text, 'null')));
@@ -1016,12 +1064,12 @@ begin
 
   if after is not null then
     select p.rank, p.created_at, p.id into v_at_rank, v_at, v_at_id from agentexec._list_position(after) p;
-    v_beyond := format(' and (%s, a.created_at, a.id) < ($6, $7, $8)', v_rank);
+    v_beyond := format(' and (%s, a.created_at, a.agent_id) < ($6, $7, $8)', v_rank);
     if v_at_rank = 0 and (v_filter is not null or v_scope.metadata is not null) then
       -- The same for the last rank, and how many rows that are can be estimated: not from a comparison of rows, which
       -- is judged by its first column. So the planner walks the list only where a match is likely to come soon, and
       -- otherwise sorts what the metadata's index finds.
-      v_beyond := format(' and %s = 0 and (a.created_at, a.id) < ($7, $8)', v_rank);
+      v_beyond := format(' and %s = 0 and (a.created_at, a.agent_id) < ($7, $8)', v_rank);
     end if;
   end if;
   if v_type is not null then
@@ -1039,9 +1087,9 @@ begin
   if v_only is not null and v_type is null then
     -- One status has one rank: activity_status_idx is already in order.
     v_where := v_where || format(' and a.status = %L', v_only);
-    v_order := 'a.created_at desc, a.id desc';
+    v_order := 'a.created_at desc, a.agent_id desc';
     v_beyond := case
-      when v_at_rank = v_ranks[1] then ' and (a.created_at, a.id) < ($7, $8)'
+      when v_at_rank = v_ranks[1] then ' and (a.created_at, a.agent_id) < ($7, $8)'
       when v_at_rank < v_ranks[1] then ' and false'
       else ''
     end;
@@ -1068,11 +1116,11 @@ begin
   end if;
 
   if after is null or statuses is not null or v_type is not null then
-    -- The page is picked by ids alone, then its rows are read: an offset or a filter stays in the index.
+    -- The page is picked by keys alone, then its rows are read: an offset or a filter stays in the index.
     v_rows := 'select a.*, p.n
-               from (select k.id, row_number() over () as n
-                     from (select a.id from %s%s order by %s limit $4 + 1 offset $5) k) p
-               join agentexec.activity a on a.id = p.id
+               from (select k.agent_id, row_number() over () as n
+                     from (select a.agent_id from %s%s order by %s limit $4 + 1 offset $5) k) p
+               join agentexec.activity a on a.agent_id = p.agent_id
                order by p.n';
   else
     v_rows := 'select k.*, row_number() over () as n
@@ -1081,34 +1129,52 @@ begin
 
   -- The page is put together as text and read as jsonb once: half the work of jsonb that is copied from object to
   -- array to page. The items are those of _activity_json, from rows, which is cheaper than from keys and values. The
-  -- latest lines are looked up one by one: a join could read the whole log, and reads a line for the row that only tells
-  -- that more exist.
+  -- latest lines are looked up one by one: a join could read the whole log. Of a long one, only the beginning is read:
+  -- its size is known without that.
   execute format(
-    'select json_agg(row_to_json(i)) filter (where a.n <= $4),
-            count(*) > $4, max(a.id::text) filter (where a.n = $4), max(a.status) filter (where a.n = $4), max(a.created_at) filter (where a.n = $4)
+    'select array_agg(row_to_json(i)::text) filter (where a.n <= $4), array_agg(a.agent_id) filter (where a.n <= $4),
+            array_agg(a.status) filter (where a.n <= $4), array_agg(a.created_at) filter (where a.n <= $4), count(*) > $4
      from (%s) a
+     left join lateral (
+       select left(l.message, 500) as head, octet_length(l.message) as size
+       from agentexec.activity_log l
+       where l.activity_id = a.id and l.seq = a.last_seq and a.n <= $4
+       offset 0
+     ) l on true
      cross join lateral (
        select a.agent_id, a.agent_type, a.status, a.latest_percentage, a.last_seq, a.attempt,
               agentexec._time(a.created_at) as created_at,
               agentexec._time(a.started_at) as started_at,
               agentexec._time(a.updated_at) as updated_at,
               agentexec._time(a.finished_at) as finished_at,
-              (select l.message from agentexec.activity_log l where l.activity_id = a.id and l.seq = a.last_seq) as latest_log%s
+              l.head as latest_log,
+              coalesce(l.size > octet_length(l.head), false) as latest_log_truncated
      ) i',
-    format(v_rows, v_from, v_beyond, v_order),
-    case when include_metadata then ', a.metadata' else '' end)
-  into v_items, v_more, v_last.id, v_last.status, v_last.created_at
+    format(v_rows, v_from, v_beyond, v_order))
+  into v_items, v_ids, v_statuses, v_times, v_more
   using statuses, v_type, v_filter, page_size,
         case when after is null then (page - 1)::bigint * page_size else 0 end,
         v_at_rank, v_at, v_at_id, v_scope.agent_ids, v_scope.agent_types, v_scope.metadata;
 
-  return json_build_object(
-    'items', coalesce(v_items, '[]'),
-    'total', v_total,
-    'page', case when after is null then page end,
-    'page_size', page_size,
-    'pages', ceil(v_total / page_size::numeric)::bigint,
-    'next', case when v_more then agentexec._list_key(v_last) end)::jsonb;
+  v_text := array_to_string(v_items, ', ');
+  if include_metadata or octet_length(v_text) > 4000000 then
+    v_items := agentexec._cut_page(v_items, v_ids, include_metadata);
+    v_text := array_to_string(v_items, ', ');
+  end if;
+  v_shown := cardinality(v_items);
+  if v_more or v_shown < cardinality(v_ids) then
+    v_last.agent_id := v_ids[v_shown];
+    v_last.status := v_statuses[v_shown];
+    v_last.created_at := v_times[v_shown];
+    v_next := agentexec._list_key(v_last);
+  end if;
+  return format('{"items": [%s], "total": %s, "page": %s, "page_size": %s, "pages": %s, "next": %s}',
+    v_text,
+    coalesce(v_total::text, 'null'),
+    case when after is null then page::text else 'null' end,
+    page_size,
+    coalesce(ceil(v_total / page_size::numeric)::bigint::text, 'null'),
+    coalesce('"' || v_next || '"', 'null'))::jsonb;
 end
 $$;
 
@@ -1288,7 +1354,7 @@ begin
 end
 $$;
 
--- pending_ids is the agent_ids of the QUEUED and RUNNING activities, oldest first.
+-- pending_ids is the agent_ids of the QUEUED and RUNNING activities, oldest first, ties by agent_id.
 create or replace function agentexec.pending_ids()
   returns setof uuid
   language sql
@@ -1299,5 +1365,5 @@ begin atomic
   cross join agentexec.activity a
   where a.status in ('QUEUED', 'RUNNING')
     and agentexec._in_scope(s.agent_ids, s.agent_types, s.metadata, a.agent_id, a.agent_type, a.metadata)
-  order by a.created_at, a.id;
+  order by a.created_at, a.agent_id;
 end;

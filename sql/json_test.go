@@ -15,7 +15,7 @@ import (
 // The key sets of the contract's JSON, sorted.
 var (
 	listKeys = []string{"items", "next", "page", "page_size", "pages", "total"}
-	itemKeys = []string{"agent_id", "agent_type", "attempt", "created_at", "finished_at", "last_seq", "latest_log",
+	itemKeys = []string{"agent_id", "agent_type", "attempt", "created_at", "finished_at", "last_seq", "latest_log", "latest_log_truncated",
 		"latest_percentage", "started_at", "status", "updated_at"}
 	detailKeys = []string{"agent_id", "agent_type", "attempt", "created_at", "finished_at", "last_seq",
 		"latest_percentage", "logs", "started_at", "status", "updated_at"}
@@ -49,7 +49,7 @@ func TestJSONShapes(t *testing.T) {
 	require.Len(t, items, 1)
 	created := readLine(t, b.pool, agent, 1).CreatedAt
 	item := object{
-		"agent_id": agent.String(), "agent_type": "research", "status": "RUNNING", "latest_log": "bare",
+		"agent_id": agent.String(), "agent_type": "research", "status": "RUNNING", "latest_log": "bare", "latest_log_truncated": false,
 		"latest_percentage": 30.0, "last_seq": 3.0, "attempt": 1.0, "created_at": utc(created),
 		"updated_at": utc(a.UpdatedAt), "started_at": utc(*a.StartedAt), "finished_at": nil,
 	}
@@ -64,6 +64,7 @@ func TestJSONShapes(t *testing.T) {
 	require.True(t, ok)
 	delete(detail, "logs")
 	delete(item, "latest_log")
+	delete(item, "latest_log_truncated")
 	require.Equal(t, item, detail)
 
 	require.Len(t, logs, 3)

@@ -50,7 +50,7 @@ func setupList(t *testing.T, n int) (*bundle, []listRow) {
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[listRow])
 	require.NoError(t, err)
 	slices.SortFunc(list, func(a, b listRow) int {
-		return cmp.Or(cmp.Compare(rank(b.Status), rank(a.Status)), b.CreatedAt.Compare(a.CreatedAt), bytes.Compare(b.ID[:], a.ID[:]))
+		return cmp.Or(cmp.Compare(rank(b.Status), rank(a.Status)), b.CreatedAt.Compare(a.CreatedAt), bytes.Compare(b.AgentID[:], a.AgentID[:]))
 	})
 	return b, list
 }
@@ -266,7 +266,7 @@ func TestCounts(t *testing.T) {
 	pending := filter{statuses: []string{"QUEUED", "RUNNING"}}
 	oldestFirst := slices.DeleteFunc(slices.Clone(list), func(r listRow) bool { return !pending.matches(r) })
 	slices.SortFunc(oldestFirst, func(a, b listRow) int {
-		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), bytes.Compare(a.ID[:], b.ID[:]))
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), bytes.Compare(a.AgentID[:], b.AgentID[:]))
 	})
 	require.Equal(t, filter{}.of(oldestFirst), all[uuid.UUID](t, b.pool, "select agentexec.pending_ids()"))
 }

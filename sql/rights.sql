@@ -20,6 +20,7 @@ grant execute on function
   agentexec._list_key(agentexec.activity),
   agentexec._list_start(),
   agentexec._list_position(text),
+  agentexec._cut_page(text[], uuid[], boolean),
   agentexec._check_detail(int, int),
   agentexec._lines_page(uuid, int, int, bigint),
   agentexec._detail_page(uuid, jsonb, int, int, boolean),

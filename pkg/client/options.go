@@ -90,7 +90,7 @@ type CancelPendingCounts struct {
 type ListParams struct {
 	// Page is the number of the page, from 1. Default 1. Large numbers cost time; After does not.
 	Page int
-	// PageSize is the most items on a page, 1 to 1000. Default 50.
+	// PageSize is the most items on a page, 1 to 1000. Default 50. A page holds at most 4 MiB, so it may end earlier.
 	PageSize int
 	// Statuses takes activities with any of them. Default all.
 	Statuses []Status

@@ -9,7 +9,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// List returns one page of activities: RUNNING first, then QUEUED, then finished, in each the newest first.
+// List returns one page of activities: RUNNING first, then QUEUED, then finished, in each the newest first,
+// ties by agent_id descending.
 //
 // Inside a transaction (see WithTx) it sees what the transaction wrote. Returns ErrInvalid when Page is below 1,
 // PageSize is not 1 to 1000, a status is unknown, or After is not the Next of an earlier page.

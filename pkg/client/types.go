@@ -36,8 +36,10 @@ type Activity struct {
 // ListItem is one activity of a List.
 type ListItem struct {
 	Activity
-	// LatestLog is the message of the last line.
+	// LatestLog is the message of the last line, at most its first 500 characters.
 	LatestLog *string `json:"latest_log"`
+	// LatestLogTruncated is true where the message is longer than LatestLog.
+	LatestLogTruncated bool `json:"latest_log_truncated"`
 }
 
 // Detail is one activity with its lines.
@@ -58,7 +60,8 @@ type List struct {
 	Page     *int `json:"page"`
 	PageSize int  `json:"page_size"`
 	Pages    *int `json:"pages"`
-	// Next is the ListParams.After of the next page, nil at the end.
+	// Next is the ListParams.After of the next page, nil at the end. A page of more than 4 MiB ends early: Next then goes on
+	// behind its last item, also on a page that was reached by its number.
 	Next *string `json:"next"`
 }
 

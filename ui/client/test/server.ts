@@ -108,7 +108,7 @@ export class FeedServer {
   }
 
   item() {
-    return { ...this.activity(), latest_log: this.lines.at(-1)?.message ?? null };
+    return { ...this.activity(), latest_log: this.lines.at(-1)?.message ?? null, latest_log_truncated: false };
   }
 
   counts() {

@@ -8,7 +8,7 @@ const activity = (status: Status, last_seq: number): Activity => ({
   created_at: time(0), started_at: null, updated_at: time(last_seq), finished_at: null,
 });
 const item = (agent_id: string, status: Status, created: number, last_seq = 1): ActivityListItem => ({
-  ...activity(status, last_seq), agent_id, created_at: time(created), latest_log: null,
+  ...activity(status, last_seq), agent_id, created_at: time(created), latest_log: null, latest_log_truncated: false,
 });
 const line = (seq: number, status: Status): ActivityLog => ({ id: seq, seq, message: 'm', status, percentage: null, created_at: time(seq), data: null });
 

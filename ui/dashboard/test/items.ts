@@ -7,7 +7,7 @@ const time = (n: number) => new Date(Date.UTC(2026, 0, 1) + n * 1000).toISOStrin
 
 /** The nth activity: a later one is newer. */
 export const item = (n: number, status: Status, more: Partial<ActivityListItem> = {}): ActivityListItem => ({
-  agent_id: `6f1de0c4-5d0b-4d3a-9a53-${String(n).padStart(12, '0')}`, agent_type: 'type ' + (n % 7), status, latest_log: 'line', latest_percentage: null,
+  agent_id: `6f1de0c4-5d0b-4d3a-9a53-${String(n).padStart(12, '0')}`, agent_type: 'type ' + (n % 7), status, latest_log: 'line', latest_log_truncated: false, latest_percentage: null,
   last_seq: 1, attempt: 1, created_at: time(n), updated_at: time(n), started_at: null, finished_at: null, ...more,
 });
 

@@ -12,7 +12,7 @@ export const activity = (status: Status, last_seq: number, more: Partial<Activit
   ...state(status, last_seq), agent_id: ID, agent_type: 'research', created_at: time(0), started_at: null, finished_at: null, ...more,
 });
 export const item = (agent_id: string, status: Status, more: Partial<ActivityListItem> = {}): ActivityListItem => ({
-  ...activity(status, 1), agent_id, latest_log: 'latest of ' + agent_id, ...more,
+  ...activity(status, 1), agent_id, latest_log: 'latest of ' + agent_id, latest_log_truncated: false, ...more,
 });
 export const line = (seq: number, message = 'line ' + seq, more: Partial<ActivityLog> = {}): ActivityLog => ({
   id: seq, seq, message, status: 'RUNNING', percentage: null, created_at: time(seq), data: null, ...more,
