@@ -121,9 +121,38 @@ func TestCancelPending(t *testing.T) {
 	require.Equal(t, "0", c.ok(t, "cancel-pending", "--idle-for", "1h"))
 	require.Equal(t, "1", c.ok(t, "cancel-pending", "--agent-type", "a", "--message", "Enough"))
 	require.Equal(t, "1", c.ok(t, "cancel-pending", "--metadata", `{"org": "1"}`, "--idle-for", "1ms"))
-	require.Equal(t, "2", c.ok(t, "cancel-pending"))
+	require.Equal(t, "2", c.ok(t, "cancel-pending", "--all"))
 	require.Equal(t, int64(1), query[int64](t, c, "select count(*) from agentexec.activity_log where message = 'Enough'"))
 	require.Equal(t, int64(4), query[int64](t, c, "select count(*) from agentexec.activity_list where status = 'CANCELED'"))
+}
+
+// TestCancelPendingNeedsAFilter: everything is canceled only where that is said.
+func TestCancelPendingNeedsAFilter(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	c.ok(t, "create", "a")
+	for _, args := range [][]string{{}, {"--metadata", "{}"}, {"--idle-for", "0s"}, {"--message", "Enough"}} {
+		require.Contains(t, c.refused(t, 2, append([]string{"cancel-pending"}, args...)...), "--all")
+	}
+	require.Contains(t, c.refused(t, 2, "cancel-pending", "--all", "--agent-type", "a"), "--all goes with no filter")
+	require.Equal(t, int64(1), query[int64](t, c, "select agentexec.count_active()"))
+}
+
+// TestCancelPendingTellsWhatItSkipped: an activity that another transaction keeps locked is not waited for.
+func TestCancelPendingTellsWhatItSkipped(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	locked := c.ok(t, "create", "a")
+	c.ok(t, "create", "a")
+	tx, err := c.db.Conn(t).Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = tx.Rollback(context.Background()) }()
+	_, err = tx.Exec(t.Context(), "select agentexec.append_log($1, 'busy')", locked)
+	require.NoError(t, err)
+	r := c.run(t, "cancel-pending", "--agent-type", "a")
+	require.Equal(t, 0, r.code)
+	require.Equal(t, "1\n", r.stdout)
+	require.Regexp(t, `^agentexec: 1 activity was skipped: [^\n]+\n$`, r.stderr)
 }
 
 func TestList(t *testing.T) {

@@ -32,6 +32,14 @@ func percent(n *int) string {
 	return fmt.Sprintf("%d%%", *n)
 }
 
+// counted is a number with the word for one or for several.
+func counted(n int, one, several string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, several)
+}
+
 // ago says a span of time roughly: 12s, 3m, 5h, 2d. Clocks differ, so it is never negative.
 func ago(d time.Duration) string {
 	switch d = max(d, 0); {

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/agentexec/agentexec/pkg/client"
 )
 
 // newRoot returns the command agentexec with all its subcommands, which share the settings.
@@ -31,8 +33,8 @@ func newRoot(s *settings) *cobra.Command {
 	root.SetVersionTemplate("{{.Version}}\n")
 	cobra.EnableCommandSorting = false
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError(cmd, "%s", err) })
-	root.CompletionOptions.HiddenDefaultCmd = true
 	s.register(root.PersistentFlags())
+	completeFlags(root)
 
 	root.AddGroup(
 		&cobra.Group{ID: "run", Title: "Run it:"},
@@ -40,8 +42,10 @@ func newRoot(s *settings) *cobra.Command {
 		&cobra.Group{ID: "look", Title: "Look at it:"},
 	)
 	group(root, "run", newDev(s), newServe(s), newDemo(s), newMigrate(s), newToken())
-	group(root, "report", newCreate(s), newLog(s), newComplete(s), newError(s), newCancel(s), newCancelPending(s))
-	group(root, "look", newList(s), newShow(s), newWatch(s))
+	pending := []client.Status{client.StatusQueued, client.StatusRunning}
+	group(root, "report", newCreate(s), withIDs(s, newLog(s), pending...), withIDs(s, newComplete(s), pending...),
+		withIDs(s, newError(s), pending...), withIDs(s, newCancel(s), pending...), newCancelPending(s))
+	group(root, "look", newList(s), withIDs(s, newShow(s)), withIDs(s, newWatch(s), pending...))
 	root.AddCommand(newHealthcheck(s), newVersion())
 	root.SetHelpCommand(newHelp(root))
 	return root
@@ -50,6 +54,10 @@ func newRoot(s *settings) *cobra.Command {
 func group(root *cobra.Command, id string, commands ...*cobra.Command) {
 	for _, cmd := range commands {
 		cmd.GroupID = id
+		completeFlags(cmd)
+		if cmd.ValidArgsFunction == nil {
+			cmd.ValidArgsFunction = cobra.NoFileCompletions
+		}
 		root.AddCommand(cmd)
 	}
 }

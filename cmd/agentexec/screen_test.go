@@ -117,6 +117,7 @@ func TestView(t *testing.T) {
 	require.NoError(t, v.close())
 	require.Equal(t, eraseRow+"QUEUED  1m30s  1 line\n", shown())
 
+	v.activity.Status, v.activity.StartedAt, v.activity.LatestPercentage = client.StatusRunning, new(began.Add(time.Minute)), new(50)
 	require.NoError(t, v.line(client.Log{
 		Seq: 2, Status: client.StatusRunning, Percentage: new(50), Message: strings.Repeat("\x1b[2J", 50), CreatedAt: began.Add(time.Minute),
 	}))
@@ -133,6 +134,8 @@ func TestView(t *testing.T) {
 		Seq: 3, Status: client.StatusComplete, Percentage: new(100), Message: "Done", CreatedAt: began.Add(65 * time.Second),
 	}))
 	shown()
+	v.activity.Status, v.activity.FinishedAt = client.StatusComplete, new(began.Add(65*time.Second))
+	v.activity.LatestPercentage, v.activity.LastSeq = new(100), 3
 	require.NoError(t, v.close())
 	require.Equal(t, eraseRow+"COMPLETE  100%  5s  3 lines\n", shown())
 }

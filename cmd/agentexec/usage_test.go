@@ -45,6 +45,8 @@ func TestWrongUsage(t *testing.T) {
 		{"log ID x --status DONE", `"DONE" is no status`},
 		{"log ID x --status RUNNING,QUEUED", "takes one status"},
 		{"log ID x --data {", "must be JSON"},
+		{"watch ID --retries=soon", "must be a duration"},
+		{"watch ID --retries=0s", "must be a duration"},
 		{"complete", "AGENT_ID is missing"},
 		{"complete nope", "must be a UUID"},
 		{"complete ID --percentage 101", "between 0 and 100"},
@@ -122,7 +124,7 @@ func TestNoDatabase(t *testing.T) {
 	t.Parallel()
 	c := bare(t)
 	commands := []string{
-		"migrate", "create a", "log ID x", "complete ID", "error ID", "cancel ID", "cancel-pending", "list", "show ID", "watch ID", "demo",
+		"migrate", "create a", "log ID x", "complete ID", "error ID", "cancel ID", "cancel-pending --all", "list", "show ID", "watch ID", "demo",
 	}
 	for _, command := range commands {
 		t.Run(command, func(t *testing.T) {

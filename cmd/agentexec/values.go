@@ -124,6 +124,14 @@ func (s *statuses) Set(text string) error {
 	return nil
 }
 
+// first is the one status, "" where none was given.
+func (s *statuses) first() client.Status {
+	if len(s.values) == 0 {
+		return ""
+	}
+	return s.values[0]
+}
+
 // name is a flag that takes a text which is not empty: a variable of a script that is unset by mistake would otherwise
 // take a filter away.
 type name struct{ value string }

@@ -13,36 +13,23 @@ import (
 // The bar is one row at the bottom. A new line erases it, takes its place, and the bar is drawn again below.
 type view struct {
 	out      *screen
-	activity client.Activity
+	activity client.Activity // as it was last read
 	latest   string
+	ended    client.Status // of the last line
 	skew     time.Duration // the database's clock against ours, as far as we know
 	lines    int
 }
 
 func newView(out *screen, activity client.Activity) *view {
-	// The bar begins where the lines we show begin, and they bring it up to date.
 	return &view{out: out, activity: activity, skew: max(0, time.Until(activity.UpdatedAt))}
 }
 
 const eraseRow = "\r\x1b[K"
 
-// line shows a line, and what the activity has become with it.
+// line shows a line. What the activity has become with it, SQL says: see refresh in watch.go.
 func (v *view) line(line client.Log) error {
-	a := &v.activity
 	v.lines++
-	if line.Seq >= a.LastSeq { // older ones say nothing about now
-		if line.Status == client.StatusRunning && a.StartedAt == nil {
-			a.StartedAt = &line.CreatedAt
-		}
-		a.Status, a.LastSeq = line.Status, line.Seq
-		a.FinishedAt = nil
-		if line.Status.IsFinished() {
-			a.FinishedAt = &line.CreatedAt
-		}
-	}
-	if line.Percentage != nil {
-		a.LatestPercentage = line.Percentage
-	}
+	v.ended = line.Status
 	v.latest = printable(line.Message)
 	if v.out.terminal {
 		if _, err := fmt.Fprint(v.out, eraseRow); err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"iter"
 	"os"
 	"os/signal"
 	"syscall"
@@ -15,13 +16,18 @@ import (
 )
 
 func newWatch(s *settings) *cobra.Command {
-	var afterSeq number
+	var (
+		afterSeq number
+		retrying retries
+	)
 	cmd := &cobra.Command{
 		Use:   "watch AGENT_ID",
 		Short: "Follow one activity live to its end",
 		Long: "Follow one activity live to its end: with a progress bar on a terminal, as plain lines in a pipe\n" +
 			"(seq, time, status, percentage, message).\n\n" +
-			"The exit code is 0 when it ended COMPLETE, 1 when ERROR, 3 when CANCELED, 130 after Ctrl-C.",
+			"The exit code is 0 when it ended COMPLETE, 1 when ERROR, 3 when CANCELED, 130 after Ctrl-C.\n\n" +
+			"With --retries an ERROR is not the end: watch waits for the next attempt, and ends at COMPLETE or CANCELED. With\n" +
+			"--retries=30s it ends with 1 where no line follows an ERROR for so long.",
 		Args: arguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := agentID(cmd, args[0])
@@ -37,15 +43,17 @@ func newWatch(s *settings) *cobra.Command {
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
-			return s.watch(ctx, newScreen(cmd.OutOrStdout()), id, after)
+			return s.watch(ctx, newScreen(cmd.OutOrStdout()), id, after, retrying)
 		},
 	}
 	cmd.Flags().Var(&afterSeq, "after-seq", "go on after this line (default 0: from the first)")
+	cmd.Flags().Var(&retrying, "retries", "wait for the next attempt after an ERROR, for ever or for this long")
+	cmd.Flags().Lookup("retries").NoOptDefVal = forEver
 	return cmd
 }
 
 // watch shows the lines of an activity until its end, and returns the exit code that tells how it ended.
-func (s *settings) watch(ctx context.Context, out *screen, id uuid.UUID, after int) error {
+func (s *settings) watch(ctx context.Context, out *screen, id uuid.UUID, after int, retrying retries) error {
 	schema, err := s.schema()
 	if err != nil {
 		return err
@@ -62,7 +70,17 @@ func (s *settings) watch(ctx context.Context, out *screen, id uuid.UUID, after i
 		return interrupted(ctx, err)
 	}
 	v := newView(out, detail.Activity)
-	err = follow(ctx, c, id, after, v)
+	refresh := func() error {
+		detail, err := c.Detail(ctx, id, client.DetailParams{LogLimit: new(0)})
+		if err == nil {
+			v.activity = detail.Activity
+		}
+		return err
+	}
+	err = follow(ctx, retrying.watch(ctx, c, id, after), v, refresh)
+	if err == nil {
+		err = refresh()
+	}
 	if closeErr := v.close(); err == nil {
 		err = closeErr
 	}
@@ -70,45 +88,47 @@ func (s *settings) watch(ctx context.Context, out *screen, id uuid.UUID, after i
 		return interrupted(ctx, err)
 	}
 	if v.lines == 0 { // it ended before --after-seq
-		if detail, err = c.Detail(ctx, id, client.DetailParams{LogLimit: new(0)}); err != nil {
-			return interrupted(ctx, err)
-		}
-		return ending(detail.Status)
+		v.ended = v.activity.Status
 	}
-	return ending(v.activity.Status)
+	return ending(v.ended)
 }
 
-// follow hands the lines to the view, and lets it draw the passing time in between.
-func follow(ctx context.Context, c *client.Client, id uuid.UUID, after int, v *view) error {
+// follow hands the lines to the view. On a terminal it has the view draw the passing time, and what refresh reads, in
+// between: lines alone do not tell what became of the activity.
+func follow(ctx context.Context, lines iter.Seq2[client.Log, error], v *view, refresh func() error) error {
 	type read struct {
 		line client.Log
 		err  error
 	}
 	reads := make(chan read)
-	watching, stop := context.WithCancel(ctx)
+	left := make(chan struct{})
 	defer func() {
-		stop()
+		close(left)
 		for range reads { // until the reader has ended
 		}
 	}()
 	go func() {
 		defer close(reads)
-		for line, err := range c.Watch(watching, id, after) {
+		for line, err := range lines {
 			select {
 			case reads <- read{line, err}:
-			case <-watching.Done():
+			case <-left:
 				return
 			}
 		}
 	}()
-	ticker := time.NewTicker(500 * time.Millisecond)
+	ticker := time.NewTicker(250 * time.Millisecond)
 	defer ticker.Stop()
+	shown := 0
 	for {
 		var err error
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-ticker.C:
+			if v.out.terminal && v.lines > shown && refresh() == nil { // else the next time
+				shown = v.lines
+			}
 			err = v.redraw()
 		case next, ok := <-reads:
 			if !ok {

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/google/uuid"
+	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/require"
 )
 
@@ -114,4 +116,84 @@ func TestWatchInterrupted(t *testing.T) {
 	require.Empty(t, w.stderr.String())
 	// Who stops looking cancels nothing.
 	require.Equal(t, "QUEUED", query[string](t, c, "select status::text from agentexec.activity_list"))
+}
+
+// TestWatchTellsTheDatabasesTimes: what stands below the lines is what the database has, also where a line follows the
+// end. (A retry, a restored line or a trailing one would each need a rule of its own here.)
+func TestWatchTellsTheDatabasesTimes(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	id := c.ok(t, "create", "research")
+	c.ok(t, "log", id, "Go", "--status", "RUNNING", "--percentage", "40")
+	c.ok(t, "complete", id, "--percentage", "80")
+	c.ok(t, "log", id, "late", "--percentage", "10")
+	c.db.Exec(t, `update agentexec.activity set started_at = now() - interval '1 hour', finished_at = now() - interval '58 minutes'`)
+	out, b := onTerminal()
+	err := (&settings{flags: flagsOf(t, c)}).watch(t.Context(), out, uuid.MustParse(id), 0, retries{})
+	require.NoError(t, err)
+	percentage := query[string](t, c, "select latest_percentage::text from agentexec.activity_list")
+	require.Regexp(t, `\r\x1b\[KCOMPLETE  `+percentage+`%  2m0s  4 lines\n$`, b.String())
+}
+
+// flagsOf are the shared flags, with the database of a test.
+func flagsOf(t *testing.T, c *cli) *pflag.FlagSet {
+	t.Helper()
+	flags := pflag.NewFlagSet("test", pflag.ContinueOnError)
+	(&settings{}).register(flags)
+	require.NoError(t, flags.Set("database-url", c.db.URL))
+	return flags
+}
+
+// TestWatchRetries: with --retries an ERROR is not the end, whether the next attempt began before it was seen or comes
+// later; the time to wait for one can be bounded.
+func TestWatchRetries(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	id := c.ok(t, "create", "research")
+	c.ok(t, "error", id, "No luck")
+	w := c.start(t, "watch", id, "--retries")
+	bounded := c.start(t, "watch", id, "--retries=1m")
+	for _, w := range []*running{w, bounded} {
+		require.Regexp(t, `QUEUED`, w.line(t))
+		require.Regexp(t, `^2 \S+ ERROR - No luck$`, w.line(t))
+	}
+	for range 2 {
+		again := c.ok(t, "log", id, "Again", "--status", "RUNNING")
+		failed := c.ok(t, "error", id)
+		for _, w := range []*running{w, bounded} {
+			require.Equal(t, again, w.line(t))
+			require.Equal(t, failed, w.line(t))
+		}
+	}
+	require.Equal(t, 1, c.run(t, "watch", id).code)
+	require.Equal(t, 1, c.run(t, "watch", id, "--retries=1ms").code)
+	c.ok(t, "log", id, "Again", "--status", "RUNNING")
+	last := c.ok(t, "complete", id)
+	for _, w := range []*running{w, bounded} {
+		w.line(t)
+		require.Equal(t, last, w.line(t))
+		rest, code := w.end(t)
+		require.Equal(t, 0, code)
+		require.Empty(t, rest+w.stderr.String())
+	}
+
+	id = c.ok(t, "create", "research")
+	c.ok(t, "error", id)
+	w = c.start(t, "watch", id, "--retries", "--after-seq", "1")
+	require.Regexp(t, `ERROR`, w.line(t))
+	c.ok(t, "cancel", c.ok(t, "create", "another"))
+	c.ok(t, "log", id, "Again", "--status", "QUEUED")
+	require.Regexp(t, `QUEUED`, w.line(t))
+	c.ok(t, "cancel", id)
+	require.Regexp(t, `CANCELED`, w.line(t))
+	_, code := w.end(t)
+	require.Equal(t, 3, code)
+
+	id = c.ok(t, "create", "research")
+	c.ok(t, "error", id)
+	w = c.start(t, "watch", id, "--retries", "--after-seq", "1")
+	require.Regexp(t, `ERROR`, w.line(t))
+	w.signal(t, syscall.SIGINT)
+	_, code = w.end(t)
+	require.Equal(t, 130, code)
 }

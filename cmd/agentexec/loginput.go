@@ -1,0 +1,178 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/agentexec/agentexec/pkg/client"
+)
+
+const (
+	// maxMessage is SQL's bound of a message, in bytes; a longer line of the input becomes several.
+	maxMessage = 1 << 20
+	// batchLines and batchBytes are where lines are written without waiting for more, and batchTime is how long they wait.
+	batchLines, batchBytes = 500, 1 << 20
+	batchTime              = 100 * time.Millisecond
+	// lastWords is how long the input is read on after Ctrl-C, which a program before us in a pipe gets as well.
+	lastWords = 300 * time.Millisecond
+)
+
+// splitter makes lines of pieces of a text. The end of a line is no part of it. What Postgres cannot hold in a text
+// becomes U+FFFD, and a line over maxMessage is cut between characters.
+type splitter struct{ begun []byte }
+
+func (s *splitter) push(piece []byte) (lines []string) {
+	for {
+		line, next, isWhole := bytes.Cut(piece, []byte("\n"))
+		s.begun = append(s.begun, line...)
+		for len(s.begun) > maxMessage+len("\r") {
+			at := maxMessage
+			for at > maxMessage-utf8.UTFMax && !utf8.RuneStart(s.begun[at]) {
+				at--
+			}
+			lines = append(lines, messages(string(s.begun[:at]))...)
+			s.begun = append(s.begun[:0], s.begun[at:]...)
+		}
+		if !isWhole {
+			return lines
+		}
+		lines = append(lines, messages(string(bytes.TrimSuffix(s.begun, []byte("\r"))))...)
+		s.begun, piece = s.begun[:0], next
+	}
+}
+
+// rest is the line that has no end.
+func (s *splitter) rest() []string {
+	if len(s.begun) == 0 {
+		return nil
+	}
+	defer func() { s.begun = nil }()
+	return messages(string(s.begun))
+}
+
+// messages are the messages of a line: one, unless it is too long.
+func messages(line string) (all []string) {
+	line = strings.ReplaceAll(strings.ToValidUTF8(line, "\uFFFD"), "\x00", "\uFFFD")
+	for len(line) > maxMessage {
+		at := maxMessage
+		for !utf8.RuneStart(line[at]) {
+			at--
+		}
+		all, line = append(all, line[:at]), line[at:]
+	}
+	return append(all, line)
+}
+
+// inputLog writes the lines of an input into an activity's log, in their order, many at once where many have come.
+type inputLog struct {
+	client  *client.Client
+	each    client.Entry // but for its message
+	waiting []client.Entry
+	bytes   int
+	written int
+}
+
+// copy reads until the input ends, or ctx does. What was read by then is written all the same.
+func (l *inputLog) copy(ctx context.Context, in io.Reader) error {
+	pieces, failed := readPieces(in)
+	var (
+		lines splitter
+		due   <-chan time.Time // for what waits
+		over  <-chan time.Time // after ctx has ended
+	)
+	done := ctx.Done()
+	for {
+		select {
+		case piece, more := <-pieces:
+			if !more {
+				return errors.Join(l.finish(ctx, &lines), <-failed)
+			}
+			l.add(lines.push(piece))
+			if len(l.waiting) >= batchLines || l.bytes >= batchBytes {
+				if err := l.flush(ctx); err != nil {
+					return err
+				}
+			}
+			if due == nil && len(l.waiting) > 0 {
+				due = time.After(batchTime)
+			}
+		case <-due:
+			due = nil
+			if err := l.flush(ctx); err != nil {
+				return err
+			}
+		case <-done:
+			done, over = nil, time.After(lastWords)
+		case <-over:
+			return l.finish(ctx, &lines)
+		}
+	}
+}
+
+// readPieces reads in the background, where it may wait for ever. At the end it closes pieces, and then failed has the
+// error, nil at the end of the input.
+func readPieces(in io.Reader) (pieces <-chan []byte, failed <-chan error) {
+	out, ended := make(chan []byte), make(chan error, 1)
+	go func() {
+		defer close(out)
+		for {
+			piece := make([]byte, 64<<10)
+			n, err := in.Read(piece)
+			if n > 0 {
+				out <- piece[:n]
+			}
+			if errors.Is(err, io.EOF) {
+				err = nil
+			} else if err == nil {
+				continue
+			}
+			ended <- err
+			return
+		}
+	}()
+	return out, ended
+}
+
+func (l *inputLog) add(lines []string) {
+	for _, line := range lines {
+		entry := l.each
+		entry.Message = line
+		l.waiting = append(l.waiting, entry)
+		l.bytes += len(line)
+	}
+}
+
+// finish writes what is left.
+func (l *inputLog) finish(ctx context.Context, lines *splitter) error {
+	l.add(lines.rest())
+	return l.flush(ctx)
+}
+
+// flush writes what waits, all of it or nothing, also after ctx has ended.
+func (l *inputLog) flush(ctx context.Context) error {
+	for len(l.waiting) > 0 {
+		n, size := 0, 0
+		for n < len(l.waiting) && (n == 0 || size+len(l.waiting[n].Message) <= batchBytes) {
+			size += len(l.waiting[n].Message)
+			n++
+		}
+		if _, err := l.client.AppendLogs(context.WithoutCancel(ctx), l.waiting[:n]); err != nil {
+			return &exitError{exitCode(err), fmt.Errorf("after %s: %s",
+				counted(l.written, "line", "lines"), entryNumber.ReplaceAllString(explain(err), ""))}
+		}
+		l.written += n
+		l.waiting = l.waiting[n:]
+	}
+	l.waiting, l.bytes = l.waiting[:0], 0
+	return nil
+}
+
+// entryNumber is how append_logs begins its errors. Which of several lines it was says nothing to whom sent them singly.
+var entryNumber = regexp.MustCompile(`entries\[\d+\](: |\.)?`)
