@@ -100,6 +100,7 @@ func TestRestoredIntoAnotherCluster(t *testing.T) {
 		last++
 	}
 	require.Zero(t, s.metric(t, "agentexec_missed_lines_total"))
+	require.Equal(t, 1, strings.Count(log.String(), "restored from another cluster"), "found once")
 }
 
 // New lines arrive at once whatever ids they have: a truncated table begins again at 1, below the ids that a dump brought.

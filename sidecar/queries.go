@@ -111,7 +111,7 @@ func newQueries(schema string) queries {
 		// The states of activities ($1), and what tells the line of each that the feed knows ($2) from another one that
 		// had the same seq before the database lost it.
 		states: in(`
-			select a.agent_id, a.last_seq, a.status::text, $schema._state_json(a)::text,
+			select a.agent_id, a.id, a.last_seq, a.status::text, $schema._state_json(a)::text,
 			       (select jsonb_build_object('id', l.id, 'created_at', $schema._time(l.created_at))::text
 			        from $schema.activity_log l
 			        where l.activity_id = a.id and l.seq = k.seq)
@@ -124,7 +124,7 @@ func newQueries(schema string) queries {
 			where not exists (select from $schema.activity a where a.agent_id = k.agent_id)`),
 
 		snapshot: in(`
-			select $schema._activity_json(a, false)::text, a.last_seq, a.status::text, $schema._state_json(a)::text
+			select $schema._activity_json(a, false)::text, a.id, a.last_seq, a.status::text, $schema._state_json(a)::text
 			from $schema._scope_of(coalesce($2::text, current_setting('agentexec.scope', true))) s
 			cross join $schema.activity a
 			where a.agent_id = $1::uuid
@@ -132,7 +132,7 @@ func newQueries(schema string) queries {
 
 		// The activity's state, and the lines after $2: at most $3 of them, or $4 bytes, and at least one.
 		replay: in(`
-			select a.last_seq, a.status::text, $schema._state_json(a)::text, l.seq, l.line
+			select a.id, a.last_seq, a.status::text, $schema._state_json(a)::text, l.seq, l.line
 			from $schema._scope_of(coalesce($5::text, current_setting('agentexec.scope', true))) s
 			cross join $schema.activity a
 			left join lateral $schema._lines_page(a.id, $2::int, $3::int, $4::int) l on true

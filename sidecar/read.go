@@ -98,7 +98,9 @@ func (r *tailRead) findTouched(ctx context.Context, pos *position) error {
 		r.moved()
 		if kind == 0 {
 			r.found.commits = first
-			r.found.position, err = parsePosition(*text)
+			if r.found.position, err = parsePosition(*text); err == nil {
+				r.found.position.foreign = pos.foreign
+			}
 			return err
 		}
 		a := wsfeed.Activity{ID: id.Bytes, AgentID: agentID.Bytes, AgentType: *agentType}
@@ -141,7 +143,7 @@ func (r *tailRead) readLines(ctx context.Context) error {
 		r.moved()
 		agentID := r.watched[ord-1].AgentID
 		if status != nil {
-			piece.states[agentID] = newState(seq, *status, body)
+			piece.states[agentID] = newState(r.watched[ord-1].ID, seq, *status, body)
 			return nil
 		}
 		line := wsfeed.Line{AgentID: agentID, Seq: seq, JSON: body}

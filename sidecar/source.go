@@ -21,12 +21,13 @@ type source struct {
 
 var _ wsfeed.Source = (*source)(nil)
 
-func newState(lastSeq int, status string, body []byte) wsfeed.State {
+func newState(activity uuid.UUID, lastSeq int, status string, body []byte) wsfeed.State {
 	return wsfeed.State{
-		LastSeq: lastSeq,
-		Status:  status,
-		Final:   client.Status(status).IsFinished(),
-		JSON:    body,
+		Activity: activity,
+		LastSeq:  lastSeq,
+		Status:   status,
+		Final:    client.Status(status).IsFinished(),
+		JSON:     body,
 	}
 }
 
@@ -34,14 +35,15 @@ func newState(lastSeq int, status string, body []byte) wsfeed.State {
 func (s *source) Snapshot(ctx context.Context, agentID uuid.UUID, scope client.Scope) (wsfeed.Snapshot, error) {
 	var activity, state []byte
 	var status string
+	var id uuid.UUID
 	var lastSeq int
-	err := s.pool.QueryRow(ctx, s.q.snapshot, agentID, scopeText(scope)).Scan(&activity, &lastSeq, &status, &state)
+	err := s.pool.QueryRow(ctx, s.q.snapshot, agentID, scopeText(scope)).Scan(&activity, &id, &lastSeq, &status, &state)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return wsfeed.Snapshot{}, wsfeed.ErrNotFound
 	} else if err != nil {
 		return wsfeed.Snapshot{}, err
 	}
-	return wsfeed.Snapshot{Activity: activity, State: newState(lastSeq, status, state)}, nil
+	return wsfeed.Snapshot{Activity: activity, State: newState(id, lastSeq, status, state)}, nil
 }
 
 // Replay implements wsfeed.Source.
@@ -52,12 +54,13 @@ func (s *source) Replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes 
 	}
 	var (
 		b           wsfeed.Batch
+		id          uuid.UUID
 		lastSeq     int
 		status      string
 		state, line []byte // each scan makes new ones
 		seq         *int
 	)
-	tag, err := pgx.ForEachRow(rows, []any{&lastSeq, &status, &state, &seq, &line}, func() error {
+	tag, err := pgx.ForEachRow(rows, []any{&id, &lastSeq, &status, &state, &seq, &line}, func() error {
 		if seq != nil {
 			b.Lines = append(b.Lines, wsfeed.Line{AgentID: agentID, Seq: *seq, JSON: line})
 		}
@@ -69,7 +72,7 @@ func (s *source) Replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes 
 	if tag.RowsAffected() == 0 {
 		return wsfeed.Batch{}, wsfeed.ErrNotFound
 	}
-	b.State = newState(lastSeq, status, state)
+	b.State = newState(id, lastSeq, status, state)
 	return b, nil
 }
 

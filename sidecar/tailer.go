@@ -286,13 +286,13 @@ func (t *tailer) confirm(ctx context.Context, conn *tailConn, w *wsfeed.Watch) e
 			return err
 		}
 		var (
-			id         uuid.UUID
+			id, a      uuid.UUID // agent_id, and what identifies the activity
 			lastSeq    int
 			status     string
 			body, line []byte
 		)
-		_, err = pgx.ForEachRow(rows, []any{&id, &lastSeq, &status, &body, &line}, func() error {
-			t.hub.Confirm(known[id], newState(lastSeq, status, body), line)
+		_, err = pgx.ForEachRow(rows, []any{&id, &a, &lastSeq, &status, &body, &line}, func() error {
+			t.hub.Confirm(known[id], newState(a, lastSeq, status, body), line)
 			delete(known, id)
 			return nil
 		})

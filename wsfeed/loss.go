@@ -48,7 +48,7 @@ func (t *topic) known() Known {
 func (t *topic) confirm(k Known, s State, line json.RawMessage) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	lost := s.LastSeq < k.lastSeq || (len(line) > 0 && len(k.line) > 0 && !sameLine(k.line, line))
+	lost := t.replacedBy(s) || s.LastSeq < k.lastSeq || (len(line) > 0 && len(k.line) > 0 && !sameLine(k.line, line))
 	if lost && k.losses == len(t.losses) {
 		t.lose(s)
 		return
@@ -62,7 +62,7 @@ func (t *topic) accept(k Known, b Batch) bool {
 	if k.losses != len(t.losses) {
 		return false
 	}
-	if b.State.LastSeq < k.lastSeq || t.contradicts(b.Lines) {
+	if t.replacedBy(b.State) || b.State.LastSeq < k.lastSeq || t.contradicts(b.Lines) {
 		t.lose(b.State)
 		return false
 	}
@@ -83,10 +83,20 @@ func (t *topic) contradicts(lines []Line) bool {
 	return false
 }
 
+// replacedBy reports whether a state is of another activity with the same agent_id. Called with mu held.
+func (t *topic) replacedBy(s State) bool {
+	return s.Activity != t.state.Activity && s.Activity != uuid.Nil && t.state.Activity != uuid.Nil
+}
+
 // lose notes that the database has lost lines, and goes back to what it has. Called with mu held.
 func (t *topic) lose(s State) {
-	t.hub.cfg.Logger.Warn("the database has lost lines that were shown", "agent_id", t.agentID, "last_seq", s.LastSeq)
 	next := loss{ring: t.ring}
+	if t.replacedBy(s) {
+		t.hub.cfg.Logger.Info("an activity was deleted and made again under its agent_id", "agent_id", t.agentID, "last_seq", s.LastSeq)
+		next = loss{settled: true} // none of the lines is good
+	} else {
+		t.hub.cfg.Logger.Warn("the database has lost lines that were shown", "agent_id", t.agentID, "last_seq", s.LastSeq)
+	}
 	if n := len(t.losses); n > 0 && !t.losses[n-1].settled {
 		// It happened again before anybody could look: nothing is known to be good.
 		t.losses[n-1], next = loss{settled: true}, loss{settled: true}

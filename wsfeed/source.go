@@ -38,10 +38,13 @@ type Snapshot struct {
 // State is what lines change of an activity, as read at one moment. Every change comes with a line, so of two states
 // the one with the higher LastSeq is the newer.
 type State struct {
-	LastSeq int
-	Status  string
-	Final   bool            // COMPLETE, ERROR or CANCELED
-	JSON    json.RawMessage // {status, latest_percentage, updated_at, last_seq, attempt}
+	// Activity identifies the activity among all that ever had its agent_id: one that was deleted and made again is
+	// another, and has lines of its own. uuid.Nil where it is not known.
+	Activity uuid.UUID
+	LastSeq  int
+	Status   string
+	Final    bool            // COMPLETE, ERROR or CANCELED
+	JSON     json.RawMessage // {status, latest_percentage, updated_at, last_seq, attempt}
 }
 
 // Line is one committed line.

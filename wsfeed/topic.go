@@ -65,7 +65,7 @@ func (f *flight) wait(ctx context.Context) error {
 func (t *topic) publish(b Batch) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.contradicts(b.Lines) {
+	if t.replacedBy(b.State) || t.contradicts(b.Lines) {
 		t.lose(b.State)
 		return
 	}

@@ -19,8 +19,9 @@ var (
 	ErrInvalid = errors.New("invalid argument")
 	// ErrExists: the agent_id given to Create is taken (SQLSTATE 23505).
 	ErrExists = errors.New("the activity exists")
-	// ErrReset: the database has fewer lines than Watch has read from it. A restore or a failover lost some; start again
-	// from a Seq that you trust.
+	// ErrReset: the database has fewer lines than Watch has read from it, or other ones. A restore or a failover lost some,
+	// and Watch starts again from a Seq that you trust; or the activity was deleted and made again, and has other lines from
+	// Seq 1 on.
 	ErrReset = errors.New("the database lost lines that were already read")
 )
 

@@ -3,7 +3,9 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -13,7 +15,7 @@ import (
 // connection or snapshot between them. An error is the last thing it yields, with a zero Log.
 //
 // Inside a transaction (see WithTx) it sees what the transaction wrote. Yields ErrNotFound when there is no such
-// activity, and ErrInvalid when afterSeq is negative.
+// activity, ErrReset when it is deleted and made again between two pages, and ErrInvalid when afterSeq is negative.
 func (c *Client) Logs(ctx context.Context, agentID uuid.UUID, afterSeq int) iter.Seq2[Log, error] {
 	return func(yield func(Log, error) bool) {
 		p := newPager(c, agentID, afterSeq)
@@ -41,8 +43,9 @@ const maxPageLines = 1000
 type pager struct {
 	c       *Client
 	agentID uuid.UUID
-	seq     int // the last line that was given out
-	limit   int // lines of the next page; less than maxPageLines after a read that took too long
+	seq     int       // the last line that was given out
+	limit   int       // lines of the next page; less than maxPageLines after a read that took too long
+	created time.Time // the activity's created_at, once it was read
 }
 
 func newPager(c *Client, agentID uuid.UUID, afterSeq int) *pager {
@@ -52,7 +55,11 @@ func newPager(c *Client, agentID uuid.UUID, afterSeq int) *pager {
 // next reads the lines after p.seq, in one snapshot.
 func (p *pager) next(ctx context.Context) (*Detail, error) {
 	page, err := p.c.DetailPage(ctx, p.agentID, DetailParams{AfterSeq: p.seq, LogLimit: &p.limit})
+	if err == nil && !p.created.IsZero() && !page.CreatedAt.Equal(p.created) {
+		return nil, fmt.Errorf("%w: it was deleted and made again at %s", ErrReset, page.CreatedAt.Format(time.RFC3339Nano))
+	}
 	if err == nil {
+		p.created = page.CreatedAt
 		p.limit = min(2*p.limit, maxPageLines)
 	}
 	return page, err

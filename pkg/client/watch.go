@@ -32,7 +32,9 @@ const (
 //   - when ctx ends, with ctx.Err(),
 //   - with ErrNotFound when there is no such activity, or no longer,
 //   - with ErrReset when the activity's last line is before afterSeq, or before one that Watch has read: the database
-//     lost lines that were seen, and going on would skip those that get their numbers now,
+//     lost lines that were seen, and going on would skip those that get their numbers now; and when the activity is
+//     deleted and made again under its agent_id while Watch runs. A later Watch knows afterSeq alone and cannot tell: where
+//     that may happen, compare the CreatedAt of Detail before resuming,
 //   - with ErrInvalid when afterSeq is negative,
 //   - before the first success, with what will not heal by itself: no permission, no such database, no schema,
 //   - when the pool is closed, or the connection of a client on a *pgx.Conn breaks.
@@ -136,7 +138,7 @@ func (w *watch) wait(ctx context.Context) error {
 
 // hopeless reports whether trying again would be in vain.
 func (w *watch) hopeless(err error) bool {
-	for _, end := range []error{ErrNotFound, ErrInvalid, errDecode} {
+	for _, end := range []error{ErrNotFound, ErrInvalid, ErrReset, errDecode} {
 		if errors.Is(err, end) {
 			return true
 		}

@@ -199,6 +199,34 @@ func TestWatchOfWhatWasLost(t *testing.T) {
 	require.ErrorIs(t, err, client.ErrReset)
 }
 
+// An activity that is deleted and made again under its agent_id is another one: its lines are not those that follow.
+func TestWatchOfWhatIsMadeAgain(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for name, lines := range map[string]int{"Shorter": 1, "AsLong": 3, "Longer": 9} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			id := b.create(t)
+			for range 2 {
+				must[client.Log](t)(b.c.Update(b.ctx, id, "m"))
+			}
+			next, stop := pull(b.ctx, b.c, id, 0)
+			defer stop()
+			for range 3 {
+				_, err := next()
+				require.NoError(t, err)
+			}
+			b.db.Exec(t, `with gone as (delete from agentexec.activity where agent_id = $1) select`, id)
+			must[uuid.UUID](t)(b.c.Create(b.ctx, "research", "made again", client.WithAgentID(id)))
+			for range lines - 1 {
+				must[client.Log](t)(b.c.Update(b.ctx, id, "m"))
+			}
+			_, err := next()
+			require.ErrorIs(t, err, client.ErrReset)
+		})
+	}
+}
+
 func seqs(lines []client.Log) []int {
 	got := make([]int, len(lines))
 	for i, line := range lines {

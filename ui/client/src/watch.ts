@@ -64,6 +64,7 @@ export interface Watch {
 export function activityWatch(id: string, afterSeq: number, sink: Sink<ActivityEvent>): Watch {
   let target = 0; // the last seq there was when subscribed
   let ended = -1; // the last_seq of the end that was passed on
+  let created = ''; // the created_at of the activity: another one under the same agent_id has another
   const watch: Watch = {
     id: id.toLowerCase(), // as the server names it
     cursor: afterSeq,
@@ -75,7 +76,14 @@ export function activityWatch(id: string, afterSeq: number, sink: Sink<ActivityE
       let hole = false;
       let pass = false;
       if (frame.type === 'snapshot') {
-        target = frame.activity!.last_seq;
+        const { last_seq, created_at } = frame.activity!;
+        if (created && created !== created_at && cursor > 0) {
+          sink.event({ type: 'gap', after_seq: cursor, next_seq: 1, reason: 'reset' }, 0);
+          cursor = 0;
+          hole = true; // what follows was asked for from the old cursor on
+        }
+        created = created_at;
+        target = last_seq;
         pass = true;
       } else if (frame.type === 'logs') {
         frame.logs = frame.logs.filter(({ seq }) => {

@@ -125,6 +125,22 @@ test('what is not kept any more, and what was set back, is said', async () => {
   expect(client.connection.state).toBe('live');
 });
 
+test.each([3, 12])('an activity made again while the connection was away, with %i lines, begins anew', async (lines) => {
+  const client = connect();
+  server.append(10);
+  const events: ActivityEvent[] = [];
+  client.watchActivity(ID, {}, (e) => events.push(e));
+  await until(() => seqsOf(events).length === 10);
+  await server.stop();
+  server.makeAgain();
+  server.append(lines);
+  await server.start();
+  await until(() => seqsOf(events).length === 10 + lines);
+  const resets = events.filter((e) => e.type === 'gap');
+  expect(resets).toEqual([{ type: 'gap', after_seq: 10, next_seq: 1, reason: 'reset' }]);
+  expect(seqsOf(events).slice(10)).toEqual(Array.from({ length: lines }, (_, n) => n + 1));
+});
+
 test('a slow reader loses nothing, and does not fill the memory', async () => {
   const client = connect();
   server.batch = 1;

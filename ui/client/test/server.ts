@@ -35,6 +35,7 @@ export class FeedServer {
   percentage: number | null = null;
   /** Seqs that are no longer kept. */
   pruned = new Set<number>();
+  created = 0;
   /** The fates of the next frames of lines; afterwards all are sent. */
   fates: Fate[] = [];
   /** WebSockets are answered with this, where it is not 0, but those with this token. */
@@ -101,10 +102,17 @@ export class FeedServer {
     this.status = 'RUNNING';
   }
 
+  /** Deletes the activity and makes another under its agent_id. */
+  makeAgain(): void {
+    this.lines.length = 0;
+    this.status = 'QUEUED';
+    this.created++;
+  }
+
   activity() {
     const last_seq = this.lines.length;
     const state = { status: this.status, latest_percentage: this.percentage, updated_at: time(last_seq), last_seq, attempt: 1 };
-    return { agent_id: ID, agent_type: 'test', created_at: time(0), started_at: null, finished_at: null, ...state };
+    return { agent_id: ID, agent_type: 'test', created_at: time(this.created), started_at: null, finished_at: null, ...state };
   }
 
   item() {
