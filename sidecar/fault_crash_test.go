@@ -103,7 +103,7 @@ type lastLine struct {
 func (s *service) last(t testing.TB, id uuid.UUID) (l lastLine) {
 	t.Helper()
 	require.NoError(t, s.db.Conn(t).QueryRow(t.Context(), `
-		select l.seq, l.created_at, l.xid::text::bigint
+		select l.seq, l.created_at, l.xid
 		from agentexec.activity_log l
 		join agentexec.activity a on a.id = l.activity_id
 		where a.agent_id = $1
@@ -117,7 +117,7 @@ func (s *service) compare(t testing.TB, id uuid.UUID, last lastLine, killed time
 	t.Helper()
 	require.NoError(t, s.db.Conn(t).QueryRow(t.Context(), `
 		select (count(*) filter (where l.seq = $2 and l.created_at = $3) = 0)::int,
-		       (count(*) filter (where l.created_at > $4 and l.xid <= $5::text::xid8) > 0)::int
+		       (count(*) filter (where l.created_at > $4 and l.xid <= $5::text::bigint) > 0)::int
 		from agentexec.activity_log l
 		join agentexec.activity a on a.id = l.activity_id
 		where a.agent_id = $1`, id, last.seq, last.written, killed, fmt.Sprint(last.xid)).Scan(&gone, &again))

@@ -28,7 +28,7 @@ func databaseProblem(err error) *problem {
 		return newProblem(http.StatusNotFound, codeNotFound, db.Message)
 	case db.Code == codeFinished:
 		return newProblem(http.StatusConflict, codeFinished, db.Message)
-	case db.Code == codeExists:
+	case errors.Is(err, client.ErrExists):
 		// Postgres names the index; the id is all that can be taken.
 		return newProblem(http.StatusConflict, codeExists, "an activity with this agent_id exists")
 	case db.Code == codeInvalid,

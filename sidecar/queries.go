@@ -25,7 +25,7 @@ func newQueries(schema string) queries {
 		// 0 where there is none.
 		foreign: in(`select coalesce((
 			select l.id from $schema.activity_log l
-			where l.xid >= pg_snapshot_xmax(pg_current_snapshot())
+			where l.xid >= txid_snapshot_xmax(txid_current_snapshot())
 			order by l.xid desc limit 1), 0)`),
 		barrier: `select pg_current_xact_id()::text`,
 		pulse:   `select pg_notification_queue_usage() from pg_notify($1::text, $2::text)`,
@@ -66,15 +66,15 @@ func newQueries(schema string) queries {
 			with fresh as materialized (
 				select l.activity_id, l.seq, l.xid
 				from $schema.activity_log l
-				where l.xid >= $1::text::xid8 and l.xid < pg_snapshot_xmax(pg_current_snapshot())
-				  and ((l.xmin::text::bigint - l.xid::text::bigint) & 4294967295) < 2147483648
+				where l.xid >= $1::text::bigint and l.xid < txid_snapshot_xmax(txid_current_snapshot())
+				  and ((l.xmin::text::bigint - l.xid) & 4294967295) < 2147483648
 				union all
 				select l.activity_id, l.seq, l.xid
 				from $schema.activity_log l
 				where l.xid = any (array(
-					select e.xid from unnest($2::text[]::xid8[]) e(xid)
-					where pg_visible_in_snapshot(e.xid, pg_current_snapshot())))
-				  and ((l.xmin::text::bigint - l.xid::text::bigint) & 4294967295) < 2147483648
+					select e.xid from unnest($2::text[]::bigint[]) e(xid)
+					where txid_visible_in_snapshot(e.xid, txid_current_snapshot())))
+				  and ((l.xmin::text::bigint - l.xid) & 4294967295) < 2147483648
 			)
 			select 0 as kind, null::uuid as id, null::uuid as agent_id, null::text as agent_type,
 			       (select count(distinct f.xid)::int from fresh f) as first, 0 as last, pg_current_snapshot()::text as position

@@ -39,7 +39,7 @@ func TestTailPlan(t *testing.T) {
 		require.NotContains(t, plan, "Merge Join", plan)
 		return plan
 	}
-	touched := plan("touched(pg_snapshot_xmax(pg_current_snapshot())::text, '{3,4}')")
+	touched := plan("touched(txid_snapshot_xmax(txid_current_snapshot())::text, '{3,4}')")
 	require.GreaterOrEqual(t, strings.Count(touched, "activity_log_xid_idx"), 2, touched)
 	require.Contains(t, plan("lines(array[gen_random_uuid()], '{1}', '{3}')"), "activity_log_activity_id_seq")
 	plan("metadata(array[gen_random_uuid()])")

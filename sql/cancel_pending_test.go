@@ -1,7 +1,6 @@
 package sql_test
 
 import (
-	"runtime"
 	"testing"
 
 	"github.com/google/uuid"
@@ -194,10 +193,7 @@ func TestCancelPendingLooksAgainAtWhatItWaitedFor(t *testing.T) {
 	failing := begin("select agentexec.append_log($1, 'never seen')", rollsBack)
 
 	count := background[int](b, "select canceled from agentexec._cancel_pending(null, null, '30 minutes', 'Canceled', '1 minute')")
-	for one[int](t, b.pool, `select count(*) from pg_stat_activity a
-		where a.datname = current_database() and a.wait_event = 'PgSleep'`) == 0 { // it has tried, and waits to try again
-		runtime.Gosched()
-	}
+	awaitBlocked(b)
 	require.NoError(t, failing.Rollback(t.Context()))
 	require.NoError(t, completing.Commit(t.Context()))
 	require.NoError(t, appending.Commit(t.Context()))

@@ -39,7 +39,7 @@ func TestCatalog(t *testing.T) {
 		procs("p.prosqlbody is null and not coalesce(p.proconfig, '{}') @> array['search_path=pg_catalog, pg_temp']"))
 
 	// The owner's rights are for these.
-	require.Equal(t, []string{"_number_line", "append_log", "append_logs", "cancel", "cancel_pending", "complete",
+	require.Equal(t, []string{"_number_line", "_take_lines", "append_log", "append_logs", "cancel", "cancel_pending", "complete",
 		"create_activity", "error"}, procs("p.prosecdef"))
 
 	// A SET clause would hide a reader's plan from the planner.

@@ -2,6 +2,7 @@ package sql_test
 
 import (
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -45,7 +46,7 @@ func TestTimeIsReadUnderTheLock(t *testing.T) {
 		"append_logs":      `select agentexec.append_logs('[{"agent_id": "%s", "message": "x"}]')`,
 		"Insert":           "insert into agentexec.activity_log (activity_id, message) select id, 'x' from agentexec.activity where agent_id = '%s' returning seq",
 		"cancel":           "select (agentexec.cancel('%s')).seq",
-		"cancel_pending":   "select agentexec.cancel_pending() -- %s",
+		"cancel_pending":   "select canceled from agentexec._cancel_pending(null, null, null, 'Canceled', '1 minute') -- %s",
 	}
 	for name, writer := range writers {
 		for _, end := range []string{"Commit", "Rollback"} {
@@ -62,7 +63,7 @@ func TestTimeIsReadUnderTheLock(t *testing.T) {
 				require.NoError(t, err)
 
 				wait := background[int](b, fmt.Sprintf(writer, agent))
-				b.db.AwaitLockWaits(t, 1)
+				awaitBlocked(b)
 				_, err = holder.Exec(t.Context(), "select pg_sleep(0.02)") // longer than what counts as a wait
 				require.NoError(t, err)
 				released := one[time.Time](t, b.pool, "select clock_timestamp()")
@@ -80,6 +81,15 @@ func TestTimeIsReadUnderTheLock(t *testing.T) {
 				require.Equal(t, got.UpdatedAt, readLine(t, b.pool, agent, got.LastSeq).CreatedAt)
 			})
 		}
+	}
+}
+
+// awaitBlocked returns when a session waits for a lock, or cancel_pending waits to try again.
+func awaitBlocked(b *bundle) {
+	b.Helper()
+	for one[int](b.T, b.pool, `select count(*) from pg_stat_activity a
+		where a.datname = current_database() and (a.wait_event_type = 'Lock' or a.wait_event = 'PgSleep')`) == 0 {
+		runtime.Gosched()
 	}
 }
 

@@ -11,10 +11,10 @@ import (
 var functions = map[string][2]string{ // name: arguments, result
 	"create_activity": {"task_name text, message text DEFAULT 'Agent queued'::text, agent_id uuid DEFAULT NULL::uuid, " +
 		"metadata jsonb DEFAULT NULL::jsonb", "uuid"},
-	"append_log": {"agent_id uuid, message text, percentage integer DEFAULT NULL::integer, " +
+	"append_log": {"agent_id uuid, message text, percentage double precision DEFAULT NULL::double precision, " +
 		"status agentexec.status DEFAULT NULL::agentexec.status, data jsonb DEFAULT NULL::jsonb", "agentexec.activity_log"},
 	"append_logs": {"entries jsonb", "integer"},
-	"complete": {"agent_id uuid, message text DEFAULT 'Agent completed'::text, percentage integer DEFAULT 100, " +
+	"complete": {"agent_id uuid, message text DEFAULT 'Agent completed'::text, percentage double precision DEFAULT 100, " +
 		"data jsonb DEFAULT NULL::jsonb", "agentexec.activity_log"},
 	"error":  {"agent_id uuid, message text DEFAULT 'Agent failed'::text, data jsonb DEFAULT NULL::jsonb", "agentexec.activity_log"},
 	"cancel": {"agent_id uuid, message text DEFAULT 'Canceled'::text", "agentexec.activity_log"},
@@ -66,7 +66,7 @@ func TestRelationsAreTheContracts(t *testing.T) {
 			"id bigint not null", "activity_id uuid not null", "seq integer not null", "message text not null",
 			"status agentexec.status not null", "percentage integer", "data jsonb",
 			"created_at timestamp with time zone not null",
-			"xid xid8 not null", // not in the contract: for readers whose position is a pg_snapshot
+			"xid bigint not null", // not in the contract: for readers whose position is a pg_snapshot
 		},
 		"activity_list": {
 			"agent_id uuid", "agent_type text", "status agentexec.status", "latest_log text", "latest_percentage integer",

@@ -50,7 +50,7 @@ func TestInsertByAnotherRole(t *testing.T) {
 			// What the database knows better is the database's, whatever was sent.
 			require.NoError(t, insert(", created_at, xid", ", '2001-01-01', '3'"))
 			require.Equal(t, 6, readActivity(t, b.pool, agent).LastSeq)
-			require.True(t, one[bool](t, b.pool, `select l.created_at > now() - interval '1 hour' and l.xid > '3'
+			require.True(t, one[bool](t, b.pool, `select l.created_at > now() - interval '1 hour' and l.xid > 3
 				from agentexec.activity_log l where l.seq = 6`))
 
 			_, err := conn.CopyFrom(t.Context(), pgx.Identifier{"agentexec", "activity_log"}, []string{"activity_id", "message"},

@@ -28,6 +28,37 @@
 -- would be outside the scope. Nothing is written then.
 -- The rules are the same for a direct INSERT into activity_log: see triggers.sql.
 
+-- Upgrades -------------------------------------------------------------------------------------------------------
+
+-- Before 0.4, activity_log.xid was an xid8, which many drivers cannot read. The column changes together with the functions
+-- that write it, so that no writer meets the one without the other; the table is written anew once. Functions whose body
+-- names the column are in the way, and get another body until they are made below: their grants stay.
+--
+-- What the database gives to a line has a default of null, for the trigger to fill in: so ORMs may leave it out.
+do $$
+begin
+  if 'xid8'::regtype <> (select a.atttypid from pg_attribute a where a.attrelid = 'agentexec.activity_log'::regclass and a.attname = 'xid') then
+    return;
+  end if;
+  if to_regprocedure('agentexec.cancel(uuid, text)') is not null then
+    create or replace function agentexec.complete(agent_id uuid, message text default '', percentage int default 0, data jsonb default null)
+      returns agentexec.activity_log language plpgsql as 'begin return null; end';
+    create or replace function agentexec.error(agent_id uuid, message text default '', data jsonb default null)
+      returns agentexec.activity_log language plpgsql as 'begin return null; end';
+    create or replace function agentexec.cancel(agent_id uuid, message text default '')
+      returns agentexec.activity_log language plpgsql as 'begin return null; end';
+  end if;
+  alter table agentexec.activity_log
+    alter column xid drop default,
+    alter column xid type bigint using xid::text::bigint,
+    alter column xid set default txid_current(),
+    alter column id set default nullif(0, 0),
+    alter column seq set default nullif(0, 0),
+    alter column status set default nullif('QUEUED'::agentexec.status, 'QUEUED'),
+    alter column created_at set default nullif(timestamptz 'epoch', 'epoch');
+end
+$$;
+
 -- Bounds ---------------------------------------------------------------------------------------------------------
 
 -- _refuse raises TA422. It is a function so that an expression can refuse.
@@ -42,8 +73,53 @@ begin
 end
 $$;
 
+-- _json_problem says which bound JSON exceeds (name is the argument's), or null: at most 1,048,576 bytes as the text that
+-- jsonb prints, nested at most 100 deep, no number with an exponent beyond +-1000. jsonb prints numbers without exponents,
+-- so 12 bytes can become 131,072; what follows never prints more than a few MB before it knows.
+--
+-- Small JSON needs no more than a look at its length, and callers take that look first (see _line_problem): a container
+-- 101 deep takes more than 800 bytes as jsonb, and a number beyond the bound more than 1,000 as text.
+create or replace function agentexec._json_problem(name text, value jsonb)
+  returns text
+  language plpgsql
+  stable parallel safe
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  -- Uncompressed: the empty path is the value itself. 1 MiB of text is at most 4 MiB (small numbers in an array).
+  v_size   int := pg_column_size(jsonb_extract_path(value, variadic '{}'));
+  v_odd    jsonb;
+  v_beyond boolean;
+  v_text   bigint := 0;
+begin
+  if v_size > 4200000 then
+    return format('%s must be at most 1048576 bytes as text, got more', name);
+  elsif jsonb_path_exists(value, 'strict $.**{100} ? (@.type() == "object" || @.type() == "array")') then
+    return format('%s must be nested at most 100 deep', name);
+  end if;
+  -- The numbers that may print long: 0 has as many decimals as it was written with.
+  v_odd := jsonb_path_query_array(value,
+    'strict $.** ? (@.type() == "number" && !(@ >= 1e-20 && @ < 1e20 || @ <= -1e-20 && @ > -1e20))');
+  if v_odd <> '[]' then
+    select bool_or(o.beyond), sum(case when o.beyond then 0 else octet_length(o.n::text) end)
+    into v_beyond, v_text
+    from (select e.n::numeric as n, scale(e.n::numeric) > 1000 or abs(e.n::numeric) >= 1e1001 as beyond from jsonb_array_elements(v_odd) e(n)) o;
+    if v_beyond then
+      return format('%s must have no number with an exponent beyond +-1000', name);
+    end if;
+  end if;
+  if v_text <= 1048576 then
+    v_text := octet_length(value::text);
+  end if;
+  if v_text > 1048576 then
+    return format('%s must be at most 1048576 bytes as text, got %s', name, v_text);
+  end if;
+  return null;
+end
+$$;
+
 -- _line_problem says what is wrong with a line, or null.
-create or replace function agentexec._line_problem(message text, percentage int)
+create or replace function agentexec._line_problem(message text, percentage double precision, data jsonb)
   returns text
   language sql
   stable parallel safe
@@ -52,23 +128,61 @@ begin atomic
     when message is null then 'message must not be null'
     when octet_length(message) > 1048576
       then format('message must be at most 1048576 bytes, got %s', octet_length(message))
-    when percentage not between 0 and 100 then format('percentage must be between 0 and 100, got %s', percentage)
+    when percentage < 0 or percentage > 100 then format('percentage must be between 0 and 100, got %s', percentage)
+    when data is null then null
+    when pg_column_size(jsonb_extract_path(data, variadic '{}')) <= 800 and octet_length(data::text) <= 1000 then null
+    else agentexec._json_problem('data', data)
   end;
 end;
 
--- _check_line refuses a message or percentage out of bounds with TA422.
-create or replace function agentexec._check_line(message text, percentage int)
+-- _check_line refuses a message, percentage or data out of bounds with TA422. (NaN is above all numbers.)
+create or replace function agentexec._check_line(message text, percentage double precision, data jsonb)
   returns void
   language plpgsql
-  immutable parallel safe
+  stable parallel safe
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_problem text := agentexec._line_problem(message, percentage);
+  v_problem text := agentexec._line_problem(message, percentage, data);
 begin
   if v_problem is not null then
     perform agentexec._refuse(v_problem);
   end if;
+end
+$$;
+
+-- _status_of reads a status in upper or lower case: the implicit casts from text and varchar (below). An untyped literal
+-- or parameter is read by the type itself, in upper case only, with 22P02 for everything else.
+--
+-- Constants in every branch: a cast of text would call this function again.
+create or replace function agentexec._status_of(status text)
+  returns agentexec.status
+  language plpgsql
+  immutable strict parallel safe
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  case upper(status collate "C")
+    when 'QUEUED' then return 'QUEUED'::agentexec.status;
+    when 'RUNNING' then return 'RUNNING'::agentexec.status;
+    when 'COMPLETE' then return 'COMPLETE'::agentexec.status;
+    when 'ERROR' then return 'ERROR'::agentexec.status;
+    when 'CANCELED' then return 'CANCELED'::agentexec.status;
+    else
+      perform agentexec._refuse(format('status must be one of QUEUED, RUNNING, COMPLETE, ERROR, CANCELED, got %s', to_json(left(status, 100))));
+  end case;
+end
+$$;
+
+do $$
+declare
+  v_type regtype;
+begin
+  foreach v_type in array '{text,varchar}'::regtype[] loop
+    if not exists (select from pg_cast c where c.castsource = v_type and c.casttarget = 'agentexec.status'::regtype) then
+      execute format('create cast (%s as agentexec.status) with function agentexec._status_of(text) as implicit', v_type);
+    end if;
+  end loop;
 end
 $$;
 
@@ -284,8 +398,9 @@ $$;
 -- create_activity registers an activity and writes its line 1: QUEUED, percentage 0, the message. Returns its
 -- agent_id. A taken agent_id fails with 23505 and changes nothing. metadata (a JSON object) is set here and only here.
 --
--- Errors: TA422 task_name not of 1 to 255 characters, bad message, metadata that is no object; 42501 it would be outside
---         the scope (where that lists agent_ids, one of them must be given).
+-- Errors: TA422 task_name not of 1 to 255 characters, bad message, metadata that is no object or out of its bounds
+--         (_json_problem); 42501 it would be outside the scope (where that lists agent_ids, one of them must be given);
+--         23505 the agent_id is taken (activity_agent_id_key).
 create or replace function agentexec.create_activity(
   task_name text,
   message   text  default 'Agent queued',
@@ -300,6 +415,7 @@ create or replace function agentexec.create_activity(
 as $$
 declare
   v_metadata jsonb  := nullif(create_activity.metadata, 'null');
+  v_problem  text;
   v_scope    record := agentexec._scope();
   v_activity agentexec.activity;
 begin
@@ -310,7 +426,13 @@ begin
   if jsonb_typeof(v_metadata) <> 'object' then
     perform agentexec._refuse(format('metadata must be a JSON object, got %s', jsonb_typeof(v_metadata)));
   end if;
-  perform agentexec._check_line(message, 0);
+  perform agentexec._check_line(message, 0, null);
+  if v_metadata is not null then
+    v_problem := agentexec._json_problem('metadata', v_metadata);
+    if v_problem is not null then
+      perform agentexec._refuse(v_problem);
+    end if;
+  end if;
   if agentexec._in_scope(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, agent_id, task_name, v_metadata) is not true then
     raise exception using errcode = 'insufficient_privilege', message = 'the activity would be outside agentexec.scope';
   end if;
@@ -337,12 +459,24 @@ begin atomic
          or next = status;
 end;
 
+-- _refuse_full refuses a line for an activity whose last seq is the highest there is.
+create or replace function agentexec._refuse_full(agent_id uuid)
+  returns void
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform agentexec._refuse(format('activity %s has reached the highest seq, 2147483647, and takes no more lines', agent_id));
+end
+$$;
+
 -- _advance moves the state machine: it takes the next seq of an activity, with the status and percentage a line asks
 -- for (null keeps the current one), and returns the row as it is afterwards. Its updated_at is the line's time:
 -- the wall clock read under the lock, never behind the line before.
 --
 -- Locks:  the activity row, until the transaction ends.
--- Errors: TA404 no such activity; TA409 the status may not follow the current one.
+-- Errors: TA404 no such activity; TA409 the status may not follow the current one; TA422 it is at the highest seq.
 create or replace function agentexec._advance(agent_id uuid, percentage int, status agentexec.status)
   returns agentexec.activity
   language plpgsql
@@ -357,8 +491,14 @@ begin
   if not found then
     raise exception using errcode = 'TA404', message = format('no activity with agent_id %s', coalesce(agent_id::text, 'null'));
   end if;
+  if v_now.last_seq = 2147483647 then
+    perform agentexec._refuse_full(agent_id);
+  end if;
   v_at := greatest(clock_timestamp(), v_now.updated_at);
 
+  if v_now.finished_at is null or status <> v_now.status then
+    v_now.latest_percentage := coalesce(percentage, v_now.latest_percentage); -- a trailing line leaves it
+  end if;
   if status <> v_now.status then
     if not agentexec._may_become(v_now.status, status) then
       raise exception using
@@ -373,7 +513,7 @@ begin
 
   update agentexec.activity a
   set last_seq          = a.last_seq + 1,
-      latest_percentage = coalesce(percentage, a.latest_percentage),
+      latest_percentage = v_now.latest_percentage,
       updated_at        = v_at,
       status            = v_now.status,
       attempt           = v_now.attempt,
@@ -386,17 +526,18 @@ end
 $$;
 
 -- append_log adds one line to an activity's log and returns it, so a worker sees the current status with every call.
--- A null status keeps the current one, a null percentage leaves latest_percentage as it was.
+-- A null status keeps the current one, a null percentage leaves latest_percentage as it was. A percentage is rounded down.
+-- Call it as select ... from agentexec.append_log(...): (agentexec.append_log(...)).* would call it once for each column.
 --
 -- This is the one hot function, so it does without SET search_path, which would cost a twentieth of all it does: every
 -- name and operator is qualified instead, and means the same on any search_path.
 --
 -- Locks:  the activity row, before any log row (the same order in every function of this file).
--- Errors: TA404 no such activity; TA409 the state machine refuses; TA422 bad argument.
+-- Errors: TA404 no such activity; TA409 the state machine refuses; TA422 bad argument, or the activity is at the highest seq.
 create or replace function agentexec.append_log(
   agent_id   uuid,
   message    text,
-  percentage int              default null,
+  percentage double precision default null,
   status     agentexec.status default null,
   data       jsonb            default null
 )
@@ -408,34 +549,39 @@ as $$
 declare
   v_line agentexec.activity_log;
 begin
-  -- One condition, because each costs about a hundredth of all the rest.
+  -- One condition, because each costs about a hundredth of all the rest. Small data is looked at as in _line_problem.
   if message is null or pg_catalog.octet_length(message) operator(pg_catalog.>) 1048576
      or percentage operator(pg_catalog.<) 0 or percentage operator(pg_catalog.>) 100
+     or pg_catalog.pg_column_size(pg_catalog.jsonb_extract_path(data, variadic '{}')) operator(pg_catalog.>) 800
+     or pg_catalog.octet_length(data::pg_catalog.text) operator(pg_catalog.>) 1000
      or pg_catalog.current_setting('agentexec.scope', true) operator(pg_catalog.<>) '' then
-    perform agentexec._check_line(message, percentage);
+    perform agentexec._check_line(message, percentage, data);
     perform agentexec._hold_in_scope(agent_id);
   end if;
 
   -- The common line changes no status: one short update of columns that no index knows, and the insert, in one
   -- statement (two would cost a quarter more). The update returns the whole line, every column in the table's order, so
   -- that nothing between it and the insert has to rearrange it. When it had to wait for the row, Postgres evaluates the
-  -- update again on the new version, clock included.
+  -- update again on the new version, clock included. txid_current() is pg_current_xact_id() as a bigint, without a cast.
   with moved as (
     update agentexec.activity a
     set last_seq          = a.last_seq operator(pg_catalog.+) 1,
-        latest_percentage = coalesce(append_log.percentage, a.latest_percentage),
+        latest_percentage = case when a.finished_at is null then coalesce(pg_catalog.floor(append_log.percentage)::pg_catalog.int4, a.latest_percentage)
+                                 else a.latest_percentage end,
         updated_at        = greatest(pg_catalog.clock_timestamp(), a.updated_at)
     where a.agent_id operator(pg_catalog.=) append_log.agent_id
       and a.status operator(pg_catalog.=) coalesce(append_log.status, a.status)
+      and a.last_seq operator(pg_catalog.<) 2147483647
     returning pg_catalog.nextval('agentexec.activity_log_id_seq') as id, a.id as activity_id, a.last_seq as seq, append_log.message,
-              a.status, append_log.percentage, append_log.data, a.updated_at as created_at, pg_catalog.pg_current_xact_id() as xid
+              a.status, pg_catalog.floor(append_log.percentage)::pg_catalog.int4 as percentage, append_log.data, a.updated_at as created_at,
+              pg_catalog.txid_current() as xid
   )
   insert into agentexec.activity_log as l (id, activity_id, seq, message, status, percentage, data, created_at, xid)
   select m.id, m.activity_id, m.seq, m.message, m.status, m.percentage, m.data, m.created_at, m.xid
   from moved m
   returning l.* into v_line;
   if not found then
-    return agentexec._append_change(agent_id, message, percentage, status, data);
+    return agentexec._append_change(agent_id, message, pg_catalog.floor(percentage)::pg_catalog.int4, status, data);
   end if;
 
   -- What is seldom left to do, asked in one expression, because each is prepared anew in every transaction.
@@ -497,12 +643,13 @@ begin
 end
 $$;
 
--- complete writes the line that ends an activity well.
+-- complete writes the line that ends an activity well. Arguments are typed in the three calls that follow, because during
+-- an upgrade there are two functions append_log.
 -- Errors: as append_log; TA409 when it already ended as ERROR or CANCELED.
 create or replace function agentexec.complete(
   agent_id   uuid,
   message    text  default 'Agent completed',
-  percentage int   default 100,
+  percentage double precision default 100,
   data       jsonb default null
 )
   returns agentexec.activity_log
@@ -510,7 +657,7 @@ create or replace function agentexec.complete(
   volatile
   security definer
 begin atomic
-  select l.* from agentexec.append_log(agent_id, message, percentage, 'COMPLETE', data) l;
+  select l.* from agentexec.append_log(agent_id, message, percentage, 'COMPLETE'::agentexec.status, data) l;
 end;
 
 -- error writes the line that ends an activity, or one attempt of it, badly.
@@ -525,7 +672,7 @@ create or replace function agentexec.error(
   volatile
   security definer
 begin atomic
-  select l.* from agentexec.append_log(agent_id, message, null, 'ERROR', data) l;
+  select l.* from agentexec.append_log(agent_id, message, null::double precision, 'ERROR'::agentexec.status, data) l;
 end;
 
 -- cancel ends one activity as CANCELED. The worker learns of it from the status of its next append_log.
@@ -536,8 +683,36 @@ create or replace function agentexec.cancel(agent_id uuid, message text default 
   volatile
   security definer
 begin atomic
-  select l.* from agentexec.append_log(agent_id, message, null, 'CANCELED', null) l;
+  select l.* from agentexec.append_log(agent_id, message, null::double precision, 'CANCELED'::agentexec.status, null::jsonb) l;
 end;
+
+-- Retired: signatures of before 0.4. Who was granted a public one may call its successor.
+do $$
+declare
+  v_old   text;
+  v_new   text;
+  v_grant record;
+begin
+  for v_old, v_new in values
+    ('agentexec.complete(uuid, text, int, jsonb)', 'agentexec.complete(uuid, text, double precision, jsonb)'),
+    ('agentexec.append_log(uuid, text, int, agentexec.status, jsonb)', 'agentexec.append_log(uuid, text, double precision, agentexec.status, jsonb)'),
+    ('agentexec._append_lines(uuid[], text[], int[], agentexec.status[], jsonb[])', null),
+    ('agentexec._check_line(text, int)', null),
+    ('agentexec._line_problem(text, int)', null)
+  loop
+    continue when to_regprocedure(v_old) is null;
+    for v_grant in
+      select a.grantee::regrole as role, a.is_grantable
+      from pg_proc p cross join lateral aclexplode(p.proacl) a
+      where p.oid = to_regprocedure(v_old) and a.grantee not in (0, p.proowner) and v_new is not null
+    loop
+      execute format('grant execute on function %s to %s%s', v_new, v_grant.role,
+        case when v_grant.is_grantable then ' with grant option' end);
+    end loop;
+    execute format('drop function %s', v_old);
+  end loop;
+end
+$$;
 
 -- _entry_problem says which field of an entry of append_logs cannot be read, or null. Each try is a subtransaction, so
 -- it is asked only after reading all entries at once has failed.
@@ -554,13 +729,13 @@ begin
     return format('.agent_id must be a UUID, got %s', left((entry -> 'agent_id')::text, 100));
   end;
   begin
-    perform (entry ->> 'percentage')::int;
+    perform (entry ->> 'percentage')::double precision;
   exception when data_exception then
-    return format('.percentage must be an integer between 0 and 100, got %s', left((entry -> 'percentage')::text, 100));
+    return format('.percentage must be between 0 and 100, got %s', left((entry -> 'percentage')::text, 100));
   end;
   begin
-    perform (entry ->> 'status')::agentexec.status;
-  exception when data_exception then
+    perform agentexec._status_of(entry ->> 'status');
+  exception when sqlstate 'TA422' then
     return format('.status must be one of %s, got %s', array_to_string(enum_range(null::agentexec.status), ', '),
       left((entry -> 'status')::text, 100));
   end;
@@ -584,13 +759,15 @@ as $$
 declare
   v_agents      uuid[];
   v_messages    text[];
-  v_percentages int[];
+  v_percentages double precision[];
   v_statuses    agentexec.status[];
   v_datas       jsonb[];
   v_scope       record := agentexec._scope();
   v_wrong       boolean;
   v_problem     text;
   v_count       int;
+  v_last_seq    int;
+  v_full        uuid;
 begin
   if entries is null or jsonb_typeof(entries) <> 'array' then
     perform agentexec._refuse('entries must be a JSON array');
@@ -614,12 +791,12 @@ begin
 
   begin
     -- A function's rows come in its order, and aggregates of all rows keep it; five sorts by it would cost as much again.
-    select array_agg(r.agent_id), array_agg(r.message), array_agg(r.percentage), array_agg(r.status), array_agg(r.data),
-           bool_or(r.agent_id is null or agentexec._line_problem(r.message, r.percentage) is not null)
+    select array_agg(r.agent_id), array_agg(r.message), array_agg(r.percentage), array_agg(agentexec._status_of(r.status)), array_agg(r.data),
+           bool_or(r.agent_id is null or agentexec._line_problem(r.message, r.percentage, r.data) is not null)
     into v_agents, v_messages, v_percentages, v_statuses, v_datas, v_wrong
-    from jsonb_to_recordset(entries) as r(agent_id uuid, message text, percentage int, status agentexec.status, data jsonb);
+    from jsonb_to_recordset(entries) as r(agent_id uuid, message text, percentage double precision, status text, data jsonb);
   exception
-    when data_exception then
+    when data_exception or sqlstate 'TA422' then
       v_problem := (
         select format('entries[%s]%s', e.ord - 1, p.problem)
         from jsonb_array_elements(entries) with ordinality e(entry, ord)
@@ -632,10 +809,10 @@ begin
   if v_wrong then
     perform agentexec._refuse((
       select format('entries[%s].%s', l.ord - 1, p.problem)
-      from unnest(v_agents, v_messages, v_percentages) with ordinality l(agent_id, message, percentage, ord)
+      from unnest(v_agents, v_messages, v_percentages, v_datas) with ordinality l(agent_id, message, percentage, data, ord)
       cross join lateral (
         select case when l.agent_id is null then 'agent_id must not be null'
-                    else agentexec._line_problem(l.message, l.percentage) end as problem
+                    else agentexec._line_problem(l.message, l.percentage, l.data) end as problem
       ) p
       where p.problem is not null
       order by l.ord
@@ -643,9 +820,9 @@ begin
   end if;
 
   -- Lock first, in a statement of its own, so that the next one sees what it waited for.
-  select count(*) into v_count
+  select count(*), max(locked.last_seq) into v_count, v_last_seq
   from (
-    select from agentexec.activity a
+    select a.last_seq from agentexec.activity a
     where a.agent_id = any (v_agents)
       and agentexec._in_scope(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, a.agent_id, a.agent_type, a.metadata)
     order by a.id
@@ -663,6 +840,17 @@ begin
     raise exception using errcode = 'TA404', message = v_problem;
   end if;
 
+  if v_last_seq > 2147483647 - cardinality(v_agents) then
+    select a.agent_id into v_full
+    from unnest(v_agents) l(agent_id) join agentexec.activity a on a.agent_id = l.agent_id
+    group by a.agent_id, a.last_seq
+    having a.last_seq > 2147483647 - count(*)
+    limit 1;
+    if found then
+      perform agentexec._refuse_full(v_full);
+    end if;
+  end if;
+
   v_count := agentexec._append_lines(v_agents, v_messages, v_percentages, v_statuses, v_datas);
   perform agentexec._ring_bell();
   return v_count;
@@ -675,7 +863,7 @@ $$;
 create or replace function agentexec._append_lines(
   agents      uuid[],
   messages    text[],
-  percentages int[],
+  percentages double precision[],
   statuses    agentexec.status[],
   datas       jsonb[]
 )
@@ -690,7 +878,7 @@ declare
 begin
   -- The wide columns stay out of all that sorts, and come in at the end.
   with line as materialized (
-    select l.ord, l.percentage, a.id as activity_id, a.agent_id, a.last_seq,
+    select l.ord, floor(l.percentage)::int as percentage, a.id as activity_id, a.agent_id, a.last_seq,
            greatest(c.now, a.updated_at) as at, l.status as given, a.status as initial,
            row_number() over w as n,
            max(l.ord) filter (where l.status is not null) over w as status_ord  -- the last line up to here that gave one
@@ -718,9 +906,12 @@ begin
     from step s
     group by s.activity_id
   ), total as (
+    -- A trailing line, which is one of a finished activity that stays as it is, moves no percentage.
     select l.activity_id, count(*) as lines, max(l.at) as at,
-           (array_agg(l.percentage order by l.ord desc) filter (where l.percentage is not null))[1] as percentage
+           (array_agg(l.percentage order by l.ord desc) filter (where l.percentage is not null
+              and (coalesce(s.given, l.initial) not in ('COMPLETE', 'ERROR', 'CANCELED') or l.given <> s.before)))[1] as percentage
     from line l
+    left join step s on s.ord = l.status_ord
     group by l.activity_id
   ), moved as (
     update agentexec.activity a
@@ -839,7 +1030,7 @@ declare
   v_scope  record := agentexec._scope();
   v_rest   uuid[];
 begin
-  perform agentexec._check_line(message, null);
+  perform agentexec._check_line(message, null, null);
   if idle_for < interval '0' then
     perform agentexec._refuse(format('idle_for must not be negative, got %s', idle_for));
   end if;

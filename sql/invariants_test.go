@@ -41,8 +41,11 @@ var invariants = map[string]string{
 		where l.status <> a.status or l.created_at <> a.updated_at`,
 	"TheActivityHasTheLastPercentageGiven": `
 		select a.* from agentexec.activity a
-		where a.latest_percentage is distinct from (select l.percentage from agentexec.activity_log l
-			where l.activity_id = a.id and l.percentage is not null order by l.seq desc limit 1)`,
+		where a.latest_percentage is distinct from (select l.percentage
+			from (select l.*, lag(l.status) over (order by l.seq) as before from agentexec.activity_log l where l.activity_id = a.id) l
+			where l.percentage is not null
+				and (l.before is null or l.before not in ('COMPLETE', 'ERROR', 'CANCELED') or l.status <> l.before) -- not trailing
+			order by l.seq desc limit 1)`,
 	"AttemptCountsTheReturnsFromError": `
 		select a.id, a.attempt from agentexec.activity a
 		where a.attempt <> 1 + (select count(*) from (select l.status,

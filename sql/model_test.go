@@ -91,6 +91,9 @@ func (m model) writeOne(base model, l line) string {
 	if l.status != nil {
 		to = *l.status
 	}
+	if l.percentage != nil && (to != a.status || !isFinal(to)) { // a trailing line moves none
+		a.latest = l.percentage
+	}
 	if to != a.status {
 		switch {
 		case a.status == "COMPLETE" || a.status == "CANCELED" || a.status == "ERROR" && isFinal(to):
@@ -105,9 +108,6 @@ func (m model) writeOne(base model, l line) string {
 		if to == "RUNNING" && a.startedSeq == 0 {
 			a.startedSeq = len(a.lines) + 1
 		}
-	}
-	if l.percentage != nil {
-		a.latest = l.percentage
 	}
 	var data *string
 	if l.data != nil {

@@ -6,8 +6,10 @@
 -- caller's rights: a grant of the public ones is enough.
 grant execute on function
   agentexec._refuse(text),
-  agentexec._line_problem(text, int),
-  agentexec._check_line(text, int),
+  agentexec._json_problem(text, jsonb),
+  agentexec._line_problem(text, double precision, jsonb),
+  agentexec._check_line(text, double precision, jsonb),
+  agentexec._status_of(text),
   agentexec._metadata_filter(jsonb),
   agentexec._scope_of(text),
   agentexec._scope(),

@@ -30,9 +30,9 @@ grant usage on schema agentexec to agentexec_worker, agentexec_reader, agentexec
 
 grant execute on function
   agentexec.create_activity(text, text, uuid, jsonb),
-  agentexec.append_log(uuid, text, int, agentexec.status, jsonb),
+  agentexec.append_log(uuid, text, double precision, agentexec.status, jsonb),
   agentexec.append_logs(jsonb),
-  agentexec.complete(uuid, text, int, jsonb),
+  agentexec.complete(uuid, text, double precision, jsonb),
   agentexec.error(uuid, text, jsonb),
   agentexec.cancel(uuid, text),
   agentexec.cancel_pending(text, jsonb, interval, text)

@@ -107,7 +107,7 @@ func requireStep(b *bundle, d door, from, to, outcome string, percentage *int) {
 	want := before
 	want.LastSeq++
 	want.UpdatedAt = written.CreatedAt
-	if percentage != nil {
+	if percentage != nil && (outcome != late || !isFinal(from)) { // a trailing line moves none
 		want.LatestPercentage = percentage
 	}
 	if outcome != late {

@@ -63,10 +63,10 @@ func TestLinesCarryTheirTransaction(t *testing.T) {
 		require.NoError(t, err)
 		_, err = tx.Exec(t.Context(), call, agent)
 		require.NoError(t, err)
-		require.NotZero(t, one[int](t, tx, "select count(*) from agentexec.activity_log where xid = pg_current_xact_id()"), name)
+		require.NotZero(t, one[int](t, tx, "select count(*) from agentexec.activity_log where xid = txid_current()"), name)
 		require.NoError(t, tx.Commit(t.Context()))
 	}
-	require.Zero(t, one[int](t, b.pool, "select count(*) from agentexec.activity_log where xid >= pg_snapshot_xmax(pg_current_snapshot())"))
+	require.Zero(t, one[int](t, b.pool, "select count(*) from agentexec.activity_log where xid >= txid_snapshot_xmax(txid_current_snapshot())"))
 }
 
 // The bell: a committed write rings, once and with nothing in it, when somebody waits; otherwise nobody pays for it.

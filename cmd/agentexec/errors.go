@@ -87,6 +87,9 @@ func explain(err error) string {
 	case "TA404", "TA409", "TA422":
 		return message
 	case "23505":
+		if !errors.Is(err, client.ErrExists) {
+			return fmt.Sprintf("the database says: %s (SQLSTATE %s)", message, code) // another key, such as that of the log's lines
+		}
 		return "there is an activity with that agent_id already"
 	case "42501":
 		return "the database does not allow it: " + message

@@ -17,7 +17,7 @@ var (
 	// ErrInvalid: an argument is out of its bounds (SQLSTATE TA422), or no value of its type at all, such as text with a
 	// NUL or an unknown status (SQLSTATE class 22).
 	ErrInvalid = errors.New("invalid argument")
-	// ErrExists: the agent_id given to Create is taken (SQLSTATE 23505).
+	// ErrExists: the agent_id given to Create is taken (SQLSTATE 23505 of the constraint activity_agent_id_key).
 	ErrExists = errors.New("the activity exists")
 	// ErrReset: the database has fewer lines than Watch has read from it, or other ones. A restore or a failover lost some,
 	// and Watch starts again from a Seq that you trust; or the activity was deleted and made again, and has other lines from
@@ -48,11 +48,17 @@ func (e *DBError) SQLState() string { return e.Code }
 // Is reports whether target is the sentinel for the code.
 func (e *DBError) Is(target error) bool {
 	kind := sentinel(e.Code)
+	if pg := (*pgconn.PgError)(nil); kind == ErrExists && errors.As(e.err, &pg) && pg.ConstraintName != agentIDKey {
+		return false // another key, such as that of the log's lines
+	}
 	return kind != nil && kind == target
 }
 
 // Unwrap returns the error as pgx gave it, nil where Postgres was not asked.
 func (e *DBError) Unwrap() error { return e.err }
+
+// agentIDKey is the constraint that a taken agent_id violates.
+const agentIDKey = "activity_agent_id_key"
 
 // sentinel is the one place that knows which SQLSTATE is which sentinel; nil for all others.
 func sentinel(code string) error {

@@ -142,8 +142,10 @@ func TestLogsOfHugeLines(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	id := b.create(t)
-	b.db.Exec(t, `select agentexec.append_log($1, 'huge', data => to_jsonb(repeat('x', 5600000)))`, id)
-	// The other lines as a restore writes them, which copies the stored value as it is.
+	// As a restore writes them, which knows no bounds and copies the stored value as it is.
+	b.db.Exec(t, `insert into agentexec.activity_log (id, activity_id, seq, message, status, data, created_at)
+		select nextval('agentexec.activity_log_id_seq'), a.id, 2, 'huge', a.status, to_jsonb(repeat('x', 5600000)), a.updated_at
+		from agentexec.activity a where a.agent_id = $1`, id)
 	b.db.Exec(t, `insert into agentexec.activity_log (id, activity_id, seq, message, status, data, created_at)
 		select nextval('agentexec.activity_log_id_seq'), l.activity_id, n, l.message, l.status, l.data, l.created_at
 		from agentexec.activity_log l, generate_series(3, 50) n where l.seq = 2`)

@@ -22,7 +22,7 @@ var (
 	validName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
 	// qualifier is how the SQL files name their schema: before a dot, or after the word schema. Settings look the same and
 	// are called so whatever the schema's name.
-	qualifier = regexp.MustCompile(`\bagentexec\.(?:scope|skipped)\b|\bagentexec\.|\bschema agentexec\b`)
+	qualifier = regexp.MustCompile(`\bagentexec\.(?:scope|skipped|direct)\b|\bagentexec\.|\bschema agentexec\b`)
 )
 
 // schema is the SQL of one installation, under the chosen name.
@@ -86,7 +86,7 @@ func (s *schema) rename(text string) string {
 		return text
 	}
 	return qualifier.ReplaceAllStringFunc(text, func(found string) string {
-		if strings.HasSuffix(found, "scope") || strings.HasSuffix(found, "skipped") {
+		if strings.HasSuffix(found, "scope") || strings.HasSuffix(found, "skipped") || strings.HasSuffix(found, "direct") {
 			return found // a setting
 		}
 		return strings.Replace(found, DefaultSchema, s.quoted, 1)

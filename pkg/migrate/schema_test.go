@@ -68,7 +68,7 @@ func TestOtherSchemas(t *testing.T) {
 
 			got := dump(t, conn, name)
 			quoted := one[string](t, conn, "select quote_ident($1)", name)
-			require.NotRegexp(t, `\bagentexec\b\.`, regexp.MustCompile(`agentexec\.(scope|skipped)`).ReplaceAllString(got, "")) // settings, the same for all
+			require.NotRegexp(t, `\bagentexec\b\.`, regexp.MustCompile(`agentexec\.(scope|skipped|direct)`).ReplaceAllString(got, "")) // settings, the same for all
 			got = strings.NewReplacer(`"`+name+`".`, "agentexec.", quoted+".", "agentexec.", name+" owner", "agentexec owner").Replace(got)
 			require.Equal(t, string(want), got)
 
