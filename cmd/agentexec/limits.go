@@ -46,7 +46,9 @@ var limits = []limit{
 		span: func(l *sidecar.Limits) *time.Duration { return &l.BodyTimeout }},
 	{name: "max-page-size", about: "items of a page and of a live list, 50 to 1000", usual: "1000",
 		number: func(l *sidecar.Limits) *int { return &l.PageSize }},
-	{name: "max-catch-up-reads", about: "reads of Postgres for sockets at once", usual: "half the connections to Postgres",
+	{name: "max-held-bytes", about: "bytes of request bodies and answers held in memory at once", usual: "67108864",
+		number: func(l *sidecar.Limits) *int { return &l.HeldBytes }},
+	{name: "max-catch-up-reads", about: "reads of Postgres for sockets at once", usual: "half the connections for reads",
 		number: func(l *sidecar.Limits) *int { return &l.CatchUpReads }},
 }
 
