@@ -6,8 +6,11 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
-ARG VERSION=devel
-RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$VERSION" -o /out/agentexec ./cmd/agentexec
+# Go reads the version from git. What .dockerignore leaves out would count as changed, and a work tree of another
+# repository has none of its own.
+RUN if git rev-parse -q HEAD >/dev/null 2>&1; then git ls-files -z --deleted | xargs -0 -r git checkout -q --; else rm -rf .git; fi
+ARG VERSION=""
+RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w ${VERSION:+-X main.version=$VERSION}" -o /out/agentexec ./cmd/agentexec
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/

@@ -21,9 +21,10 @@ GO_TEST_FLAGS = -timeout $(TEST_TIMEOUT) $(TESTFLAGS)
 # The oldest and the newest Postgres we support: `make test-matrix` runs every test against each.
 POSTGRES_VERSIONS ?= 15 18
 
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
-IMAGE ?= agentexec:$(VERSION)
-LDFLAGS = -s -w -X main.version=$(VERSION)
+# The version is what Go reads from git, the same for every way to build. VERSION takes its place, for a source without git.
+VERSION ?=
+IMAGE ?= agentexec
+LDFLAGS = -s -w $(if $(VERSION),-X main.version=$(VERSION))
 
 GOLANGCI_LINT = bin/golangci-lint
 
@@ -97,7 +98,7 @@ bench: ## Run the measures, about 20 minutes, and keep them in bench/RESULTS.md 
 
 .PHONY: docker
 docker: ## Build the container image
-	docker build --build-arg VERSION=$(VERSION) -t $(IMAGE) -t agentexec:latest .
+	docker build --build-arg VERSION=$(VERSION) -t $(IMAGE) .
 
 .PHONY: clean
 clean: ## Remove what the targets above built

@@ -126,3 +126,16 @@ func newHelp(root *cobra.Command) *cobra.Command {
 		PersistentPreRunE: noSettings,
 	}
 }
+
+func newVersion() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  arguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), currentVersion())
+			return err
+		},
+		PersistentPreRunE: noSettings,
+	}
+}

@@ -1,29 +1,12 @@
 package main
 
-import (
-	"fmt"
-	"runtime/debug"
+import "runtime/debug"
 
-	"github.com/spf13/cobra"
-)
-
-// version is set by the linker in released binaries.
+// version is set by the linker where the source comes without git; else Go has read it from there.
 var version = ""
 
-func newVersion() *cobra.Command {
-	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  arguments,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), currentVersion())
-			return err
-		},
-		PersistentPreRunE: noSettings,
-	}
-}
-
-// currentVersion is the linker's, or what the go command knows of how it built this.
+// currentVersion is the linker's, or what the go command read from git: a tag, or one made of the commit, with +dirty
+// where files were changed. It is devel where there was no git, and under go run.
 func currentVersion() string {
 	if version != "" {
 		return version
