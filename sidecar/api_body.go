@@ -119,8 +119,6 @@ func expected(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.String:
 		return "a string"
-	case reflect.Bool:
-		return "true or false"
 	case reflect.Int32:
 		return "an integer of 32 bits"
 	}

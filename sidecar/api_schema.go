@@ -41,8 +41,7 @@ type activityListItem struct {
 }
 
 type activityDetail struct {
-	Logs         []activityLog `json:"logs" nullable:"false" doc:"The lines asked for, in the order of seq."`
-	NextAfterSeq *int32        `json:"next_after_seq" example:"1000" doc:"The after_seq to go on with, null where no line is left, and with limit=0."`
+	Logs []activityLog `json:"logs" nullable:"false" doc:"The lines asked for, in the order of seq."`
 
 	_ struct{} `additionalProperties:"true"`
 }

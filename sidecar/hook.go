@@ -50,13 +50,14 @@ type hook struct {
 	wait    time.Duration
 	fast    bool          // unhooked
 	took    time.Duration // the last read
+	wakeups int64         // heard up to the last read
 	rate    float64
 	at      time.Time
 }
 
 func newHook(conn *tailConn, t *tailer) *hook {
 	t.metrics.hooked.Set(0)
-	return &hook{t: t, conn: conn, at: time.Now()}
+	return &hook{t: t, conn: conn, at: time.Now(), wakeups: t.bell.wakeups.Load()}
 }
 
 // trusts reports whether a commit without a ring would be a defect.
@@ -83,7 +84,7 @@ func (h *hook) pause() (d time.Duration, listen bool) {
 
 // consider takes what a read found and changes over where it is time to.
 func (h *hook) consider(ctx context.Context, n news) error {
-	h.count(n.commits)
+	h.count(max(n.commits, h.heard()))
 	h.took = n.took
 	if h.fast = h.rate > unhookAbove || (h.fast && h.rate > hookBelow); h.fast || h.useless() {
 		return h.release(ctx)
@@ -98,6 +99,14 @@ func (h *hook) consider(ctx context.Context, n news) error {
 		}
 	}
 	return nil
+}
+
+// heard is how many wake-ups were heard since the last call. Any login may notify, whether a line was written or not: what
+// is heard counts like a commit, so that a flood of wake-ups has the timer read instead, as a flood of commits does.
+func (h *hook) heard() int {
+	before := h.wakeups
+	h.wakeups = h.t.bell.wakeups.Load()
+	return int(h.wakeups - before)
 }
 
 func (h *hook) count(commits int) {

@@ -44,12 +44,19 @@ type Limits struct {
 	BodyTimeout time.Duration
 	// PageSize is the most items of a page and of a live list, 50 to 1,000. Default 1,000.
 	PageSize int
-	// HeldBytes is how many bytes of bodies and answers of the HTTP API may be in memory at once; one subject or address may
-	// have a quarter of them. Default 64 MiB.
-	HeldBytes int
 	// CatchUpReads is how many reads of Postgres the feed makes at once; others wait for their turn. Default: half the
 	// pool for reads.
 	CatchUpReads int
+	// FilterBytes bounds the filters of one socket's live lists. Default 64 KiB.
+	FilterBytes int
+	// ListsPerSubject and FilterBytesPerSubject bound the live lists of one token's subject, and their filters. Default
+	// 10,000 and 1 MiB; negative for no limit.
+	ListsPerSubject, FilterBytesPerSubject int
+	// ListBytes bounds the items that all live lists hold, and ListBytesPerSocket those of the lists of one socket. Default
+	// 256 MiB and 32 MiB.
+	ListBytes, ListBytesPerSocket int
+	// FrameBytes bounds what all sockets hold of frames above 16 KiB and of reads that are not sent yet. Default 256 MiB.
+	FrameBytes int
 }
 
 // The names of the limits that are not the feed's, as the label of the metrics.
@@ -60,7 +67,6 @@ const (
 	limitHeaderBytes   = "header_bytes"
 	limitHeaderTimeout = "header_timeout"
 	limitBodyTimeout   = "body_timeout"
-	limitHeldBytes     = "held_bytes"
 	limitPageSize      = wsfeed.LimitListItems
 )
 
@@ -85,9 +91,17 @@ func (l Limits) withDefaults(reads int) (Limits, error) {
 	l.HeaderTimeout = cmp.Or(l.HeaderTimeout, 10*time.Second)
 	l.BodyTimeout = cmp.Or(l.BodyTimeout, 30*time.Second)
 	l.PageSize = cmp.Or(l.PageSize, maxPageSize)
-	l.HeldBytes = cmp.Or(l.HeldBytes, 64<<20)
 	l.CatchUpReads = cmp.Or(l.CatchUpReads, max(1, reads/2)) // the other half is for requests
-	if min(l.Subscriptions, l.MessageBytes, l.BodyBytes, l.HeaderBytes, l.HeldBytes, l.CatchUpReads) < 0 || min(l.HeaderTimeout, l.BodyTimeout) < 0 {
+	l.FilterBytes = cmp.Or(l.FilterBytes, 64<<10)
+	l.ListsPerSubject = cmp.Or(l.ListsPerSubject, 10_000)
+	l.FilterBytesPerSubject = cmp.Or(l.FilterBytesPerSubject, 1<<20)
+	l.ListBytes = cmp.Or(l.ListBytes, 256<<20)
+	l.ListBytesPerSocket = cmp.Or(l.ListBytesPerSocket, 32<<20)
+	l.FrameBytes = cmp.Or(l.FrameBytes, 256<<20)
+	if min(l.FilterBytes, l.ListBytes, l.ListBytesPerSocket, l.FrameBytes) < 0 {
+		return l, errors.New("the limits of bytes in lists and frames cannot be turned off")
+	}
+	if min(l.Subscriptions, l.MessageBytes, l.BodyBytes, l.HeaderBytes, l.CatchUpReads) < 0 || min(l.HeaderTimeout, l.BodyTimeout) < 0 {
 		return l, errors.New("only limits of connections, sockets, messages and requests can be turned off")
 	}
 	if l.PageSize < 50 || l.PageSize > maxPageSize {
@@ -101,27 +115,34 @@ func (l Limits) feed(c *wsfeed.Config) {
 	c.MaxSockets, c.MaxSocketsPerSubject, c.MaxSocketsPerAddress = l.Sockets, l.SocketsPerSubject, l.SocketsPerAddress
 	c.MaxSubscriptions, c.MessagesPerSecond, c.MessageBytes = l.Subscriptions, l.MessagesPerSecond, l.MessageBytes
 	c.ListItems, c.CatchUpReads = l.PageSize, l.CatchUpReads
+	c.MaxFilterBytes, c.MaxListsPerSubject, c.MaxFilterBytesPerSubject = l.FilterBytes, l.ListsPerSubject, l.FilterBytesPerSubject
+	c.MaxListBytes, c.MaxListBytesPerSocket, c.MaxFrameBytes = l.ListBytes, l.ListBytesPerSocket, l.FrameBytes
 }
 
 // values are the limits by the names of the metrics; what is off is -1, times are seconds.
 func (l Limits) values() map[string]float64 {
 	whole := func(n int) float64 { return float64(max(-1, n)) }
 	return map[string]float64{
-		limitConnections:              whole(l.Connections),
-		wsfeed.LimitSockets:           whole(l.Sockets),
-		wsfeed.LimitSocketsPerSubject: whole(l.SocketsPerSubject),
-		wsfeed.LimitSocketsPerAddress: whole(l.SocketsPerAddress),
-		wsfeed.LimitSubscriptions:     whole(l.Subscriptions),
-		wsfeed.LimitMessages:          whole(l.MessagesPerSecond),
-		wsfeed.LimitMessageBytes:      whole(l.MessageBytes),
-		limitRequests:                 whole(l.RequestsPerSecond),
-		limitBodyBytes:                whole(l.BodyBytes),
-		limitHeaderBytes:              whole(l.HeaderBytes),
-		limitHeaderTimeout:            l.HeaderTimeout.Seconds(),
-		limitBodyTimeout:              l.BodyTimeout.Seconds(),
-		limitPageSize:                 whole(l.PageSize),
-		limitHeldBytes:                whole(l.HeldBytes),
-		wsfeed.LimitCatchUpReads:      whole(l.CatchUpReads),
+		limitConnections:                  whole(l.Connections),
+		wsfeed.LimitSockets:               whole(l.Sockets),
+		wsfeed.LimitSocketsPerSubject:     whole(l.SocketsPerSubject),
+		wsfeed.LimitSocketsPerAddress:     whole(l.SocketsPerAddress),
+		wsfeed.LimitSubscriptions:         whole(l.Subscriptions),
+		wsfeed.LimitMessages:              whole(l.MessagesPerSecond),
+		wsfeed.LimitMessageBytes:          whole(l.MessageBytes),
+		limitRequests:                     whole(l.RequestsPerSecond),
+		limitBodyBytes:                    whole(l.BodyBytes),
+		limitHeaderBytes:                  whole(l.HeaderBytes),
+		limitHeaderTimeout:                l.HeaderTimeout.Seconds(),
+		limitBodyTimeout:                  l.BodyTimeout.Seconds(),
+		limitPageSize:                     whole(l.PageSize),
+		wsfeed.LimitCatchUpReads:          whole(l.CatchUpReads),
+		wsfeed.LimitFilterBytes:           whole(l.FilterBytes),
+		wsfeed.LimitListsPerSubject:       whole(l.ListsPerSubject),
+		wsfeed.LimitFilterBytesPerSubject: whole(l.FilterBytesPerSubject),
+		wsfeed.LimitListBytes:             whole(l.ListBytes),
+		wsfeed.LimitListBytesPerSocket:    whole(l.ListBytesPerSocket),
+		wsfeed.LimitFrameBytes:            whole(l.FrameBytes),
 	}
 }
 

@@ -19,6 +19,7 @@ type bell struct {
 	ears atomic.Bool   // what is sent on the channel arrives here
 	// crowded: the notification queue fills up, so nobody may be made to ring: when it is full, their commits fail.
 	crowded atomic.Bool
+	wakeups atomic.Int64  // heard in all
 	queue   atomic.Uint64 // the share of the notification queue that is full, as math.Float64bits has it
 }
 
@@ -118,6 +119,7 @@ func (l *listener) HandleNotification(_ context.Context, n *pgconn.Notification,
 	switch n.Payload {
 	case "":
 		l.metrics.rings.Inc()
+		l.bell.wakeups.Add(1)
 		l.bell.ring()
 	case l.pulse.id:
 		l.pulse.heard()

@@ -37,7 +37,7 @@ func (s *source) Snapshot(ctx context.Context, agentID uuid.UUID, scope client.S
 	var status string
 	var id uuid.UUID
 	var lastSeq int
-	err := s.pool.QueryRow(ctx, s.q.snapshot, agentID, scopeText(scope)).Scan(&activity, &id, &lastSeq, &status, &state)
+	err := refused(s.pool.QueryRow(ctx, s.q.snapshot, agentID, scopeText(scope)).Scan(&activity, &id, &lastSeq, &status, &state))
 	if errors.Is(err, pgx.ErrNoRows) {
 		return wsfeed.Snapshot{}, wsfeed.ErrNotFound
 	} else if err != nil {
@@ -50,7 +50,7 @@ func (s *source) Snapshot(ctx context.Context, agentID uuid.UUID, scope client.S
 func (s *source) Replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes int, scope client.Scope) (wsfeed.Batch, error) {
 	rows, err := s.pool.Query(ctx, s.q.replay, agentID, afterSeq, replayLines, bytes, scopeText(scope))
 	if err != nil {
-		return wsfeed.Batch{}, err
+		return wsfeed.Batch{}, refused(err)
 	}
 	var (
 		b           wsfeed.Batch
@@ -67,7 +67,7 @@ func (s *source) Replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes 
 		return nil
 	})
 	if err != nil {
-		return wsfeed.Batch{}, err
+		return wsfeed.Batch{}, refused(err)
 	}
 	if tag.RowsAffected() == 0 {
 		return wsfeed.Batch{}, wsfeed.ErrNotFound
@@ -81,7 +81,7 @@ func (s *source) List(ctx context.Context, f wsfeed.ListFilter, scope client.Sco
 	var raw []json.RawMessage
 	err := s.pool.QueryRow(ctx, s.q.list, f.Limit, f.Statuses, nullable(f.AgentType), nullable(string(f.Metadata)), scopeText(scope)).Scan(&raw)
 	if err != nil {
-		return nil, err
+		return nil, refused(err)
 	}
 	items := make([]wsfeed.ListItem, len(raw))
 	for i, item := range raw {
@@ -100,7 +100,7 @@ func (s *source) List(ctx context.Context, f wsfeed.ListFilter, scope client.Sco
 func (s *source) Counts(ctx context.Context, f wsfeed.ListFilter, scope client.Scope) (json.RawMessage, error) {
 	var counts string
 	err := s.pool.QueryRow(ctx, s.q.counts, nullable(f.AgentType), nullable(string(f.Metadata)), scopeText(scope)).Scan(&counts)
-	return json.RawMessage(counts), err
+	return json.RawMessage(counts), refused(err)
 }
 
 // scopeText is a scope as the queries take it: null leaves the session's.

@@ -125,7 +125,7 @@ func (c *conn) mayRenew() bool {
 func (c *conn) resee(s *connSub, now *view) error {
 	switch sub := s.subscription.(type) {
 	case *activitySub:
-		if _, err := sub.topic.load(c.ctx, now); errors.Is(err, ErrNotFound) {
+		if _, err := sub.topic.load(c.ctx, now, c); errors.Is(err, ErrNotFound) {
 			return errOver
 		} else if err != nil {
 			return err

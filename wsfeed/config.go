@@ -51,6 +51,19 @@ type Config struct {
 	MessageBytes int
 	// ListItems is the most items a list may be asked for, 50 to 1000. Default 1000.
 	ListItems int
+	// MaxFilterBytes bounds the filters of one socket's lists, each of which has 1 KiB at most. Default 64 KiB.
+	MaxFilterBytes int
+	// MaxListsPerSubject and MaxFilterBytesPerSubject bound the lists, and their filters, of one Access.Subject.
+	// Default 0: no limit.
+	MaxListsPerSubject, MaxFilterBytesPerSubject int
+	// MaxListBytes bounds the items that all lists hold, each version of an item counted once. A list that does not fit
+	// ends with an error. Default 256 MiB.
+	MaxListBytes int
+	// MaxListBytesPerSocket bounds the items of the lists that one socket subscribes to. Default 32 MiB.
+	MaxListBytesPerSocket int
+	// MaxFrameBytes bounds what all sockets together hold of frames above 16 KiB, and of reads of Postgres that are not
+	// sent yet (budget.go). Default 256 MiB.
+	MaxFrameBytes int
 	// Address is where a request comes from, "" for who is not counted by address. Default: nobody is.
 	Address func(*http.Request) string
 	// Limited is told which limit something was refused by, or had to wait for, as it happens. Default: nobody is told.
@@ -113,6 +126,10 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.RenewalsPerSecond, 1)
 	setDefault(&c.MessageBytes, MaxMessageBytes)
 	setDefault(&c.ListItems, maxListLimit)
+	setDefault(&c.MaxFilterBytes, 64<<10)
+	setDefault(&c.MaxListBytes, 256<<20)
+	setDefault(&c.MaxListBytesPerSocket, 32<<20)
+	setDefault(&c.MaxFrameBytes, 256<<20)
 	if c.CheckOrigin == nil {
 		c.CheckOrigin = SameOrigin
 	}

@@ -31,17 +31,19 @@ type conn struct {
 	renewals *rate.Limiter
 	seat     seat
 
-	mu      sync.Mutex
-	sees    *view // what there is for the other side
-	access  Access
-	pinger  *time.Timer // for the next ping, or for the end of the access, whichever comes first
-	subs    connSubs
-	replies []*frame   // answers to the client's own messages, sent before anything else
-	current *connSub   // it has more of a read to send, and goes before those that are ready
-	ready   []*connSub // to be pulled, each at most once
-	writing bool
-	closing *goodbye // to be sent once what waits is out
-	writers sync.WaitGroup
+	mu          sync.Mutex
+	sees        *view // what there is for the other side
+	access      Access
+	pinger      *time.Timer // for the next ping, or for the end of the access, whichever comes first
+	subs        connSubs
+	replies     []*frame   // answers to the client's own messages, sent before anything else
+	current     *connSub   // it has more of a read to send, and goes before those that are ready
+	ready       []*connSub // to be pulled, each at most once
+	writing     bool
+	filterBytes int      // of its lists
+	listBytes   int      // of the items of its lists
+	closing     *goodbye // to be sent once what waits is out
+	writers     sync.WaitGroup
 }
 
 // connSub is a subscription with its place in the writer's queue. Guarded by conn.mu.
@@ -53,6 +55,7 @@ type connSub struct {
 	queued       bool
 	over         bool // nothing of it may be sent any more
 	retries      int
+	filterBytes  int // 0 where it is no list
 }
 
 // connSubs are the subscriptions of a connection. Most have one, for which a map would cost an idle socket a quarter of a
@@ -127,6 +130,7 @@ func (c *conn) finish(err error) {
 	c.subs = nil
 	for _, s := range subs {
 		s.over = true
+		c.leaveFilter(s)
 	}
 	c.mu.Unlock()
 	_ = c.ws.Close()
@@ -204,6 +208,12 @@ func (c *conn) subscribe(r request) *frame {
 	}
 	s := &connSub{conn: c, name: r.sub, sees: c.sees}
 	if r.list != nil {
+		bytes, limit, advice := c.takeFilter(r.list)
+		if limit != "" {
+			c.hub.limited(limit)
+			return errorFrame(r.sub, "limit", advice)
+		}
+		s.filterBytes = bytes
 		c.add(s, c.hub.joinList(*r.list, r.sub, s))
 	} else {
 		c.add(s, c.hub.joinTopic(r.agentID, r.sub, r.afterSeq, s))
@@ -238,6 +248,7 @@ func (c *conn) remove(s *connSub) bool {
 		return false
 	}
 	s.over = true
+	c.leaveFilter(s)
 	c.subs = slices.Delete(c.subs, at, at+1)
 	c.mu.Unlock()
 	s.leave()

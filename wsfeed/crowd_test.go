@@ -28,7 +28,7 @@ func TestThoseWhoComeAtOnceShareOneLook(t *testing.T) {
 				b.src.after = func(context.Context, string) { <-goOn } // the answer is known, and under way
 				answers := make(chan error, crowd)
 				for range crowd {
-					go func() { answers <- b.hub.exists(t.Context(), id, nil) }()
+					go func() { answers <- b.hub.exists(t.Context(), id, nil, nil) }()
 				}
 				synctest.Wait()
 				require.EqualValues(t, 1, b.hub.Stats().Reads.Snapshots, "they share one")

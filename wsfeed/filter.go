@@ -34,6 +34,16 @@ func (f *ListFilter) normalise() error {
 	if err := jsonb.Text(f.AgentType); err != nil {
 		return fmt.Errorf("list.agent_type: %w", err)
 	}
+	if err := f.normaliseMetadata(); err != nil {
+		return err
+	}
+	if n := f.size(); n > maxFilterBytes {
+		return fmt.Errorf("list: agent_type, metadata and statuses must be at most %d bytes as JSON, got %d", maxFilterBytes, n)
+	}
+	return nil
+}
+
+func (f *ListFilter) normaliseMetadata() error {
 	if len(f.Metadata) == 0 {
 		return nil
 	}

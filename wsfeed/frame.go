@@ -16,6 +16,7 @@ type frame struct {
 	body []byte // the JSON, in the same memory
 	// committedAt is that of the newest line, 0 where there is none or it is not known.
 	committedAt int64
+	hold        hold // what sockets that write it are counted for (budget.go)
 }
 
 // headRoom is the longest head of a WebSocket's frame from a server: no mask, and 8 bytes of length.
@@ -108,18 +109,22 @@ func gapFrame(sub string, afterSeq, nextSeq int, reason string) *frame {
 }
 
 // listFrame is a list's snapshot or changes.
-func listFrame(kind, sub string, items []ListItem, removed []string, counts json.RawMessage) *frame {
-	b := append(head(kind, sub, 4096), `,"items":[`...)
-	for i, item := range items {
+func listFrame(sub string, news *listNews) *frame {
+	size := 40*len(news.removed) + len(news.counts) + 64
+	for _, item := range news.items {
+		size += len(item.json) + 1
+	}
+	b := append(head(news.kind, sub, size), `,"items":[`...)
+	for i, item := range news.items {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(b, item.JSON...)
+		b = append(b, item.json...)
 	}
 	b = append(b, ']')
-	if kind == "changes" {
+	if news.kind == "changes" {
 		b = append(b, `,"removed":[`...)
-		for i, id := range removed {
+		for i, id := range news.removed {
 			if i > 0 {
 				b = append(b, ',')
 			}
@@ -127,6 +132,10 @@ func listFrame(kind, sub string, items []ListItem, removed []string, counts json
 		}
 		b = append(b, ']')
 	}
-	b = append(append(b, `,"counts":`...), counts...)
-	return newFrame(kind, 0, append(b, '}'))
+	b = append(b, `,"counts":`...)
+	if news.counts == nil {
+		b = append(b, "{}"...) // they could not be read yet
+	}
+	b = append(b, news.counts...)
+	return newFrame(news.kind, 0, append(b, '}'))
 }

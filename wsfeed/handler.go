@@ -40,7 +40,7 @@ func (h *Hub) Handler() http.Handler {
 			return
 		}
 		h.seated(w, r, access, func(place seat) (kept bool) {
-			target, ok := h.target(w, r, newView(access.Scope))
+			target, ok := h.target(w, r, access)
 			switch {
 			case !ok:
 			case websocket.IsWebSocketUpgrade(r):
@@ -66,7 +66,8 @@ type target struct {
 }
 
 // target reads the URL and makes sure that the activity exists in the view: afterwards it is too late for a 404.
-func (h *Hub) target(w http.ResponseWriter, r *http.Request, v *view) (*target, bool) {
+func (h *Hub) target(w http.ResponseWriter, r *http.Request, access Access) (*target, bool) {
+	v := newView(access.Scope)
 	refuse := func(status int, code, detail string) (*target, bool) {
 		h.cfg.Problem(w, status, code, detail)
 		return nil, false
@@ -95,8 +96,12 @@ func (h *Hub) target(w http.ResponseWriter, r *http.Request, v *view) (*target, 
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), h.cfg.ReadTimeout) // waiting for a place among the reads included
 	defer cancel()
-	err = h.exists(ctx, id, v)
+	err = h.exists(ctx, id, v, h.ownerOf(r, access))
+	refusal := (*Refusal)(nil)
 	switch {
+	case errors.As(err, &refusal):
+		h.refused(refusal, "agent_id", id)
+		return refuse(http.StatusUnprocessableEntity, "", refusal.Message)
 	case errors.Is(err, ErrNotFound):
 		return refuse(http.StatusNotFound, "TA404", "no activity with agent_id "+id.String())
 	case err != nil:
@@ -104,6 +109,14 @@ func (h *Hub) target(w http.ResponseWriter, r *http.Request, v *view) (*target, 
 		return refuse(http.StatusServiceUnavailable, "", "the database cannot be reached")
 	}
 	return t, true
+}
+
+// ownerOf is whom the reads for a request count for while there is no socket: the token's subject, or the address.
+func (h *Hub) ownerOf(r *http.Request, access Access) any {
+	if access.Subject != "" || h.cfg.Address == nil {
+		return "subject " + access.Subject
+	}
+	return "address " + h.cfg.Address(r)
 }
 
 // serve upgrades and returns: the handler's goroutine and its buffers would cost an idle socket more than the socket. It

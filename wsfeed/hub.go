@@ -10,18 +10,23 @@ import (
 
 	"github.com/google/uuid"
 	"golang.org/x/sync/singleflight"
+	"golang.org/x/time/rate"
 )
 
 // Hub knows who watches what. The tail feeds it (Publish, Confirm, Gone, ListsChanged), connections subscribe to it.
 type Hub struct {
-	cfg   Config
-	src   Source
-	reads chan struct{} // one place per read of Postgres under way
-	seats *seats
-	ctx   context.Context
-	stop  context.CancelFunc
-	added chan struct{}
-	asked singleflight.Group // whether an activity exists
+	cfg      Config
+	src      Source
+	turns    *turns  // places for reads of Postgres
+	budget   *budget // for what sockets hold
+	filters  *filters
+	items    *items        // of all lists
+	refusals *rate.Limiter // how often a refused read is logged
+	seats    *seats
+	ctx      context.Context
+	stop     context.CancelFunc
+	added    chan struct{}
+	asked    singleflight.Group // whether an activity exists
 	counters
 	index
 	watch   atomic.Pointer[Watch] // what Watched returned, good until something changes
@@ -54,14 +59,18 @@ type Watch struct {
 func New(src Source, cfg Config) *Hub {
 	cfg = cfg.withDefaults()
 	h := &Hub{
-		cfg:     cfg,
-		src:     src,
-		reads:   make(chan struct{}, cfg.CatchUpReads),
-		seats:   newSeats(&cfg),
-		added:   make(chan struct{}, 1),
-		matcher: newMatcher(),
-		lists:   make(map[string]*listTopic),
-		conns:   make(map[peer]struct{}),
+		cfg:      cfg,
+		src:      src,
+		seats:    newSeats(&cfg),
+		turns:    newTurns(cfg.CatchUpReads),
+		budget:   newBudget(cfg.MaxFrameBytes),
+		filters:  newFilters(&cfg),
+		items:    newItems(),
+		refusals: rate.NewLimiter(1, 20),
+		added:    make(chan struct{}, 1),
+		matcher:  newMatcher(),
+		lists:    make(map[string]*listTopic),
+		conns:    make(map[peer]struct{}),
 	}
 	h.init()
 	h.ctx, h.stop = context.WithCancel(context.Background())
@@ -161,12 +170,13 @@ func (h *Hub) ListsChanged(w *Watch) {
 }
 
 // read makes one read of Postgres. It takes a place first, so that a thousand catch-ups do not become a thousand
-// queries, and gives it back in time: a database that has vanished without a word must not keep it for ever.
-func read[T any](ctx context.Context, h *Hub, ask func(context.Context) (T, error)) (answer T, err error) {
-	if err := h.place(ctx); err != nil {
+// queries, and gives it back in time: a database that has vanished without a word must not keep it for ever. owner is the
+// socket that the read is for.
+func read[T any](ctx context.Context, h *Hub, l lane, owner any, ask func(context.Context) (T, error)) (answer T, err error) {
+	if err := h.place(ctx, l, owner); err != nil {
 		return answer, err
 	}
-	defer func() { <-h.reads }()
+	defer h.turns.done(l)
 	ctx, cancel := context.WithTimeout(ctx, h.cfg.ReadTimeout)
 	defer cancel()
 	defer context.AfterFunc(h.ctx, cancel)()
@@ -174,27 +184,26 @@ func read[T any](ctx context.Context, h *Hub, ask func(context.Context) (T, erro
 }
 
 // place waits for a place among the reads.
-func (h *Hub) place(ctx context.Context) error {
-	select {
-	case h.reads <- struct{}{}:
-		return nil
-	default:
-		h.limited(LimitCatchUpReads)
+func (h *Hub) place(ctx context.Context, l lane, owner any) error {
+	if err := h.ctx.Err(); err != nil {
+		return err
 	}
-	h.waiting.Add(1)
-	defer h.waiting.Add(-1)
-	select {
-	case h.reads <- struct{}{}:
+	if h.turns.tryTake(l) {
 		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-h.ctx.Done():
-		return h.ctx.Err()
 	}
+	h.limited(LimitCatchUpReads)
+	waiting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(h.ctx, cancel)()
+	err := h.turns.take(waiting, l, owner)
+	if err != nil && ctx.Err() == nil {
+		err = h.ctx.Err()
+	}
+	return err
 }
 
-func (h *Hub) readSnapshot(ctx context.Context, agentID uuid.UUID, v *view) (Snapshot, error) {
-	return read(ctx, h, func(ctx context.Context) (Snapshot, error) {
+func (h *Hub) readSnapshot(ctx context.Context, agentID uuid.UUID, v *view, owner any) (Snapshot, error) {
+	return read(ctx, h, laneSubscriber, owner, func(ctx context.Context) (Snapshot, error) {
 		h.snapshots.Add(1)
 		return h.src.Snapshot(ctx, agentID, v.of())
 	})
@@ -202,12 +211,12 @@ func (h *Hub) readSnapshot(ctx context.Context, agentID uuid.UUID, v *view) (Sna
 
 // exists returns ErrNotFound where there is no such activity. Those who ask at the same time share one read: a hundred
 // clients of one activity come back at once.
-func (h *Hub) exists(ctx context.Context, agentID uuid.UUID, v *view) error {
+func (h *Hub) exists(ctx context.Context, agentID uuid.UUID, v *view, owner any) error {
 	answer := h.asked.DoChan(agentID.String()+v.key(), func() (any, error) {
 		// Not the first one's context, because others wait for it too; but nobody waits for longer than this.
 		ctx, cancel := context.WithTimeout(h.ctx, h.cfg.ReadTimeout)
 		defer cancel()
-		_, err := h.readSnapshot(ctx, agentID, v)
+		_, err := h.readSnapshot(ctx, agentID, v, owner)
 		return nil, err
 	})
 	select {
@@ -215,7 +224,7 @@ func (h *Hub) exists(ctx context.Context, agentID uuid.UUID, v *view) error {
 		return ctx.Err()
 	case a := <-answer:
 		if a.Shared && errors.Is(a.Err, ErrNotFound) { // it may have been made since that read began
-			_, a.Err = h.readSnapshot(ctx, agentID, v)
+			_, a.Err = h.readSnapshot(ctx, agentID, v, owner)
 		}
 		return a.Err
 	}
@@ -225,8 +234,8 @@ func (h *Hub) exists(ctx context.Context, agentID uuid.UUID, v *view) error {
 var errServed = errors.New("what was to be read is there")
 
 // replay reads the lines after afterSeq. Where there says so when its place is free, it is not done: errServed.
-func (h *Hub) replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes int, v *view, there func() bool) (Batch, error) {
-	return read(ctx, h, func(ctx context.Context) (Batch, error) {
+func (h *Hub) replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes int, v *view, owner any, there func() bool) (Batch, error) {
+	return read(ctx, h, laneSubscriber, owner, func(ctx context.Context) (Batch, error) {
 		if there != nil && there() {
 			return Batch{}, errServed
 		}
@@ -236,8 +245,8 @@ func (h *Hub) replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes int
 }
 
 // readList reads a list, and says how long that took, the wait for a place not counted.
-func (h *Hub) readList(filter ListFilter, v *view) (items []ListItem, took time.Duration, err error) {
-	items, err = read(h.ctx, h, func(ctx context.Context) ([]ListItem, error) {
+func (h *Hub) readList(l lane, owner any, filter ListFilter, v *view) (items []ListItem, took time.Duration, err error) {
+	items, err = read(h.ctx, h, l, owner, func(ctx context.Context) ([]ListItem, error) {
 		h.counters.lists.Add(1)
 		began := time.Now()
 		defer func() { took = time.Since(began) }()
@@ -247,8 +256,8 @@ func (h *Hub) readList(filter ListFilter, v *view) (items []ListItem, took time.
 }
 
 // readCounts is the same for a list's counts.
-func (h *Hub) readCounts(filter ListFilter, v *view) (counts json.RawMessage, took time.Duration, err error) {
-	counts, err = read(h.ctx, h, func(ctx context.Context) (json.RawMessage, error) {
+func (h *Hub) readCounts(owner any, filter ListFilter, v *view) (counts json.RawMessage, took time.Duration, err error) {
+	counts, err = read(h.ctx, h, laneList, owner, func(ctx context.Context) (json.RawMessage, error) {
 		h.tallies.Add(1)
 		began := time.Now()
 		defer func() { took = time.Since(began) }()
@@ -299,12 +308,7 @@ func (h *Hub) Shutdown(ctx context.Context) {
 		p.cut()
 	}
 	<-done
-	for range cap(h.reads) { // reads that nobody waits for any more
-		h.reads <- struct{}{}
-	}
-	for range cap(h.reads) {
-		<-h.reads
-	}
+	h.turns.await() // for reads that nobody waits for any more
 }
 
 func (h *Hub) close() []peer {

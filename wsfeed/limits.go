@@ -12,14 +12,20 @@ import (
 
 // The names of limits, as Config.Limited is told them.
 const (
-	LimitSockets           = "sockets"
-	LimitSocketsPerSubject = "sockets_per_subject"
-	LimitSocketsPerAddress = "sockets_per_address"
-	LimitSubscriptions     = "subscriptions"
-	LimitMessages          = "messages_per_second"
-	LimitMessageBytes      = "message_bytes"
-	LimitListItems         = "page_size"
-	LimitCatchUpReads      = "catch_up_reads"
+	LimitSockets               = "sockets"
+	LimitSocketsPerSubject     = "sockets_per_subject"
+	LimitSocketsPerAddress     = "sockets_per_address"
+	LimitSubscriptions         = "subscriptions"
+	LimitMessages              = "messages_per_second"
+	LimitMessageBytes          = "message_bytes"
+	LimitListItems             = "page_size"
+	LimitCatchUpReads          = "catch_up_reads"
+	LimitFilterBytes           = "filter_bytes"
+	LimitListsPerSubject       = "lists_per_subject"
+	LimitFilterBytesPerSubject = "filter_bytes_per_subject"
+	LimitListBytes             = "list_bytes"
+	LimitListBytesPerSocket    = "list_bytes_per_socket"
+	LimitFrameBytes            = "frame_bytes"
 )
 
 // seats are the places for sockets and event streams: in all, and of each subject and address that has any.

@@ -2,9 +2,8 @@ package wsfeed
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
-	"slices"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,13 +24,14 @@ type listTopic struct {
 
 	mu      sync.Mutex
 	subs    map[*listSub]struct{}
-	items   []ListItem // in the list's order
-	changed map[uuid.UUID]uint64
+	items   []listed // in the list's order
+	bytes   int      // of them
 	removed map[uuid.UUID]uint64
-	counts  json.RawMessage
+	counts  json.RawMessage // nil until they are read
 	// rev grows with every read that shows a difference; 0 before the first. Who is behind floor gets a snapshot:
 	// what was removed by then is forgotten.
 	rev, floor uint64
+	refusal    *Refusal // why the list cannot be read; then it is not read again
 
 	rest     atomic.Int64 // how long after one read, in nanoseconds, the next may begin
 	countsAt time.Time    // when the counts may be read again
@@ -39,6 +39,12 @@ type listTopic struct {
 	again    bool // touched while being read
 	alarm    alarm
 	refresh  *time.Timer
+}
+
+// listed is an item with the revision that changed it.
+type listed struct {
+	*sharedItem
+	changed uint64
 }
 
 // restShare is how long a list, and so its counts, rest after a read, as a multiple of what the read took: neither must
@@ -57,131 +63,154 @@ func (l *listTopic) interval() time.Duration {
 
 func (l *listTopic) reread() {
 	l.mu.Lock()
-	if l.reading || len(l.subs) == 0 {
+	if l.reading || len(l.subs) == 0 || l.refusal != nil {
 		l.again = true
 		l.mu.Unlock()
 		return
 	}
 	l.reading, l.again = true, false
 	withCounts := !time.Now().Before(l.countsAt)
+	of := laneList
+	if l.rev == 0 {
+		of = laneNewList
+	}
+	owners := l.owners()
 	l.mu.Unlock()
 
-	items, took, err := l.hub.readList(l.filter, l.view)
+	owner := l.hub.turns.shortest(of, owners)
+	items, took, err := l.hub.readList(of, owner, l.filter, l.view)
 	l.rest.Store(int64(restShare * took))
-	var counts json.RawMessage
-	if err == nil && withCounts {
-		counts, took, err = l.hub.readCounts(l.filter, l.view)
+	c := counted{tried: err == nil && withCounts}
+	if c.tried {
+		c.counts, c.took, c.err = l.hub.readCounts(owner, l.filter, l.view)
 	}
+	l.took(items, err, c)
+}
 
+// counted is a read of a list's counts.
+type counted struct {
+	tried  bool
+	counts json.RawMessage
+	took   time.Duration
+	err    error
+}
+
+// owners are sockets that watch the list; some, where there are many. Called with mu held.
+func (l *listTopic) owners() (some []any) {
+	for s := range l.subs {
+		if some = append(some, s.out.socket()); len(some) == 16 {
+			break
+		}
+	}
+	return some
+}
+
+// took takes what was read, and says when to read again.
+func (l *listTopic) took(items []ListItem, err error, c counted) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.reading = false
 	if l.hub.ctx.Err() != nil || len(l.subs) == 0 {
 		return
 	}
-	next := l.hub.cfg.ListRefresh
+	next, least := l.hub.cfg.ListRefresh, time.Millisecond
+	refusal := (*Refusal)(nil)
 	switch {
+	case errors.As(err, &refusal):
+		l.refuse(refusal)
+		return
 	case err != nil:
 		l.hub.cfg.Logger.Debug("reading a live list", "error", err)
-		next = time.Second
+		least = time.Second
+		next = max(least, l.interval())
 	default:
-		if counts != nil {
-			l.countsAt = time.Now().Add(restShare * took)
-		} else {
+		if c.tried {
+			l.countsTaken(c)
+		}
+		if !c.tried || c.err != nil {
 			next = min(next, time.Until(l.countsAt))
 		}
-		l.take(items, counts)
+		l.take(items, c.counts)
 	}
 	if l.again {
 		next = l.interval()
 	}
-	l.refresh.Reset(max(next, time.Millisecond))
+	l.refresh.Reset(max(next, least))
+}
+
+// countsTaken says when the counts may be read again. That they cannot be read leaves the items as they are.
+func (l *listTopic) countsTaken(c counted) {
+	rest := restShare * c.took
+	if c.err != nil {
+		rest = max(rest, time.Second)
+		l.hub.cfg.Logger.Debug("reading the counts of a live list", "error", c.err)
+		if refusal := (*Refusal)(nil); errors.As(c.err, &refusal) {
+			rest = max(rest, l.hub.cfg.ListRefresh)
+		}
+	}
+	l.countsAt = time.Now().Add(rest)
+}
+
+// refuse ends all subscriptions. Called with mu held.
+func (l *listTopic) refuse(r *Refusal) {
+	l.refusal = r
+	l.refresh.Stop()
+	l.wakeAll()
+}
+
+func (l *listTopic) wakeAll() {
+	for s := range l.subs {
+		s.out.wake()
+	}
 }
 
 // take compares a read with what is known. Called with mu held.
-func (l *listTopic) take(items []ListItem, counts json.RawMessage) {
+func (l *listTopic) take(read []ListItem, counts json.RawMessage) {
+	held := l.hub.items.hold(read)
+	if l.hub.items.size() > l.hub.cfg.MaxListBytes {
+		l.hub.items.drop(held)
+		l.hub.limited(LimitListBytes)
+		l.refuse(&Refusal{Code: "limit", Message: "the server holds as many list items as it may: ask for a shorter list, or come back later"})
+		return
+	}
 	rev := l.rev + 1
-	known := make(map[uuid.UUID]json.RawMessage, len(l.items))
+	known := make(map[uuid.UUID]listed, len(l.items))
+	old := make([]*sharedItem, 0, len(l.items))
 	for _, item := range l.items {
-		known[item.AgentID] = item.JSON
+		known[item.id] = item
+		old = append(old, item.sharedItem)
 	}
 	different := l.rev == 0
-	for _, item := range items {
-		if old, ok := known[item.AgentID]; !ok || !bytes.Equal(old, item.JSON) {
-			l.changed[item.AgentID] = rev
+	now, size := make([]listed, len(held)), 0
+	for i, item := range held {
+		before, ok := known[item.id]
+		now[i] = listed{item, before.changed}
+		if !ok || (before.sharedItem != item && !bytes.Equal(before.json, item.json)) {
+			now[i].changed = rev
 			different = true
 		}
-		delete(known, item.AgentID)
-		delete(l.removed, item.AgentID)
+		size += len(item.json)
+		delete(known, item.id)
+		delete(l.removed, item.id)
 	}
 	for id := range known {
 		l.removed[id] = rev
-		delete(l.changed, id)
 		different = true
 	}
 	if counts != nil && !bytes.Equal(counts, l.counts) {
 		l.counts = counts
 		different = true
 	}
+	l.items, l.bytes = now, size // also where nothing is different: the order may be
+	l.hub.items.drop(old)
 	if !different {
 		return
 	}
 	if len(l.removed) > 4*maxListLimit {
 		l.removed, l.floor = make(map[uuid.UUID]uint64), rev
 	}
-	l.items, l.rev = items, rev
-	for s := range l.subs {
-		s.out.wake()
-	}
-}
-
-// listSub follows one live list. It remembers only the revision it has shown.
-type listSub struct {
-	list *listTopic
-	out  sink
-	name string
-	rev  uint64
-}
-
-func (s *listSub) leave() { s.list.hub.leaveList(s) }
-
-func (s *listSub) holding() bool { return false }
-
-func (s *listSub) live() bool { return false }
-
-func (s *listSub) next(context.Context) (*frame, error) {
-	kind, items, removed, counts := s.news()
-	if kind == "" {
-		return nil, nil
-	}
-	return listFrame(kind, s.name, items, removed, counts), nil // encoded without holding up the list
-}
-
-// news is what the client does not know yet, "" where there is nothing.
-func (s *listSub) news() (kind string, items []ListItem, removed []string, counts json.RawMessage) {
-	l := s.list
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	from := s.rev
-	s.rev = l.rev
-	switch {
-	case from == l.rev:
-		return "", nil, nil, nil
-	case from == 0 || from < l.floor:
-		return "snapshot", l.items, nil, l.counts // take replaces items, and never changes them
-	}
-	for _, item := range l.items {
-		if l.changed[item.AgentID] > from {
-			items = append(items, item)
-		}
-	}
-	for id, rev := range l.removed {
-		if rev > from {
-			removed = append(removed, id.String())
-		}
-	}
-	slices.Sort(removed)
-	return "changes", items, removed, l.counts
+	l.rev = rev
+	l.wakeAll()
 }
 
 func (h *Hub) joinList(filter ListFilter, name string, out sink) *listSub {
@@ -195,7 +224,6 @@ func (h *Hub) joinList(filter ListFilter, name string, out sink) *listSub {
 		l = &listTopic{
 			hub: h, key: key, filter: filter, view: v, gen: h.gen.Add(1),
 			subs:    make(map[*listSub]struct{}),
-			changed: make(map[uuid.UUID]uint64),
 			removed: make(map[uuid.UUID]uint64),
 		}
 		l.refresh = time.AfterFunc(h.cfg.ListRefresh, l.touch)
@@ -223,12 +251,24 @@ func (h *Hub) leaveList(s *listSub) {
 	defer l.mu.Unlock()
 	delete(l.subs, s)
 	h.subscriptions.Add(-1)
+	s.leaves()
 	if len(l.subs) == 0 {
 		l.refresh.Stop()
+		l.letGo()
 		if h.lists[l.key] == l {
 			delete(h.lists, l.key)
 			h.matcher.remove(l)
 			h.changes.Add(1)
 		}
 	}
+}
+
+// letGo gives the items back. Called with mu held.
+func (l *listTopic) letGo() {
+	held := make([]*sharedItem, len(l.items))
+	for i, item := range l.items {
+		held[i] = item.sharedItem
+	}
+	l.hub.items.drop(held)
+	l.items, l.bytes = nil, 0
 }

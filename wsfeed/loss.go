@@ -154,7 +154,7 @@ func (t *topic) stillThere(ring []Line) (kept int, err error) {
 	if len(ring) == 0 {
 		return 0, nil
 	}
-	b, err := t.hub.replay(t.hub.ctx, t.agentID, ring[0].Seq-1, t.hub.cfg.RingBytes, nil, nil)
+	b, err := t.hub.replay(t.hub.ctx, t.agentID, ring[0].Seq-1, t.hub.cfg.RingBytes, nil, t, nil)
 	for _, l := range b.Lines {
 		at := l.Seq - ring[0].Seq
 		if at >= len(ring) || !sameLine(l.JSON, ring[at].JSON) {

@@ -31,6 +31,12 @@ func (*watcher) behind(bool) {}
 
 func (*watcher) view() *view { return nil }
 
+func (v *watcher) socket() any { return v }
+
+func (*watcher) holds(int) bool { return true }
+
+func (*watcher) cut() {}
+
 func (v *watcher) wake() {
 	select {
 	case v.wakes <- struct{}{}:

@@ -20,7 +20,8 @@ type script struct {
 	lists      map[string][]ListItem // by the filter's JSON
 	counts     json.RawMessage
 	down       bool
-	reads      map[string]int // how often each method was called
+	fail       map[string]error // what a read of a kind returns, where it is set
+	reads      map[string]int   // how often each method was called
 
 	// before, where set, runs before a read looks at the data, after runs before it returns what it saw: the delays
 	// on the way to the database and back. kind is the method's name.
@@ -189,6 +190,9 @@ func (s *script) read(ctx context.Context, kind string, look func() error) error
 	err := ctx.Err()
 	if s.down && err == nil {
 		err = errDown
+	}
+	if err == nil {
+		err = s.fail[kind]
 	}
 	if err == nil {
 		err = look()

@@ -60,6 +60,12 @@ func (sinkFunc) behind(bool) {}
 
 func (sinkFunc) view() *view { return nil }
 
+func (sinkFunc) socket() any { return nil }
+
+func (sinkFunc) holds(int) bool { return true }
+
+func (sinkFunc) cut() {}
+
 // noSink is a subscriber that looks for itself.
 type noSink struct{}
 
@@ -68,6 +74,12 @@ func (noSink) wake() {}
 func (noSink) behind(bool) {}
 
 func (noSink) view() *view { return nil }
+
+func (noSink) socket() any { return nil }
+
+func (noSink) holds(int) bool { return true }
+
+func (noSink) cut() {}
 
 func (b *bundle) serve(t *testing.T, server *httptest.Server) {
 	b.url = server.URL
@@ -113,10 +125,10 @@ type browser struct {
 	patience time.Duration // for one frame; 0 is the usual
 }
 
-func (b *bundle) dial(t *testing.T, path string) *browser {
+func (b *bundle) dial(t *testing.T, path string, with ...http.Header) *browser {
 	t.Helper()
 	d := websocket.Dialer{Subprotocols: []string{Protocol}, HandshakeTimeout: patience}
-	ws, resp, err := d.Dial("ws"+strings.TrimPrefix(b.url, "http")+path, http.Header{})
+	ws, resp, err := d.Dial("ws"+strings.TrimPrefix(b.url, "http")+path, append(with, http.Header{})[0])
 	require.NoError(t, err)
 	_ = resp.Body.Close()
 	t.Cleanup(func() { _ = ws.Close() })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"sync/atomic"
 
 	"github.com/google/uuid"
 
@@ -13,8 +14,24 @@ import (
 // ErrNotFound is returned by a Source when there is no such activity.
 var ErrNotFound = errors.New("no such activity")
 
+// Refusal is returned by a Source for a read that fails however often it is tried, such as one whose answer is larger than
+// Postgres can make. It ends the subscription with an error frame.
+type Refusal struct {
+	Code    string // of the error frame: "limit" or "invalid"
+	Message string // what a client may be told
+	Err     error  // what Postgres said; for the log
+
+	logged atomic.Bool
+}
+
+// Error implements error.
+func (r *Refusal) Error() string { return r.Message }
+
+// Unwrap returns what Postgres said.
+func (r *Refusal) Unwrap() error { return r.Err }
+
 // Source is all the feed sees of Postgres. Its methods are called from many goroutines at once, though never from
-// more than Config.CatchUpReads. An error other than ErrNotFound is taken as passing: the read is tried again.
+// more than Config.CatchUpReads. An error other than ErrNotFound and a *Refusal is taken as passing: the read is tried again.
 //
 // Each read is made in a scope, outside of which nothing exists. Whether an activity lies in one is Postgres's to say.
 type Source interface {

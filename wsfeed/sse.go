@@ -72,12 +72,16 @@ func (e *eventStream) run(s subscription) {
 		case errors.Is(err, errOver):
 			_ = e.send(errorFrame("", "not_found", "there is no such activity"), false)
 			return
+		case e.refused(err):
+			return
 		case err != nil:
 			retries++
 			again = time.After(backoff(retries))
 		case f != nil:
 			retries = 0
-			if e.send(f, s.live()) != nil || f.kind == "end" || (leaveBy != nil && time.Now().After(*leaveBy)) {
+			err := e.send(f, s.live())
+			e.hub.budget.end(f)
+			if err != nil || f.kind == "end" || (leaveBy != nil && time.Now().After(*leaveBy)) {
 				return
 			}
 			continue
@@ -145,6 +149,23 @@ func (e *eventStream) wake() {
 
 // view implements sink.
 func (e *eventStream) view() *view { return e.sees }
+
+// socket implements sink.
+func (e *eventStream) socket() any { return e }
+
+// holds implements sink: an event stream has no lists.
+func (e *eventStream) holds(int) bool { return true }
+
+// refused sends the error of a read that fails however often it is tried.
+func (e *eventStream) refused(err error) bool {
+	refusal := (*Refusal)(nil)
+	if !errors.As(err, &refusal) {
+		return false
+	}
+	e.hub.refused(refusal)
+	_ = e.send(errorFrame("", refusal.Code, refusal.Message), false)
+	return true
+}
 
 // behind implements sink.
 func (e *eventStream) behind(yes bool) { e.lag.note(yes) }

@@ -32,7 +32,7 @@ type Reads struct {
 
 // counters are what Stats does not find by looking.
 type counters struct {
-	subscriptions, behind, waiting     atomic.Int64
+	subscriptions, behind              atomic.Int64
 	snapshots, replays, lists, tallies atomic.Uint64
 	webSocket, sse                     traffic
 }
@@ -46,13 +46,14 @@ func (h *Hub) Stats() Stats {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	c := &h.counters
+	busy, waiting := h.turns.numbers()
 	return Stats{
 		Sockets: len(h.conns), Subscriptions: int(c.subscriptions.Load()), Activities: h.activities(), Lists: len(h.lists),
 		Behind:    int(c.behind.Load()),
 		WebSocket: c.webSocket.stats(), SSE: c.sse.stats(),
 		Reads: Reads{
 			Snapshots: c.snapshots.Load(), Replays: c.replays.Load(), Lists: c.lists.Load(), Counts: c.tallies.Load(),
-			InProgress: len(h.reads), Waiting: int(c.waiting.Load()),
+			InProgress: busy, Waiting: waiting,
 		},
 	}
 }

@@ -22,6 +22,12 @@ type sink interface {
 	wake()
 	// view is what there is for the other side.
 	view() *view
+	// socket tells the connection from others, which take turns with it at reading Postgres.
+	socket() any
+	// holds counts bytes of list items that the connection's lists hold, or no longer; false where it may not hold so many.
+	holds(bytes int) bool
+	// cut ends the connection without ceremony.
+	cut()
 	// behind is told when the subscription begins to be served from Postgres, and when that ends.
 	behind(bool)
 }
@@ -41,6 +47,7 @@ type activitySub struct {
 	ended  int   // the last seq for which "end" was sent
 	epoch  int   // how many of the topic's losses are known here
 	rest   Batch // what is still to be sent of a read
+	hold   hold  // what the read is counted for, until its last frame is written
 	fresh  bool  // all there was has been sent, and the ring has had what came since
 
 	// Guarded by the topic's lock.
@@ -48,7 +55,10 @@ type activitySub struct {
 	left    bool
 }
 
-func (s *activitySub) leave() { s.topic.hub.leaveTopic(s) }
+func (s *activitySub) leave() {
+	s.topic.hub.leaveTopic(s)
+	s.topic.hub.budget.drop(&s.hold)
+}
 
 func (s *activitySub) holding() bool { return len(s.rest.Lines) > 0 }
 
@@ -65,6 +75,9 @@ func (s *activitySub) fromPostgres(yes bool) {
 func (s *activitySub) next(ctx context.Context) (*frame, error) {
 	if !s.opened {
 		return s.open(ctx)
+	}
+	if !s.holding() {
+		s.topic.hub.budget.drop(&s.hold) // the last frame of the read is written
 	}
 	for {
 		f, todo, err := s.look()
@@ -83,7 +96,7 @@ func (s *activitySub) next(ctx context.Context) (*frame, error) {
 
 // open sends the snapshot. A cursor above what it shows is checked next: the snapshot may be older than the client.
 func (s *activitySub) open(ctx context.Context) (*frame, error) {
-	snapshot, err := s.topic.load(ctx, s.out.view())
+	snapshot, err := s.topic.load(ctx, s.out.view(), s.out.socket())
 	if errors.Is(err, ErrNotFound) {
 		return nil, errOver
 	} else if err != nil {
@@ -112,7 +125,7 @@ func (s *activitySub) look() (*frame, step, error) {
 		}
 		if v := s.out.view(); !t.shows(v) { // it may be another activity, made anew under the same id
 			return nil, func(ctx context.Context) (*frame, error) {
-				_, err := t.load(ctx, v)
+				_, err := t.load(ctx, v, s.out.socket())
 				return nil, err
 			}, nil
 		}
@@ -130,7 +143,11 @@ func (s *activitySub) look() (*frame, step, error) {
 		s.fromPostgres(false)
 		return s.end(t.state), nil, nil
 	default:
-		if f := t.logs(s.name, s.cursor); f != nil {
+		f := s.fromRing()
+		switch {
+		case f == nil && t.follows(s.cursor):
+			return nil, s.awaitRoom, nil
+		case f != nil:
 			s.cursor = f.id
 			s.fromPostgres(false)
 			return f, nil, nil
@@ -142,12 +159,38 @@ func (s *activitySub) look() (*frame, step, error) {
 	return nil, func(ctx context.Context) (*frame, error) { return s.read(ctx, known) }, nil
 }
 
+// fromRing returns the ring's next frame: a small one where others hold all there is for frames, and nil where even one line
+// is more than that. Called with the topic's lock held.
+func (s *activitySub) fromRing() *frame {
+	t := s.topic
+	for _, limit := range []int{t.hub.cfg.FrameBytes, smallFrame / 2} {
+		f := t.logs(s.name, s.cursor, limit)
+		if f == nil || t.hub.budget.begin(f, s.out.cut) {
+			return f
+		}
+	}
+	return nil
+}
+
+// awaitRoom waits until others hold less.
+func (s *activitySub) awaitRoom(ctx context.Context) (*frame, error) {
+	s.topic.hub.limited(LimitFrameBytes)
+	return nil, s.topic.hub.budget.wait(ctx)
+}
+
 // read reads what follows the cursor from Postgres. Where the ring ends at the cursor it reads the ring's last line
 // too: so what is added to the ring is known to follow what was there, and a loss in between does not go unseen.
 func (s *activitySub) read(ctx context.Context, known Known) (*frame, error) {
 	t := s.topic
+	s.hold.cut = s.out.cut
+	bytes := t.hub.cfg.share()
+	if t.hub.budget.full() {
+		return s.awaitRoom(ctx)
+	} else if !t.hub.budget.take(&s.hold, bytes) {
+		bytes = smallFrame
+	}
 	if s.cursor > 0 && s.cursor == known.LineSeq {
-		batch, err := t.hub.replay(ctx, t.agentID, s.cursor-1, t.hub.cfg.share(), s.out.view(), s.served)
+		batch, err := t.hub.replay(ctx, t.agentID, s.cursor-1, bytes, s.out.view(), s.out.socket(), s.served)
 		if err != nil {
 			return nil, err
 		}
@@ -162,7 +205,7 @@ func (s *activitySub) read(ctx context.Context, known Known) (*frame, error) {
 			return nil, nil
 		}
 	}
-	batch, err := t.hub.replay(ctx, t.agentID, s.cursor, t.hub.cfg.share(), s.out.view(), s.served)
+	batch, err := t.hub.replay(ctx, t.agentID, s.cursor, bytes, s.out.view(), s.out.socket(), s.served)
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +243,19 @@ func (s *activitySub) take(known Known, batch Batch) *frame {
 	}
 	batch.Lines = t.hub.cfg.keep(batch.Lines)
 	s.rest = batch
+	s.count()
 	return nil
+}
+
+// count counts the read for what it holds, where that is more than it was counted for.
+func (s *activitySub) count() {
+	size := 0
+	for _, l := range s.rest.Lines {
+		size += len(l.JSON)
+	}
+	if more := size - max(s.hold.bytes, smallFrame); more > 0 {
+		s.topic.hub.budget.grow(&s.hold, more)
+	}
 }
 
 // sendRest sends on what was read from Postgres. Lines that were deleted are announced as a gap.

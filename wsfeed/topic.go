@@ -199,20 +199,20 @@ func (t *topic) follows(cursor int) bool {
 	return len(t.ring) > 0 && cursor+1 >= t.ring[0].Seq && cursor < t.ringEnd()
 }
 
-// logs returns the frame that follows cursor, nil where the ring does not have it. Called with mu held and
-// cursor < hi. Subscriptions at the same place under the same name get the same frame.
-func (t *topic) logs(sub string, cursor int) *frame {
+// logs returns the frame that follows cursor, of about limit bytes, nil where the ring does not have it. Called with mu
+// held and cursor < hi. Subscriptions at the same place under the same name get the same frame.
+func (t *topic) logs(sub string, cursor, limit int) *frame {
 	if !t.follows(cursor) {
 		return nil
 	}
 	t.idle = 0
 	for _, c := range t.frames {
-		if c.frame != nil && c.from == cursor && c.sub == sub {
+		if c.frame != nil && c.from == cursor && c.sub == sub && (limit >= t.hub.cfg.FrameBytes || len(c.frame.wire) <= limit) {
 			return c.frame
 		}
 	}
 	lines := t.ring[cursor+1-t.ring[0].Seq:]
-	n := fitting(lines, t.hub.cfg.FrameBytes)
+	n := fitting(lines, limit)
 	f := logsFrame(sub, t.state, lines[:n])
 	// A name of a client's own is nobody else's: caching it would push out the shared ones.
 	if n == len(lines) && len(t.subs) > 1 && (sub == "" || sub == t.agentID.String()) {
@@ -251,7 +251,7 @@ func fitting(lines []Line, limit int) int {
 // load returns a snapshot read after the topic was registered. Those who ask at the same time and have the same view
 // share one read, and one that no line has followed serves everybody. ErrNotFound where there is no such activity in the
 // view, whoever else watches it.
-func (t *topic) load(ctx context.Context, v *view) (Snapshot, error) {
+func (t *topic) load(ctx context.Context, v *view, owner any) (Snapshot, error) {
 	for {
 		t.mu.Lock()
 		if t.snapshot != nil && t.snapshot.State.LastSeq >= t.hi && t.shows(v) {
@@ -266,7 +266,7 @@ func (t *topic) load(ctx context.Context, v *view) (Snapshot, error) {
 			}
 			t.loading[v.key()] = f
 			t.mu.Unlock()
-			t.readSnapshot(f, known, v)
+			t.readSnapshot(f, known, v, owner)
 		} else {
 			t.mu.Unlock()
 		}
@@ -280,8 +280,8 @@ func (t *topic) load(ctx context.Context, v *view) (Snapshot, error) {
 }
 
 // readSnapshot has the hub's context, not the caller's: others wait for it too.
-func (t *topic) readSnapshot(f *flight, known Known, v *view) {
-	snapshot, err := t.hub.readSnapshot(t.hub.ctx, t.agentID, v)
+func (t *topic) readSnapshot(f *flight, known Known, v *view, owner any) {
+	snapshot, err := t.hub.readSnapshot(t.hub.ctx, t.agentID, v, owner)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.loading, v.key())

@@ -160,7 +160,7 @@ func TestAReadThatDoesNotComeBackIsTriedAgain(t *testing.T) {
 			}
 		}
 		for range 10 {
-			go func() { _, _ = b.hub.replay(t.Context(), id, 0, 1<<20, nil, nil) }()
+			go func() { _, _ = b.hub.replay(t.Context(), id, 0, 1<<20, nil, nil, nil) }()
 		}
 		synctest.Wait()
 		began := time.Now()

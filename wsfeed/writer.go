@@ -18,6 +18,25 @@ func (s *connSub) wake() {
 // view implements sink.
 func (s *connSub) view() *view { return s.sees }
 
+// socket implements sink.
+func (s *connSub) socket() any { return s.conn }
+
+// cut implements sink.
+func (s *connSub) cut() { s.conn.cut() }
+
+// holds implements sink.
+func (s *connSub) holds(bytes int) bool {
+	c := s.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if bytes > 0 && c.listBytes+bytes > c.hub.cfg.MaxListBytesPerSocket {
+		c.hub.limited(LimitListBytesPerSocket)
+		return false
+	}
+	c.listBytes += bytes
+	return true
+}
+
 // behind implements sink.
 func (s *connSub) behind(yes bool) { s.conn.lag.note(yes) }
 
@@ -59,7 +78,9 @@ func (c *conn) write() {
 		if f == nil {
 			continue
 		}
-		if err := c.out.writeFrame(f.wire); err != nil {
+		err := c.out.writeFrame(f.wire)
+		c.hub.budget.end(f)
+		if err != nil {
 			c.fail(err)
 			return
 		}
@@ -124,7 +145,17 @@ func (c *conn) next(s *connSub) (*frame, error) {
 // pull asks a subscription for its next frame; nil where there is nothing to send now.
 func (c *conn) pull(s *connSub) *frame {
 	f, err := c.next(s)
+	refusal := (*Refusal)(nil)
 	switch {
+	case errors.As(err, &refusal):
+		c.hub.refused(refusal)
+		if c.remove(s) {
+			f = errorFrame(s.name, refusal.Code, refusal.Message)
+		}
+		if c.single {
+			c.close(websocket.CloseNormalClosure, "the activity cannot be served")
+		}
+		return f
 	case errors.Is(err, errOver):
 		if c.remove(s) {
 			f = errorFrame(s.name, "not_found", "there is no such activity")
@@ -145,6 +176,9 @@ func (c *conn) pull(s *connSub) *frame {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if s.over {
+		if f != nil {
+			c.hub.budget.end(f)
+		}
 		return nil
 	}
 	return f

@@ -46,10 +46,20 @@ var limits = []limit{
 		span: func(l *sidecar.Limits) *time.Duration { return &l.BodyTimeout }},
 	{name: "max-page-size", about: "items of a page and of a live list, 50 to 1000", usual: "1000",
 		number: func(l *sidecar.Limits) *int { return &l.PageSize }},
-	{name: "max-held-bytes", about: "bytes of request bodies and answers held in memory at once", usual: "67108864",
-		number: func(l *sidecar.Limits) *int { return &l.HeldBytes }},
-	{name: "max-catch-up-reads", about: "reads of Postgres for sockets at once", usual: "half the connections for reads",
+	{name: "max-catch-up-reads", about: "reads of Postgres for sockets at once", usual: "half the connections to Postgres",
 		number: func(l *sidecar.Limits) *int { return &l.CatchUpReads }},
+	{name: "max-filter-bytes", about: "bytes of the filters of one socket's live lists", usual: "65536",
+		number: func(l *sidecar.Limits) *int { return &l.FilterBytes }},
+	{name: "max-lists-per-subject", about: "live lists of one token's subject", usual: "10000", optional: true,
+		number: func(l *sidecar.Limits) *int { return &l.ListsPerSubject }},
+	{name: "max-filter-bytes-per-subject", about: "bytes of the filters of these", usual: "1048576", optional: true,
+		number: func(l *sidecar.Limits) *int { return &l.FilterBytesPerSubject }},
+	{name: "max-list-bytes", about: "bytes of the items of all live lists", usual: "268435456",
+		number: func(l *sidecar.Limits) *int { return &l.ListBytes }},
+	{name: "max-list-bytes-per-socket", about: "bytes of the items of one socket's live lists", usual: "33554432",
+		number: func(l *sidecar.Limits) *int { return &l.ListBytesPerSocket }},
+	{name: "max-frame-bytes", about: "bytes of large frames that wait for slow sockets, of all sockets", usual: "268435456",
+		number: func(l *sidecar.Limits) *int { return &l.FrameBytes }},
 }
 
 func registerLimits(flags *pflag.FlagSet) {

@@ -1,0 +1,176 @@
+package wsfeed
+
+import (
+	"container/list"
+	"context"
+	"sync"
+	"time"
+)
+
+// smallFrame is what a frame may take without being counted. So a socket always goes on, in small frames, however much
+// others hold; only a single line that is larger has to wait for them.
+const smallFrame = 16 << 10
+
+// maxFrame is the largest frame the server sends, unless a single line is larger. WebSocket libraries refuse messages over
+// 1 MiB unless told otherwise.
+const maxFrame = 1 << 20
+
+// holdTime is how long a socket may hold counted bytes while others wait for them.
+const holdTime = 5 * time.Second
+
+// budget bounds the bytes that all sockets together hold while slow clients take them: of frames, and of reads of Postgres
+// that are not sent yet. What is small is not counted. A read may be larger than was asked for, because it brings at least
+// one line; then the budget is overdrawn, by as many reads as there are at once, and nothing more is given until it is
+// not.
+type budget struct {
+	mu      sync.Mutex
+	max     int
+	used    int
+	held    *list.List // of *hold, the oldest first
+	waiting *list.List // of chan struct{}, the first in turn first
+	timer   *time.Timer
+}
+
+// hold is what one socket holds, or several hold together.
+type hold struct {
+	bytes  int
+	frames int // sockets that have it to write; of a shared frame
+	since  time.Time
+	cut    func() // ends a socket that holds it
+	at     *list.Element
+}
+
+func newBudget(max int) *budget { return &budget{max: max, held: list.New(), waiting: list.New()} }
+
+// take takes bytes if there is room for them.
+func (b *budget) take(h *hold, bytes int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if bytes > smallFrame && b.used > 0 && b.used+bytes > b.max {
+		return false
+	}
+	b.add(h, bytes)
+	return true
+}
+
+// grow takes bytes that are there already.
+func (b *budget) grow(h *hold, bytes int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.add(h, bytes)
+}
+
+func (b *budget) add(h *hold, bytes int) {
+	if h.at == nil {
+		h.since = time.Now()
+		h.at = b.held.PushBack(h)
+	}
+	h.bytes += bytes
+	b.used += bytes
+}
+
+// drop gives all of it back.
+func (b *budget) drop(h *hold) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.dropLocked(h)
+}
+
+func (b *budget) dropLocked(h *hold) {
+	if h.at == nil {
+		return
+	}
+	b.held.Remove(h.at)
+	b.used -= h.bytes
+	*h = hold{cut: h.cut}
+	for b.waiting.Len() > 0 && b.used < b.max {
+		close(b.waiting.Remove(b.waiting.Front()).(chan struct{}))
+	}
+	if b.waiting.Len() == 0 && b.timer != nil {
+		b.timer.Stop()
+		b.timer = nil
+	}
+}
+
+// full reports whether nothing may be taken.
+func (b *budget) full() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.used >= b.max
+}
+
+// wait returns when there may be room. Meanwhile sockets that have held theirs for too long are ended.
+func (b *budget) wait(ctx context.Context) error {
+	b.mu.Lock()
+	turn := make(chan struct{})
+	at := b.waiting.PushBack(turn)
+	b.press()
+	b.mu.Unlock()
+	select {
+	case <-turn:
+		return nil
+	case <-ctx.Done():
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.waiting.Remove(at)
+		return ctx.Err()
+	}
+}
+
+// press ends the holders that are too old, and comes back for the next one. Called with mu held.
+func (b *budget) press() {
+	if b.timer != nil {
+		return
+	}
+	next := holdTime
+	for e := b.held.Front(); e != nil; e = e.Next() {
+		h := e.Value.(*hold)
+		if age := time.Since(h.since); age < holdTime {
+			next = holdTime - age
+			break
+		}
+		if h.cut != nil {
+			go h.cut()
+		}
+	}
+	b.timer = time.AfterFunc(next, func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.timer = nil
+		if b.waiting.Len() > 0 {
+			b.press()
+		}
+	})
+}
+
+// begin counts a frame that a socket is about to write; false where there is no room for it. A frame that several sockets
+// write is counted once.
+func (b *budget) begin(f *frame, cut func()) bool {
+	if len(f.wire) <= smallFrame {
+		return true
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if f.hold.frames == 0 {
+		if b.used > 0 && b.used+len(f.wire) > b.max {
+			return false
+		}
+		f.hold.cut = cut
+		b.add(&f.hold, len(f.wire))
+	}
+	f.hold.frames++
+	return true
+}
+
+// end is called once for each begin, when the socket is through with the frame.
+func (b *budget) end(f *frame) {
+	if len(f.wire) <= smallFrame {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if f.hold.frames--; f.hold.frames == 0 {
+		f.hold.cut = nil
+		b.dropLocked(&f.hold)
+	}
+}

@@ -1,0 +1,145 @@
+package wsfeed
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+)
+
+// longItems are items of so many bytes each.
+func longItems(n, size int) (items []ListItem) {
+	for range n {
+		id := uuid.New()
+		items = append(items, ListItem{AgentID: id, JSON: json.RawMessage(fmt.Sprintf(`{"agent_id":%q,"latest_log":%q}`, id, strings.Repeat("x", size)))})
+	}
+	return items
+}
+
+func (s *script) setItems(filter ListFilter, items []ListItem) {
+	key, _ := json.Marshal(filter)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lists[string(key)] = items
+}
+
+// TestListFramesAreAtMostAMebibyte: a long list comes as a snapshot and changes, in its order, and what changes between two
+// frames comes in its newest state.
+func TestListFramesAreAtMostAMebibyte(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hub, src := newHub(t)
+		filter := ListFilter{Limit: maxListLimit}
+		items := longItems(maxListLimit, 4000)
+		src.setItems(filter, items)
+		m := watchList(t, hub, filter)
+		time.Sleep(time.Second) //nolint:forbidigo // the bubble's time
+		have := make(map[uuid.UUID]string)
+		var kinds []string
+		var order []uuid.UUID
+		pull := func() bool {
+			f, err := m.s.next(t.Context())
+			require.NoError(t, err)
+			if f == nil {
+				return false
+			}
+			require.LessOrEqual(t, len(f.wire), 1<<20)
+			var got struct {
+				Items []struct {
+					AgentID   uuid.UUID `json:"agent_id"`
+					LatestLog string    `json:"latest_log"`
+				}
+				Removed []uuid.UUID
+			}
+			require.NoError(t, json.Unmarshal(f.body, &got))
+			for _, id := range got.Removed {
+				delete(have, id)
+			}
+			for _, i := range got.Items {
+				have[i.AgentID] = i.LatestLog
+				order = append(order, i.AgentID)
+			}
+			kinds = append(kinds, f.kind)
+			hub.budget.end(f)
+			return true
+		}
+		require.True(t, pull())
+		require.True(t, m.s.holding())
+		last, gone := items[len(items)-1].AgentID, items[len(items)-2].AgentID
+		changed := append([]ListItem(nil), items[:len(items)-2]...)
+		changed = append(changed, ListItem{AgentID: last, JSON: json.RawMessage(fmt.Sprintf(`{"agent_id":%q,"latest_log":"new"}`, last))})
+		src.setItems(filter, changed)
+		hub.ListsChanged(hub.Watched())
+		time.Sleep(time.Second) //nolint:forbidigo // the bubble's time
+		for pull() {
+		}
+		require.Equal(t, append([]string{"snapshot"}, strings.Split(strings.Repeat("changes ", len(kinds)-1), " ")[:len(kinds)-1]...), kinds)
+		require.InDelta(t, 4, len(kinds), 1)
+		require.Len(t, have, maxListLimit-1)
+		require.Equal(t, "new", have[last])
+		require.NotContains(t, have, gone)
+		for i, item := range changed {
+			require.Equal(t, item.AgentID, order[i], "each item comes once, in the list's order")
+		}
+		require.Zero(t, hub.budget.used)
+	})
+}
+
+// TestListsShareItems: the lists of one socket that differ in their limits hold each item once.
+func TestListsShareItems(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hub, src := newHub(t)
+		items := longItems(50, 4000)
+		var subs []*listSub
+		for n := range 50 {
+			filter := ListFilter{Limit: n + 1}
+			var copies []ListItem // as Postgres would return them
+			for _, item := range items[:n+1] {
+				copies = append(copies, ListItem{item.AgentID, append(json.RawMessage(nil), item.JSON...)})
+			}
+			src.setItems(filter, copies)
+			subs = append(subs, watchList(t, hub, filter).s)
+		}
+		time.Sleep(time.Second) //nolint:forbidigo // the bubble's time
+		require.Equal(t, 50*len(items[0].JSON), hub.items.size())
+		for _, s := range subs {
+			hub.ListsChanged(hub.Watched())
+			time.Sleep(time.Second) //nolint:forbidigo // the bubble's time
+			require.NotZero(t, s.list.bytes)
+		}
+		require.Equal(t, 50*len(items[0].JSON), hub.items.size())
+	})
+}
+
+// TestListBytes: a list that the server, or its socket, has no room for ends with an error, and others go on.
+func TestListBytes(t *testing.T) {
+	t.Parallel()
+	for name, limit := range map[string]func(*Config){
+		LimitListBytes:          func(c *Config) { c.MaxListBytes = 100_000 },
+		LimitListBytesPerSocket: func(c *Config) { c.MaxListBytesPerSocket = 100_000 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			limits := make(chan string, 10)
+			b := setup(t, limit, func(c *Config) { c.Limited = func(limit string) { limits <- limit } })
+			b.src.setItems(ListFilter{AgentType: "small", Limit: 50}, longItems(10, 4000))
+			b.src.setItems(ListFilter{AgentType: "large", Limit: 50}, longItems(22, 4000))
+			c := b.open(t)
+			c.send(`{"type":"subscribe","sub":"small","list":{"agent_type":"small"}}`)
+			c.expect("snapshot", "small")
+			c.send(`{"type":"subscribe","sub":"large","list":{"agent_type":"large"}}`)
+			require.Equal(t, "limit", c.expect("error", "large").Code)
+			require.Equal(t, name, <-limits)
+			c.send(`{"type":"unsubscribe","sub":"small"}`)
+			c.expect("unsubscribed", "small")
+			c.send(`{"type":"subscribe","sub":"large","list":{"agent_type":"large"}}`)
+			c.expect("snapshot", "large")
+		})
+	}
+}

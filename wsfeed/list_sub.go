@@ -1,0 +1,114 @@
+package wsfeed
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+
+	"github.com/google/uuid"
+)
+
+// listSub follows one live list. It remembers the revision it has shown, and of it the items that did not fit into the
+// frames so far. It holds no items: the next frame is made of the list as it is then.
+type listSub struct {
+	list *listTopic
+	out  sink
+	name string
+	rev  uint64
+	due  map[uuid.UUID]struct{}
+
+	// Guarded by the list's lock.
+	held int // the bytes that it counts for at its socket
+	left bool
+}
+
+func (s *listSub) leave() { s.list.hub.leaveList(s) }
+
+// leaves is called with the list's lock held.
+func (s *listSub) leaves() {
+	s.left = true
+	s.out.holds(-s.held)
+	s.held = 0
+}
+
+func (s *listSub) holding() bool { return len(s.due) > 0 }
+
+func (s *listSub) live() bool { return false }
+
+// listNews is what a frame of a list holds.
+type listNews struct {
+	kind    string
+	items   []*sharedItem
+	removed []string
+	counts  json.RawMessage
+	rev     uint64
+	due     map[uuid.UUID]struct{}
+}
+
+func (s *listSub) next(ctx context.Context) (*frame, error) {
+	budget := s.list.hub.budget
+	for {
+		for _, limit := range []int{maxFrame, smallFrame} {
+			news, err := s.news(limit)
+			if news == nil || err != nil {
+				return nil, err
+			}
+			f := listFrame(s.name, news) // encoded without holding up the list
+			if budget.begin(f, s.out.cut) {
+				s.rev, s.due = news.rev, news.due
+				return f, nil
+			}
+		}
+		s.list.hub.limited(LimitFrameBytes)
+		if err := budget.wait(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// frameRoom is what a frame takes beside its items: names, counts, and the removed ids of a usual change.
+const frameRoom = 2 << 10
+
+// news is what the client does not know yet, in a frame of at most so many bytes, but of one item at least; nil where
+// there is nothing.
+func (s *listSub) news(limit int) (*listNews, error) {
+	l := s.list
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.refusal != nil:
+		return nil, l.refusal
+	case s.left || (s.rev == l.rev && len(s.due) == 0):
+		return nil, nil
+	case !s.out.holds(l.bytes - s.held):
+		return nil, &Refusal{Code: "limit", Message: "the lists of this socket hold as many items as they may: unsubscribe from some, or ask for shorter ones"}
+	}
+	s.held = l.bytes
+	news := &listNews{kind: "changes", counts: l.counts, rev: l.rev}
+	all := s.rev == 0 || s.rev < l.floor
+	if all {
+		news.kind = "snapshot"
+	} else {
+		for id, rev := range l.removed {
+			if rev > s.rev {
+				news.removed = append(news.removed, id.String())
+			}
+		}
+		slices.Sort(news.removed)
+	}
+	room := limit - frameRoom - 39*len(news.removed)
+	for _, item := range l.items {
+		if _, due := s.due[item.id]; !all && !due && item.changed <= s.rev {
+			continue
+		}
+		if room -= len(item.json) + 1; room >= 0 || len(news.items) == 0 {
+			news.items = append(news.items, item.sharedItem)
+			continue
+		}
+		if news.due == nil {
+			news.due = make(map[uuid.UUID]struct{})
+		}
+		news.due[item.id] = struct{}{}
+	}
+	return news, nil
+}

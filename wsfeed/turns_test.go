@@ -1,0 +1,149 @@
+package wsfeed
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentexec/agentexec/pkg/client"
+)
+
+// someone is a subscriber on a socket of a name.
+type someone struct {
+	sinkFunc
+	name string
+}
+
+func (s someone) socket() any { return s.name }
+
+// orderly is a Source that notes the order in which it is asked, and answers when it is told to.
+type orderly struct {
+	*script
+	answer chan struct{} // nil: at once
+
+	mu    sync.Mutex
+	order []string
+}
+
+func (o *orderly) asked(what string) {
+	o.mu.Lock()
+	o.order = append(o.order, what)
+	answer := o.answer
+	o.mu.Unlock()
+	if answer != nil {
+		<-answer
+	}
+}
+
+func (o *orderly) Snapshot(ctx context.Context, id uuid.UUID, scope client.Scope) (Snapshot, error) {
+	o.asked("snapshot")
+	return o.script.Snapshot(ctx, id, scope)
+}
+
+func (o *orderly) List(ctx context.Context, f ListFilter, scope client.Scope) ([]ListItem, error) {
+	o.asked("list of " + f.AgentType)
+	return o.script.List(ctx, f, scope)
+}
+
+// TestTurns: while a socket with 1,000 lists has all of them read again, the snapshot of a new subscriber is read next, and
+// another socket's one list after at most one of the thousand. It looks at the order of service, not at its time.
+func TestTurns(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const lists = 1000
+		src := &orderly{script: newScript()}
+		hub := New(src, Config{CatchUpReads: 1})
+		defer hub.Shutdown(t.Context())
+		at := func(name string) someone { return someone{func() {}, name} }
+		for n := range lists {
+			defer hub.joinList(ListFilter{AgentType: "greedy", Limit: n + 1}, fmt.Sprint(n), at("greedy")).leave()
+		}
+		defer hub.joinList(ListFilter{AgentType: "modest", Limit: 50}, "l", at("modest")).leave()
+		time.Sleep(time.Second) //nolint:forbidigo // the bubble's time
+		require.Len(t, src.order, lists+1)
+
+		src.order, src.answer = nil, make(chan struct{})
+		require.NoError(t, hub.turns.take(t.Context(), laneSubscriber, nil)) // others read
+		hub.ListsChanged(hub.Watched())
+		time.Sleep(time.Second) //nolint:forbidigo // the bubble's time
+		_, waiting := hub.turns.numbers()
+		require.Equal(t, lists+1, waiting)
+		newcomer := hub.joinTopic(src.create(1), "", 0, at("newcomer"))
+		defer newcomer.leave()
+		got := make(chan error)
+		go func() {
+			_, err := newcomer.next(t.Context())
+			got <- err
+		}()
+		synctest.Wait()
+		hub.turns.done(laneSubscriber)
+		for range 3 {
+			synctest.Wait()
+			src.answer <- struct{}{}
+		}
+		require.NoError(t, <-got)
+		require.Equal(t, "snapshot", src.order[0])
+		require.Contains(t, src.order[1:3], "list of modest", "%v", src.order)
+		close(src.answer)
+		synctest.Wait()
+		require.Len(t, src.order, lists+2)
+	})
+}
+
+// TestTurnsOfLanes: a lane that always has somebody waiting does not starve those after it, and lists leave a place free.
+func TestTurnsOfLanes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		turns := newTurns(3)
+		for range 2 {
+			require.True(t, turns.tryTake(laneList))
+		}
+		require.False(t, turns.tryTake(laneNewList), "the last place is for subscribers")
+		require.True(t, turns.tryTake(laneSubscriber))
+
+		var mu sync.Mutex
+		var order []lane
+		wait := func(l lane, owner any) {
+			go func() {
+				if turns.take(t.Context(), l, owner) == nil {
+					mu.Lock()
+					order = append(order, l)
+					mu.Unlock()
+				}
+			}()
+		}
+		for n := range 40 {
+			wait(laneSubscriber, n)
+		}
+		wait(laneList, "list")
+		synctest.Wait()
+		turns.done(laneList)
+		for range 40 {
+			synctest.Wait()
+			turns.done(laneSubscriber)
+		}
+		synctest.Wait()
+		require.Len(t, order, 41)
+		require.LessOrEqual(t, slices.Index(order, laneList), maxPassed)
+
+		// One that leaves while it waits takes no place.
+		ctx, cancel := context.WithCancel(t.Context())
+		for turns.tryTake(laneSubscriber) {
+		}
+		left := make(chan error)
+		go func() { left <- turns.take(ctx, laneSubscriber, "leaver") }()
+		synctest.Wait()
+		cancel()
+		require.ErrorIs(t, <-left, context.Canceled)
+		_, waiting := turns.numbers()
+		require.Zero(t, waiting)
+		require.Empty(t, turns.queues[laneSubscriber].byOwner)
+	})
+}
