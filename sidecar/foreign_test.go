@@ -162,9 +162,9 @@ func TestLogicalSubscriberIsLive(t *testing.T) {
 	// Rarely enough that only a notification brings a line in time.
 	s := start(t, subscriber, func(cfg *sidecar.Config) { cfg.PollInterval = 2 * patience })
 	require.Eventually(t, func() bool {
-		var lines int
-		require.NoError(t, here.QueryRow(t.Context(), "select count(*) from agentexec.activity_log").Scan(&lines))
-		return lines == 1
+		var tables int // that have been copied, and are followed together
+		require.NoError(t, here.QueryRow(t.Context(), "select count(*) from pg_subscription_rel where srsubstate = 'r'").Scan(&tables))
+		return tables == 2
 	}, patience, 10*time.Millisecond)
 	so := s.open(t)
 	so.subscribe(t, id, 0)
