@@ -209,3 +209,14 @@ func TestAPIConcurrentWriters(t *testing.T) {
 	require.Len(t, seen, writers*lines+1)
 	require.Empty(t, b.logged.String())
 }
+
+// A violation of a key of the log, such as after a restore without its sequence, is not told as a taken agent_id.
+func TestAPITellsOtherUniqueViolationsApart(t *testing.T) {
+	t.Parallel()
+	b := setupAPI(t)
+	b.create(t)
+	b.db.Exec(t, "select setval('agentexec.activity_log_id_seq', 1, false)")
+	r := b.post(t, "/v1/activities", `{"task_name":"x"}`, 500)
+	require.NotContains(t, r.text, "agent_id")
+	require.Contains(t, b.logged.String(), "activity_log_pkey")
+}

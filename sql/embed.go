@@ -1,6 +1,6 @@
 // Package sql holds the SQL of agentexec: every rule of the product lives here.
 //
-// Migrations are history (tables, types, indexes); Functions, Triggers and Rights are code, re-applied whole; Roles
+// Migrations are history (tables, types, indexes); Functions, Triggers, Comments and Rights are code, re-applied whole; Roles
 // and RowSecurity are options, re-applied whenever they are asked for. The files
 // name their schema agentexec; pkg/migrate puts another name in its place where one is chosen. This package
 // imports nothing of the module.
@@ -23,6 +23,11 @@ var Functions string
 //go:embed triggers.sql
 var Triggers string
 
+// Comments is comments.sql: what other tools say of the public objects. It is applied after Triggers.
+//
+//go:embed comments.sql
+var Comments string
+
 // Rights is rights.sql: what PUBLIC may execute.
 //
 //go:embed rights.sql
@@ -38,6 +43,6 @@ var Roles string
 //go:embed row_security.sql
 var RowSecurity string
 
-// Release numbers Functions, Triggers and Rights. It grows with every published change of them, so that an older program does not
+// Release numbers Functions, Triggers, Comments and Rights. It grows with every published change of them, so that an older program does not
 // take newer functions for outdated ones and replace them.
 const Release = 1

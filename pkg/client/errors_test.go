@@ -166,3 +166,21 @@ func TestOtherErrors(t *testing.T) {
 	var dbErr *client.DBError
 	require.NotErrorAs(t, err, &dbErr)
 }
+
+// A violation of a key of the log, such as after a restore without its sequence, says nothing about agent_ids.
+func TestOtherUniqueViolations(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	id := b.create(t)
+	b.db.Exec(t, "select setval('agentexec.activity_log_id_seq', 1, false)")
+	_, create := b.c.Create(b.ctx, "research", "")
+	b.db.Exec(t, "select setval('agentexec.activity_log_id_seq', 1, false)")
+	_, update := b.c.Update(b.ctx, id, "m")
+	for _, err := range []error{create, update} {
+		var dbErr *client.DBError
+		require.ErrorAs(t, err, &dbErr)
+		require.Equal(t, "23505", dbErr.Code)
+		require.NotErrorIs(t, err, client.ErrExists)
+	}
+	require.ErrorIs(t, second(b.c.Create(b.ctx, "research", "", client.WithAgentID(id))), client.ErrExists)
+}

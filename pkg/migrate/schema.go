@@ -56,7 +56,7 @@ func load(opts *Options) (*schema, error) {
 		return nil, fmt.Errorf("schema name %q: use lower-case letters, digits and underscores, at most 63, not beginning with a digit or pg_", s.name)
 	}
 	s.quoted = pgx.Identifier{s.name}.Sanitize()
-	s.functions, s.triggers = s.rename(sql.Functions), s.rename(sql.Triggers)
+	s.functions, s.triggers = s.rename(sql.Functions), s.rename(sql.Triggers+"\n"+sql.Comments)
 	s.roles, s.rowSecurity = s.rename(sql.Roles), s.rename(sql.RowSecurity)
 	s.signatures = signatures(s.functions + s.triggers + s.recordCode(false))
 	s.open = granted(s.rename(sql.Rights))
