@@ -127,8 +127,7 @@ func (q *query) statuses(name string) []client.Status {
 	return statuses
 }
 
-// metadata takes out every metadata.KEY=VALUE and returns the object they make, nil for none. A value is a string,
-// except true, false and null, which are JSON; "true" in double quotes is the string again.
+// metadata takes out every metadata.KEY=VALUE and returns the object they make, nil for none; see MetadataValue.
 func (q *query) metadata() map[string]any {
 	var filter map[string]any
 	for _, name := range slices.Sorted(maps.Keys(q.values)) {
@@ -150,8 +149,8 @@ func (q *query) metadata() map[string]any {
 	return filter
 }
 
-// MetadataValue is the value that KEY=VALUE of a filter or scope names: true, false and null are JSON, all else is text; in
-// double quotes they are text too.
+// MetadataValue is the value that KEY=VALUE of a filter or scope names: true, false and null are JSON; 42 is the number 42 or
+// the string; text in double quotes is the string between them, and any other text is a string.
 func MetadataValue(text string) any {
 	switch {
 	case text == "true", text == "false", text == "null":
@@ -159,7 +158,7 @@ func MetadataValue(text string) any {
 	case len(text) >= 2 && text[0] == '"' && text[len(text)-1] == '"':
 		return text[1 : len(text)-1]
 	}
-	return text
+	return client.NumberOrText(text)
 }
 
 // done returns all that is wrong with the query; what was not taken out is unknown.

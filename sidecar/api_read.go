@@ -115,8 +115,8 @@ func (a *api) registerReads() {
 			queryParam("status", statusListSchema(a.registry()), "Only activities with one of these statuses: separated by commas, or the parameter given several times."),
 			queryParam("agent_type", textSchema("research"), "Only activities with this task name."),
 			queryParam("metadata.KEY", textSchema("42"), "Only activities whose metadata has this value for KEY, which is any key, "+
-				"as in `metadata.org=42`; with several keys, all must match. The value is a string, except `true`, `false` and `null`, which are "+
-				"JSON; in double quotes it is always the string between them."),
+				"as in `metadata.org=42`; with several keys, all must match. `42` is the number 42 or the string; `true`, `false` and `null` are "+
+				"JSON; in double quotes it is always the string between them; any other text is a string. At most four values may be numbers."),
 			queryParam("after", textSchema("2.1772357400123456~"+exampleID), "The `next` of an earlier page. `total`, `page` and `pages` are then null."),
 			includeMetadata,
 		},

@@ -1,6 +1,7 @@
 package sidecar
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"strings"
@@ -50,19 +51,30 @@ func TestAPIListFilters(t *testing.T) {
 	create("b", client.StatusRunning, map[string]any{"org": "42", "paid": "true", "none": nil})
 	create("c", client.StatusComplete, map[string]any{"org": 42, "empty": "", "q": `say "hi"`})
 	create("d", client.StatusError, nil)
+	create("e", client.StatusCanceled, map[string]any{"big": json.Number("9007199254740993"), "float": 1.5, "zero": "042"})
+	create("f", client.StatusCanceled, map[string]any{"big": json.Number("9007199254740992"), "float": "1.50"})
 
 	for query, want := range map[string]string{
-		"":                                             "b a d c",
-		"?":                                            "b a d c",
+		"":                                             "b a f e d c",
+		"?":                                            "b a f e d c",
 		"?status=RUNNING":                              "b",
 		"?status=RUNNING,QUEUED":                       "b a",
 		"?status=RUNNING&status=ERROR":                 "b d",
 		"?status=RUNNING,ERROR&status=QUEUED":          "b a d",
-		"?status=CANCELED":                             "",
+		"?status=CANCELED":                             "f e",
 		"?agent_type=a":                                "a",
 		"?agent_type=A":                                "",
 		"?agent_type=a&status=RUNNING":                 "",
-		"?metadata.org=42":                             "b a",
+		"?metadata.org=42":                             "b a c",
+		"?metadata.org=42.0":                           "c",
+		"?metadata.org=042":                            "",
+		"?metadata.zero=042":                           "e",
+		"?metadata.big=9007199254740993":               "e",
+		"?metadata.big=%229007199254740993%22":         "",
+		"?metadata.float=1.50":                         "f e",
+		"?metadata.float=15e-1":                        "e",
+		"?metadata.float=1e999999":                     "",
+		"?metadata.org=42&metadata.big=1":              "",
 		"?metadata.org=%2242%22":                       "b a",
 		"?metadata.paid=true":                          "a",
 		"?metadata.paid=%22true%22":                    "b",
@@ -74,9 +86,9 @@ func TestAPIListFilters(t *testing.T) {
 		"?metadata.q=say+%22hi%22":                     "c",
 		"?metadata.org=42&metadata.paid=true":          "a",
 		"?metadata.org=42&status=RUNNING":              "b",
-		"?page=&page_size=&status=&agent_type=&after=": "b a d c",
+		"?page=&page_size=&status=&agent_type=&after=": "b a f e d c",
 		"?page_size=2":                                 "b a",
-		"?page_size=3&page=2":                          "c",
+		"?page_size=3&page=2":                          "e d c",
 		"?page=99":                                     "",
 	} {
 		t.Run(query, func(t *testing.T) {

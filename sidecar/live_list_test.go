@@ -118,21 +118,24 @@ func TestListFilters(t *testing.T) {
 	}
 	all := []string{"queued", "running", "failed", "complete", "canceled"}
 	for filter, want := range map[string][]string{
-		`{}`:                              all,
-		`{"statuses":null}`:               all,
-		`{"statuses":[]}`:                 all,
-		`{"statuses":["RUNNING"]}`:        {"running"},
-		`{"statuses":["ERROR","QUEUED"]}`: {"failed", "queued"},
-		`{"agent_type":"coding"}`:         {"complete", "canceled"},
-		`{"agent_type":"nobody's"}`:       {},
-		`{"metadata":{}}`:                 all,
-		`{"metadata":{"org":"1"}}`:        {"queued", "complete"},
-		`{"metadata":{"org":1}}`:          {"running"},
-		`{"metadata":{"org":1.0}}`:        {"running"},
-		`{"metadata":{"org":true}}`:       {"failed"},
-		`{"metadata":{"org":false}}`:      {},
-		`{"metadata":{"org":null}}`:       {},
-		`{"metadata":{"deep":{"a":[2]}}}`: {"queued", "running", "failed", "complete"},
+		`{}`:                                     all,
+		`{"statuses":null}`:                      all,
+		`{"statuses":[]}`:                        all,
+		`{"statuses":["RUNNING"]}`:               {"running"},
+		`{"statuses":["ERROR","QUEUED"]}`:        {"failed", "queued"},
+		`{"agent_type":"coding"}`:                {"complete", "canceled"},
+		`{"agent_type":"nobody's"}`:              {},
+		`{"metadata":{}}`:                        all,
+		`{"metadata":{"org":"1"}}`:               {"queued", "complete"},
+		`{"metadata":{"org":1}}`:                 {"running"},
+		`{"metadata":{"org":1.0}}`:               {"running"},
+		`{"metadata":[{"org":1},{"org":"1"}]}`:   {"queued", "running", "complete"},
+		`{"metadata":[{"org":true},{"none":1}]}`: {"failed"},
+		`{"metadata":[{"org":"1"},{}]}`:          all,
+		`{"metadata":{"org":true}}`:              {"failed"},
+		`{"metadata":{"org":false}}`:             {},
+		`{"metadata":{"org":null}}`:              {},
+		`{"metadata":{"deep":{"a":[2]}}}`:        {"queued", "running", "failed", "complete"},
 		`{"metadata":{"org":"1"},"agent_type":"coding","statuses":["COMPLETE","RUNNING"],"limit":1000}`: {"complete"},
 		`{"limit":2}`: {"running", "queued"}, // RUNNING first, then QUEUED
 		`{"limit":1}`: {"running"},
@@ -152,6 +155,8 @@ func TestListFilters(t *testing.T) {
 			total += n
 		}
 		switch {
+		case strings.Contains(filter, "{}]"):
+			require.Equal(t, len(all), total, filter)
 		case strings.Contains(filter, "agent_type") || strings.Contains(filter, `"org"`) || strings.Contains(filter, "deep"):
 			if !strings.Contains(filter, "statuses") {
 				require.Equal(t, len(want), total, filter)

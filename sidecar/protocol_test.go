@@ -242,7 +242,7 @@ func TestBadMessages(t *testing.T) {
 		`{"type":"subscribe","sub":"a","list":{"limit":-5}}`:                   {"a", "invalid", "list.limit must be between"},
 		`{"type":"subscribe","sub":"a","list":{"statuses":["DONE"]}}`:          {"a", "invalid", "unknown status"},
 		`{"type":"subscribe","sub":"a","list":{"statuses":{}}}`:                {"a", "invalid", "must be an array"},
-		`{"type":"subscribe","sub":"a","list":{"metadata":[1]}}`:               {"a", "invalid", "must be a JSON object"},
+		`{"type":"subscribe","sub":"a","list":{"metadata":[1]}}`:               {"a", "invalid", "must be a JSON object, or an array of 1 to 16 objects"},
 		`{"type":"subscribe","sub":"a","list":{"metadata":{"a":"\u0000"}}}`:    {"a", "invalid", "U+0000"},
 		`{"type":"subscribe","sub":"a","list":{"metadata":{"a":1e200000}}}`:    {"a", "invalid", "out of range"},
 		`{"type":"subscribe","sub":"a","list":{"agent_type":"\u0000"}}`:        {"a", "invalid", "U+0000"},

@@ -268,15 +268,14 @@ func (w *scopeWorld) list(h *holder) {
 	filter, statuses := w.Filter(), w.Statuses()
 	q := url.Values{"page_size": {strconv.Itoa(1 + w.IntN(9))}}
 	for key, value := range filter.Metadata {
-		if value == 1.0 {
-			value = "1" // a query names no numbers
-			filter.Metadata[key] = value
+		text, _ := json.Marshal(value)
+		switch value {
+		case 1.0, "1": // without quotes it is either
+			if w.IntN(2) == 0 || value == 1.0 {
+				filter.Metadata[key], text = client.NumberOrText("1"), []byte("1")
+			}
 		}
-		if _, isText := value.(string); !isText {
-			text, _ := json.Marshal(value)
-			value = string(text)
-		}
-		q.Set("metadata."+key, fmt.Sprint(value))
+		q.Set("metadata."+key, string(text))
 	}
 	if filter.AgentTypes != nil {
 		q.Set("agent_type", filter.AgentTypes[0])

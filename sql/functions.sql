@@ -186,7 +186,32 @@ begin
 end
 $$;
 
--- _metadata_filter returns the filter, or null where it asks for nothing; TA422 unless it is an object.
+-- _filter_problem says what is wrong with a metadata filter that is not null, or null.
+create or replace function agentexec._filter_problem(filter jsonb)
+  returns text
+  language sql
+  immutable parallel safe
+begin atomic
+  select case jsonb_typeof(filter)
+    when 'object' then null
+    when 'array' then case
+      when jsonb_array_length(filter) not between 1 and 16 or jsonb_path_exists(filter, 'strict $[*] ? (@.type() != "object")', '{}', true)
+        then 'must be a JSON object, or an array of 1 to 16 objects' end
+    else format('must be a JSON object, or an array of 1 to 16 objects, got %s', jsonb_typeof(filter))
+  end;
+end;
+
+-- _asks_nothing reports whether a metadata filter takes every activity: {}, also as one of several alternatives.
+create or replace function agentexec._asks_nothing(filter jsonb)
+  returns boolean
+  language sql
+  immutable parallel safe
+begin atomic
+  select jsonb_path_exists(filter, '$[*] ? (!exists(@.*))'); -- of an object, [*] is itself
+end;
+
+-- _metadata_filter returns the filter, or null where it asks for nothing; TA422 unless it is an object, or an array of 1 to
+-- 16 objects of which at least one must match.
 create or replace function agentexec._metadata_filter(metadata_filter jsonb)
   returns jsonb
   language plpgsql
@@ -194,12 +219,26 @@ create or replace function agentexec._metadata_filter(metadata_filter jsonb)
   set search_path = pg_catalog, pg_temp
 as $$
 begin
-  if jsonb_typeof(metadata_filter) not in ('object', 'null') then
-    perform agentexec._refuse(format('metadata_filter must be a JSON object, got %s', jsonb_typeof(metadata_filter)));
+  if metadata_filter is null or metadata_filter = 'null' then
+    return null;
+  elsif agentexec._filter_problem(metadata_filter) is not null then
+    perform agentexec._refuse('metadata_filter ' || agentexec._filter_problem(metadata_filter));
   end if;
-  return nullif(nullif(metadata_filter, 'null'), '{}');
+  return case when not agentexec._asks_nothing(metadata_filter) then metadata_filter end;
 end
 $$;
+
+-- _matches is whether metadata holds an object, or at least one object of an array of up to 16. True, or else false or
+-- null. Inlined, so that the condition reaches the index: an array does not lie in an object, and an object has no
+-- elements by number, so one list of candidates serves both.
+create or replace function agentexec._matches(metadata jsonb, filter jsonb)
+  returns boolean
+  language sql
+  immutable parallel safe
+begin atomic
+  select metadata @> any (array[filter, filter -> 0, filter -> 1, filter -> 2, filter -> 3, filter -> 4, filter -> 5, filter -> 6, filter -> 7,
+    filter -> 8, filter -> 9, filter -> 10, filter -> 11, filter -> 12, filter -> 13, filter -> 14, filter -> 15]);
+end;
 
 -- JSON -----------------------------------------------------------------------------------------------------------
 
@@ -264,8 +303,9 @@ end;
 
 -- Scope ----------------------------------------------------------------------------------------------------------
 
--- _scope_of reads a scope: {"agent_ids": [...], "agent_types": [...], "metadata": {...}}, each key optional. It returns
--- what narrows, null for what does not; an empty list narrows to nothing, empty metadata does not narrow. null and ''
+-- _scope_of reads a scope: {"agent_ids": [...], "agent_types": [...], "metadata": {...}}, each key optional. metadata may
+-- also be an array of 1 to 16 objects of which at least one must match. It returns what narrows, null for what does not; an
+-- empty list narrows to nothing, empty metadata does not narrow. null and ''
 -- are everything. Whatever else it is, it is refused with TA422, so that a mistake shows nothing in place of everything.
 --
 -- Parallel unsafe, because it catches what is no JSON. Strict, so that null, the usual case, costs no call.
@@ -287,7 +327,8 @@ begin
       when jsonb_typeof(v_scope) <> 'object' then 'must be a JSON object'
       when (v_scope - '{agent_ids,agent_types,metadata}'::text[]) <> '{}'
         then 'has an unknown key; there are agent_ids, agent_types and metadata'
-      when jsonb_typeof(v_scope -> 'metadata') <> 'object' then 'metadata must be a JSON object'
+      when v_scope ? 'metadata' and agentexec._filter_problem(v_scope -> 'metadata') is not null
+        then 'metadata ' || agentexec._filter_problem(v_scope -> 'metadata')
       when jsonb_typeof(v_scope -> 'agent_ids') <> 'array' or jsonb_path_exists(v_scope, 'strict $.agent_ids[*] ? (@.type() != "string")', '{}', true)
         then 'agent_ids must be an array of UUIDs'
       when jsonb_typeof(v_scope -> 'agent_types') <> 'array' or jsonb_path_exists(v_scope, 'strict $.agent_types[*] ? (@.type() != "string")', '{}', true)
@@ -306,7 +347,9 @@ begin
   if v_scope ? 'agent_types' then
     agent_types := array(select e.type from jsonb_array_elements_text(v_scope -> 'agent_types') e(type));
   end if;
-  metadata := nullif(v_scope -> 'metadata', '{}');
+  if not agentexec._asks_nothing(v_scope -> 'metadata') then
+    metadata := v_scope -> 'metadata';
+  end if;
 end
 $$;
 
@@ -334,7 +377,7 @@ create or replace function agentexec._in_scope(
 begin atomic
   select (agent_ids is null or agent_id = any (agent_ids))
      and (agent_types is null or agent_type = any (agent_types))
-     and (scope_metadata is null or metadata @> scope_metadata);
+     and (scope_metadata is null or agentexec._matches(metadata, scope_metadata));
 end;
 
 -- _hold_in_scope locks an activity for who is to write to it, if it lies in the session's scope.
@@ -1042,7 +1085,7 @@ begin
   from agentexec.activity a
   where agentexec._may_cancel(a.status, a.updated_at, _cancel_pending.idle_for)
     and (_cancel_pending.agent_type is null or a.agent_type = _cancel_pending.agent_type)
-    and (v_filter is null or a.metadata @> v_filter)
+    and (v_filter is null or agentexec._matches(a.metadata, v_filter))
     and agentexec._in_scope(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, a.agent_id, a.agent_type, a.metadata);
 
   canceled := 0;
@@ -1070,7 +1113,7 @@ $$;
 -- transaction ends: select n, current_setting('agentexec.skipped') from agentexec.cancel_pending() n.
 --
 -- Locks:  the activity rows that are free; then those that become free within 1 s; log rows after their activity's row.
--- Errors: TA422 bad message, metadata_filter that is no object, negative idle_for.
+-- Errors: TA422 bad message, metadata_filter that is no filter, negative idle_for.
 create or replace function agentexec.cancel_pending(
   agent_type      text     default null,
   metadata_filter jsonb    default null,
@@ -1206,7 +1249,7 @@ $$;
 -- The statement is built from the filters in use, so that each is planned with its own index. Values travel as
 -- parameters, never as text.
 --
--- Errors: TA422 page < 1, page_size not in 1..1000, metadata_filter that is no object, garbage in after.
+-- Errors: TA422 page < 1, page_size not in 1..1000, metadata_filter that is no filter, garbage in after.
 create or replace function agentexec.list_activities(
   page             int                default 1,
   page_size        int                default 50,
@@ -1267,7 +1310,7 @@ begin
     v_where := v_where || ' and a.agent_type = $2';
   end if;
   if v_filter is not null then
-    v_where := v_where || ' and a.metadata @> $3';
+    v_where := v_where || ' and agentexec._matches(a.metadata, $3)';
   end if;
   if v_type = any (v_scope.agent_types) then
     v_scope.agent_types := null; -- said already; twice would look to the planner like fewer rows
@@ -1388,7 +1431,7 @@ $$;
 -- activity_detail is one activity with its lines in seq order (ActivityDetail), or null where there is none or the
 -- metadata does not match, or it is outside the scope. after_seq leaves out the lines up to it; log_limit takes at most that many (0: none).
 --
--- Errors: TA422 negative after_seq or log_limit, metadata_filter that is no object.
+-- Errors: TA422 negative after_seq or log_limit, metadata_filter that is no filter.
 create or replace function agentexec.activity_detail(
   agent_id         uuid,
   metadata_filter  jsonb   default null,
@@ -1415,7 +1458,7 @@ begin
               order by l.seq
               limit activity_detail.log_limit) l), '[]'))
     from agentexec.activity a
-    where a.agent_id = activity_detail.agent_id and (v_filter is null or a.metadata @> v_filter)
+    where a.agent_id = activity_detail.agent_id and (v_filter is null or agentexec._matches(a.metadata, v_filter))
       and agentexec._in_scope(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, a.agent_id, a.agent_type, a.metadata));
 end
 $$;
@@ -1479,7 +1522,7 @@ begin
   perform agentexec._check_detail(after_seq, log_limit);
   select a.* into v_activity
   from agentexec.activity a
-  where a.agent_id = _detail_page.agent_id and (v_filter is null or a.metadata @> v_filter)
+  where a.agent_id = _detail_page.agent_id and (v_filter is null or agentexec._matches(a.metadata, v_filter))
     and agentexec._in_scope(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, a.agent_id, a.agent_type, a.metadata);
   if not found then
     return null;
@@ -1508,7 +1551,7 @@ begin
   return (
     select count(*)
     from agentexec.activity a
-    where a.status in ('QUEUED', 'RUNNING') and (v_filter is null or a.metadata @> v_filter)
+    where a.status in ('QUEUED', 'RUNNING') and (v_filter is null or agentexec._matches(a.metadata, v_filter))
       and agentexec._in_scope(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, a.agent_id, a.agent_type, a.metadata));
 end
 $$;
@@ -1534,7 +1577,7 @@ begin
      from unnest(enum_range(null::agentexec.status)) s(status)
      left join (select a.status, count(*) as n from agentexec.activity a where true'
     || case when agent_type is not null then ' and a.agent_type = $1' else '' end
-    || case when v_filter is not null then ' and a.metadata @> $2' else '' end
+    || case when v_filter is not null then ' and agentexec._matches(a.metadata, $2)' else '' end
     || case when num_nonnulls(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata) > 0
          then ' and agentexec._in_scope($3, $4, $5, a.agent_id, a.agent_type, a.metadata)' else '' end
     || ' group by a.status) c on c.status = s.status'

@@ -73,8 +73,10 @@ func (c *condition) require(metadata json.RawMessage) {
 	if len(metadata) == 0 {
 		return
 	}
-	texts := []json.RawMessage{metadata}
-	if metadata[0] == '[' && json.Unmarshal(metadata, &texts) != nil {
+	var texts []json.RawMessage // of its own: decoding into one that is metadata would write over it
+	if metadata[0] != '[' {
+		texts = append(texts, metadata)
+	} else if json.Unmarshal(metadata, &texts) != nil {
 		return
 	}
 	var group []map[string]any

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/agentexec/agentexec/internal/jsonb"
 )
@@ -47,16 +48,30 @@ func (f *ListFilter) normaliseMetadata() error {
 	if len(f.Metadata) == 0 {
 		return nil
 	}
-	object, err := jsonb.Object(f.Metadata)
+	objects, err := jsonb.Filter(f.Metadata)
 	switch {
-	case errors.Is(err, jsonb.ErrNoObject):
+	case errors.Is(err, jsonb.ErrNoFilter):
 		return fmt.Errorf("list.metadata %w", err)
 	case err != nil:
 		return fmt.Errorf("list.metadata: %w", err)
 	}
-	f.Metadata = nil
-	if len(object) > 0 {
-		f.Metadata, _ = json.Marshal(object) // sorted keys; it was just decoded
-	}
+	f.Metadata = metadataOf(objects)
 	return nil
+}
+
+// metadataOf writes a filter in one form: keys in order, alternatives in order and each once. nil asks for nothing.
+func metadataOf(objects []map[string]any) json.RawMessage {
+	texts := make([]string, len(objects))
+	for i, object := range objects {
+		text, _ := json.Marshal(object) // it was just decoded
+		texts[i] = string(text)
+	}
+	slices.Sort(texts)
+	switch texts = slices.Compact(texts); len(texts) {
+	case 0:
+		return nil
+	case 1:
+		return json.RawMessage(texts[0])
+	}
+	return json.RawMessage("[" + strings.Join(texts, ",") + "]")
 }

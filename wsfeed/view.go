@@ -29,12 +29,7 @@ func newView(scope client.Scope) *view {
 
 // decodable reports whether the scope is one for Postgres, too.
 func decodable(scope client.Scope) bool {
-	for _, agentType := range scope.AgentTypes {
-		if jsonb.Text(agentType) != nil {
-			return false
-		}
-	}
-	text, err := json.Marshal(scope.Metadata)
+	text, err := json.Marshal(scope)
 	if err != nil {
 		return false
 	}

@@ -15,7 +15,7 @@ func newCancelPending(s *settings) *cobra.Command {
 		message   string
 		all       bool
 	)
-	metadata := document{object: true}
+	var metadata pairs
 	cmd := &cobra.Command{
 		Use:   "cancel-pending",
 		Short: "Cancel the QUEUED and RUNNING activities that match, and print how many",
@@ -24,7 +24,7 @@ func newCancelPending(s *settings) *cobra.Command {
 			"standard error.",
 		Args: arguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			filtered := agentType.value != "" || len(metadata.members()) > 0 || idleFor.value > 0
+			filtered := agentType.value != "" || len(metadata) > 0 || idleFor.value > 0
 			switch {
 			case !all && !filtered:
 				return usageError(cmd, "which ones? give --agent-type, --metadata or --idle-for, or --all for every QUEUED and RUNNING activity")
@@ -34,7 +34,7 @@ func newCancelPending(s *settings) *cobra.Command {
 			return s.withClient(cmd.Context(), func(c *client.Client) error {
 				counts, err := c.CancelPendingCounts(cmd.Context(), client.CancelPendingParams{
 					AgentType:      agentType.value,
-					MetadataFilter: metadata.members(),
+					MetadataFilter: metadata,
 					IdleFor:        idleFor.value,
 					Message:        message,
 				})
@@ -52,7 +52,7 @@ func newCancelPending(s *settings) *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "every QUEUED and RUNNING activity")
 	cmd.Flags().Var(&agentType, "agent-type", "only of this type")
-	cmd.Flags().Var(&metadata, "metadata", "only with these keys and values")
+	cmd.Flags().Var(&metadata, "metadata", "only with this value in the metadata, or with those of a JSON object; may be repeated")
 	cmd.Flags().Var(&idleFor, "idle-for", "only without a line for at least this long, such as 15m")
 	cmd.Flags().StringVar(&message, "message", "", `line to write (default "Canceled")`)
 	return cmd

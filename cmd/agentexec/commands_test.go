@@ -176,6 +176,15 @@ func TestList(t *testing.T) {
 	require.Equal(t, 1, rows("--agent-type", "a", "--status", "COMPLETE"))
 	require.Equal(t, 0, rows("--metadata", `{"org": "2"}`))
 	require.Equal(t, 1, rows("--page", "3", "--page-size", "1"))
+	number, text := c.ok(t, "create", "c", "--metadata", `{"org": 42}`), c.ok(t, "create", "c", "--metadata", `{"org": "42"}`)
+	require.Equal(t, 2, rows("--metadata", "org=42"))
+	require.Equal(t, 1, rows("--metadata", `org="42"`))
+	require.Equal(t, 1, rows("--metadata", `{"org": 42}`))
+	require.Equal(t, 0, rows("--metadata", "org=42", "--metadata", "team=x"))
+	require.Equal(t, "2", c.ok(t, "cancel-pending", "--metadata", "org=42"))
+	for _, id := range []string{number, text} {
+		query[int64](t, c, "with gone as (delete from agentexec.activity where agent_id = $1 returning 1) select count(*) from gone", id)
+	}
 
 	require.Equal(t, query[string](t, c, "select agentexec.list_activities(page_size => 2)::text"),
 		c.ok(t, "list", "--page-size", "2", "--json"))

@@ -20,14 +20,14 @@ func newList(s *settings) *cobra.Command {
 		page, pageSize number
 		asJSON         bool
 	)
-	metadata := document{object: true}
+	var metadata pairs
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List activities: RUNNING, then QUEUED, then finished, the newest first",
 		Args:  arguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			params := client.ListParams{
-				Statuses: status.values, AgentType: agentType.value, MetadataFilter: metadata.members(), After: after,
+				Statuses: status.values, AgentType: agentType.value, MetadataFilter: metadata, After: after,
 			}
 			for flag, value := range map[string]*number{"page": &page, "page-size": &pageSize} {
 				if value.value != nil && *value.value < 1 {
@@ -65,7 +65,7 @@ func newList(s *settings) *cobra.Command {
 	}
 	cmd.Flags().Var(&status, "status", "only with one of these statuses, such as RUNNING,QUEUED")
 	cmd.Flags().Var(&agentType, "agent-type", "only of this type")
-	cmd.Flags().Var(&metadata, "metadata", "only with these keys and values")
+	cmd.Flags().Var(&metadata, "metadata", "only with this value in the metadata, or with those of a JSON object; may be repeated")
 	cmd.Flags().Var(&page, "page", "number of the page (default 1)")
 	cmd.Flags().Var(&pageSize, "page-size", "activities on a page, 1 to 1000 (default 50)")
 	cmd.Flags().StringVar(&after, "after", "", `"next" of an earlier page, in place of --page`)

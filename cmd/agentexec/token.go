@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -10,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/agentexec/agentexec/internal/auth"
-	"github.com/agentexec/agentexec/sidecar"
 )
 
 func newToken() *cobra.Command {
@@ -97,22 +95,4 @@ func (u *uuids) Set(text string) error {
 	id, err := parseUUID(text)
 	*u = append(*u, id)
 	return err
-}
-
-// pairs is a flag that takes KEY=VALUE and may be repeated, read as the HTTP API reads metadata.KEY=VALUE.
-type pairs map[string]any
-
-func (p *pairs) String() string { return "" }
-func (p *pairs) Type() string   { return "KEY=VALUE" }
-
-func (p *pairs) Set(text string) error {
-	key, value, ok := strings.Cut(text, "=")
-	if !ok || key == "" {
-		return errors.New("must be KEY=VALUE, such as org=1")
-	}
-	if *p == nil {
-		*p = pairs{}
-	}
-	(*p)[key] = sidecar.MetadataValue(value)
-	return nil
 }

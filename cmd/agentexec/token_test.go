@@ -48,7 +48,7 @@ func keyPair(t *testing.T) (private, public string) {
 func TestServeWithTokens(t *testing.T) {
 	t.Parallel()
 	c := setup(t)
-	ours, theirs := c.ok(t, "create", "research", "--metadata", `{"org":"1"}`), c.ok(t, "create", "research")
+	ours, theirs := c.ok(t, "create", "research", "--metadata", `{"org":"1","n":9007199254740993}`), c.ok(t, "create", "research", "--metadata", `{"org":"2","n":9007199254740992}`)
 	private, public := keyPair(t)
 	const good = "AGENTEXEC_JWT_SECRET=0123456789abcdef0123456789abcdef"
 	for name, test := range map[string]struct{ serve, mint *cli }{
@@ -68,11 +68,13 @@ func TestServeWithTokens(t *testing.T) {
 			require.Equal(t, 403, getWith(t, url+"/v1/activities?include_metadata=true", all))
 			require.Equal(t, 200, getWith(t, url+"/v1/activities?include_metadata=true", test.mint.ok(t, "token", "--read", "--include-metadata")))
 			require.Equal(t, 403, getWith(t, url+"/v1/activities", test.mint.ok(t, "token", "--write", "--cancel")))
-			for _, narrow := range [][]string{{"--metadata", "org=1"}, {"--agent-id", ours}} {
+			for _, narrow := range [][]string{{"--metadata", "org=1"}, {"--agent-id", ours}, {"--metadata", "n=9007199254740993"},
+				{"--metadata", `{"org":"1"}`, "--metadata", "n=9007199254740993"}} {
 				scoped := test.mint.ok(t, append([]string{"token", "--read"}, narrow...)...)
 				require.Equal(t, 200, getWith(t, url+"/v1/activities/"+ours, scoped))
 				require.Equal(t, 404, getWith(t, url+"/v1/activities/"+theirs, scoped))
 			}
+			require.Equal(t, 404, getWith(t, url+"/v1/activities/"+ours, test.mint.ok(t, "token", "--read", "--metadata", `n="9007199254740993"`)))
 			other := test.mint.ok(t, "token", "--read", "--jwt-secret", "other")
 			require.Equal(t, 401, getWith(t, url+"/v1/activities", other))
 		})

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/agentexec/agentexec/pkg/client"
+	"github.com/agentexec/agentexec/sidecar"
 )
 
 // The flags below say what they want in words of their own where the flag package would say how it failed.
@@ -161,5 +163,34 @@ func (d *duration) Set(text string) (err error) {
 	case d.value < 0:
 		return errors.New("must not be negative")
 	}
+	return nil
+}
+
+// pairs is a flag that takes KEY=VALUE, or a JSON object, and may be repeated. KEY=VALUE is read as the HTTP API reads
+// metadata.KEY=VALUE.
+type pairs map[string]any
+
+func (p *pairs) String() string { return "" }
+func (p *pairs) Type() string   { return "KEY=VALUE" }
+
+func (p *pairs) Set(text string) error {
+	var members map[string]any
+	if strings.HasPrefix(text, "{") {
+		object := document{object: true}
+		if err := object.Set(text); err != nil {
+			return err
+		}
+		members = object.members()
+	} else {
+		key, value, ok := strings.Cut(text, "=")
+		if !ok || key == "" {
+			return errors.New(`must be KEY=VALUE, such as org=1, or a JSON object, such as '{"org": "1"}'`)
+		}
+		members = map[string]any{key: sidecar.MetadataValue(value)}
+	}
+	if *p == nil {
+		*p = pairs{}
+	}
+	maps.Copy(*p, members)
 	return nil
 }

@@ -151,7 +151,7 @@ func readGrant(value any) (Grant, error) {
 		case "agent_types":
 			g.Scope.AgentTypes, err = readTypes(value)
 		case "metadata":
-			g.Scope.Metadata, err = readMetadata(value)
+			err = readMetadata(value, &g.Scope)
 		default:
 			return Grant{}, fmt.Errorf("%.40q is not known", name)
 		}
@@ -197,11 +197,37 @@ func readIDs(value any) ([]uuid.UUID, error) {
 	return ids, nil
 }
 
-func readMetadata(value any) (map[string]any, error) {
+// readMetadata reads an object, or a list of objects of which at least one must match.
+func readMetadata(value any, scope *client.Scope) error {
+	list, isList := value.([]any)
+	if !isList {
+		object, err := readObject(value)
+		scope.Metadata = object
+		return err
+	}
+	if len(list) < 1 || len(list) > maxAlternatives {
+		return errNoMetadata
+	}
+	for _, element := range list {
+		object, err := readObject(element)
+		if err != nil {
+			return err
+		}
+		scope.MetadataAny = append(scope.MetadataAny, object)
+	}
+	return nil
+}
+
+// maxAlternatives is how many objects SQL takes.
+const maxAlternatives = 16
+
+var errNoMetadata = fmt.Errorf("must be an object, or a list of 1 to %d objects", maxAlternatives)
+
+func readObject(value any) (map[string]any, error) {
 	object, ok := value.(map[string]any)
 	switch {
 	case !ok:
-		return nil, errors.New("must be an object")
+		return nil, errNoMetadata
 	case jsonb.Check(object) != nil: // which says what it found, and we say nothing of the token
 		return nil, errors.New("holds what Postgres cannot store")
 	}

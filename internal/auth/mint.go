@@ -1,7 +1,9 @@
 package auth
 
 import (
+	"bytes"
 	"crypto"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -28,7 +30,11 @@ func Mint(cfg MintConfig, g Grant) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	body := jwt.MapClaims{"exp": g.Expires.Unix(), "iat": time.Now().Unix(), Claim: g.claim()}
+	claim, err := g.claim()
+	if err != nil {
+		return "", err
+	}
+	body := jwt.MapClaims{"exp": g.Expires.Unix(), "iat": time.Now().Unix(), Claim: claim}
 	for name, value := range map[string]string{"sub": g.Subject, "iss": cfg.Issuer, "aud": cfg.Audience} {
 		if value != "" {
 			body[name] = value
@@ -46,8 +52,17 @@ func Mint(cfg MintConfig, g Grant) (string, error) {
 }
 
 // claim is the claim that grants g: what is not granted is left out.
-func (g Grant) claim() map[string]any {
+func (g Grant) claim() (map[string]any, error) {
 	claim := map[string]any{}
+	scope, err := json.Marshal(g.Scope)
+	if err != nil {
+		return nil, err
+	}
+	d := json.NewDecoder(bytes.NewReader(scope))
+	d.UseNumber() // long ones stay what they are
+	if err := d.Decode(&claim); err != nil {
+		return nil, err
+	}
 	for name, granted := range map[string]bool{
 		"read": g.Read, "write": g.Write, "cancel": g.Cancel, "include_metadata": g.IncludeMetadata,
 	} {
@@ -55,16 +70,7 @@ func (g Grant) claim() map[string]any {
 			claim[name] = true
 		}
 	}
-	if g.Scope.AgentIDs != nil {
-		claim["agent_ids"] = g.Scope.AgentIDs
-	}
-	if g.Scope.AgentTypes != nil {
-		claim["agent_types"] = g.Scope.AgentTypes
-	}
-	if g.Scope.Metadata != nil {
-		claim["metadata"] = g.Scope.Metadata
-	}
-	return claim
+	return claim, nil
 }
 
 func (c MintConfig) signer() (key any, algorithm string, err error) {

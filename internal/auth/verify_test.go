@@ -34,6 +34,9 @@ func TestVerifyGrant(t *testing.T) {
 		"NoIDs":    {`{"agent_ids":[]}`, Grant{Scope: client.Scope{AgentIDs: []uuid.UUID{}}}},
 		"Types":    {`{"agent_types":["research"]}`, Grant{Scope: client.Scope{AgentTypes: []string{"research"}}}},
 		"NoTypes":  {`{"agent_types":[]}`, Grant{Scope: client.Scope{AgentTypes: []string{}}}},
+		"Alternatives": {`{"metadata":[{"org":42},{"org":"42"}]}`, Grant{Scope: client.Scope{MetadataAny: []map[string]any{
+			{"org": json.Number("42")}, {"org": "42"},
+		}}}},
 		"NumbersUncut": {`{"metadata":{"n":12345678901234567890,"deep":{"a":[1.50,null]}}}`, Grant{Scope: client.Scope{Metadata: map[string]any{
 			"n": json.Number("12345678901234567890"), "deep": map[string]any{"a": []any{json.Number("1.50"), nil}},
 		}}}},
@@ -167,7 +170,11 @@ func TestVerifyRefuses(t *testing.T) {
 		"TypeIsNumber":      {granting(`{"agent_types":[1]}`), "agent_types must be a list"},
 		"TypeWithNUL":       {granting(`{"agent_types":["a\u0000"]}`), "agent_types must be"},
 		"MetadataIsNull":    {granting(`{"metadata":null}`), "metadata must be an object"},
-		"MetadataIsList":    {granting(`{"metadata":[]}`), "metadata must be an object"},
+		"MetadataIsEmpty":   {granting(`{"metadata":[]}`), "metadata must be an object, or a list of 1 to 16 objects"},
+		"MetadataOfNumbers": {granting(`{"metadata":[{"a":1},2]}`), "metadata must be an object"},
+		"MetadataOfNulls":   {granting(`{"metadata":[null]}`), "metadata must be an object"},
+		"MetadataOfTooMany": {granting(`{"metadata":[` + strings.Repeat(`{"a":1},`, 16) + `{"a":1}]}`), "metadata must be an object"},
+		"AlternativesNUL":   {granting(`{"metadata":[{"a":1},{"a":"\u0000"}]}`), "metadata holds"},
 		"MetadataWithNUL":   {granting(`{"metadata":{"a":["\u0000"]}}`), "metadata holds"},
 		"MetadataNumber":    {granting(`{"metadata":{"a":1e999999}}`), "metadata holds"},
 	} {

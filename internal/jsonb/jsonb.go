@@ -37,6 +37,40 @@ func Object(data []byte) (map[string]any, error) {
 	return object, nil
 }
 
+// ErrNoFilter is returned for what is neither a JSON object nor an array of 1 to 16 objects.
+var ErrNoFilter = errors.New("must be a JSON object, or an array of 1 to 16 objects")
+
+const maxAlternatives = 16
+
+// Filter reads a metadata filter: an object, or an array of 1 to 16 objects of which at least one must match. It returns
+// the objects, none for null and for what asks for nothing; ErrNoFilter, or an error that says what of it Postgres cannot
+// store.
+func Filter(data []byte) ([]map[string]any, error) {
+	var texts []json.RawMessage
+	if !bytes.HasPrefix(bytes.TrimSpace(data), []byte("[")) {
+		texts = append(texts, data)
+	} else if json.Unmarshal(data, &texts) != nil || len(texts) == 0 || len(texts) > maxAlternatives {
+		return nil, ErrNoFilter
+	}
+	var all []map[string]any
+	nothing := false
+	for _, text := range texts {
+		object, err := Object(text)
+		switch {
+		case errors.Is(err, ErrNoObject), err == nil && object == nil && len(text) != len(data):
+			return nil, ErrNoFilter
+		case err != nil:
+			return nil, err
+		}
+		nothing = nothing || len(object) == 0
+		all = append(all, object)
+	}
+	if nothing {
+		return nil, nil
+	}
+	return all, nil
+}
+
 // Decode reads a JSON object, numbers as they are: a float64 would cut long ones, and so match others. It returns nil for
 // null, and ErrNoObject for any other value.
 func Decode(data []byte) (map[string]any, error) {

@@ -69,3 +69,23 @@ func FuzzObject(f *testing.F) {
 		require.Len(t, object, keys)
 	})
 }
+
+func TestFilter(t *testing.T) {
+	t.Parallel()
+	for text, objects := range map[string]int{
+		`null`: 0, `{}`: 0, `{"a":1}`: 1, `[{"a":1}]`: 1, ` [ {"a":1}, {"a":"1"} ] `: 2, `[{"a":1},{}]`: 0, `[{}]`: 0,
+	} {
+		data := []byte(text)
+		got, err := Filter(data)
+		require.NoError(t, err, text)
+		require.Len(t, got, objects, text)
+		require.Equal(t, text, string(data), "what was given stays as it is")
+	}
+	for _, text := range []string{`[]`, `[1]`, `[null]`, `[{"a":1},null]`, `[[{}]]`, `1`, `"x"`, `[{"a":1}`, `[{"a":1}]x`,
+		"[" + strings.Repeat(`{"a":1},`, 16) + `{"a":1}]`} {
+		_, err := Filter([]byte(text))
+		require.ErrorIs(t, err, ErrNoFilter, text)
+	}
+	_, err := Filter([]byte(`[{"a":1},{"a":1e9999}]`))
+	require.ErrorContains(t, err, "number out of range")
+}

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strconv"
 
 	"github.com/google/uuid"
 
@@ -34,8 +35,17 @@ func (a Activity) Within(s client.Scope) bool {
 	if s.AgentTypes != nil && !slices.Contains(s.AgentTypes, a.Type) {
 		return false
 	}
-	for key, value := range s.Metadata {
-		if got, ok := a.Metadata[key]; !ok || !reflect.DeepEqual(got, value) {
+	return a.holds(s.Metadata) && (s.MetadataAny == nil || slices.ContainsFunc(s.MetadataAny, a.holds))
+}
+
+// holds reports whether the metadata has an equal value for every key of an object.
+func (a Activity) holds(object map[string]any) bool {
+	for key, value := range object {
+		got, ok := a.Metadata[key]
+		number, isNumber := got.(float64)
+		text, either := value.(client.NumberOrText)
+		same := either && (got == string(text) || isNumber && strconv.FormatFloat(number, 'f', -1, 64) == string(text))
+		if !ok || !same && !reflect.DeepEqual(got, value) {
 			return false
 		}
 	}
@@ -113,8 +123,14 @@ func (w *World) Scope() client.Scope {
 			s.AgentTypes = append(s.AgentTypes, Pick(w, Types...))
 		}
 	}
-	if w.IntN(2) == 0 {
+	switch w.IntN(4) {
+	case 0, 1:
 		s.Metadata = w.Metadata()
+	case 2:
+		s.MetadataAny = []map[string]any{{"org": "none"}}
+		for range w.IntN(3) {
+			s.MetadataAny = append(s.MetadataAny, map[string]any{"org": Pick[any](w, "1", "2", 1.0)})
+		}
 	}
 	return s
 }

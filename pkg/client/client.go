@@ -147,6 +147,18 @@ func (q *call) object(name string, value map[string]any) *call {
 	return q.json(name, value)
 }
 
+// filter adds a metadata filter unless it is nil.
+func (q *call) filter(value map[string]any) *call {
+	if value == nil {
+		return q
+	}
+	all, err := alternatives(value)
+	if err != nil && q.err == nil {
+		q.err = invalid("metadata_filter: " + err.Error())
+	}
+	return q.json("metadata_filter", all)
+}
+
 // String returns the call as SQL.
 func (q *call) String() string {
 	return fmt.Sprintf("%s.%s(%s)", q.schema, q.fn, strings.Join(q.names, ", "))

@@ -71,7 +71,8 @@ type Entry struct {
 type CancelPendingParams struct {
 	// AgentType is a task name.
 	AgentType string
-	// MetadataFilter takes activities whose metadata has an equal value for every key. A nil or empty map takes all.
+	// MetadataFilter takes activities whose metadata has an equal value for every key; a value may be a
+	// NumberOrText. A nil or empty map takes all.
 	MetadataFilter map[string]any
 	// IdleFor takes those without a line for at least that long, to the microsecond.
 	IdleFor time.Duration
@@ -96,7 +97,8 @@ type ListParams struct {
 	Statuses []Status
 	// AgentType takes activities with that task name. Default all.
 	AgentType string
-	// MetadataFilter takes activities whose metadata has an equal value for every key. Default all.
+	// MetadataFilter takes activities whose metadata has an equal value for every key; a value may be a
+	// NumberOrText. Default all.
 	MetadataFilter map[string]any
 	// After is the Next of an earlier page; Page is then ignored and nothing is counted. Default the first page.
 	After string
@@ -111,7 +113,8 @@ type DetailParams struct {
 	// LogLimit is the most lines to return, 0 for none. Default nil: all, and a long log may then be more than Postgres
 	// can put into one value (256 MB); DetailPage and Logs have no such bound.
 	LogLimit *int
-	// MetadataFilter makes the activity not found unless its metadata has an equal value for every key. Default all.
+	// MetadataFilter makes the activity not found unless its metadata has an equal value for every key; a value may be a
+	// NumberOrText. Default all.
 	MetadataFilter map[string]any
 	// IncludeMetadata fills in Metadata. Default false.
 	IncludeMetadata bool
@@ -121,6 +124,7 @@ type DetailParams struct {
 type CountParams struct {
 	// AgentType counts activities with that task name. Default all.
 	AgentType string
-	// MetadataFilter counts activities whose metadata has an equal value for every key. Default all.
+	// MetadataFilter counts activities whose metadata has an equal value for every key; a value may be a
+	// NumberOrText. Default all.
 	MetadataFilter map[string]any
 }

@@ -34,7 +34,7 @@ func (c *Client) ListJSON(ctx context.Context, params ListParams) (json.RawMessa
 		}
 		q.add("statuses", "pg_catalog.text[]::"+c.schema+".status[]", names)
 	}
-	q.text("agent_type", params.AgentType).object("metadata_filter", params.MetadataFilter).text("after", params.After)
+	q.text("agent_type", params.AgentType).filter(params.MetadataFilter).text("after", params.After)
 	if params.IncludeMetadata {
 		q.arg("include_metadata", "pg_catalog.bool", "true")
 	}
@@ -83,7 +83,7 @@ func (c *Client) DetailPageJSON(ctx context.Context, agentID uuid.UUID, params D
 
 func (c *Client) detailJSON(ctx context.Context, function string, agentID uuid.UUID, params DetailParams) (json.RawMessage, error) {
 	q := c.call(function).arg("agent_id", "pg_catalog.uuid", agentID.String()).
-		object("metadata_filter", params.MetadataFilter).intUnless("after_seq", params.AfterSeq, 0)
+		filter(params.MetadataFilter).intUnless("after_seq", params.AfterSeq, 0)
 	if params.LogLimit != nil {
 		q.int("log_limit", *params.LogLimit)
 	}
@@ -107,7 +107,7 @@ func (c *Client) detailJSON(ctx context.Context, function string, agentID uuid.U
 // be written as JSON.
 func (c *Client) CountActive(ctx context.Context, metadataFilter map[string]any) (int64, error) {
 	var n int64
-	err := c.call("count_active").object("metadata_filter", metadataFilter).row(ctx, c.db, "r", &n)
+	err := c.call("count_active").filter(metadataFilter).row(ctx, c.db, "r", &n)
 	return n, err
 }
 
@@ -116,7 +116,7 @@ func (c *Client) CountActive(ctx context.Context, metadataFilter map[string]any)
 // Inside a transaction (see WithTx) it sees what the transaction wrote. Returns ErrInvalid when MetadataFilter cannot
 // be written as JSON.
 func (c *Client) CountByStatus(ctx context.Context, params CountParams) (map[Status]int64, error) {
-	q := c.call("count_by_status").text("agent_type", params.AgentType).object("metadata_filter", params.MetadataFilter)
+	q := c.call("count_by_status").text("agent_type", params.AgentType).filter(params.MetadataFilter)
 	var data []byte
 	if err := q.row(ctx, c.db, "r", &data); err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -22,13 +23,72 @@ type Scope struct {
 	AgentIDs []uuid.UUID `json:"agent_ids,omitzero"`
 	// AgentTypes are the task names in the scope. nil does not narrow; empty leaves nothing.
 	AgentTypes []string `json:"agent_types,omitzero"`
-	// Metadata leaves the activities whose metadata has an equal value for every key. nil and empty do not narrow. Who
-	// reads it from JSON should have numbers left as they are (json.Decoder.UseNumber): a float64 cuts long ones.
-	Metadata map[string]any `json:"metadata,omitempty"`
+	// Metadata leaves the activities whose metadata has an equal value for every key; see NumberOrText for values that are
+	// only known as text. nil and empty do not narrow.
+	Metadata map[string]any `json:"-"`
+	// MetadataAny leaves the activities whose metadata has an equal value for every key of at least one of these objects, 1
+	// to 16. nil does not narrow. Only one of Metadata and MetadataAny may be given. In JSON both are "metadata", an object
+	// or an array.
+	MetadataAny []map[string]any `json:"-"`
+}
+
+// scopeJSON is a Scope as JSON has it.
+type scopeJSON struct {
+	AgentIDs   []uuid.UUID `json:"agent_ids,omitzero"`
+	AgentTypes []string    `json:"agent_types,omitzero"`
+	Metadata   any         `json:"metadata,omitempty"`
 }
 
 // IsZero reports whether the scope is everything.
-func (s Scope) IsZero() bool { return s.AgentIDs == nil && s.AgentTypes == nil && len(s.Metadata) == 0 }
+func (s Scope) IsZero() bool {
+	return s.AgentIDs == nil && s.AgentTypes == nil && len(s.Metadata) == 0 && s.MetadataAny == nil
+}
+
+// MarshalJSON implements json.Marshaler.
+func (s Scope) MarshalJSON() ([]byte, error) {
+	metadata, err := s.filter()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(scopeJSON{s.AgentIDs, s.AgentTypes, metadata})
+}
+
+// UnmarshalJSON implements json.Unmarshaler. Numbers stay as they are written.
+func (s *Scope) UnmarshalJSON(data []byte) error {
+	var metadata json.RawMessage
+	scope := scopeJSON{Metadata: &metadata}
+	if err := json.Unmarshal(data, &scope); err != nil {
+		return err
+	}
+	*s = Scope{AgentIDs: scope.AgentIDs, AgentTypes: scope.AgentTypes}
+	if metadata == nil {
+		return nil
+	}
+	var into any = &s.Metadata
+	if bytes.HasPrefix(bytes.TrimSpace(metadata), []byte("[")) {
+		into = &s.MetadataAny
+	}
+	d := json.NewDecoder(bytes.NewReader(metadata))
+	d.UseNumber()
+	return d.Decode(into)
+}
+
+// filter is what the scope asks of metadata, nil for nothing.
+func (s Scope) filter() (any, error) {
+	switch {
+	case len(s.Metadata) > 0 && s.MetadataAny != nil:
+		return nil, errors.New("only one of Metadata and MetadataAny may be given")
+	case s.MetadataAny != nil:
+		return sorted(s.MetadataAny)
+	case len(s.Metadata) > 0:
+		all, err := alternatives(s.Metadata)
+		if err != nil {
+			return nil, err
+		}
+		return sorted(all)
+	}
+	return nil, nil
+}
 
 // String returns the scope as JSON, "" for everything. Scopes that list the same, in whatever order, give the same text,
 // so it may be the key of a cache. Metadata that cannot be written as JSON gives a text that is no scope, and that
@@ -43,31 +103,11 @@ func (s Scope) String() string {
 	s.AgentTypes = slices.Clone(s.AgentTypes)
 	slices.Sort(s.AgentTypes)
 	s.AgentTypes = slices.Compact(s.AgentTypes)
-	metadata, err := sortedKeys(s.Metadata)
-	if err != nil {
-		return fmt.Sprintf("not a scope: %v", err)
-	}
-	s.Metadata = metadata
-	text, err := json.Marshal(s)
+	text, err := s.MarshalJSON()
 	if err != nil {
 		return fmt.Sprintf("not a scope: %v", err)
 	}
 	return string(text)
-}
-
-// sortedKeys makes maps of whatever writes a JSON object in an order of its own, such as a json.RawMessage or a struct.
-func sortedKeys(metadata map[string]any) (map[string]any, error) {
-	if len(metadata) == 0 {
-		return nil, nil
-	}
-	text, err := json.Marshal(metadata)
-	if err != nil {
-		return nil, err
-	}
-	var sorted map[string]any
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber()
-	return sorted, d.Decode(&sorted)
 }
 
 // WithScope returns the same client narrowed to a scope: every call of it, Watch included, behaves as if there were no

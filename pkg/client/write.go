@@ -95,7 +95,7 @@ func (c *Client) CancelPending(ctx context.Context, params CancelPendingParams) 
 // CancelPendingCounts is CancelPending, and also counts the activities that match and were skipped: another transaction
 // kept them locked for longer than 1 s, or their log has reached the highest seq. It returns what CancelPending does.
 func (c *Client) CancelPendingCounts(ctx context.Context, params CancelPendingParams) (CancelPendingCounts, error) {
-	q := c.call("cancel_pending").text("agent_type", params.AgentType).object("metadata_filter", params.MetadataFilter)
+	q := c.call("cancel_pending").text("agent_type", params.AgentType).filter(params.MetadataFilter)
 	if params.IdleFor != 0 {
 		q.arg("idle_for", "pg_catalog.interval", fmt.Sprintf("%d microseconds", params.IdleFor/time.Microsecond))
 	}
