@@ -118,6 +118,7 @@ func TestAccessCancelByLine(t *testing.T) {
 	id := b.create(t)
 	writer := []string{"Authorization", "Bearer " + minted(t, auth.Grant{Write: true})}
 	b.do(t, "POST", path(id)+"/logs", `{"message":"x","status":"CANCELED"}`, writer...).problem(t, 403, "forbidden")
+	b.do(t, "POST", path(id)+"/logs", `{"message":"x","status":"Canceled"}`, writer...).problem(t, 403, "forbidden")
 	require.Equal(t, 201, b.do(t, "POST", path(id)+"/logs", `{"message":"x","status":"RUNNING"}`, writer...).status)
 	require.Equal(t, 201, b.do(t, "POST", path(id)+"/logs", `{"message":"x","status":"CANCELED"}`,
 		"Authorization", "Bearer "+minted(t, auth.Grant{Write: true, Cancel: true})).status)

@@ -119,8 +119,10 @@ func expected(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.String:
 		return "a string"
-	case reflect.Int32:
-		return "an integer of 32 bits"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Float64:
+		return "a number"
 	}
 	return "a JSON object"
 }
@@ -197,11 +199,20 @@ func (id *agentID) UnmarshalText(text []byte) error {
 // MarshalText writes it in the same form.
 func (id agentID) MarshalText() ([]byte, error) { return uuid.UUID(id).MarshalText() }
 
-// UnmarshalText takes the name of a status.
+// UnmarshalText takes the name of a status, in upper or lower case as SQL does.
 func (s *status) UnmarshalText(text []byte) error {
-	parsed, err := client.ParseStatus(string(text))
+	parsed, err := parseStatus(string(text))
 	*s = status(parsed)
 	return err
+}
+
+func parseStatus(text string) (client.Status, error) {
+	for _, s := range client.Statuses() {
+		if strings.EqualFold(text, string(s)) { // which knows no other letter for those of a status
+			return s, nil
+		}
+	}
+	return client.ParseStatus(text)
 }
 
 // UnmarshalText takes what time.ParseDuration takes.

@@ -116,7 +116,7 @@ func (q *query) statuses(name string) []client.Status {
 	var statuses []client.Status
 	for _, text := range q.take(name) {
 		for part := range strings.SplitSeq(text, ",") {
-			s, err := client.ParseStatus(part)
+			s, err := parseStatus(part)
 			if err != nil {
 				q.fault("query."+name, "must be a list of "+statusNames(", ")+", got "+shortened(part))
 				return nil

@@ -112,7 +112,7 @@ func (a *api) registerReads() {
 		Parameters: []*huma.Param{
 			queryParam("page", integerSchema(1), "The number of the page, from 1 on. Default 1. Ignored with `after`."),
 			queryParam("page_size", integerSchema(50), "The most items on a page, 1 to 1000. Default 50."),
-			queryParam("status", statusListSchema(a.registry()), "Only activities with one of these statuses: separated by commas, or the parameter given several times."),
+			queryParam("status", statusListSchema(a.registry()), "Only activities with one of these statuses, in upper or lower case: separated by commas, or the parameter given several times."),
 			queryParam("agent_type", textSchema("research"), "Only activities with this task name."),
 			queryParam("metadata.KEY", textSchema("42"), "Only activities whose metadata has this value for KEY, which is any key, "+
 				"as in `metadata.org=42`; with several keys, all must match. `42` is the number 42 or the string; `true`, `false` and `null` are "+

@@ -59,6 +59,7 @@ func TestAPIListFilters(t *testing.T) {
 		"?":                                            "b a f e d c",
 		"?status=RUNNING":                              "b",
 		"?status=RUNNING,QUEUED":                       "b a",
+		"?status=running,Queued":                       "b a",
 		"?status=RUNNING&status=ERROR":                 "b d",
 		"?status=RUNNING,ERROR&status=QUEUED":          "b a d",
 		"?status=CANCELED":                             "f e",

@@ -21,14 +21,14 @@ type createActivity struct {
 
 type appendLog struct {
 	Message    string          `json:"message" example:"Reading page 3 of 8" doc:"What happened, up to 1 MiB."`
-	Percentage *int32          `json:"percentage,omitempty" example:"40" doc:"The progress, 0 to 100. Without it, the latest one stays."`
-	Status     *status         `json:"status,omitempty" doc:"The new status. Without it, the current one stays."`
+	Percentage *float64        `json:"percentage,omitempty" example:"40" doc:"The progress, 0 to 100; a fraction is rounded down. Without it, the latest one stays."`
+	Status     *status         `json:"status,omitempty" doc:"The new status, in upper or lower case. Without it, the current one stays."`
 	Data       json.RawMessage `json:"data,omitempty" example:"{\"page\":3}" doc:"Any JSON to keep with the line."`
 }
 
 type completeActivity struct {
 	Message    string          `json:"message,omitempty" example:"8 pages read" doc:"The last line, up to 1 MiB. Without it, \"Agent completed\"."`
-	Percentage *int32          `json:"percentage,omitempty" example:"100" doc:"The progress, 0 to 100. Without it, 100."`
+	Percentage *float64        `json:"percentage,omitempty" example:"100" doc:"The progress, 0 to 100; a fraction is rounded down. Without it, 100."`
 	Data       json.RawMessage `json:"data,omitempty" example:"{\"pages\":8}" doc:"Any JSON to keep with the line."`
 }
 
@@ -151,9 +151,9 @@ func (a *api) cancelPending(ctx context.Context, in *cancelPendingInput) (*cance
 	return &cancelPendingOutput{Body: canceled{Canceled: int64(n)}}, err
 }
 
-func lineOptions(percentage *int32, data json.RawMessage) (opts []client.UpdateOption) {
+func lineOptions(percentage *float64, data json.RawMessage) (opts []client.UpdateOption) {
 	if percentage != nil {
-		opts = append(opts, client.WithPercentage(int(*percentage)))
+		opts = append(opts, client.WithPercentage(*percentage))
 	}
 	if data != nil {
 		opts = append(opts, client.WithData(data))

@@ -64,7 +64,7 @@ func TestAPIAppend(t *testing.T) {
 		`{"message":"<script> & \u2028","data":"text"}`,
 		`{"message":"ended","status":"ERROR","data":[1,[],{}]}`,
 		`{"message":"late","data":false}`,
-		`{"message":"again","status":"RUNNING","data":1.50}`,
+		`{"message":"again","status":"running","percentage":33.3,"data":1.50}`,
 	} {
 		r := b.post(t, path(id)+"/logs", body, 201)
 		line := r.object(t)
@@ -97,6 +97,8 @@ func TestAPIEnds(t *testing.T) {
 		{"complete", "\n \t", "Agent completed", "COMPLETE", "100", "null"},
 		{"complete", `{"message":"done","percentage":75,"data":{"pages":8}}`, "done", "COMPLETE", "75", `{"pages":8}`},
 		{"complete", `{"percentage":0}`, "Agent completed", "COMPLETE", "0", "null"},
+		{"complete", `{"percentage":33.3}`, "Agent completed", "COMPLETE", "33", "null"},
+		{"complete", `{"percentage":9.99e1}`, "Agent completed", "COMPLETE", "99", "null"},
 		{"complete", `{"message":null,"percentage":null,"data":null}`, "Agent completed", "COMPLETE", "100", "null"},
 		{"error", ``, "Agent failed", "ERROR", "null", "null"},
 		{"error", `{"message":"boom","data":[1]}`, "boom", "ERROR", "null", "[1]"},

@@ -27,7 +27,7 @@ func WithMetadata(metadata map[string]any) CreateOption {
 type UpdateOption func(*updateOptions)
 
 type updateOptions struct {
-	percentage *int
+	percentage *float64
 	status     *Status
 	data       any
 }
@@ -40,9 +40,11 @@ func applyUpdate(opts []UpdateOption) updateOptions {
 	return o
 }
 
-// WithPercentage reports the progress, 0 to 100. It may also go down. For Update and Complete.
-func WithPercentage(percentage int) UpdateOption {
-	return func(o *updateOptions) { o.percentage = &percentage }
+// WithPercentage reports the progress, 0 to 100; a fraction is rounded down. It may also go down. For Update and Complete.
+func WithPercentage[N interface {
+	~int | ~int32 | ~int64 | ~float32 | ~float64
+}](percentage N) UpdateOption {
+	return func(o *updateOptions) { o.percentage = new(float64(percentage)) }
 }
 
 // WithStatus changes the activity's status. For Update.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 	"unicode/utf8"
 
@@ -132,7 +133,7 @@ func (c *Client) line(fn string, agentID uuid.UUID) *call {
 // write runs a function that returns the line it wrote.
 func (c *Client) write(ctx context.Context, q *call, o updateOptions) (Log, error) {
 	if o.percentage != nil {
-		q.int("percentage", *o.percentage)
+		q.arg("percentage", "pg_catalog.float8", strconv.FormatFloat(*o.percentage, 'g', -1, 64))
 	}
 	if o.data != nil {
 		q.json("data", o.data)
