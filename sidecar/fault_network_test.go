@@ -132,7 +132,7 @@ func TestNetworkGoesSilent(t *testing.T) {
 	s.append(t, id, "nobody waits for this")
 	began := time.Now()
 	s.stop()
-	require.Less(t, time.Since(began), patience/2)
+	require.Less(t, time.Since(began), 10*time.Second)
 	require.Equal(t, 1001, so.closed(t))
 }
 

@@ -20,7 +20,7 @@ import (
 )
 
 // patience bounds every wait for something that must happen; it is not waited out when it does.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // service is a running sidecar over a database of its own.
 type service struct {

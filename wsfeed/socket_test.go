@@ -18,7 +18,7 @@ import (
 )
 
 // patience bounds every wait for something that must happen; it is not waited out when it does.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // bundle is a hub that serves a script.
 type bundle struct {
