@@ -20,6 +20,8 @@ GO_TEST_FLAGS = -timeout $(TEST_TIMEOUT) $(TESTFLAGS)
 
 # The oldest and the newest Postgres we support: `make test-matrix` runs every test against each.
 POSTGRES_VERSIONS ?= 15 18
+# The packages it tests: all, or database, those whose tests ask a Postgres.
+PACKAGES ?= all
 
 # The version is what Go reads from git, the same for every way to build. VERSION takes its place, for a source without git.
 VERSION ?=
@@ -49,14 +51,12 @@ build: ## Build bin/agentexec
 # The dashboard's dist/ is committed, so that building the program needs no Node; `make lint` builds it anew and compares.
 # The packages' stay out of git.
 .PHONY: ui
-ui: ## Build the dashboard and the TypeScript packages in ui/
+ui: ## Build the dashboard and the TypeScript packages in ui/, those as ui/packages/*.tgz to npm install
 	@ui/tools/npm run build
 
 .PHONY: test
-test: ## Run every test, with the race detector where there is a C compiler
-	tools/go-test $(GO_TEST_FLAGS) ./...
-	cd bench && ../tools/go-test $(GO_TEST_FLAGS) ./...
-	ui/test/run.sh
+test: ## Run every test, with the race detector where there is a C compiler; ends with a list of what was skipped
+	@tools/test $(GO_TEST_FLAGS)
 
 .PHONY: test-ui
 test-ui: ## Test what is in ui/ alone, also in a browser; like `make test`, only where there are Node and Chromium
@@ -64,10 +64,14 @@ test-ui: ## Test what is in ui/ alone, also in a browser; like `make test`, only
 
 .PHONY: test-matrix
 test-matrix: ## Run every Go test against the oldest and the newest Postgres we support, without the race detector
-	@status=0; for version in $(POSTGRES_VERSIONS); do \
+	@status=0; packages=./...; \
+	if [ $(PACKAGES) = database ]; then \
+	  packages=$$($(GO) list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... | awk '/internal\/pgtest[] ]/ { print $$1 }'); \
+	fi; \
+	for version in $(POSTGRES_VERSIONS); do \
 	  bin=$$(tools/postgres-bin $$version) || exit 1; \
 	  echo "== Postgres $$version: $$($$bin/postgres --version)"; \
-	  AGENTEXEC_TEST_PG_BIN=$$bin $(GO) test -count=1 $(GO_TEST_FLAGS) ./... || status=1; \
+	  AGENTEXEC_TEST_PG_BIN=$$bin $(GO) test -count=1 $(GO_TEST_FLAGS) $$packages || status=1; \
 	done; exit $$status
 
 .PHONY: fuzz

@@ -11,13 +11,13 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/agentexec/agentexec/internal/pgtest"
 )
 
 // TestInBrowser shows the dashboard of a real sidecar over a real Postgres in a real browser: test/*.test.mjs, each with
-// a database of its own. It needs Node, Chromium and what test/run.sh installs, so that script runs it.
+// a database and a sidecar of its own, two at a time. It needs Node, Chromium and what test/run.sh installs, so that script
+// runs it.
 func TestInBrowser(t *testing.T) {
+	t.Parallel()
 	if os.Getenv("AGENTEXEC_TEST_CHROMIUM") == "" {
 		t.Skip("ui/test/run.sh runs this test")
 	}
@@ -25,18 +25,19 @@ func TestInBrowser(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
 	h := newHouse(t)
-	databases := make(map[string]*pgtest.Database, len(files)) // made while nobody takes the server away
-	for _, file := range files {
-		databases[file] = h.server.New(t)
-	}
 	for _, file := range files {
 		name := filepath.Base(file)
 		t.Run(strings.TrimSuffix(name, ".test.mjs"), func(t *testing.T) {
+			t.Parallel()
+			h := h
+			if name == "connection.test.mjs" { // it takes the server away
+				h = newHouse(t)
+			}
 			args := []string{"--test", "--test-reporter=spec"}
 			if only := os.Getenv("ONLY"); only != "" {
 				args = append(args, "--test-name-pattern="+only)
 			}
-			perform(t, h.stage(t, databases[file]), "test", append(args, name)...)
+			perform(t, h.stage(t, h.server.New(t)), "test", append(args, name)...)
 		})
 	}
 }
@@ -52,6 +53,7 @@ func TestFigures(t *testing.T) {
 // TestClient runs the TypeScript client against a real sidecar that goes away and comes back: client/test/binary*.test.ts,
 // each with a database and a sidecar of its own. It needs Node and what test/run.sh installs, so that script runs it.
 func TestClient(t *testing.T) {
+	t.Parallel()
 	if os.Getenv("AGENTEXEC_TEST_NODE") == "" {
 		t.Skip("ui/test/run.sh runs this test")
 	}
@@ -61,12 +63,13 @@ func TestClient(t *testing.T) {
 	h := newHouse(t)
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".test.ts"), func(t *testing.T) {
+			t.Parallel()
 			perform(t, h.stage(t, h.server.New(t)), ".", "node_modules/vitest/vitest.mjs", "run", "--project", "binary", filepath.Base(file))
 		})
 	}
 }
 
-// perform runs Node in a folder, on a stage.
+// perform runs Node in a folder, on a stage, and shows what it printed when it has ended.
 func perform(t *testing.T, s *stage, dir string, args ...string) {
 	t.Helper()
 	s.start(t)
@@ -83,6 +86,7 @@ func perform(t *testing.T, s *stage, dir string, args ...string) {
 	node := exec.CommandContext(ctx, "node", args...)
 	node.Dir = dir
 	node.Env = append(os.Environ(), "PAGE_URL=http://"+s.addr, "CONTROL_URL="+control.URL)
-	node.Stdout, node.Stderr = os.Stdout, os.Stderr
-	require.NoError(t, node.Run())
+	out, err := node.CombinedOutput()
+	_, _ = os.Stdout.Write(out)
+	require.NoError(t, err)
 }

@@ -14,6 +14,7 @@ function project(name: string, root: string, include: string, environment: strin
 
 export default defineConfig({
   test: {
+    isolate: false, // one jsdom serves many files: making it costs more than the tests
     projects: [
       project('client', 'client', '', 'node'),
       project('react', 'react', '', 'jsdom'),

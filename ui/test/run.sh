@@ -6,8 +6,8 @@
 #   ONLY=REGEXP ui/test/run.sh run some of the browser's, and nothing else
 #   ONLY='the README' ui/test/run.sh docs    make the pictures of the README anew
 #
-# Needs Go, Node 20, npm and Chromium (CHROMIUM names it, where it is not in PATH). Without Node nothing is tested, without
-# Chromium all but the page; it says so, and fails where CI is set.
+# Needs Go, npm and Chromium (CHROMIUM names it, where it is not in PATH), and fetches a Node where there is none of 20.19.
+# Without npm nothing is tested, without Chromium all but the page; it says so, and fails where CI is set.
 set -euo pipefail
 [[ $# -eq 0 ]] || { mkdir -p "$1" && SCREENSHOTS=$(cd "$1" && pwd) && export SCREENSHOTS; }
 consequence="the packages and the page in ui/ are NOT tested"
@@ -16,13 +16,13 @@ source "$(dirname "${BASH_SOURCE[0]}")/../tools/node.sh"
 status=0
 if [[ -z ${ONLY:-} ]]; then
   npm test || status=1
-  AGENTEXEC_TEST_NODE=1 go test -v -count=1 -timeout 10m -run '^TestClient$' . || status=1
+  export AGENTEXEC_TEST_NODE=1
 fi
 
 for name in ${CHROMIUM:+"$CHROMIUM"} chromium chromium-browser google-chrome; do
   chromium=$(command -v "$name") && break
 done
+AGENTEXEC_TEST_CHROMIUM=${chromium:-} go test -v -count=1 -timeout 20m -parallel 2 -run '^(TestClient|TestInBrowser)$' . || status=1
 consequence="the page is NOT tested in a browser"
 [[ -n ${chromium:-} || $status -ne 0 ]] || lacking Chromium
-AGENTEXEC_TEST_CHROMIUM=${chromium:-} go test -v -count=1 -timeout 15m -run '^TestInBrowser$' . || status=1
 exit $status

@@ -160,7 +160,7 @@ test('tokens are renewed in place, and asked for again where they expired', asyn
   const guarded = (await move('/guarded')) as string;
   const mint = async (lifetime: string) => (await move('/token', `--read --subject ada --expires-in ${lifetime}`)) as string;
   const id = await connect().create('guarded');
-  for (const transport of ['websocket', 'http']) {
+  await Promise.all(['websocket', 'http'].map(async (transport) => {
     let tokens = 0;
     // The first is nonsense; the others live for 8 seconds and are renewed half way.
     const client = connect(transport, guarded, async () => (tokens++ ? mint('8s') : 'nonsense'));
@@ -172,7 +172,7 @@ test('tokens are renewed in place, and asked for again where they expired', asyn
     expect(states.filter((s) => s !== 'live')).toEqual([]); // not once was the connection lost
     expect((await client.detail(id)).agent_id).toBe(id);
     client.close();
-  }
+  }));
   const bad = connect('websocket', guarded, 'nonsense');
   bad.watchActivity(id, {}, () => {});
   await until(() => bad.connection.code === 'unauthorized');
