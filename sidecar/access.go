@@ -103,6 +103,19 @@ func (a *access) remote(r *http.Request) string {
 	return r.RemoteAddr
 }
 
+// holder is whom the memory that a request holds counts for: its subject, or else its address; "" for nobody.
+func (a *access) holder(r *http.Request) string {
+	if subject := grantOf(r.Context()).Subject; subject != "" {
+		return "subject " + subject
+	}
+	if a.behind != nil {
+		if address := a.behind.counted(r); address != "" {
+			return "address " + address
+		}
+	}
+	return ""
+}
+
 // refuse answers with a problem.
 func refuse(w http.ResponseWriter, err error) {
 	p := internalProblem()

@@ -55,7 +55,7 @@ func requests(id uuid.UUID) map[verb][][3]string {
 			{"POST", "/v1/activities", `{"task_name":"x"}`}, {"POST", path(id) + "/logs", `{"message":"x"}`},
 			{"POST", path(id) + "/complete"}, {"POST", path(id) + "/error"},
 		},
-		verbCancel: {{"POST", path(id) + "/cancel"}, {"POST", "/v1/activities/cancel-pending"}},
+		verbCancel: {{"POST", path(id) + "/cancel"}, {"POST", "/v1/activities/cancel-pending", `{"all":true}`}},
 	}
 }
 
@@ -153,7 +153,7 @@ func TestAuditLines(t *testing.T) {
 	b.post(t, path(id)+"/logs", "{", 400)
 	b.post(t, "/v1/activities/x%20status=200/error", "", 422)
 	b.do(t, "POST", path(id)+"/logs", "message", "Content-Type", "text/plain").problem(t, 415, "unsupported_media_type")
-	b.post(t, "/v1/activities/cancel-pending", "", 200)
+	b.post(t, "/v1/activities/cancel-pending", `{"all":true}`, 200)
 	b.do(t, "POST", path(id)+"/cancel", "", "Authorization", "Bearer "+minted(t, auth.Grant{Subject: "eve"})).problem(t, 403, "forbidden")
 	b.get(t, path(id), 200)
 	b.post(t, ticketsPath, "", 201)
@@ -424,7 +424,7 @@ func TestAccessScope(t *testing.T) {
 		b.post(t, "/v1/activities", body, 403).problem(t, 403, "forbidden")
 	}
 	b.post(t, "/v1/activities", `{"task_name":"research","metadata":{"org":"1","more":true}}`, 201)
-	require.JSONEq(t, `{"canceled":2}`, b.post(t, "/v1/activities/cancel-pending", "", 200).text)
+	require.JSONEq(t, `{"canceled":2,"skipped":0}`, b.post(t, "/v1/activities/cancel-pending", `{"all":true}`, 200).text)
 	require.Equal(t, before, b.query(t, "select json_agg(a)::text from agentexec.activity a where agent_id = $1", theirs))
 
 	nothing := auth.Everything()

@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/agentexec/agentexec/internal/budget"
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
@@ -32,13 +33,21 @@ type api struct {
 	verbs  map[string]verb // what must be granted, by the pattern of the route
 
 	limits        Limits
-	over          *limitMetrics // nil where nobody counts
+	over          *limitMetrics  // nil where nobody counts
+	memory        *budget.Budget // for bodies and answers; nil for no bound
+	readSlots     slots
+	writeSlots    slots
 	answerTimeout time.Duration // how long the database may take
 }
 
 // newAPI returns the handler of the API. It answers everything below /v1/ but the feed, and /openapi.json.
-func newAPI(reads, writes *client.Client, who *access, log *slog.Logger, limits Limits, over *limitMetrics) http.Handler {
-	return (&api{reads: reads, writes: writes, access: who, log: log, limits: limits, over: over, answerTimeout: time.Minute}).handler()
+func (s *Server) newAPI() http.Handler {
+	schema := &client.Config{Schema: s.cfg.Schema}
+	return (&api{
+		reads: client.New(s.database.reads, schema), writes: client.New(s.database.writes, schema),
+		access: s.access, log: s.cfg.Logger, limits: s.cfg.Limits, over: s.metrics.limits, memory: s.memory,
+		readSlots: s.database.readSlots, writeSlots: s.database.writeSlots, answerTimeout: readTimeout,
+	}).handler()
 }
 
 func (a *api) handler() http.Handler {
@@ -94,29 +103,40 @@ func register[I, O any](a *api, takes verb, op huma.Operation, serve func(contex
 	op.Responses = addProblems(op.Responses, append(op.Errors, 401, 403, 429, 500, 503)...)
 	op.Errors = nil
 	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*O, error) {
-		ctx, cancel := context.WithTimeout(ctx, a.answerTimeout)
+		ctx, cancel := context.WithTimeout(ctx, a.timeout(op))
 		defer cancel()
-		out, err := serve(ctx, in)
+		out, err := run(ctx, a, takes, func(ctx context.Context) (*O, error) { return serve(ctx, in) })
 		if err != nil {
-			return nil, a.refuse(ctx, op.OperationID, err)
+			return nil, a.refuse(ctx, op, err)
 		}
 		return out, nil
 	})
 }
 
+// timeout is how long an operation may take, its waits included.
+func (a *api) timeout(op huma.Operation) time.Duration {
+	if op.Method == http.MethodPost && op.OperationID != cancelPendingID {
+		return min(a.answerTimeout, writeTimeout)
+	}
+	return a.answerTimeout
+}
+
 // refuse makes a problem of an error of the database, and leaves one that is a problem already. What is not the caller's
 // doing is logged; a caller that went away is nobody's.
-func (a *api) refuse(ctx context.Context, operation string, err error) *problem {
+func (a *api) refuse(ctx context.Context, op huma.Operation, err error) *problem {
 	if p := (*problem)(nil); errors.As(err, &p) {
 		return p
 	}
 	p := databaseProblem(err)
+	if p.Code == codeUnavailable && errors.Is(ctx.Err(), context.DeadlineExceeded) && a.timeout(op) == writeTimeout {
+		p = lockedProblem() // nothing else makes one line take so long, but for a database that is about to fail
+	}
 	if p.Status >= http.StatusInternalServerError && !errors.Is(ctx.Err(), context.Canceled) {
 		level := slog.LevelError
 		if p.Status == http.StatusServiceUnavailable {
 			level = slog.LevelWarn
 		}
-		a.log.Log(ctx, level, "the API cannot answer", "operation", operation, "status", p.Status, "error", err)
+		a.log.Log(ctx, level, "the API cannot answer", "operation", op.OperationID, "status", p.Status, "error", err)
 	}
 	return p
 }

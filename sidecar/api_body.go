@@ -123,6 +123,8 @@ func expected(t reflect.Type) string {
 		return "true or false"
 	case reflect.Float64:
 		return "a number"
+	case reflect.Int32:
+		return "an integer of 32 bits"
 	}
 	return "a JSON object"
 }

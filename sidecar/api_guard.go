@@ -19,7 +19,7 @@ const maxDrained = 8 << 20
 
 // guard puts around the routes what every request passes.
 func (a *api) guard(mux *http.ServeMux) http.Handler {
-	guarded := a.recovered(a.access.origins.protected(a.access.required(a.access.audited(a.routed(mux)))))
+	guarded := a.recovered(a.access.origins.protected(a.access.required(a.holding(a.access.audited(a.routed(mux))))))
 	free := a.recovered(a.routed(mux))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == documentPath {
@@ -141,6 +141,9 @@ func (w *noRouteWriter) Write(p []byte) (int, error) {
 // The deadline of a whole body is lifted again afterwards: left alone, it would also end the wait for the database.
 func (a *api) readBody(w http.ResponseWriter, r *http.Request) bool {
 	maxBody := a.limits.BodyBytes // a message of 1 MiB fits into the usual 2, whatever of it JSON escapes within reason
+	if !a.reserveBody(w, r) {
+		return false
+	}
 	connection := http.NewResponseController(w)
 	_ = connection.SetReadDeadline(time.Now().Add(a.limits.BodyTimeout))
 	data, err := io.ReadAll(io.LimitReader(r.Body, int64(maxBody)+1))
@@ -183,4 +186,27 @@ func isJSON(contentType string) bool {
 	media, params, err := mime.ParseMediaType(contentType)
 	charset := params["charset"]
 	return err == nil && media == "application/json" && (charset == "" || strings.EqualFold(charset, "utf-8"))
+}
+
+// smallBody is the size up to which bodies are not counted as held.
+const smallBody = 64 << 10
+
+// reserveBody waits for memory for the body, or answers with a problem and reports false.
+func (a *api) reserveBody(w http.ResponseWriter, r *http.Request) bool {
+	bytes := r.ContentLength
+	if bytes < 0 || bytes > int64(a.limits.BodyBytes) {
+		bytes = int64(a.limits.BodyBytes)
+	}
+	h := heldOf(r.Context())
+	if bytes <= smallBody || h == nil {
+		return true
+	}
+	share, err := a.reserve(r.Context(), h, bytes)
+	if err != nil {
+		w.Header().Set("Connection", "close")
+		refuse(w, err)
+		return false
+	}
+	h.body = share
+	return true
 }

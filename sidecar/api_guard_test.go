@@ -214,7 +214,7 @@ func TestAPIWithoutDatabase(t *testing.T) {
 			{"POST", "/v1/activities", `{"task_name":"x"}`},
 			{"POST", path(id) + "/logs", `{"message":"x"}`},
 			{"POST", path(id) + "/complete", ""},
-			{"POST", "/v1/activities/cancel-pending", ""},
+			{"POST", "/v1/activities/cancel-pending", `{"all":true}`},
 		} {
 			r := b.do(t, request[0], request[1], request[2])
 			r.problem(t, 503, "unavailable")

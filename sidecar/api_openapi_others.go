@@ -56,9 +56,11 @@ func (a *api) describeOthers() {
 			Path:        "/readyz",
 			Tags:        []string{tagService},
 			Summary:     "Can the sidecar serve requests?",
+			Description: "`tail` and `listen` are the live feed's; `parts` says of `reads`, `writes` and `memory` whether the next request would get what it " +
+				"needs; `problems` says in words why the sidecar is not ready; `wakeup_lock_held_by` is a foreign session that holds the wake-up lock.",
 			Responses: map[string]*huma.Response{
 				"200": jsonObject("It can."),
-				"503": jsonObject("It cannot: it is starting or stopping, or the database cannot be reached."),
+				"503": jsonObject("It cannot: it is starting or stopping, the database cannot be reached, or requests or the feed are not served."),
 			},
 		},
 		{

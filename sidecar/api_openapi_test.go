@@ -136,6 +136,7 @@ func (b *apiBundle) provoke(t *testing.T, method, route, status string) reply {
 	bodies := map[string]string{
 		"/v1/activities":                 `{"task_name":"x"}`,
 		"/v1/activities/{agent_id}/logs": `{"message":"x"}`,
+		"/v1/activities/cancel-pending":  `{"all":true}`,
 	}
 	body, query, headers := bodies[route], "", []string(nil)
 	if method == http.MethodGet {
@@ -187,7 +188,7 @@ func TestOpenAPIDescribesWhatIsTaken(t *testing.T) {
 	require.Equal(t, []string{"data", "message", "percentage"}, fields("CompleteActivity"))
 	require.Equal(t, []string{"data", "message"}, fields("FailActivity"))
 	require.Equal(t, []string{"message"}, fields("CancelActivity"))
-	require.Equal(t, []string{"agent_type", "idle_for", "metadata_filter"}, fields("CancelPending"))
+	require.Equal(t, []string{"agent_type", "all", "idle_for", "metadata_filter"}, fields("CancelPending"))
 
 	for _, route := range []string{"/v1/activities", "/v1/activities/{agent_id}"} {
 		var query []string

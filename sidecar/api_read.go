@@ -74,7 +74,7 @@ func (a *api) detail(ctx context.Context, in *detailInput) (*rawJSON, error) {
 	if in.params.IncludeMetadata && !grantOf(ctx).IncludeMetadata {
 		return nil, notGranted("include_metadata")
 	}
-	return raw(scoped(ctx, a.reads).DetailJSON(ctx, uuid.UUID(in.AgentID), in.params))
+	return raw(scoped(ctx, a.reads).DetailPageJSON(ctx, uuid.UUID(in.AgentID), in.params))
 }
 
 type statsOutput struct{ Body stats }
@@ -130,10 +130,11 @@ func (a *api) registerReads() {
 		Path:        "/v1/activities/{agent_id}",
 		Tags:        []string{tagActivities},
 		Summary:     "Get one activity with its lines",
-		Description: "To follow an activity without a socket, ask again with `after_seq` set to the last `seq` seen: lines are never missed and never repeated.",
+		Description: "Answers at most 1,000 lines or 4 MiB of them, and at least one. While lines are left, `next_after_seq` is the `after_seq` to go on with. " +
+			"To follow an activity without a socket, ask again with `after_seq` set to the last `seq` seen: lines are never missed and never repeated.",
 		Parameters: []*huma.Param{
 			queryParam("after_seq", integerSchema(0), "Leave out the lines up to this seq. Default 0."),
-			queryParam("limit", integerSchema(100), "The most lines to return, 0 for none. Default: all."),
+			queryParam("limit", integerSchema(100), "The most lines to return, 0 for none, at most 1000. Default: 1000."),
 			includeMetadata,
 		},
 		Responses: jsonResponse(http.StatusOK, "The activity.", schemaOf[activityDetail](a.registry())),

@@ -27,7 +27,7 @@ func TestAPIHandsOnTheJSONOfPostgres(t *testing.T) {
 	b.conforms(t, "ActivityList", list.object(t))
 
 	detail := b.get(t, path(id), 200)
-	require.Equal(t, b.query(t, "select agentexec.activity_detail($1)::text", id), detail.text)
+	require.Equal(t, b.query(t, "select agentexec._detail_page($1)::text", id), detail.text)
 	b.conforms(t, "ActivityDetail", detail.object(t))
 
 	head := b.do(t, "HEAD", path(id), "")

@@ -41,7 +41,8 @@ type activityListItem struct {
 }
 
 type activityDetail struct {
-	Logs []activityLog `json:"logs" nullable:"false" doc:"The lines asked for, in the order of seq."`
+	Logs         []activityLog `json:"logs" nullable:"false" doc:"The lines asked for, in the order of seq."`
+	NextAfterSeq *int32        `json:"next_after_seq" example:"1000" doc:"The after_seq to go on with, null where no line is left, and with limit=0."`
 
 	_ struct{} `additionalProperties:"true"`
 }

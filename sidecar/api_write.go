@@ -44,6 +44,7 @@ type cancelActivity struct {
 type cancelPending struct {
 	AgentType      string                     `json:"agent_type,omitempty" example:"research" doc:"Only activities with this task name."`
 	MetadataFilter map[string]json.RawMessage `json:"metadata_filter,omitempty" example:"{\"org\":\"42\"}" doc:"Only activities whose metadata has an equal value for every key."`
+	All            bool                       `json:"all,omitempty" example:"false" doc:"true cancels every pending activity; no other field may be given then."`
 	IdleFor        duration                   `json:"idle_for,omitempty" doc:"Only activities without a line for at least that long: numbers with a unit (h, m, s, ms, us), to the microsecond."`
 }
 
@@ -135,20 +136,25 @@ type cancelPendingOutput struct{ Body canceled }
 
 type canceled struct {
 	Canceled int64 `json:"canceled" example:"3" doc:"How many activities were canceled."`
+	Skipped  int64 `json:"skipped" example:"0" doc:"How many more match and were not: another transaction kept them locked for longer than 1 s, or their log is full."`
 
 	_ struct{} `additionalProperties:"true"`
 }
 
 func (a *api) cancelPending(ctx context.Context, in *cancelPendingInput) (*cancelPendingOutput, error) {
-	var params client.CancelPendingParams
+	var b cancelPending
 	if in.Body != nil {
-		b := in.Body.value
-		params.AgentType = b.AgentType
-		params.MetadataFilter = object(b.MetadataFilter)
-		params.IdleFor = time.Duration(b.IdleFor)
+		b = in.Body.value
 	}
-	n, err := scoped(ctx, a.writes).CancelPending(ctx, params)
-	return &cancelPendingOutput{Body: canceled{Canceled: int64(n)}}, err
+	filtered := b.AgentType != "" || len(b.MetadataFilter) > 0 || b.IdleFor != 0
+	if filtered == b.All {
+		return nil, newProblem(http.StatusUnprocessableEntity, codeInvalid,
+			"give at least one of agent_type, metadata_filter and idle_for, or else all: true to cancel every pending activity")
+	}
+	counts, err := scoped(ctx, a.writes).CancelPendingCounts(ctx, client.CancelPendingParams{
+		AgentType: b.AgentType, MetadataFilter: object(b.MetadataFilter), IdleFor: time.Duration(b.IdleFor),
+	})
+	return &cancelPendingOutput{Body: canceled{Canceled: int64(counts.Canceled), Skipped: int64(counts.Skipped)}}, err
 }
 
 func lineOptions(percentage *float64, data json.RawMessage) (opts []client.UpdateOption) {

@@ -6,6 +6,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
+const cancelPendingID = "cancel-pending"
+
 // The statuses that a write may be refused with, beside those of every request.
 var (
 	createErrors = []int{400, 403, 408, 409, 413, 415, 422}
@@ -73,13 +75,13 @@ func (a *api) registerWrites() {
 	}, a.cancel)
 
 	register(a, verbCancel, huma.Operation{
-		OperationID: "cancel-pending",
+		OperationID: cancelPendingID,
 		Method:      http.MethodPost,
 		Path:        "/v1/activities/cancel-pending",
 		Tags:        []string{tagActivities},
 		Summary:     "Cancel all pending activities that match",
-		Description: "Cancels the QUEUED and RUNNING activities that match every field given, each with its own line, all or none. Without a body, or " +
-			"with an empty object, that is all of them.",
+		Description: "Cancels the QUEUED and RUNNING activities that match every field given, each with its own line. At least one of `agent_type`, " +
+			"`metadata_filter` and `idle_for` must be given, or `all: true`. Activities that another transaction keeps locked for longer than 1 s are skipped.",
 		Responses: jsonResponse(http.StatusOK, "They are canceled.", nil),
 		Errors:    cancelErrors,
 	}, a.cancelPending)

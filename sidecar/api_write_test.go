@@ -144,12 +144,12 @@ func TestAPICancelPending(t *testing.T) {
 		{`{"agent_type":"b","metadata_filter":{"org":"1"}}`, 1},
 		{`{"metadata_filter":{"n":12345678901234567891}}`, 0},
 		{`{"metadata_filter":{"n":12345678901234567890}}`, 1},
-		{`{"agent_type":null,"metadata_filter":null,"idle_for":null}`, 1},
-		{``, 0},
+		{`{"agent_type":null,"metadata_filter":null,"idle_for":null,"all":true}`, 1},
+		{`{"all":true}`, 0},
 	} {
 		r := b.post(t, "/v1/activities/cancel-pending", step.body, 200)
 		b.conforms(t, "Canceled", r.object(t))
-		require.JSONEq(t, fmt.Sprintf(`{"canceled":%d}`, step.want), r.text, step.body)
+		require.JSONEq(t, fmt.Sprintf(`{"canceled":%d,"skipped":0}`, step.want), r.text, step.body)
 	}
 	detail := decoded[client.Detail](t, b.get(t, path(idle), 200).text)
 	require.Equal(t, "Canceled", detail.Logs[1].Message)

@@ -44,9 +44,9 @@ type Config struct {
 	Insecure bool
 	// Pprof serves Go's profiles under /debug/pprof/. They tell of the program's inside, memory included.
 	Pprof bool
-	// PoolSize is the most connections to Postgres for requests and the feed's reads, beside one for LISTEN and one for the
-	// tail: one half, rounded up, is for reads, the other for writes, which may wait for row locks; each has at least one.
-	// Default: the pool_max_conns of DatabaseURL, else 16.
+	// PoolSize is the most connections to Postgres for requests and the feed's reads: one half, rounded up, for reads and the
+	// feed, the other for writes, which may wait for row locks; each at least one. Beside them there is one for probes, one
+	// for LISTEN and one for the tail. Default: the pool_max_conns of DatabaseURL, else 16.
 	PoolSize int
 	// PollInterval is the longest time between two reads of the tail while something is watched, whatever the bell
 	// says. Default 2 s.

@@ -19,7 +19,7 @@ import (
 const (
 	connectTimeout = 5 * time.Second
 	// lockTimeout bounds each wait of a request for a row lock.
-	lockTimeout = 5 * time.Second
+	lockTimeout = 4 * time.Second
 	// statementTimeout bounds what goes on in Postgres for a request that was given up.
 	statementTimeout = 65 * time.Second
 )
@@ -34,10 +34,14 @@ var (
 // single direct ones for LISTEN and the tail.
 type database struct {
 	reads, writes *pool
-	config        *pgx.ConnConfig // of DatabaseURL
-	direct        *pgx.ConnConfig // of ListenURL
-	same          bool            // both lead to the same place
-	pooled        atomic.Bool     // DatabaseURL leads to a pooler
+	// readSlots and writeSlots bound what requests take of the pools. The rest of reads is the feed's, and one connection is
+	// for probes.
+	readSlots, writeSlots slots
+
+	config *pgx.ConnConfig // of DatabaseURL
+	direct *pgx.ConnConfig // of ListenURL
+	same   bool            // both lead to the same place
+	pooled atomic.Bool     // DatabaseURL leads to a pooler
 }
 
 // openDatabase reads the URLs and makes the pools. It connects to nothing: a database that is down is waited for by Run.
@@ -57,7 +61,8 @@ func openDatabase(cfg Config) (*database, error) {
 		config.PingTimeout = connectTimeout
 	}
 	d := &database{config: config.ConnConfig, direct: direct.ConnConfig, same: cfg.ListenURL == cfg.DatabaseURL}
-	if d.reads, err = newPool(config, readSession, cfg.reads(), &d.pooled); err != nil {
+	d.readSlots, d.writeSlots = newSlots(cfg.reads()-cfg.Limits.CatchUpReads), newSlots(cfg.writes())
+	if d.reads, err = newPool(config, readSession, cap(d.readSlots)+cfg.Limits.CatchUpReads+1, &d.pooled); err != nil {
 		return nil, err
 	}
 	d.writes, err = newPool(config, writeSession, cfg.writes(), &d.pooled)

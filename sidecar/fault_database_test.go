@@ -41,7 +41,7 @@ func (s *service) refusesToWrite(t testing.TB, id uuid.UUID) {
 		return s.post(t, logs, `{"message":"x"}`).status == http.StatusServiceUnavailable
 	}, patience, 20*time.Millisecond)
 	for path, body := range map[string]string{
-		logs: `{"message":"x"}`, "/v1/activities": `{"task_name":"x"}`, "/v1/activities/cancel-pending": `{}`,
+		logs: `{"message":"x"}`, "/v1/activities": `{"task_name":"x"}`, "/v1/activities/cancel-pending": `{"all":true}`,
 	} {
 		r := s.post(t, path, body)
 		require.NotEmpty(t, r.problem(t, http.StatusServiceUnavailable, "unavailable"))

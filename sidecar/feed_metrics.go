@@ -53,7 +53,7 @@ func newFeedCollector(stats func() wsfeed.Stats) *feedCollector {
 		return []labelled{{"snapshot", float64(s.Reads.Snapshots)}, {"replay", float64(s.Reads.Replays)},
 			{"list", float64(s.Reads.Lists)}, {"counts", float64(s.Reads.Counts)}}
 	})
-	gauge("agentexec_catch_up_reads_in_progress", "Reads of Postgres for sockets, at this moment; half the pool's size at most.",
+	gauge("agentexec_catch_up_reads_in_progress", "Reads of Postgres for sockets, at this moment; half the connections for reads at most.",
 		func(s wsfeed.Stats) int { return s.Reads.InProgress })
 	gauge("agentexec_catch_up_reads_waiting", "Reads of Postgres for sockets that wait for their turn.",
 		func(s wsfeed.Stats) int { return s.Reads.Waiting })

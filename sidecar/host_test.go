@@ -130,14 +130,14 @@ func TestRemoteBehindAProxy(t *testing.T) {
 	logged := &logtest.Buffer{}
 	s := setup(t, func(c *sidecar.Config) { c.Logger, c.TrustedProxies = logged.Logger(), []string{"127.0.0.1"} })
 	status, _, _ := s.ask(t, "POST", "/v1/activities/cancel-pending", "X-Forwarded-For", "198.51.100.7")
-	require.Equal(t, 200, status)
+	require.Equal(t, 422, status)
 	require.Eventually(t, func() bool { return strings.Contains(logged.String(), "msg=audit who=anonymous remote=198.51.100.7 ") },
 		patience, 10*time.Millisecond)
 
 	alone := &logtest.Buffer{}
 	s = start(t, s.db, func(c *sidecar.Config) { c.Logger = alone.Logger() })
 	status, _, _ = s.ask(t, "POST", "/v1/activities/cancel-pending", "X-Forwarded-For", "198.51.100.7")
-	require.Equal(t, 200, status)
+	require.Equal(t, 422, status)
 	require.Eventually(t, func() bool { return strings.Contains(alone.String(), "msg=audit who=anonymous remote=127.0.0.1:") },
 		patience, 10*time.Millisecond)
 }

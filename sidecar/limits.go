@@ -44,6 +44,9 @@ type Limits struct {
 	BodyTimeout time.Duration
 	// PageSize is the most items of a page and of a live list, 50 to 1,000. Default 1,000.
 	PageSize int
+	// HeldBytes is how many bytes of bodies and answers of the HTTP API may be in memory at once; one subject or address may
+	// have a quarter of them. Default 64 MiB.
+	HeldBytes int
 	// CatchUpReads is how many reads of Postgres the feed makes at once; others wait for their turn. Default: half the
 	// pool for reads.
 	CatchUpReads int
@@ -67,6 +70,7 @@ const (
 	limitHeaderBytes   = "header_bytes"
 	limitHeaderTimeout = "header_timeout"
 	limitBodyTimeout   = "body_timeout"
+	limitHeldBytes     = "held_bytes"
 	limitPageSize      = wsfeed.LimitListItems
 )
 
@@ -91,6 +95,7 @@ func (l Limits) withDefaults(reads int) (Limits, error) {
 	l.HeaderTimeout = cmp.Or(l.HeaderTimeout, 10*time.Second)
 	l.BodyTimeout = cmp.Or(l.BodyTimeout, 30*time.Second)
 	l.PageSize = cmp.Or(l.PageSize, maxPageSize)
+	l.HeldBytes = cmp.Or(l.HeldBytes, 64<<20)
 	l.CatchUpReads = cmp.Or(l.CatchUpReads, max(1, reads/2)) // the other half is for requests
 	l.FilterBytes = cmp.Or(l.FilterBytes, 64<<10)
 	l.ListsPerSubject = cmp.Or(l.ListsPerSubject, 10_000)
@@ -101,7 +106,7 @@ func (l Limits) withDefaults(reads int) (Limits, error) {
 	if min(l.FilterBytes, l.ListBytes, l.ListBytesPerSocket, l.FrameBytes) < 0 {
 		return l, errors.New("the limits of bytes in lists and frames cannot be turned off")
 	}
-	if min(l.Subscriptions, l.MessageBytes, l.BodyBytes, l.HeaderBytes, l.CatchUpReads) < 0 || min(l.HeaderTimeout, l.BodyTimeout) < 0 {
+	if min(l.Subscriptions, l.MessageBytes, l.BodyBytes, l.HeaderBytes, l.HeldBytes, l.CatchUpReads) < 0 || min(l.HeaderTimeout, l.BodyTimeout) < 0 {
 		return l, errors.New("only limits of connections, sockets, messages and requests can be turned off")
 	}
 	if l.PageSize < 50 || l.PageSize > maxPageSize {
@@ -136,6 +141,7 @@ func (l Limits) values() map[string]float64 {
 		limitHeaderTimeout:                l.HeaderTimeout.Seconds(),
 		limitBodyTimeout:                  l.BodyTimeout.Seconds(),
 		limitPageSize:                     whole(l.PageSize),
+		limitHeldBytes:                    whole(l.HeldBytes),
 		wsfeed.LimitCatchUpReads:          whole(l.CatchUpReads),
 		wsfeed.LimitFilterBytes:           whole(l.FilterBytes),
 		wsfeed.LimitListsPerSubject:       whole(l.ListsPerSubject),

@@ -18,6 +18,7 @@ const (
 	codeFinished = "TA409" // the state machine refuses
 	codeInvalid  = "TA422" // a bad argument
 	codeExists   = "23505" // the agent_id is taken
+	codeLocked   = "55P03" // 503: a row stays locked; Retry-After says when to come back
 	codeDenied   = "42501" // outside the scope, or a right that was not granted; no code of a problem
 
 	codeMalformed        = "malformed"              // 400: no JSON, no body where one must be, a broken request
@@ -79,7 +80,7 @@ type problem struct {
 	Title  string         `json:"title" example:"Conflict" doc:"The name of the status."`
 	Status int            `json:"status" example:"409" doc:"The status of the response."`
 	Detail string         `json:"detail" example:"activity 8d0e1c9a-5b7f-4c3e-9a51-0d2f6b7e4c11 is COMPLETE and cannot become RUNNING" doc:"What happened, for people."`
-	Code   string         `json:"code" example:"TA409" doc:"What happened, for programs: TA404, TA409, TA422 and 23505 as in SQL, or a word such as unavailable."`
+	Code   string         `json:"code" example:"TA409" doc:"What happened, for programs: TA404, TA409, TA422, 23505 and 55P03 as in SQL, or a word such as unavailable."`
 	Errors []problemError `json:"errors,omitempty" nullable:"false" doc:"What is wrong with the request, part by part, where more is known."`
 
 	retryAfter int // seconds; 0 for the usual

@@ -14,7 +14,8 @@ import (
 )
 
 // databaseProblem says what an error of pkg/client means to the caller of the API. What SQL refuses goes on in SQL's own
-// words; of everything else the caller learns only whether to come back.
+// words. 422 says that the same request can never be taken, so that a client may drop it; what may go away by itself is 503.
+// Of everything else the caller learns nothing but that it was not their doing.
 func databaseProblem(err error) *problem {
 	if unreachable(err) {
 		return newProblem(http.StatusServiceUnavailable, codeUnavailable, "the database cannot be reached; try again shortly")
@@ -23,22 +24,37 @@ func databaseProblem(err error) *problem {
 	if !errors.As(err, &db) {
 		return internalProblem()
 	}
+	pg := (*pgconn.PgError)(nil)
+	_ = errors.As(err, &pg)
 	switch {
 	case db.Code == codeNotFound:
 		return newProblem(http.StatusNotFound, codeNotFound, db.Message)
 	case db.Code == codeFinished:
 		return newProblem(http.StatusConflict, codeFinished, db.Message)
 	case errors.Is(err, client.ErrExists):
-		// Postgres names the index; the id is all that can be taken.
 		return newProblem(http.StatusConflict, codeExists, "an activity with this agent_id exists")
+	case db.Code == codeLocked:
+		return lockedProblem()
+	case passing(db.Code), queueFull(pg):
+		return newProblem(http.StatusServiceUnavailable, codeUnavailable, "the database cannot do this now; try again shortly")
 	case db.Code == codeInvalid,
 		strings.HasPrefix(db.Code, "22"), // what cannot be a value of its type, such as a number of 200,000 digits
 		strings.HasPrefix(db.Code, "54"): // what is beyond a limit of Postgres, such as JSON nested too deeply
 		return newProblem(http.StatusUnprocessableEntity, codeInvalid, db.Message)
-	case passing(db.Code):
-		return newProblem(http.StatusServiceUnavailable, codeUnavailable, "the database cannot do this now; try again shortly")
 	}
 	return internalProblem()
+}
+
+// lockedProblem is the answer where a row stays locked.
+func lockedProblem() *problem {
+	return newProblem(http.StatusServiceUnavailable, codeLocked,
+		"another transaction has kept the activity locked for seconds, such as a worker that is idle in a transaction; try again shortly")
+}
+
+// queueFull reports whether the instance's notification queue is full. Its SQLSTATE (54000) is that of other limits, and its
+// message may be in any language, but not where in Postgres it comes from.
+func queueFull(pg *pgconn.PgError) bool {
+	return pg != nil && pg.Code == "54000" && pg.File == "async.c"
 }
 
 func internalProblem() *problem {
@@ -60,13 +76,17 @@ func unreachable(err error) bool {
 // passing reports whether the SQLSTATE is of an error that goes away by itself.
 func passing(code string) bool {
 	for _, class := range []string{
-		"08",                      // connection exceptions
-		"40",                      // serialization failures and deadlocks
-		"53",                      // out of connections, memory or disk
-		"55P03",                   // a lock was not to be had
-		"57014",                   // statement_timeout
-		"57P01", "57P02", "57P03", // shutting down, crashed, starting
+		"08",    // connection exceptions, of a pooler too
 		"25006", // a server that only reads: a failover is under way
+		"25P03", // idle_in_transaction_session_timeout
+		"25P04", // transaction_timeout
+		"26000", // a prepared statement that a pooler has lost
+		"40",    // serialization failures and deadlocks
+		"53",    // out of connections, memory or disk
+		"55006", // an object in use
+		"55P03", // a lock was not to be had
+		"57",    // canceled, shutting down, crashed, starting, idle for too long
+		"58",    // files and disks
 	} {
 		if strings.HasPrefix(code, class) {
 			return true

@@ -8,7 +8,7 @@ import (
 
 // The reads of the feed. They pick rows; what a row looks like as JSON is the business of the SQL functions.
 type queries struct {
-	position, foreign, hook, unhook, holder, barrier, pulse, touched, lines, metadata, states, deleted, snapshot, replay, list, counts string
+	readable, position, foreign, hook, unhook, holder, barrier, pulse, touched, lines, metadata, states, deleted, snapshot, replay, list, counts string
 }
 
 // replayLines bounds one replay read, beside the bytes that the feed asks for; at least one line is read whatever its
@@ -20,6 +20,8 @@ func newQueries(schema string) queries {
 		return strings.ReplaceAll(sql, "$schema", pgx.Identifier{schema}.Sanitize())
 	}
 	return queries{
+		// It waits as every read does where a session has locked the table.
+		readable: in(`select from $schema.activity limit 1`),
 		position: `select pg_current_snapshot()::text`,
 		// The line that came with a dump from another cluster and has the highest xid, where that lies in this one's future;
 		// 0 where there is none.

@@ -9,7 +9,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/agentexec/agentexec/pkg/client"
 	"github.com/agentexec/agentexec/ui"
 )
 
@@ -17,7 +16,7 @@ import (
 func (s *Server) newRoutes() http.Handler {
 	mux := http.NewServeMux()
 	feed := s.hub.Handler()
-	api := newAPI(client.New(s.database.reads, &client.Config{Schema: s.cfg.Schema}), client.New(s.database.writes, &client.Config{Schema: s.cfg.Schema}), s.access, s.cfg.Logger, s.cfg.Limits, s.metrics.limits)
+	api := s.newAPI()
 	for pattern, h := range map[string]http.Handler{"GET /v1/feed": feed, "GET /v1/feed/{agent_id}": feed, "/v1/": api} {
 		mux.Handle(pattern, s.access.origins.shared(s.onceReady(h)))
 	}
@@ -75,21 +74,6 @@ func (s *Server) onceReady(h http.Handler) http.Handler {
 func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Cross-Origin-Resource-Policy", "cross-origin")
 	answer(w, http.StatusOK, map[string]any{"status": "ok"})
-}
-
-// readyz says whether lines reach the sockets as they commit: the tail reads, and what is rung is heard. Where LISTEN
-// does not work at all, or the notification queue is too full for a pulse ("polling"), or is not wanted ("off"), a timer
-// does instead.
-func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
-	tail, listen := s.tailer.works(), "off"
-	if !s.cfg.PollOnly {
-		listen = s.listener.state()
-	}
-	ready, status := tail && listen != "deaf", http.StatusOK
-	if !ready {
-		status = http.StatusServiceUnavailable
-	}
-	answer(w, status, map[string]any{"ready": ready, "tail": tail, "listen": listen})
 }
 
 func answer(w http.ResponseWriter, status int, body any) {

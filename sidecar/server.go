@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/agentexec/agentexec/internal/budget"
 	"github.com/agentexec/agentexec/pkg/migrate"
 	"github.com/agentexec/agentexec/wsfeed"
 )
@@ -25,6 +26,8 @@ type Server struct {
 	tailer      *tailer
 	listener    *listener
 	metrics     *metrics
+	memory      *budget.Budget // for bodies and answers of the API
+	probes      []*probe
 	access      *access
 	routes      http.Handler
 	addresses   *addresses
@@ -48,7 +51,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, bell: newBell(), access: who}
+	s := &Server{cfg: cfg, bell: newBell(), access: who, memory: budget.New(int64(cfg.Limits.HeldBytes))}
 	if s.addresses, err = newAddresses(cfg.TrustedProxies, cfg.ProxyHeader); err != nil {
 		return nil, err
 	}
@@ -76,6 +79,8 @@ func New(cfg Config) (*Server, error) {
 	feed.Delivered = s.metrics.delivered
 	gauge(s.metrics.registry, "agentexec_connections", "Open connections, of HTTP and of the feed.",
 		func() float64 { return float64(s.connections.Load()) })
+	gauge(s.metrics.registry, "agentexec_held_bytes", "Bytes of bodies and answers of the HTTP API that are in memory.",
+		func() float64 { return float64(s.memory.Held()) })
 	gauge(s.metrics.registry, "agentexec_tls_expires_seconds", "When the TLS certificate in use expires, in Unix time; 0 without TLS.",
 		s.certificate.expires)
 	feed.Limited = s.metrics.limits.note
@@ -109,6 +114,7 @@ func New(cfg Config) (*Server, error) {
 			return err
 		}),
 	}
+	s.probes = s.newProbes()
 	s.routes = s.newRoutes()
 	return s, nil
 }
@@ -141,6 +147,10 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 		s.ready.Store(true)
 		tails, _ := errgroup.WithContext(tailing)
+		tails.Go(func() error {
+			s.runProbes(tailing)
+			return nil
+		})
 		if s.cfg.PollOnly {
 			s.cfg.Logger.Warn("LISTEN is off: reading on a timer")
 		} else {

@@ -20,7 +20,6 @@ import (
 // anew for every session of the sidecar.
 var hostileSettings = map[string]string{
 	"default_transaction_isolation":       "serializable",
-	"default_transaction_read_only":       "on",
 	"default_transaction_deferrable":      "on",
 	"statement_timeout":                   "1ms",
 	"lock_timeout":                        "1ms",

@@ -21,13 +21,13 @@ type Session struct {
 	StatementTimeout time.Duration
 }
 
-// fixed are the settings that would change what a statement finds, what its result looks like, or whether it may write.
+// fixed are the settings that would change what a statement finds, what its result looks like, or whether it fails.
+// default_transaction_read_only is none of them: an operator, or a provider whose disk is full, means it.
 // A search_path of pg_catalog alone keeps operators and functions of other schemas out of every statement.
 // idle_in_transaction_session_timeout and the like end sessions that are used rarely, such as the one that listens.
 var fixed = map[string]string{
 	"search_path":                         "pg_catalog",
 	"default_transaction_isolation":       "read committed",
-	"default_transaction_read_only":       "off",
 	"default_transaction_deferrable":      "off",
 	"row_security":                        "on",
 	"idle_in_transaction_session_timeout": "0",
@@ -47,7 +47,7 @@ var fixed = map[string]string{
 
 // ofSession are those of them that a transaction cannot set for itself alone.
 var ofSession = map[string]bool{
-	"default_transaction_isolation": true, "default_transaction_read_only": true, "default_transaction_deferrable": true,
+	"default_transaction_isolation": true, "default_transaction_deferrable": true,
 	"idle_session_timeout": true,
 }
 

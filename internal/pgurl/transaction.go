@@ -31,7 +31,7 @@ func (s Session) PerTransaction(db DB) DB {
 		}
 	}
 	return &perTransaction{db: db, first: []string{
-		"set transaction isolation level read committed, read write, not deferrable",
+		"set transaction isolation level read committed, not deferrable",
 		"select " + strings.Join(calls, ", "),
 	}}
 }

@@ -30,11 +30,20 @@ func (f *found) whole() bool {
 }
 
 // Check compares the installed schema with this program and changes nothing. It returns ErrEncoding where the database has
-// another encoding than UTF8.
+// another encoding than UTF8. It works in a transaction of its own, so that no operator or function of another schema is
+// used, also behind a pooler that knows no settings of a session.
 func Check(ctx context.Context, conn *pgx.Conn, opts *Options) (Status, error) {
 	s, err := load(opts)
 	if err != nil {
 		return Status{}, err
+	}
+	tx, err := conn.Begin(ctx)
+	if err != nil {
+		return Status{}, s.reading(err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	if _, err := tx.Exec(ctx, pinnedPath); err != nil {
+		return Status{}, s.reading(err)
 	}
 	f, err := s.look(ctx, conn)
 	if err != nil {

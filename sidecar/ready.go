@@ -1,0 +1,146 @@
+package sidecar
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// probeInterval is the pause between two probes of one part.
+	probeInterval = 2 * time.Second
+	// probeTimeout bounds one probe.
+	probeTimeout = 2 * time.Second
+	// starvedAfter is how long probes of a part may fail before the sidecar is not ready: longer than the requests that are
+	// there wait for a locked row, so that these alone change nothing.
+	starvedAfter = 10 * time.Second
+)
+
+// probe finds out whether a part of the service is there for the next request. It takes the way of a request: its slot, its
+// pool, its memory.
+type probe struct {
+	name string
+	what string // that was not to be had
+	try  func(ctx context.Context) error
+
+	since  atomic.Int64 // the last success, or the start, in Unix nanoseconds
+	failed atomic.Bool  // the last attempt
+}
+
+func (s *Server) newProbes() []*probe {
+	d := s.database
+	return []*probe{
+		{name: "reads", what: "a connection for reads", try: probePool(d.readSlots, d.reads, s.tailer.q.readable)},
+		{name: "writes", what: "a connection for writes", try: probePool(d.writeSlots, d.writes, "select")},
+		{name: "memory", what: "memory for answers", try: func(ctx context.Context) error {
+			share, err := s.memory.Reserve(ctx, "", pageBytes)
+			share.Release()
+			return err
+		}},
+	}
+}
+
+func probePool(slots slots, pool *pool, sql string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		leave := slots.enter(ctx)
+		if leave == nil {
+			return context.DeadlineExceeded
+		}
+		defer leave()
+		_, err := pool.Exec(ctx, sql)
+		return err
+	}
+}
+
+// run probes until ctx ends.
+func (p *probe) run(ctx context.Context) {
+	p.since.Store(time.Now().UnixNano())
+	for ctx.Err() == nil {
+		p.once(ctx)
+		select {
+		case <-ctx.Done():
+		case <-time.After(probeInterval):
+		}
+	}
+}
+
+func (p *probe) once(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	err := p.try(ctx)
+	p.failed.Store(err != nil)
+	if err == nil {
+		p.since.Store(time.Now().UnixNano())
+	}
+}
+
+// problem says what is not to be had, "" for nothing.
+func (p *probe) problem() string {
+	age := time.Since(time.Unix(0, p.since.Load()))
+	if !p.failed.Load() && age < 2*starvedAfter || age < starvedAfter {
+		return ""
+	}
+	return fmt.Sprintf("%s: %s was not to be had for %.0f s", p.name, p.what, age.Seconds())
+}
+
+// runProbes runs all probes until ctx ends.
+func (s *Server) runProbes(ctx context.Context) {
+	var running sync.WaitGroup
+	for _, p := range s.probes {
+		running.Go(func() { p.run(ctx) })
+	}
+	running.Wait()
+}
+
+// readiness is the answer of /readyz.
+type readiness struct {
+	Ready  bool   `json:"ready"`
+	Tail   bool   `json:"tail"`
+	Listen string `json:"listen"`
+	// Parts are the probes by name: whether the next request would be served.
+	Parts map[string]bool `json:"parts"`
+	// Problems say why the sidecar is not ready.
+	Problems []string `json:"problems,omitempty"`
+	// Holder is a foreign session that holds the wake-up lock. The sidecar polls meanwhile, and is ready.
+	Holder *lockHolder `json:"wakeup_lock_held_by,omitempty"`
+}
+
+// readyz says whether a request would be served now, and lines reach the sockets as they commit: the tail reads, the
+// listener hears its probe, and reads, writes and answers get what they need. Where LISTEN does not work at all, or the
+// notification queue is too full for a probe ("polling"), or is not wanted ("off"), a timer does instead. It asks nothing and
+// waits for nothing, so it answers at once also when everything else is starved.
+func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
+	feed := s.feedHealth()
+	r := readiness{Tail: feed.tail, Listen: feed.listener, Parts: make(map[string]bool), Holder: feed.holder}
+	switch {
+	case !s.ready.Load():
+		r.Problems = append(r.Problems, "the database has not been reached yet")
+	case !feed.tail:
+		r.Problems = append(r.Problems, "tail: no read has succeeded for "+ageText(feed.tailAge))
+	case feed.listener == "deaf":
+		r.Problems = append(r.Problems, "listener: its probe does not arrive")
+	}
+	for _, p := range s.probes {
+		problem := p.problem()
+		r.Parts[p.name] = s.ready.Load() && problem == ""
+		if s.ready.Load() && problem != "" {
+			r.Problems = append(r.Problems, problem)
+		}
+	}
+	r.Ready = len(r.Problems) == 0
+	status := http.StatusOK
+	if !r.Ready {
+		status = http.StatusServiceUnavailable
+	}
+	answer(w, status, r)
+}
+
+func ageText(d time.Duration) string {
+	if d > 24*time.Hour {
+		return "the time since the start"
+	}
+	return fmt.Sprintf("%.0f s", d.Seconds())
+}

@@ -1,0 +1,130 @@
+package sidecar
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/agentexec/agentexec/internal/budget"
+)
+
+const (
+	// readTimeout bounds a read, and a write of many activities.
+	readTimeout = time.Minute
+	// writeTimeout bounds a write of one activity, its waits for a connection and for row locks included. lockTimeout is
+	// below it, so that Postgres says what was waited for, and the connection is kept.
+	writeTimeout = 5 * time.Second
+	// slotTimeout is how long a read waits for its turn.
+	slotTimeout = 5 * time.Second
+)
+
+// slots bound how many requests use the connections of a pool at once. nil is no bound.
+type slots chan struct{}
+
+func newSlots(n int) slots { return make(slots, max(1, n)) }
+
+// enter takes a slot, and returns how to leave it, or nil where none became free in time.
+func (s slots) enter(ctx context.Context) (leave func()) {
+	if s == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithTimeout(ctx, slotTimeout)
+	defer cancel()
+	select {
+	case s <- struct{}{}:
+		return func() { <-s }
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// pageBytes is what a page is taken for before it is read: SQL bounds it, but for one large line.
+const pageBytes = 4 << 20
+
+// held are the bytes that one request holds until its answer has been taken.
+type held struct {
+	holder       string // whom they count for, "" for nobody
+	answer, body *budget.Share
+	slow         *time.Timer // ends the connection of a client that takes the answer too slowly
+}
+
+type heldKey struct{}
+
+func heldOf(ctx context.Context) *held {
+	h, _ := ctx.Value(heldKey{}).(*held)
+	return h
+}
+
+// holding gives the bytes of a request back once it has been answered.
+func (a *api) holding(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := &held{holder: a.access.holder(r)}
+		defer h.release()
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), heldKey{}, h)))
+	})
+}
+
+func (h *held) release() {
+	if h.slow != nil {
+		h.slow.Stop()
+	}
+	h.answer.Release()
+	h.body.Release()
+}
+
+// reserve waits for memory for so many bytes, or returns a problem.
+func (a *api) reserve(ctx context.Context, h *held, bytes int64) (*budget.Share, error) {
+	if h == nil || a.memory == nil {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, slotTimeout)
+	defer cancel()
+	share, err := a.memory.Reserve(ctx, h.holder, bytes)
+	if err == nil {
+		return share, nil
+	}
+	a.over.note(limitHeldBytes)
+	return nil, newProblem(http.StatusServiceUnavailable, "", "requests and answers that clients are slow to send or take use all memory for them; "+
+		"try again shortly, and ask for less at once")
+}
+
+// endAfter closes the connection of the request when its client does not take so many bytes in 30 s, and 1 s for each
+// 32 KiB.
+func (h *held) endAfter(ctx context.Context, bytes int) {
+	head, ok := ctx.Value(headingKey{}).(*heading)
+	if h == nil || !ok || head.guest == nil {
+		return
+	}
+	h.slow = time.AfterFunc(30*time.Second+time.Duration(bytes>>15)*time.Second, func() { _ = head.guest.Close() })
+}
+
+// run serves an operation once there is memory for its answer and a connection for it.
+func run[O any](ctx context.Context, a *api, takes verb, serve func(context.Context) (*O, error)) (*O, error) {
+	h := heldOf(ctx)
+	var none *O
+	_, isPage := any(none).(*rawJSON)
+	if isPage {
+		share, err := a.reserve(ctx, h, pageBytes)
+		if err != nil {
+			return nil, err
+		}
+		if h != nil {
+			h.answer = share
+		}
+	}
+	waited := a.readSlots
+	if takes != verbRead {
+		waited = a.writeSlots
+	}
+	leave := waited.enter(ctx)
+	if leave == nil {
+		return nil, newProblem(http.StatusServiceUnavailable, "", "other requests use all connections to the database; try again shortly")
+	}
+	out, err := serve(ctx)
+	leave()
+	if page, ok := any(out).(*rawJSON); ok && err == nil && h != nil {
+		h.answer.Resize(int64(len(page.Body)))
+		h.endAfter(ctx, len(page.Body))
+	}
+	return out, err
+}
