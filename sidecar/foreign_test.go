@@ -81,6 +81,8 @@ func TestRestoredIntoAnotherCluster(t *testing.T) {
 	so := s.open(t)
 	so.subscribe(t, other, 1)
 	require.Equal(t, "snapshot", so.next(t).Type)
+	s.append(t, other, "live: the tail has a position")
+	so.lines(t, 1, 1)
 
 	// They come while the tail runs, and it notices.
 	restore(t, here, data)
