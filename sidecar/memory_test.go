@@ -67,6 +67,7 @@ func TestASlowReaderCostsABoundedAmount(t *testing.T) { //nolint:paralleltest //
 	for _, conn := range slow {
 		resp, err := http.ReadResponse(bufio.NewReaderSize(conn, 4096), nil)
 		require.NoError(t, err)
+		_ = resp.Body.Close()
 		if resp.StatusCode == http.StatusServiceUnavailable {
 			refused++
 			require.NotEmpty(t, resp.Header.Get("Retry-After"))

@@ -68,7 +68,12 @@ func TestReplayReadsNoMoreThanItSends(t *testing.T) {
 		row := conn.QueryRow(t.Context(), fmt.Sprintf(`explain (analyze, buffers, timing off, format json)
 			execute replay('01234567-89ab-cdef-0123-456789abcdef', 0, 500, %d, null)`, bytes), pgx.QueryExecModeSimpleProtocol)
 		require.NoError(t, row.Scan(&plans))
-		return int(plans[0].Plan["Actual Rows"].(float64)), plans[0].Plan["Shared Hit Blocks"].(float64) + plans[0].Plan["Shared Read Blocks"].(float64)
+		figure := func(name string) float64 {
+			value, ok := plans[0].Plan[name].(float64)
+			require.True(t, ok, name)
+			return value
+		}
+		return int(figure("Actual Rows")), figure("Shared Hit Blocks") + figure("Shared Read Blocks")
 	}
 	lines, whole := blocks(1 << 30)
 	require.Equal(t, 100, lines)

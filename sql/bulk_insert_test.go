@@ -19,7 +19,9 @@ func TestBulkInsertUpdatesEachActivityOnce(t *testing.T) {
 		rows = append(rows, []any{activityID(b, agents[i%3]), fmt.Sprint("line ", i), int32(i % 101)})
 	}
 	requireWrites(b, writes{Updated: 3, Hot: 3, Inserted: 3000}, func(q querier) {
-		n, err := q.(pgx.Tx).CopyFrom(t.Context(), pgx.Identifier{"agentexec", "activity_log"}, []string{"activity_id", "message", "percentage"},
+		tx, ok := q.(pgx.Tx)
+		require.True(t, ok)
+		n, err := tx.CopyFrom(t.Context(), pgx.Identifier{"agentexec", "activity_log"}, []string{"activity_id", "message", "percentage"},
 			pgx.CopyFromRows(rows))
 		require.NoError(t, err)
 		require.EqualValues(t, 3000, n)

@@ -40,7 +40,7 @@ type hold struct {
 	at     *list.Element
 }
 
-func newBudget(max int) *budget { return &budget{max: max, held: list.New(), waiting: list.New()} }
+func newBudget(most int) *budget { return &budget{max: most, held: list.New(), waiting: list.New()} }
 
 // take takes bytes if there is room for them.
 func (b *budget) take(h *hold, bytes int) bool {
@@ -84,7 +84,9 @@ func (b *budget) dropLocked(h *hold) {
 	b.used -= h.bytes
 	*h = hold{cut: h.cut}
 	for b.waiting.Len() > 0 && b.used < b.max {
-		close(b.waiting.Remove(b.waiting.Front()).(chan struct{}))
+		if turn, ok := b.waiting.Remove(b.waiting.Front()).(chan struct{}); ok {
+			close(turn)
+		}
 	}
 	if b.waiting.Len() == 0 && b.timer != nil {
 		b.timer.Stop()
@@ -124,7 +126,7 @@ func (b *budget) press() {
 	}
 	next := holdTime
 	for e := b.held.Front(); e != nil; e = e.Next() {
-		h := e.Value.(*hold)
+		h, _ := e.Value.(*hold)
 		if age := time.Since(h.since); age < holdTime {
 			next = holdTime - age
 			break

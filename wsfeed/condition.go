@@ -85,7 +85,9 @@ func (c *condition) require(metadata json.RawMessage) {
 		if err != nil || len(object) == 0 {
 			return // which asks for nothing
 		}
-		group = append(group, jsonb.Canonical(object).(map[string]any))
+		if members, ok := jsonb.Canonical(object).(map[string]any); ok {
+			group = append(group, members)
+		}
 	}
 	c.metadata = append(c.metadata, group)
 }

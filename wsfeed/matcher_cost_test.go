@@ -23,7 +23,7 @@ func TestTouchedCostsNotWhatIsWatched(t *testing.T) { // not parallel: it counts
 	activity := []Activity{{ID: uuid.New(), AgentID: uuid.New(), AgentType: "research"}}
 	looks := 0
 	touch := func() {
-		require.NoError(t, hub.Touched(activity, func(unknown []Activity, take func(int, json.RawMessage)) error {
+		require.NoError(t, hub.Touched(activity, func(_ []Activity, take func(int, json.RawMessage)) error {
 			looks++
 			take(0, json.RawMessage(`{"org":"1","team":2,"data":{"a":[1,2,3]}}`))
 			return nil

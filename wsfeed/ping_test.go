@@ -27,7 +27,7 @@ func TestPingsEveryTwentySeconds(t *testing.T) {
 		}()
 		time.Sleep(61 * time.Second) //nolint:forbidigo // the bubble's time
 		_ = c.ws.Close()
-		<-ended
+		require.Error(t, <-ended)
 		require.Equal(t, []time.Duration{20 * time.Second, 40 * time.Second, 60 * time.Second}, at)
 	})
 }

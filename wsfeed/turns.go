@@ -169,7 +169,7 @@ func (t *turns) choose() (chosen lane, ok bool) {
 
 // pop takes the oldest read of the owner whose turn it is, and puts that owner behind the others.
 func (q *queues) pop() chan struct{} {
-	first := q.order.Front().Value.(*queue)
+	first, _ := q.order.Front().Value.(*queue)
 	turn := first.turns[0]
 	first.turns = first.turns[1:]
 	q.order.MoveToBack(first.at)

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentexec/agentexec/internal/budget"
@@ -29,7 +30,7 @@ func TestReserve(t *testing.T) {
 		waited := make(chan *budget.Share)
 		go func() {
 			s, err := b.Reserve(t.Context(), "", 40)
-			require.NoError(t, err)
+			assert.NoError(t, err)
 			waited <- s
 		}()
 		synctest.Wait()

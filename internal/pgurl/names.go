@@ -136,7 +136,7 @@ func isParameter(name string) bool {
 
 // sslmode is the sslmode that a driver's ssl means.
 func (g *given) sslmode(ssl string) (string, error) {
-	mode := ""
+	var mode string
 	switch strings.ToLower(ssl) {
 	case "true", "1", "yes", "on", "t", "require", "no-verify":
 		mode = "require"

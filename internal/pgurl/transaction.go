@@ -155,7 +155,14 @@ type failedBatch struct {
 	err error
 }
 
+// Exec implements pgx.BatchResults.
 func (f *failedBatch) Exec() (pgconn.CommandTag, error) { return pgconn.CommandTag{}, f.err }
-func (f *failedBatch) Query() (pgx.Rows, error)         { return nil, f.err }
-func (f *failedBatch) QueryRow() pgx.Row                { return &batchRow{err: f.err} }
-func (f *failedBatch) Close() error                     { return f.err }
+
+// Query implements pgx.BatchResults.
+func (f *failedBatch) Query() (pgx.Rows, error) { return nil, f.err }
+
+// QueryRow implements pgx.BatchResults.
+func (f *failedBatch) QueryRow() pgx.Row { return &batchRow{err: f.err} }
+
+// Close implements pgx.BatchResults.
+func (f *failedBatch) Close() error { return f.err }

@@ -19,7 +19,7 @@ func script(t *testing.T, result string, env ...string) (string, int) {
 		text, err := os.ReadFile(filepath.Join("../..", name))
 		require.NoError(t, err)
 		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), text, 0o755)) //nolint:gosec // it is a program
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), text, 0o755))
 	}
 	for _, name := range []string{"bench", "bin", "path"} {
 		require.NoError(t, os.Mkdir(filepath.Join(dir, name), 0o755))
@@ -43,7 +43,7 @@ echo '{"Action":"skip","Package":"m/ui","Test":"TestInBrowser"}'
 echo '{"Action":"` + result + `","Package":"m/p"}'
 [ ` + result + ` = pass ]
 `
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "path/go"), []byte(compiler), 0o755)) //nolint:gosec // it is a program
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "path/go"), []byte(compiler), 0o755))
 	cmd := exec.Command(filepath.Join(dir, "tools/test"))
 	cmd.Env = append([]string{"PATH=" + filepath.Join(dir, "path"), "TMPDIR=" + dir}, env...)
 	out, _ := cmd.CombinedOutput()

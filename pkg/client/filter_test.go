@@ -62,7 +62,7 @@ func TestNumberOrText(t *testing.T) {
 func TestScopeOfAlternatives(t *testing.T) {
 	t.Parallel()
 	s := client.Scope{MetadataAny: []map[string]any{{"org": "42"}, {"org": 42}, {"org": "42"}}}
-	require.Equal(t, `{"metadata":[{"org":"42"},{"org":42}]}`, s.String())
+	require.Equal(t, `{"metadata":[{"org":"42"},{"org":42}]}`, s.String()) //nolint:testifylint // it is the text that must be the same
 	require.Equal(t, s.String(), client.Scope{Metadata: map[string]any{"org": client.NumberOrText("42")}}.String())
 	var read client.Scope
 	require.NoError(t, json.Unmarshal([]byte(s.String()), &read))
