@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { create, createMany, eventually, finish, log, play, scene, sql, state } from './stage.mjs';
+import { proxy } from './proxy.mjs';
 import { counts, groups, live, row, rowOf, rows, text, types } from './screen.mjs';
 
 const query = (page) => Object.fromEntries(new URL(page.url()).searchParams);
@@ -83,6 +84,8 @@ scene('by metadata, whatever its values', async () => {
   await create('flag', 'queued', { metadata: { org: true } });
   await create('word', 'queued', { metadata: { org: 'true' } });
   await create('none', 'queued', { metadata: { org: null } });
+  await create('number', 'queued', { metadata: { org: 42, team: 'b' } });
+  await create('digits', 'queued', { metadata: { org: '42' } });
   await play('/', async (page) => {
     await live(page);
     const field = page.getByLabel('Metadata, key=value');
@@ -108,12 +111,41 @@ scene('by metadata, whatever its values', async () => {
     await by('org=true', 'flag');
     await by('org="true"', 'word');
     await by('org=null', 'none');
+    await by('org=42', 'number', 'digits');
+    assert.equal((await counts(page)).ALL, '2');
+    await by('org="42"', 'digits');
+    await by('org=042');
+    await by('org=42', 'number', 'digits');
+    await by('team=b', 'number');
+    await page.reload();
+    await shows(page, 'number');
+    await page.getByRole('button', { name: 'Remove team=b' }).click();
+    await shows(page, 'number', 'digits');
     await by('no such key=1');
     await field.fill('no sign of equality');
     assert.equal(await field.getAttribute('aria-invalid'), 'true');
     await field.press('Enter');
     assert.equal(await field.inputValue(), 'no sign of equality', 'what cannot be used is not lost');
   });
+});
+
+scene('by a number in the metadata, over more than the feed has, and without WebSockets', async () => {
+  await sql(`select count(agentexec.create_activity('deeper', 'number ' || n, metadata => case n % 2 when 0 then '{"n": 7.5}' else '{"n": "7.5"}' end::jsonb)) from generate_series(1, 320) n`);
+  const p = await proxy();
+  try {
+    for (const sockets of [true, false]) {
+      p.set({ sockets });
+      await play(p.url + '/?metadata.n=7.5', async (page) => {
+        await eventually(async () => assert.equal((await counts(page)).QUEUED, '320'));
+        await eventually(async () => {
+          await page.locator('.list').evaluate((e) => (e.scrollTop = e.scrollHeight));
+          assert.equal(await page.locator('.place').last().getAttribute('aria-posinset'), '320');
+        });
+      });
+    }
+  } finally {
+    p.close();
+  }
 });
 
 scene('by metadata, over more than the feed has', async () => {

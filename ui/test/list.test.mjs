@@ -4,6 +4,24 @@ import assert from 'node:assert/strict';
 import { create, createMany, eventually, finish, log, play, scene, sql, state } from './stage.mjs';
 import { counts, groups, live, places, row, rowOf, rows, text, types } from './screen.mjs';
 
+// readToTheEnd scrolls through a list of n rows, as Page Down does, and returns the ids that were drawn, by place.
+async function readToTheEnd(page, n) {
+  await eventually(async () => assert.ok((await rows(page)).length > 5));
+  return page.evaluate(async (n) => {
+    const box = document.querySelector('.list');
+    const seen = new Map();
+    const frame = () => new Promise((go) => requestAnimationFrame(go));
+    for (const end = Date.now() + 90_000; Date.now() < end; ) {
+      for (const place of document.querySelectorAll('.place[aria-posinset]')) seen.set(Number(place.ariaPosInSet), place.querySelector('.row').dataset.id);
+      if (seen.has(n)) break;
+      const last = [...document.querySelectorAll('.place')].at(-1);
+      if (last.getBoundingClientRect().bottom >= box.getBoundingClientRect().bottom - 1) box.scrollTop += box.clientHeight / 2;
+      await frame();
+    }
+    return [...seen].sort(([a], [b]) => a - b).map(([, id]) => id);
+  }, n);
+}
+
 // first of all: the list is empty only once
 scene('an empty list says how to fill it', () =>
   play('/', async (page) => {
@@ -121,24 +139,10 @@ scene('a row keeps the focus as it moves', () =>
 scene('the list goes on by key to its very end', async () => {
   const n = 2300;
   await createMany('endless', n);
-  const expected = (await sql(`select agent_id::text from agentexec.activity where agent_type = 'endless' order by created_at desc, id desc`)).map((r) => r.agent_id);
+  const expected = (await sql(`select agent_id::text from agentexec.activity where agent_type = 'endless' order by created_at desc, agent_id desc`)).map((r) => r.agent_id);
   await play('/?agent_type=endless', async (page) => {
     await eventually(async () => assert.ok((await rows(page)).length > 5));
-    // As somebody who holds down Page Down: what is drawn is noted on the way.
-    const seen = await page.evaluate(async (n) => {
-      const box = document.querySelector('.list');
-      const seen = new Map();
-      const frame = () => new Promise((go) => requestAnimationFrame(go));
-      for (const end = Date.now() + 90_000; Date.now() < end; ) {
-        for (const place of document.querySelectorAll('.place[aria-posinset]')) seen.set(Number(place.ariaPosInSet), place.querySelector('.row').dataset.id);
-        if (seen.has(n)) break;
-        const last = [...document.querySelectorAll('.place')].at(-1);
-        if (last.getBoundingClientRect().bottom >= box.getBoundingClientRect().bottom - 1) box.scrollTop += box.clientHeight / 2;
-        await frame();
-      }
-      return [...seen].sort(([a], [b]) => a - b).map(([, id]) => id);
-    }, n);
-    assert.deepEqual(seen, expected, 'each once, and in order');
+    assert.deepEqual(await readToTheEnd(page, n), expected, 'each once, and in order');
     await eventually(async () => assert.equal(await page.locator('.place').last().getAttribute('aria-setsize'), String(n)));
     assert.ok((await page.locator('.row').count()) < 60, 'only what is in sight is in the page');
 
@@ -148,6 +152,30 @@ scene('the list goes on by key to its very end', async () => {
     await eventually(async () => assert.equal(await page.locator(`.row[data-id="${last}"] .latest`).textContent(), 'it moves, down here'));
     await finish(expected.at(-2), 'cancel', 'no more');
     await eventually(async () => assert.equal(await page.locator(`.row[data-id="${expected.at(-3)}"] ~ .row[data-id="${expected.at(-2)}"]`).count(), 0));
+  });
+});
+
+scene('activities of one moment are all listed, each in its place', async () => {
+  const n = 1000;
+  await createMany('tied', n);
+  await sql(`update agentexec.activity set created_at = '2026-01-01T00:00:00Z' where agent_type = 'tied'`);
+  const expected = (await sql(`select agent_id::text from agentexec.activity where agent_type = 'tied' order by agent_id desc`)).map((r) => r.agent_id);
+  await play('/?agent_type=tied', async (page) => {
+    assert.deepEqual(await readToTheEnd(page, n), expected, 'each once, and in order');
+
+    // Rows far down are read again and again, and nothing of them changes meanwhile.
+    await page.evaluate(() => {
+      window.moved = [];
+      const note = (changes) => window.moved.push(...changes.map((c) => `${c.type} ${c.attributeName ?? ''} ${c.target.className}`));
+      new MutationObserver(note).observe(document.querySelector('.rows'), { subtree: true, childList: true, attributes: true, attributeFilter: ['data-id', 'href', 'aria-posinset', 'style'] });
+    });
+    for (let read = 0; read < 3; read++) await page.waitForResponse((r) => r.url().includes('page_size=500'), { timeout: 30_000 });
+    await live(page);
+    assert.deepEqual(await page.evaluate(() => window.moved), []);
+
+    // One that changes is drawn anew where it is.
+    await log(expected.at(-1), 'it moves, down here');
+    await eventually(async () => assert.equal(await page.locator(`.row[data-id="${expected.at(-1)}"] .latest`).textContent(), 'it moves, down here'));
   });
 });
 

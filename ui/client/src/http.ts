@@ -32,8 +32,8 @@ export interface CallOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** Metadata to filter by: every key must have an equal value. */
-export type MetadataFilter = Record<string, Json>;
+/** Metadata to filter by: every key must have an equal value. Of several objects, at most 16, one must match. */
+export type MetadataFilter = Record<string, Json> | readonly Record<string, Json>[];
 
 export interface ListOptions extends CallOptions {
   /** From 1 on. Default 1; not together with `after`. */
@@ -42,7 +42,10 @@ export interface ListOptions extends CallOptions {
   pageSize?: number | undefined;
   statuses?: readonly Status[] | undefined;
   agentType?: string | undefined;
-  /** Over HTTP a value is a string, a boolean or null. */
+  /**
+   * Over HTTP a value is a string, a number, a boolean or null, and a number also matches the string of its digits. Of
+   * several objects only those can be asked for that differ in this alone: `[{ org: 42 }, { org: '42' }]`.
+   */
   metadata?: MetadataFilter | undefined;
   /** The `next` of an earlier page. */
   after?: string | null | undefined;
@@ -72,7 +75,7 @@ export interface Api {
   detail(agentId: string, options?: DetailOptions): Promise<ActivityDetail>;
   stats(options?: CallOptions): Promise<Stats>;
   /** Registers an activity, QUEUED, and returns its agent_id. */
-  create(taskName: string, options?: CallOptions & { message?: string | undefined; agentId?: string | undefined; metadata?: MetadataFilter | undefined }): Promise<string>;
+  create(taskName: string, options?: CallOptions & { message?: string | undefined; agentId?: string | undefined; metadata?: Record<string, Json> | undefined }): Promise<string>;
   /** Appends a line. Without a status the current one stays. */
   log(agentId: string, message: string, options?: LineOptions & { status?: Status | undefined }): Promise<ActivityLog>;
   complete(agentId: string, message?: string, options?: LineOptions): Promise<ActivityLog>;
@@ -115,11 +118,7 @@ export function createApi(request: Request, parse: (json: string) => unknown): A
   return {
     list: async ({ page, pageSize, statuses, agentType, metadata, after, includeMetadata, ...rest } = {}) => {
       const query = queryOf({ page, page_size: pageSize, status: statuses?.join(), agent_type: agentType, after, include_metadata: includeMetadata });
-      for (const [key, value] of Object.entries(metadata ?? {})) {
-        const text = typeof value === 'string' ? `"${value}"` : JSON.stringify(value);
-        if (!/^["tfn]/.test(text)) throw new ProblemError(422, { code: 'TA422', detail: `metadata.${key}: no numbers and objects over HTTP` });
-        query.append('metadata.' + key, text);
-      }
+      for (const [key, text] of textsOf(metadata ?? {})) query.append('metadata.' + key, text);
       return call('activities?' + query, rest);
     },
     detail: (id, { afterSeq, limit, includeMetadata, ...rest } = {}) =>
@@ -134,6 +133,26 @@ export function createApi(request: Request, parse: (json: string) => unknown): A
     cancelPending: async ({ agentType, metadata, idleFor, ...rest } = {}) =>
       (await call<{ canceled: number }>('activities/cancel-pending', rest, { agent_type: agentType, metadata_filter: metadata, idle_for: idleFor })).canceled,
   };
+}
+
+// textsOf writes a filter as the query of a list does: 42 is the number and the string, "42" the string alone.
+function textsOf(metadata: MetadataFilter): [key: string, text: string][] {
+  const filters = (Array.isArray(metadata) ? metadata : [metadata]) as readonly Record<string, Json>[];
+  const values = new Map<string, Set<string>>(); // in JSON
+  for (const filter of filters) for (const [key, value] of Object.entries(filter)) values.set(key, (values.get(key) ?? new Set()).add(JSON.stringify(value)));
+  let combinations = 1;
+  const texts = [...values].map(([key, set]): [string, string] => {
+    combinations *= set.size;
+    const [first, second, third] = [...set].sort(); // a string is before a number
+    const text = first!.startsWith('"') ? (JSON.parse(first!) as string) : first!;
+    const known = second ? text !== first && !third && Number(text) === Number(second) : /^["tfn\-\d]/.test(first!);
+    if (!known) combinations = NaN;
+    return [key, second || text === first ? text : `"${text}"`];
+  });
+  if (combinations !== filters.length || filters.some((filter) => Object.keys(filter).length < values.size)) {
+    throw new ProblemError(422, { code: 'TA422', detail: 'metadata: only strings, numbers, true, false and null can be asked for over HTTP' });
+  }
+  return texts;
 }
 
 // queryOf leaves out what is not given.

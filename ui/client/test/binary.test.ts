@@ -54,7 +54,13 @@ test('the whole HTTP API', async () => {
     expect(page.items[0]).toMatchObject({ agent_id: id, latest_log: 'Reading <b>papers</b>' });
   }
   expect((await client.list({ metadata: { paid: 'true' } })).items).toHaveLength(0);
-  await expect(client.list({ metadata: { n: 5 } })).rejects.toMatchObject({ status: 422 });
+  for (const metadata of [{ n: 5 }, [{ n: 5 }, { n: '5' }], [{ n: 5, paid: true }, { n: '5', paid: true }]]) {
+    expect((await client.list({ metadata })).items, JSON.stringify(metadata)).toHaveLength(1);
+  }
+  expect((await client.list({ metadata: { n: '5' } })).items).toHaveLength(0);
+  for (const metadata of [{ n: { a: 1 } }, [{ n: 5 }, { n: 6 }], [{ n: 5 }, { n: '5', paid: true }], []]) {
+    await expect(client.list({ metadata }), JSON.stringify(metadata)).rejects.toMatchObject({ status: 422 });
+  }
   expect(await client.stats()).toMatchObject({ counts: { RUNNING: 1, QUEUED: 0 }, active: 1 });
 
   const ids = [await client.create('a'), await client.create('a'), await client.create('b', { agentId: '11111111-1111-4111-8111-111111111111' })];

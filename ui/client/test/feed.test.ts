@@ -410,7 +410,7 @@ test('over HTTP too an unknown activity ends its watch, and so does what cannot 
   const client = connect();
   const errors: FeedError[] = [];
   client.watchActivity('00000000-0000-4000-8000-000000000000', {}, () => {}, (e) => errors.push(e));
-  client.watchList({ metadata: { n: 1 } }, {}, () => {}, (e) => errors.push(e));
+  client.watchList({ metadata: { n: [1] } }, {}, () => {}, (e) => errors.push(e));
   await until(() => errors.length === 2);
   expect(errors.map((e) => e.code).sort()).toEqual(['invalid', 'not_found']);
 });

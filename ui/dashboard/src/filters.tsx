@@ -59,7 +59,7 @@ function Metadata({ metadata, onChange }: { metadata: Filter['metadata']; onChan
   return (
     <>
       <input
-        className="field" placeholder="Metadata: key=value" aria-label="Metadata, key=value" title={'key=value; "quotes" make a string of true, false and null'} value={text}
+        className="field" placeholder="Metadata: key=value" aria-label="Metadata, key=value" title={'key=value; 42 is the number or the text, "quotes" make a text of numbers, true, false and null'} value={text}
         aria-invalid={text !== '' && key === undefined} onChange={(e) => setText(e.target.value)} onBlur={add} onKeyDown={(e) => e.key === 'Enter' && add()}
       />
       {Object.entries(metadata).map(([k, v]) => (

@@ -2,8 +2,9 @@
 // below the path that the page is served at, which a proxy in front of the sidecar may choose.
 
 import { useMemo, useSyncExternalStore } from 'react';
-import type { MetadataFilter, Status } from '@agentexec/client';
+import type { Json, MetadataFilter, Status } from '@agentexec/client';
 import { statusNames } from '@agentexec/client/text';
+import { parse } from './json.ts';
 
 export interface Filter {
   /** None for all. */
@@ -53,15 +54,21 @@ export function searchOf({ statuses, type, metadata, text }: Filter): string {
   return query.size ? '?' + String(query).replaceAll('%2C', ',') : '';
 }
 
-/** Metadata as the feed takes it: as over HTTP, true, false and null are what they say, and quotes make them strings. */
+/**
+ * Metadata as the feed takes it. As over HTTP, true, false and null are what they say, 42 is the number or the string, and
+ * quotes make a string of all of them.
+ */
 export function metadataOf(filter: Filter): MetadataFilter | undefined {
-  const entries = Object.entries(filter.metadata).map(([key, text]) => [key, valueOf(text)] as const);
-  return entries.length ? Object.fromEntries(entries) : undefined;
+  let all: Record<string, Json>[] = [{}];
+  for (const [key, text] of Object.entries(filter.metadata)) all = all.flatMap((one) => valuesOf(text).map((value) => ({ ...one, [key]: value })));
+  if (!Object.keys(filter.metadata).length) return undefined;
+  return all.length > 1 ? all : all[0];
 }
 
-function valueOf(text: string): string | boolean | null {
-  if (/^(true|false|null)$/.test(text)) return JSON.parse(text) as boolean | null;
-  return text.length > 1 && text.startsWith('"') && text.endsWith('"') ? text.slice(1, -1) : text;
+function valuesOf(text: string): Json[] {
+  if (/^(true|false|null)$/.test(text)) return [JSON.parse(text) as boolean | null];
+  if (/^-?(0|[1-9]\d*)(\.\d+)?(e[+-]?\d+)?$/i.test(text)) return [parse(text) as number, text];
+  return [text.length > 1 && text.startsWith('"') && text.endsWith('"') ? text.slice(1, -1) : text];
 }
 
 export const pathOf = (id: string | null, search: string): string => base + (id === null ? '' : 'activities/' + id) + search;

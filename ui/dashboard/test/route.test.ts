@@ -39,10 +39,15 @@ test('the page works below any prefix', () => {
 });
 
 test('metadata is as the HTTP API reads it', () => {
-  const of = (value: string) => metadataOf({ ...noFilter, metadata: { k: value } })!['k'];
-  expect(['1', 'text', 'true', 'false', 'null', '"true"', '"a "quote""', '"', '""', 'TRUE', 'say "hi"'].map(of))
-    .toEqual(['1', 'text', true, false, null, 'true', 'a "quote"', '"', '', 'TRUE', 'say "hi"']);
+  const of = (value: string) => (metadataOf({ ...noFilter, metadata: { k: value } }) as Record<string, unknown>)['k'];
+  expect(['01', 'text', 'true', 'false', 'null', '"true"', '"a "quote""', '"', '""', 'TRUE', 'say "hi"'].map(of))
+    .toEqual(['01', 'text', true, false, null, 'true', 'a "quote"', '"', '', 'TRUE', 'say "hi"']);
   expect(metadataOf(noFilter)).toBeUndefined();
+  const both = (...numbers: string[]) => numbers.map((text) => metadataOf({ ...noFilter, metadata: { k: text } }));
+  expect(both('42', '-1.5', '1e3', '0')).toEqual([[{ k: 42 }, { k: '42' }], [{ k: -1.5 }, { k: '-1.5' }], [{ k: 1000 }, { k: '1e3' }], [{ k: 0 }, { k: '0' }]]);
+  expect(JSON.stringify(both('12345678901234567890'))).toContain('"k":1234567890123456'); // to the last digit, where the browser can
+  expect(metadataOf({ ...noFilter, metadata: { a: '1', b: 'x', c: '"2"' } })).toEqual([{ a: 1, b: 'x', c: '2' }, { a: '1', b: 'x', c: '2' }]);
+  expect(metadataOf({ ...noFilter, metadata: { a: '1', b: '2' } })).toHaveLength(4);
 });
 
 test('going to where one is leaves no step in the history', () => {
