@@ -86,17 +86,17 @@ Errors: TA404, TA409, TA422.';
 comment on function agentexec.cancel_pending(text, jsonb, interval, text) is
   'Cancels the QUEUED and RUNNING activities that match, each with its own line, and returns how many. Those that another transaction keeps locked for longer than 1 s are skipped; their number is in the setting agentexec.skipped until the transaction ends.
 agent_type: only of this type; null takes all.
-metadata_filter: only with this metadata; null takes all.
+metadata_filter: a JSON object, only with an equal value for every key; or an array of 1 to 16 objects, of which one must match; null takes all.
 idle_for: only without a line for at least that long; null takes all.
 message: the line to write, at most 1048576 bytes.
 Errors: TA422.';
 comment on function agentexec.list_activities(int, int, agentexec.status[], text, jsonb, text, boolean) is
-  'One page of activities as JSON (ActivityList): RUNNING first, then QUEUED, then finished, in each the newest first.
+  'One page of activities as JSON (ActivityList): RUNNING first, then QUEUED, then finished, in each the newest first, ties by agent_id descending. latest_log is cut at 500 characters (latest_log_truncated). A page holds at most 4 MiB; then it ends early, and "next" goes on.
 page: number of the page, from 1.
 page_size: activities on a page, 1 to 1000.
 statuses: only with one of these; null takes all.
 agent_type: only of this type; null takes all.
-metadata_filter: only with this metadata; null takes all.
+metadata_filter: a JSON object, only with an equal value for every key; or an array of 1 to 16 objects, of which one must match; null takes all.
 after: the "next" of an earlier page, in place of page; then total, page and pages are null.
 include_metadata: whether each item has its metadata.
 Errors: TA422.';
@@ -110,12 +110,12 @@ include_metadata: whether it has its metadata.
 Errors: TA422.';
 comment on function agentexec.count_active(jsonb) is
   'Number of QUEUED and RUNNING activities.
-metadata_filter: only with this metadata; null takes all.
+metadata_filter: a JSON object, only with an equal value for every key; or an array of 1 to 16 objects, of which one must match; null takes all.
 Errors: TA422.';
 comment on function agentexec.count_by_status(text, jsonb) is
   'Number of activities per status as JSON; all five keys are always there.
 agent_type: only of this type; null takes all.
-metadata_filter: only with this metadata; null takes all.
+metadata_filter: a JSON object, only with an equal value for every key; or an array of 1 to 16 objects, of which one must match; null takes all.
 Errors: TA422.';
 comment on function agentexec.pending_ids() is
-  'agent_ids of the QUEUED and RUNNING activities, oldest first.';
+  'agent_ids of the QUEUED and RUNNING activities, oldest first, ties by agent_id.';

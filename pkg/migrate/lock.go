@@ -26,8 +26,8 @@ const (
 	lookEvery = 500 * time.Millisecond
 )
 
-func lockLimit(scope string) string {
-	return fmt.Sprintf("set %s lock_timeout = %d;\n", scope, lockTurn.Milliseconds())
+func lockLimit() string {
+	return fmt.Sprintf("set local lock_timeout = %d;\n", lockTurn.Milliseconds())
 }
 
 func isLockTimeout(err error) bool {
@@ -111,6 +111,7 @@ func (u *upgrade) watchLocks(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	pid, config := u.conn.PgConn().PID(), u.conn.Config()
+	config.RuntimeParams["search_path"] = "pg_catalog"
 	go func() {
 		defer close(done)
 		tick := time.NewTicker(lookEvery)

@@ -21,7 +21,6 @@ func TestUpGivesUpWaiting(t *testing.T) {
 		hold    string
 	}{
 		"TheInstallersLock": {hold: "select pg_advisory_lock(7091823441950217)"},
-		"TernsLock":         {hold: "select pg_advisory_lock(9628173550095224)"},
 		"AWriterWhenTheCodeIsApplied": {
 			prepare: func(t *testing.T, db *pgtest.Database) {
 				conn := db.Conn(t)

@@ -1,4 +1,4 @@
-// Package migrate installs and upgrades agentexec's schema: numbered migrations (history, through tern), then
+// Package migrate installs and upgrades agentexec's schema: numbered migrations (history, in the table schema_version as tern has it), then
 // functions and triggers (code, re-applied whole), all under one advisory lock. It imports only sql.
 package migrate
 
@@ -96,8 +96,7 @@ var (
 	ErrRenamed = errors.New("the schema was renamed")
 )
 
-// advisoryLock serialises installers of any schema in one database. Any number that nobody else uses will do; it is
-// not tern's, which is taken inside.
+// advisoryLock serialises installers of any schema in one database.
 const advisoryLock = 7091823441950217
 
 // Up brings the schema to this program's version and applies its functions, triggers and the rights to them. It is safe to
@@ -106,8 +105,7 @@ const advisoryLock = 7091823441950217
 // they are asked for.
 //
 // The connection must not be in a transaction nor come through a transaction-mode pooler: the lock is the session's.
-// Settings made with SET may be back at what the session began with afterwards: a migration ends with RESET ALL.
-// Up may open a second connection with the same settings, to find out what it waits for.
+// Its search_path does not matter: Up pins it, and puts it back. Up may open a second connection with the same settings, to find out what it waits for.
 //
 // Returns ErrNewer where the schema belongs to a newer program, ErrEncoding where the database is not UTF8, ErrOwner where
 // another role owns the schema, ErrRenamed where the schema has another name now, and ErrLocked when a lock could not be
@@ -117,6 +115,26 @@ func Up(ctx context.Context, conn *pgx.Conn, opts *Options) error {
 	if err != nil {
 		return err
 	}
+	return pinned(ctx, conn, func() error { return s.up(ctx, conn, opts) })
+}
+
+// pinned calls do while the search_path of the session is pg_catalog, so that its statements use nothing that another role
+// has created, and then puts back what it was.
+func pinned(ctx context.Context, conn *pgx.Conn, do func() error) error {
+	var before string
+	if err := conn.QueryRow(ctx, "select pg_catalog.current_setting('search_path')").Scan(&before); err != nil {
+		return fmt.Errorf("reading the search_path: %w", err)
+	}
+	if _, err := conn.Exec(ctx, "set search_path = pg_catalog, pg_temp"); err != nil {
+		return fmt.Errorf("setting the search_path: %w", err)
+	}
+	defer func() {
+		_, _ = conn.Exec(context.WithoutCancel(ctx), "select pg_catalog.set_config('search_path', $1, false)", before)
+	}()
+	return do()
+}
+
+func (s *schema) up(ctx context.Context, conn *pgx.Conn, opts *Options) error {
 	options := s.options(opts)
 	u := newUpgrade(s, conn, opts)
 	f, err := s.look(ctx, conn)

@@ -45,7 +45,7 @@ func TestUpTwiceChangesNothing(t *testing.T) {
 	require.Equal(t, before, dump(t, conn, "agentexec"))
 }
 
-// Up leaves no lock behind, and the session with the settings it was opened with.
+// Up leaves no lock behind, and the session with its settings.
 func TestUpLeavesTheSessionAlone(t *testing.T) {
 	t.Parallel()
 	conn := pgtest.Empty(t).Conn(t)
@@ -53,7 +53,8 @@ func TestUpLeavesTheSessionAlone(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, migrate.Up(t.Context(), conn, nil))
 	require.Zero(t, one[int](t, conn, "select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()"))
-	require.Empty(t, one[string](t, conn, "select current_setting('search_path')"))
+	require.Equal(t, "public", one[string](t, conn, "select current_setting('search_path')"))
+	require.Equal(t, "0", one[string](t, conn, "select current_setting('lock_timeout')"))
 }
 
 // Ten at once, all of them seen waiting for the one that holds the lock: one installs, nine find it done.

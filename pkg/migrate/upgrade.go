@@ -9,7 +9,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/tern/v2/migrate"
 )
 
 // upgrade is one run of Up.
@@ -143,21 +142,25 @@ func (u *upgrade) mendVersion(ctx context.Context, version int) error {
 	return nil
 }
 
-// migrateTables applies the migrations. Each waits for locks in short turns, as the code does.
+// migrateTables applies the migrations, each in a transaction of its own with the version that it leads to.
 func (u *upgrade) migrateTables(ctx context.Context) error {
+	table := u.quoted + ".schema_version"
 	return u.patiently(ctx, func() error {
-		if _, err := u.conn.Exec(ctx, lockLimit("session")); err != nil {
+		if err := u.together(ctx, fmt.Sprintf(`create table if not exists %[1]s (version int4 not null);
+			insert into %[1]s (version) select 0 where not exists (select from %[1]s)`, table)); err != nil {
 			return err
 		}
-		defer func() { _, _ = u.conn.Exec(context.WithoutCancel(ctx), "reset lock_timeout") }()
-		m, err := migrate.NewMigrator(ctx, u.conn, u.quoted+".schema_version")
-		if err != nil {
+		var version int
+		if err := u.conn.QueryRow(ctx, "select v.version from "+table+" v").Scan(&version); err != nil {
 			return err
 		}
-		for _, mig := range u.migrations {
-			m.AppendMigration(mig.name, lockLimit("local")+mig.sql, "") // each ends with RESET ALL
+		for ; version < len(u.migrations); version++ {
+			m := u.migrations[version]
+			if err := u.together(ctx, m.sql, fmt.Sprintf("update %s set version = %d", table, version+1)); err != nil {
+				return fmt.Errorf("%s: %w", m.name, err)
+			}
 		}
-		return m.Migrate(ctx)
+		return nil
 	})
 }
 
@@ -187,18 +190,21 @@ func (u *upgrade) applyOptions(ctx context.Context, options []string, opts *Opti
 
 // inTurns runs SQL in one transaction, which waits for locks in short turns.
 func (u *upgrade) inTurns(ctx context.Context, code ...string) error {
-	return u.patiently(ctx, func() error {
-		return pgx.BeginFunc(ctx, u.conn, func(tx pgx.Tx) error {
-			if _, err := tx.Exec(ctx, lockLimit("local")+pinnedPath); err != nil {
-				return err
+	return u.patiently(ctx, func() error { return u.together(ctx, code...) })
+}
+
+// together runs SQL in one transaction, which waits for each lock for one turn.
+func (u *upgrade) together(ctx context.Context, code ...string) error {
+	return pgx.BeginFunc(ctx, u.conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, lockLimit()+pinnedPath); err != nil {
+			return err
+		}
+		for _, part := range code {
+			if _, err := tx.Exec(ctx, part); err != nil {
+				return withHint(err)
 			}
-			for _, part := range code {
-				if _, err := tx.Exec(ctx, part); err != nil {
-					return withHint(err)
-				}
-			}
-			return nil
-		})
+		}
+		return nil
 	})
 }
 

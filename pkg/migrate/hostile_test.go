@@ -1,0 +1,44 @@
+package migrate_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentexec/agentexec/internal/pgtest"
+	"github.com/agentexec/agentexec/internal/pgtest/plant"
+	"github.com/agentexec/agentexec/pkg/migrate"
+)
+
+// An upgrade runs nothing that another role has created, whatever the search_path of the connection is.
+func TestPlantedObjectsNeverRun(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	looker := db.Conn(t)
+	require.NoError(t, plant.In(t.Context(), looker, "public"))
+	calls := func() int64 {
+		n, err := plant.Calls(t.Context(), looker, "public")
+		require.NoError(t, err)
+		return n
+	}
+	for _, path := range []string{`"$user", public`, "public, pg_catalog"} {
+		db.Exec(t, "alter database "+db.Name+" set search_path = "+path) // RESET ALL comes back to it
+		conn, err := pgx.Connect(t.Context(), db.URL)
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+		require.NoError(t, plant.Temp(t.Context(), conn))
+		before := calls()
+		for name, change := range map[string]string{
+			"Migration": "update agentexec.schema_version set version = 2",
+			"Code":      "drop function agentexec.count_active",
+			"Nothing":   "select",
+		} {
+			db.Exec(t, change)
+			require.NoError(t, migrate.Up(t.Context(), conn, &migrate.Options{RowSecurity: true}), "%s %s", path, name)
+			requireState(t, conn, nil, migrate.Current)
+		}
+		require.Equal(t, before, calls(), path)
+	}
+}
