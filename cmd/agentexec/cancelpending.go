@@ -27,7 +27,7 @@ func newCancelPending(s *settings) *cobra.Command {
 			filtered := agentType.value != "" || len(metadata) > 0 || idleFor.value > 0
 			switch {
 			case !all && !filtered:
-				return usageError(cmd, "which ones? give --agent-type, --metadata or --idle-for, or --all for every QUEUED and RUNNING activity")
+				return usageError(cmd, "nothing says which activities: give --agent-type, --metadata or --idle-for, or --all for every QUEUED and RUNNING one")
 			case all && filtered:
 				return usageError(cmd, "--all goes with no filter: it cancels every QUEUED and RUNNING activity")
 			}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentexec/agentexec/internal/pgtest"
@@ -53,7 +52,7 @@ func TestLog(t *testing.T) {
 	require.Equal(t, int64(5), query[int64](t, c, "select count(*) from agentexec.activity_log"))
 }
 
-// TestOtherEncoding: a text arrives as it was typed, also in a database that is not in UTF-8.
+// TestOtherEncoding: a database that is not in UTF-8 is refused in one line.
 func TestOtherEncoding(t *testing.T) {
 	t.Parallel()
 	c := onDatabase(t, pgtest.Empty(t))
@@ -61,15 +60,7 @@ func TestOtherEncoding(t *testing.T) {
 	c.db.Exec(t, "create database "+latin+" encoding 'LATIN1' lc_collate 'C' lc_ctype 'C' template template0")
 	t.Cleanup(func() { c.db.Exec(t, "drop database "+latin+" with (force)") })
 	other := c.with("AGENTEXEC_DATABASE_URL=" + strings.Replace(c.db.URL, c.db.Name, latin, 1))
-	other.ok(t, "migrate")
-	id := other.ok(t, "create", "research", "caf\u00e9")
-	require.Contains(t, other.ok(t, "show", id, "--json"), "caf\u00e9")
-	conn, err := pgx.Connect(context.Background(), strings.Replace(c.db.URL, c.db.Name, latin, 1))
-	require.NoError(t, err)
-	defer func() { _ = conn.Close(context.Background()) }()
-	var characters int
-	require.NoError(t, conn.QueryRow(context.Background(), "select length(message) from agentexec.activity_log").Scan(&characters))
-	require.Equal(t, 4, characters)
+	require.Contains(t, other.refused(t, 1, "migrate"), "has encoding LATIN1")
 }
 
 func TestFinish(t *testing.T) {
@@ -213,7 +204,7 @@ func TestOtherSchema(t *testing.T) {
 	t.Parallel()
 	c := setup(t).with("AGENTEXEC_SCHEMA=tracker")
 	require.Contains(t, c.refused(t, 1, "create", "research"), "run: agentexec migrate")
-	require.Regexp(t, `^tracker: the schema is current`, c.ok(t, "migrate"))
+	require.Regexp(t, `^tracker: installed, version \d+$`, c.ok(t, "migrate"))
 	id := c.ok(t, "create", "research")
 	require.Equal(t, int64(1), query[int64](t, c, "select count(*) from tracker.activity"))
 	// The flag wins over the variable.

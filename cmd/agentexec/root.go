@@ -32,7 +32,7 @@ func newRoot(s *settings) *cobra.Command {
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
 	cobra.EnableCommandSorting = false
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError(cmd, "%s", err) })
+	root.SetFlagErrorFunc(flagError)
 	s.register(root.PersistentFlags())
 	completeFlags(root)
 
@@ -48,6 +48,12 @@ func newRoot(s *settings) *cobra.Command {
 	group(root, "look", newList(s), withIDs(s, newShow(s)), withIDs(s, newWatch(s), pending...))
 	root.AddCommand(newHealthcheck(s), newVersion())
 	root.SetHelpCommand(newHelp(root))
+	root.InitDefaultCompletionCmd("completion")
+	if completion, _, err := root.Find([]string{"completion"}); err == nil {
+		completion.Args = knownCommand
+		completion.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		completion.PersistentPreRunE = noSettings
+	}
 	return root
 }
 

@@ -28,7 +28,12 @@ func newWatch(s *settings) *cobra.Command {
 			"The exit code is 0 when it ended COMPLETE, 1 when ERROR, 3 when CANCELED, 130 after Ctrl-C.\n\n" +
 			"With --retries an ERROR is not the end: watch waits for the next attempt, and ends at COMPLETE or CANCELED. With\n" +
 			"--retries=30s it ends with 1 where no line follows an ERROR for so long.",
-		Args: arguments,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 2 && retrying.wanted && new(retries).Set(args[1]) == nil {
+				return usageError(cmd, "a duration of --retries stands behind =: --retries=%s", args[1])
+			}
+			return arguments(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := agentID(cmd, args[0])
 			if err != nil {

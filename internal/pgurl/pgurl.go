@@ -78,7 +78,7 @@ func (g *given) set(name, value string) {
 }
 
 const (
-	example     = "write postgres://USER:PASSWORD@HOST:5432/DATABASE"
+	example     = "write postgres://USER@HOST:5432/DATABASE"
 	encodeHint  = "in a user name or password write @ as %40, / as %2F, ? as %3F, # as %23, : as %3A and % as %25"
 	withoutText = "not a usable database URL"
 )
