@@ -82,7 +82,7 @@ func TestRefused(t *testing.T) {
 		"postgres://u:p@h/d?frobnicate=5":             "the parameter frobnicate is not known: leave it out, or write",
 		"host=h password=x schema=public":             "the parameter schema is not known here",
 		"host=h password=x frobnicate=1":              "a parameter in it is not known: leave it out",
-		"host=h password=x applicaton_name=1":         "a parameter in it is not known; is it application_name that is meant?",
+		"host=h password=x application_nam=1":         "a parameter in it is not known; is it application_name that is meant?",
 		"postgres://u:p@h/d?pool_max_conns=many":      "pool_max_conns: its value cannot be used",
 		"postgres://u:p@h/d?sslmode=maybe":            "sslmode: its value cannot be used",
 		"postgres://u:p@h/d?ssl=maybe":                "ssl: its value cannot be used",
