@@ -69,6 +69,13 @@ export interface LineOptions extends CallOptions {
   data?: Json | undefined;
 }
 
+export interface CanceledPending {
+  /** How many activities were canceled. */
+  canceled: number;
+  /** How many more match and were not: another transaction kept them locked for longer than 1 s, or their log is full. */
+  skipped: number;
+}
+
 /** The HTTP API. Whatever the server refuses rejects with a ProblemError. */
 export interface Api {
   list(options?: ListOptions): Promise<ActivityList>;
@@ -81,8 +88,11 @@ export interface Api {
   complete(agentId: string, message?: string, options?: LineOptions): Promise<ActivityLog>;
   error(agentId: string, message?: string, options?: CallOptions & { data?: Json | undefined }): Promise<ActivityLog>;
   cancel(agentId: string, message?: string, options?: CallOptions): Promise<ActivityLog>;
-  /** Cancels all QUEUED and RUNNING ones that match, and returns how many. `idleFor` is such as "15m": no line for so long. */
-  cancelPending(options?: CallOptions & { agentType?: string | undefined; metadata?: MetadataFilter | undefined; idleFor?: string | undefined }): Promise<number>;
+  /**
+   * Cancels the QUEUED and RUNNING ones that match. At least one of agentType, metadata and idleFor must be given, or else
+   * `all`. `idleFor` is such as "15m": no line for so long. Of several metadata objects each is a request of its own.
+   */
+  cancelPending(options: CallOptions & { agentType?: string | undefined; metadata?: MetadataFilter | undefined; idleFor?: string | undefined; all?: boolean | undefined }): Promise<CanceledPending>;
 }
 
 export type Request = (path: string, options?: { signal?: AbortSignal | undefined; body?: unknown; accept?: string }) => Promise<Response>;
@@ -130,8 +140,15 @@ export function createApi(request: Request, parse: (json: string) => unknown): A
     complete: write('complete'),
     error: write('error'),
     cancel: write('cancel'),
-    cancelPending: async ({ agentType, metadata, idleFor, ...rest } = {}) =>
-      (await call<{ canceled: number }>('activities/cancel-pending', rest, { agent_type: agentType, metadata_filter: metadata, idle_for: idleFor })).canceled,
+    cancelPending: async ({ agentType: agent_type, metadata, idleFor: idle_for, all, ...rest }) => {
+      const sum = { canceled: 0, skipped: 0 };
+      for (const metadata_filter of (Array.isArray(metadata) ? metadata : [metadata]) as (object | undefined)[]) {
+        const { canceled, skipped } = await call<CanceledPending>('activities/cancel-pending', rest, { agent_type, metadata_filter, idle_for, all });
+        sum.canceled += canceled;
+        sum.skipped += skipped;
+      }
+      return sum;
+    },
   };
 }
 

@@ -7,7 +7,7 @@ import type { ActivityEvent, ListEvent } from './types.ts';
 import { activityWatch, type FeedError, listWatch, type ListFilter, type Sink, type Watch } from './watch.ts';
 
 export type { Connection, WebSocketClass } from './feed.ts';
-export { type Api, type CallOptions, type DetailOptions, type LineOptions, type ListOptions, type MetadataFilter, type Problem, ProblemError } from './http.ts';
+export { type Api, type CallOptions, type CanceledPending, type DetailOptions, type LineOptions, type ListOptions, type MetadataFilter, type Problem, ProblemError } from './http.ts';
 export type { TokenSource } from './tokens.ts';
 export type * from './types.ts';
 export { FeedError, type ListFilter } from './watch.ts';

@@ -69,8 +69,13 @@ test('the whole HTTP API', async () => {
   expect(await client.complete(id, 'Done', { data: [1] })).toMatchObject({ status: 'COMPLETE', percentage: 100, message: 'Done', data: [1] });
   expect(await client.error(ids[0]!, 'It broke', { data: null })).toMatchObject({ status: 'ERROR', message: 'It broke' });
   expect(await client.cancel(ids[1]!)).toMatchObject({ status: 'CANCELED' });
-  expect(await client.cancelPending({ agentType: 'b', idleFor: '1h' })).toBe(0);
-  expect(await client.cancelPending({ agentType: 'b' })).toBe(1);
+  expect(await client.cancelPending({ agentType: 'b', idleFor: '1h' })).toEqual({ canceled: 0, skipped: 0 });
+  expect(await client.cancelPending({ agentType: 'b' })).toEqual({ canceled: 1, skipped: 0 });
+  for (const n of [7, '7', 8]) await client.create('c', { metadata: { n } });
+  expect(await client.cancelPending({ metadata: [{ n: 7 }, { n: '7' }] })).toEqual({ canceled: 2, skipped: 0 });
+  await expect(client.cancelPending({})).rejects.toMatchObject({ status: 422 });
+  expect(await client.cancelPending({ all: true })).toEqual({ canceled: expect.any(Number) as number, skipped: 0 });
+  expect((await client.stats()).active).toBe(0);
 
   const problem = await client.log(id, 'again', { status: 'RUNNING' }).catch((e: unknown) => e);
   expect(problem).toBeInstanceOf(ProblemError);

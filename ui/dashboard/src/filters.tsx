@@ -105,7 +105,11 @@ function CancelPending({ filter, counts }: { filter: Filter; counts: Counts }) {
       {asking && (
         <Confirm
           title={`Cancel ${number} activities?`} verb={`Cancel ${number}`} onClose={() => setAsking(false)}
-          act={async () => setSaid(`${grouped(await client.cancelPending({ agentType: type || undefined, metadata: metadataOf(filter) }))} canceled`)}
+          act={async () => {
+            const metadata = metadataOf(filter);
+            const { canceled, skipped } = await client.cancelPending(type || metadata ? { agentType: type || undefined, metadata } : { all: true });
+            setSaid(`${grouped(canceled)} canceled${skipped ? `, ${grouped(skipped)} skipped: another transaction holds them, or their log is full` : ''}`);
+          }}
         >
           <p>
             {grouped(counts.RUNNING)} running and {grouped(counts.QUEUED)} queued ones
