@@ -248,6 +248,9 @@ func (w *scopeWorld) cancelPending(h *holder) {
 	if filter.AgentTypes != nil {
 		body["agent_type"] = filter.AgentTypes[0]
 	}
+	if len(filter.Metadata) == 0 && filter.AgentTypes == nil {
+		body["all"] = true
+	}
 	answer := w.ask(h, "POST", "/v1/activities/cancel-pending", body)
 	if !h.Cancel {
 		answer.problem(w.t, 403, "forbidden")

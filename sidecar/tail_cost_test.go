@@ -23,6 +23,7 @@ func TestTailReadCostsWhatChanged(t *testing.T) {
 	s := start(t, db, withTokens, func(c *sidecar.Config) {
 		c.ListenURL = through // the tail and the listener
 		c.Feed.ListRefresh, c.PollInterval = time.Hour, time.Hour
+		c.Feed.PongTimeout = time.Hour // most of the sockets are not read from
 	})
 	id := s.create(t)
 	watcher := s.dialWith(t, "/v1/feed", token(t, auth.Everything()))

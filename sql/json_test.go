@@ -162,7 +162,7 @@ func TestTimesKeepMicroseconds(t *testing.T) {
 	for _, at := range []string{"1969-12-31T23:59:59.999999Z", "2026-01-02T03:04:05.000001Z", "2254-06-07T08:09:10.123457Z"} {
 		b.exec("update agentexec.activity set created_at = $1::text::timestamptz where agent_id = $2", at, agent)
 		require.Equal(t, at, readJSON(t, b.pool, "select agentexec.activity_detail($1)", agent)["created_at"])
-		require.True(t, one[bool](t, b.pool, `select p.created_at = a.created_at and p.id = a.id and p.rank = 1
+		require.True(t, one[bool](t, b.pool, `select p.created_at = a.created_at and p.id = a.agent_id and p.rank = 1
 			from agentexec.activity a cross join agentexec._list_position(agentexec._list_key(a)) p`), "in a cursor as well")
 	}
 	b.exec("delete from agentexec.activity") // made up times break the invariants

@@ -37,6 +37,7 @@ type hold struct {
 	frames int // sockets that have it to write; of a shared frame
 	since  time.Time
 	cut    func() // ends a socket that holds it
+	ended  bool   // its socket has left: nothing is counted any more
 	at     *list.Element
 }
 
@@ -53,14 +54,19 @@ func (b *budget) take(h *hold, bytes int) bool {
 	return true
 }
 
-// grow takes bytes that are there already.
+// grow counts bytes that are in memory already, where they are more than h is counted for.
 func (b *budget) grow(h *hold, bytes int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.add(h, bytes)
+	if more := bytes - max(h.bytes, smallFrame); more > 0 {
+		b.add(h, more)
+	}
 }
 
 func (b *budget) add(h *hold, bytes int) {
+	if h.ended {
+		return
+	}
 	if h.at == nil {
 		h.since = time.Now()
 		h.at = b.held.PushBack(h)
@@ -76,13 +82,21 @@ func (b *budget) drop(h *hold) {
 	b.dropLocked(h)
 }
 
+// end gives all of it back for good. A read that is still under way for a socket that has left counts nothing.
+func (b *budget) end(h *hold) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.dropLocked(h)
+	h.ended = true
+}
+
 func (b *budget) dropLocked(h *hold) {
 	if h.at == nil {
 		return
 	}
 	b.held.Remove(h.at)
 	b.used -= h.bytes
-	*h = hold{cut: h.cut}
+	h.at, h.bytes, h.frames = nil, 0, 0
 	for b.waiting.Len() > 0 && b.used < b.max {
 		if turn, ok := b.waiting.Remove(b.waiting.Front()).(chan struct{}); ok {
 			close(turn)
@@ -164,8 +178,8 @@ func (b *budget) begin(f *frame, cut func()) bool {
 	return true
 }
 
-// end is called once for each begin, when the socket is through with the frame.
-func (b *budget) end(f *frame) {
+// written is called once for each begin, when the socket is through with the frame.
+func (b *budget) written(f *frame) {
 	if len(f.wire) <= smallFrame {
 		return
 	}

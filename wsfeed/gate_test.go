@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -128,10 +129,15 @@ func (l *gates) Accept() (net.Conn, error) {
 	return g, nil
 }
 
-func (l *gates) last() *gate {
+func (l *gates) accepted() []*gate {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.all[len(l.all)-1]
+	return slices.Clone(l.all)
+}
+
+func (l *gates) last() *gate {
+	all := l.accepted()
+	return all[len(all)-1]
 }
 
 // gated is setup with gates between the hub and its clients.

@@ -90,22 +90,22 @@ func TestSleepersInMemory(t *testing.T) { //nolint:paralleltest // it weighs the
 	}
 	before := heap()
 	for n, c := range all {
-		l.all[n].hold()
+		l.accepted()[n].hold()
 		c.subscribe("a", id, n) // each at a place of its own
 	}
-	for _, g := range l.all {
+	for _, g := range l.accepted() {
 		g.blocked(t)
 	}
 	for n, c := range all { // past the snapshot
-		l.all[n].step()
+		l.accepted()[n].step()
 		c.expect("snapshot", "a")
-		l.all[n].blocked(t)
+		l.accepted()[n].blocked(t)
 	}
 	grown := heap() - before
 	t.Logf("%d KiB a socket", grown/sleepers>>10)
 	require.Less(t, grown, sleepers*b.hub.cfg.InFlightBytes/2*5/4+b.hub.cfg.RingBytes)
 	for n, c := range all {
-		l.all[n].release()
+		l.accepted()[n].release()
 		for last := n; last < 2000; {
 			m := c.next()
 			require.Equal(t, last+1, m.Logs[0].Seq)

@@ -65,7 +65,7 @@ func TestListFramesAreAtMostAMebibyte(t *testing.T) {
 				order = append(order, i.AgentID)
 			}
 			kinds = append(kinds, f.kind)
-			hub.budget.end(f)
+			hub.budget.written(f)
 			return true
 		}
 		require.True(t, pull())
@@ -111,7 +111,9 @@ func TestListsShareItems(t *testing.T) {
 		for _, s := range subs {
 			hub.ListsChanged(hub.Watched())
 			time.Sleep(time.Second) //nolint:forbidigo // the bubble's time
+			s.list.mu.Lock()
 			require.NotZero(t, s.list.bytes)
+			s.list.mu.Unlock()
 		}
 		require.Equal(t, 50*len(items[0].JSON), hub.items.size())
 	})

@@ -26,16 +26,16 @@ func TestSlowReadersCostABoundedAmount(t *testing.T) { //nolint:paralleltest // 
 	b.src.write(id, lines, "RUNNING", strings.Repeat("x", lineBytes))
 	before := heap()
 	var sockets []*browser
-	for n := range sleepers {
+	for range sleepers {
 		c := b.open(t)
-		l.all[n].hold()
+		l.last().hold()
 		for list := range lists {
 			c.send(fmt.Sprintf(`{"type":"subscribe","sub":"%d","list":{"limit":%d}}`, list, items-list))
 		}
 		c.subscribe("a", id, 0)
 		sockets = append(sockets, c)
 	}
-	for _, g := range l.all {
+	for _, g := range l.accepted() {
 		g.blocked(t)
 	}
 	grown := heap() - before
@@ -58,6 +58,6 @@ func TestSlowReadersCostABoundedAmount(t *testing.T) { //nolint:paralleltest // 
 		}
 	}
 	for n := range sockets {
-		l.all[n].release()
+		l.accepted()[n].release()
 	}
 }

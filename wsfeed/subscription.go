@@ -57,7 +57,7 @@ type activitySub struct {
 
 func (s *activitySub) leave() {
 	s.topic.hub.leaveTopic(s)
-	s.topic.hub.budget.drop(&s.hold)
+	s.topic.hub.budget.end(&s.hold)
 }
 
 func (s *activitySub) holding() bool { return len(s.rest.Lines) > 0 }
@@ -182,7 +182,6 @@ func (s *activitySub) awaitRoom(ctx context.Context) (*frame, error) {
 // too: so what is added to the ring is known to follow what was there, and a loss in between does not go unseen.
 func (s *activitySub) read(ctx context.Context, known Known) (*frame, error) {
 	t := s.topic
-	s.hold.cut = s.out.cut
 	bytes := t.hub.cfg.share()
 	if t.hub.budget.full() {
 		return s.awaitRoom(ctx)
@@ -253,9 +252,7 @@ func (s *activitySub) count() {
 	for _, l := range s.rest.Lines {
 		size += len(l.JSON)
 	}
-	if more := size - max(s.hold.bytes, smallFrame); more > 0 {
-		s.topic.hub.budget.grow(&s.hold, more)
-	}
+	s.topic.hub.budget.grow(&s.hold, size)
 }
 
 // sendRest sends on what was read from Postgres. Lines that were deleted are announced as a gap.

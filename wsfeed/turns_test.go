@@ -42,6 +42,20 @@ func (o *orderly) asked(what string) {
 	}
 }
 
+// questions returns what it was asked so far.
+func (o *orderly) questions() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.order)
+}
+
+// holdBack forgets what it was asked, and answers from now on when answer is received from or closed.
+func (o *orderly) holdBack(answer chan struct{}) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.order, o.answer = nil, answer
+}
+
 func (o *orderly) Snapshot(ctx context.Context, id uuid.UUID, scope client.Scope) (Snapshot, error) {
 	o.asked("snapshot")
 	return o.script.Snapshot(ctx, id, scope)
@@ -67,9 +81,10 @@ func TestTurns(t *testing.T) {
 		}
 		defer hub.joinList(ListFilter{AgentType: "modest", Limit: 50}, "l", at("modest")).leave()
 		time.Sleep(time.Second) //nolint:forbidigo // the bubble's time
-		require.Len(t, src.order, lists+1)
+		require.Len(t, src.questions(), lists+1)
 
-		src.order, src.answer = nil, make(chan struct{})
+		answer := make(chan struct{})
+		src.holdBack(answer)
 		require.NoError(t, hub.turns.take(t.Context(), laneSubscriber, nil)) // others read
 		hub.ListsChanged(hub.Watched())
 		time.Sleep(time.Second) //nolint:forbidigo // the bubble's time
@@ -86,14 +101,15 @@ func TestTurns(t *testing.T) {
 		hub.turns.done(laneSubscriber)
 		for range 3 {
 			synctest.Wait()
-			src.answer <- struct{}{}
+			answer <- struct{}{}
 		}
 		require.NoError(t, <-got)
-		require.Equal(t, "snapshot", src.order[0])
-		require.Contains(t, src.order[1:3], "list of modest", "%v", src.order)
-		close(src.answer)
+		order := src.questions()
+		require.Equal(t, "snapshot", order[0])
+		require.Contains(t, order[1:3], "list of modest", "%v", order)
+		close(answer)
 		synctest.Wait()
-		require.Len(t, src.order, lists+2)
+		require.Len(t, src.questions(), lists+2)
 	})
 }
 

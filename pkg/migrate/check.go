@@ -37,14 +37,12 @@ func Check(ctx context.Context, conn *pgx.Conn, opts *Options) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	tx, err := conn.Begin(ctx)
+	// In one message, so that no timeout of the session can end the transaction between them.
+	tx, err := conn.BeginTx(ctx, pgx.TxOptions{BeginQuery: "begin; set local idle_in_transaction_session_timeout = 0; " + pinnedPath})
 	if err != nil {
 		return Status{}, s.reading(err)
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
-	if _, err := tx.Exec(ctx, pinnedPath); err != nil {
-		return Status{}, s.reading(err)
-	}
 	f, err := s.look(ctx, conn)
 	if err != nil {
 		return f.Status, err
