@@ -67,12 +67,12 @@ func TestASlowReaderCostsABoundedAmount(t *testing.T) { //nolint:paralleltest //
 	for _, conn := range slow {
 		resp, err := http.ReadResponse(bufio.NewReaderSize(conn, 4096), nil)
 		require.NoError(t, err)
-		_ = resp.Body.Close()
 		if resp.StatusCode == http.StatusServiceUnavailable {
 			refused++
 			require.NotEmpty(t, resp.Header.Get("Retry-After"))
 		}
-		_ = conn.Close()
+		_ = conn.Close() // first: closing the body reads the rest of it
+		_ = resp.Body.Close()
 	}
 	require.GreaterOrEqual(t, refused, 30)
 	s.await(t, "agentexec_held_bytes", 0)
