@@ -17,7 +17,11 @@ import (
 // sockets whose lists have 2,000 scopes and filters, and which watch 2,000 activities.
 func TestTailReadCostsWhatChanged(t *testing.T) {
 	t.Parallel()
-	const sockets, lines = 2000, 100
+	const lines = 100
+	sockets := 2000
+	if raceEnabled {
+		sockets /= 4
+	}
 	db := pgtest.New(t)
 	p, through := before(t, db.URL)
 	s := start(t, db, withTokens, func(c *sidecar.Config) {

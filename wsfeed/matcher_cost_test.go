@@ -46,6 +46,6 @@ func TestTouchedCostsNotWhatIsWatched(t *testing.T) { // not parallel: it counts
 		join(n + 2)
 	}
 	knownMany, unknownMany := cost()
-	require.InDelta(t, known, knownMany, 2)
-	require.InDelta(t, unknown, unknownMany, 5)
+	require.LessOrEqual(t, knownMany, known+2)
+	require.LessOrEqual(t, unknownMany, unknown+5)
 }

@@ -43,7 +43,7 @@ func TestAPingBehindAFrameThatIsTakenSlowly(t *testing.T) {
 // client comes to them. It needs several times the pong timeout, and gets every line.
 func TestASlowReaderOfABacklog(t *testing.T) {
 	t.Parallel()
-	const lines, size, pong = 150, 30_000, 5 * time.Second // a busy machine may need a second or two for nothing
+	const lines, size, pong = 220, 30_000, 7 * time.Second // a busy machine may need some seconds for nothing
 	b := unserved(func(c *Config) { c.PongTimeout, c.WriteTimeout = pong, pong })
 	server := httptest.NewUnstartedServer(b.hub.Handler())
 	server.Listener = shortListener{server.Listener}

@@ -51,12 +51,12 @@ func secured(t *testing.T, tweak func(*Config)) (b *bundle, dial func(t *testing
 // write of crypto/tls has timed out nothing more can be written, so it must not.
 func TestASlowReaderUnderTLS(t *testing.T) {
 	t.Parallel()
-	const timeout = 5 * time.Second // a busy machine may need a second or two for nothing
+	const timeout = 7 * time.Second // a busy machine may need some seconds for nothing
 	b, dial := secured(t, func(c *Config) { c.PongTimeout, c.WriteTimeout = timeout, timeout })
 	id := b.src.create(0)
-	b.src.write(id, 1, "RUNNING", strings.Repeat("x", 4<<20))
+	b.src.write(id, 1, "RUNNING", strings.Repeat("x", 6<<20))
 	c := dial(t, 50*time.Millisecond)
-	c.patience = 2 * patience // its one frame takes 13 s, and longer on a busy machine
+	c.patience = 2 * patience // its one frame takes 19 s, and longer on a busy machine
 	began := time.Now()
 	c.subscribe("a", id, 0)
 	c.expect("snapshot", "a")

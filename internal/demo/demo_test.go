@@ -187,9 +187,9 @@ func TestAbandonedAreCanceled(t *testing.T) {
 	ctx := context.Background()
 	abandoned, err := b.c.Create(ctx, TaskName, "", client.WithMetadata(Metadata()))
 	require.NoError(t, err)
-	_, err = b.c.Create(ctx, TaskName, "")
+	unmarked, err := b.c.Create(ctx, TaskName, "")
 	require.NoError(t, err)
-	_, err = b.c.Create(ctx, "research", "", client.WithMetadata(Metadata()))
+	research, err := b.c.Create(ctx, "research", "", client.WithMetadata(Metadata()))
 	require.NoError(t, err)
 	b.db.Exec(t, "update agentexec.activity set updated_at = updated_at - interval '1 day'")
 	fresh, err := b.c.Create(ctx, TaskName, "", client.WithMetadata(Metadata()))
@@ -201,8 +201,8 @@ func TestAbandonedAreCanceled(t *testing.T) {
 	stop()
 	pending, err := b.c.PendingIDs(ctx)
 	require.NoError(t, err)
-	require.Len(t, pending, 3)
-	require.Contains(t, pending, fresh)
+	require.Subset(t, pending, []uuid.UUID{unmarked, research, fresh}) // the demo's own may be pending, too
+	require.NotContains(t, pending, abandoned)
 }
 
 // TestRidesOutLostConnections: an agent whose connections are killed goes on with the activity it was at.

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
@@ -35,6 +36,12 @@ func TestWatchIgnoresProbes(t *testing.T) {
 	pooled, err := pool.Acquire(b.ctx)
 	require.NoError(t, err)
 	t.Cleanup(pooled.Release)
+	sender := b.db.Conn(t)
+	notify := func(payload string) {
+		t.Helper()
+		_, err := sender.Exec(b.ctx, "select pg_notify('agentexec', $1)", payload)
+		require.NoError(t, err)
+	}
 	for name, c := range map[string]*client.Client{"Pool": client.New(pool, bellOnly), "PooledConn": client.New(pooled, bellOnly)} {
 		t.Run(name, func(t *testing.T) {
 			id := b.create(t)
@@ -51,10 +58,10 @@ func TestWatchIgnoresProbes(t *testing.T) {
 				close(got)
 			}()
 			b.awaitBell(t, true)
-			b.db.Exec(t, "select pg_notify('agentexec', '')") // the read that this causes is the last before the probes
+			notify("") // the read that this causes is the last before the probes
 			before := reads.n.Load()
 			for range 100 {
-				b.db.Exec(t, "select pg_notify('agentexec', gen_random_uuid()::text)")
+				notify(uuid.NewString())
 			}
 			line := must[client.Log](t)(b.c.Update(b.ctx, id, "a line"))
 			require.Equal(t, line, <-got)

@@ -24,7 +24,7 @@ import (
 // committed lines, in order, none twice.
 func TestWatchUnderAStorm(t *testing.T) {
 	t.Parallel()
-	const writers, each = 16, 40
+	const writers, each = 16, 20
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	db := pgtest.New(t)
