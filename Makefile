@@ -71,7 +71,7 @@ test-matrix: ## Run every Go test against the oldest and the newest Postgres we 
 	for version in $(POSTGRES_VERSIONS); do \
 	  bin=$$(tools/postgres-bin $$version) || exit 1; \
 	  echo "== Postgres $$version: $$($$bin/postgres --version)"; \
-	  AGENTEXEC_TEST_PG_BIN=$$bin $(GO) test -count=1 $(GO_TEST_FLAGS) $$packages || status=1; \
+	  AGENTEXEC_TEST_PG_BIN=$$bin $(GO) test -count=1 -p 1 $(GO_TEST_FLAGS) $$packages || status=1; \
 	done; exit $$status
 
 .PHONY: fuzz

@@ -119,11 +119,14 @@ func TestACrowd(t *testing.T) {
 	id := s.create(t)
 	var crowd, ready sync.WaitGroup
 	ready.Add(sockets)
+	dialing := make(chan struct{}, 16) // more at once would time out on a small machine
 	for range sockets {
 		crowd.Go(func() {
 			arrived := sync.OnceFunc(ready.Done)
 			defer arrived()
+			dialing <- struct{}{}
 			so := s.open(t)
+			<-dialing
 			so.subscribe(t, id, 0)
 			require.Equal(t, "snapshot", so.next(t).Type)
 			so.skim(t, 0, 1)

@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -191,12 +193,16 @@ func (c *browser) lines(sub string, after, n int) {
 	}
 }
 
-// closed reads until the socket is closed and returns the code.
+// closed reads until the socket is closed and returns the code. A reset, which is what a client sees where the server had
+// not read all, is an abnormal closure.
 func (c *browser) closed() int {
 	c.t.Helper()
 	for {
 		_ = c.ws.SetReadDeadline(time.Now().Add(patience))
 		if _, _, err := c.ws.ReadMessage(); err != nil {
+			if errors.Is(err, syscall.ECONNRESET) {
+				return websocket.CloseAbnormalClosure
+			}
 			var closed *websocket.CloseError
 			require.ErrorAs(c.t, err, &closed)
 			return closed.Code
