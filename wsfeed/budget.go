@@ -26,6 +26,7 @@ type budget struct {
 	mu      sync.Mutex
 	max     int
 	used    int
+	drops   int        // how often bytes were given back
 	held    *list.List // of *hold, the oldest first
 	waiting *list.List // of chan struct{}, the first in turn first
 	timer   *time.Timer
@@ -33,13 +34,15 @@ type budget struct {
 
 // hold is what one socket holds, or several hold together.
 type hold struct {
-	bytes  int
-	frames int // sockets that have it to write; of a shared frame
-	since  time.Time
-	cut    func() // ends a socket that holds it
-	ended  bool   // its socket has left: nothing is counted any more
-	at     *list.Element
+	bytes int
+	since time.Time
+	cuts  map[any]func() // each ends a socket that holds it; by socket
+	ended bool           // its socket has left: nothing is counted any more
+	at    *list.Element
 }
+
+// holdOf is the hold of one socket.
+func holdOf(out sink) hold { return hold{cuts: map[any]func(){out.socket(): out.cut}} }
 
 func newBudget(most int) *budget { return &budget{max: most, held: list.New(), waiting: list.New()} }
 
@@ -54,12 +57,18 @@ func (b *budget) take(h *hold, bytes int) bool {
 	return true
 }
 
-// grow counts bytes that are in memory already, where they are more than h is counted for.
-func (b *budget) grow(h *hold, bytes int) {
+// set counts h for the bytes that are in memory, whatever it was counted for.
+func (b *budget) set(h *hold, bytes int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if more := bytes - max(h.bytes, smallFrame); more > 0 {
+	switch more := bytes - h.bytes; {
+	case bytes <= smallFrame:
+		b.dropLocked(h)
+	case more > 0:
 		b.add(h, more)
+	case more < 0:
+		h.bytes, b.used = bytes, b.used+more
+		b.gaveBack()
 	}
 }
 
@@ -96,7 +105,13 @@ func (b *budget) dropLocked(h *hold) {
 	}
 	b.held.Remove(h.at)
 	b.used -= h.bytes
-	h.at, h.bytes, h.frames = nil, 0, 0
+	h.at, h.bytes = nil, 0
+	b.gaveBack()
+}
+
+// gaveBack lets those go on for whom there may be room now. Called with mu held.
+func (b *budget) gaveBack() {
+	b.drops++
 	for b.waiting.Len() > 0 && b.used < b.max {
 		if turn, ok := b.waiting.Remove(b.waiting.Front()).(chan struct{}); ok {
 			close(turn)
@@ -108,16 +123,21 @@ func (b *budget) dropLocked(h *hold) {
 	}
 }
 
-// full reports whether nothing may be taken.
-func (b *budget) full() bool {
+// state returns whether nothing may be taken, and a number to wait with: it is taken before a look that may find no room.
+func (b *budget) state() (full bool, drops int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.used >= b.max
+	return b.used >= b.max, b.drops
 }
 
-// wait returns when there may be room. Meanwhile sockets that have held theirs for too long are ended.
-func (b *budget) wait(ctx context.Context) error {
+// wait returns when bytes were given back since state returned drops. Meanwhile sockets that have held theirs for too long
+// are ended.
+func (b *budget) wait(ctx context.Context, drops int) error {
 	b.mu.Lock()
+	if b.drops != drops {
+		b.mu.Unlock()
+		return nil
+	}
 	turn := make(chan struct{})
 	at := b.waiting.PushBack(turn)
 	b.press()
@@ -145,8 +165,8 @@ func (b *budget) press() {
 			next = holdTime - age
 			break
 		}
-		if h.cut != nil {
-			go h.cut()
+		for _, cut := range h.cuts {
+			go cut()
 		}
 	}
 	b.timer = time.AfterFunc(next, func() {
@@ -160,33 +180,32 @@ func (b *budget) press() {
 }
 
 // begin counts a frame that a socket is about to write; false where there is no room for it. A frame that several sockets
-// write is counted once.
-func (b *budget) begin(f *frame, cut func()) bool {
+// write is counted once, until the last of them is through with it.
+func (b *budget) begin(f *frame, out sink) bool {
 	if len(f.wire) <= smallFrame {
 		return true
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if f.hold.frames == 0 {
+	if len(f.hold.cuts) == 0 {
 		if b.used > 0 && b.used+len(f.wire) > b.max {
 			return false
 		}
-		f.hold.cut = cut
+		f.hold.cuts = make(map[any]func())
 		b.add(&f.hold, len(f.wire))
 	}
-	f.hold.frames++
+	f.hold.cuts[out.socket()] = out.cut
 	return true
 }
 
 // written is called once for each begin, when the socket is through with the frame.
-func (b *budget) written(f *frame) {
+func (b *budget) written(f *frame, socket any) {
 	if len(f.wire) <= smallFrame {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if f.hold.frames--; f.hold.frames == 0 {
-		f.hold.cut = nil
+	if delete(f.hold.cuts, socket); len(f.hold.cuts) == 0 {
 		b.dropLocked(&f.hold)
 	}
 }

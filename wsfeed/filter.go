@@ -17,8 +17,9 @@ var statuses = []string{"QUEUED", "RUNNING", "COMPLETE", "ERROR", "CANCELED"}
 // normalise checks a filter and brings it into one form, so that equal filters share one list. What Postgres cannot read
 // must not get there: one query serves the lists of all clients.
 func (f *ListFilter) normalise() error {
-	for _, s := range f.Statuses {
-		if !slices.Contains(statuses, s) {
+	for i, s := range f.Statuses {
+		f.Statuses[i] = strings.ToUpper(s) // SQL, HTTP and the command line take either case, too
+		if !slices.Contains(statuses, f.Statuses[i]) {
 			return fmt.Errorf("list.statuses: unknown status %.50q", s)
 		}
 	}

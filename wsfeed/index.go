@@ -78,7 +78,7 @@ func (h *Hub) joinTopic(agentID uuid.UUID, name string, afterSeq int, out sink) 
 		x.topics[agentID] = t
 		h.registered()
 	}
-	s := &activitySub{topic: t, out: out, name: name, cursor: afterSeq, ended: unknown, hold: hold{cut: out.cut}}
+	s := &activitySub{topic: t, out: out, name: name, cursor: afterSeq, ended: unknown, hold: holdOf(out)}
 	t.mu.Lock()
 	s.epoch = len(t.losses)
 	t.subs[s] = struct{}{}

@@ -65,7 +65,7 @@ func TestListFramesAreAtMostAMebibyte(t *testing.T) {
 				order = append(order, i.AgentID)
 			}
 			kinds = append(kinds, f.kind)
-			hub.budget.written(f)
+			hub.budget.written(f, m.s.out.socket())
 			return true
 		}
 		require.True(t, pull())

@@ -48,19 +48,20 @@ type listNews struct {
 func (s *listSub) next(ctx context.Context) (*frame, error) {
 	budget := s.list.hub.budget
 	for {
+		_, drops := budget.state()
 		for _, limit := range []int{maxFrame, smallFrame} {
 			news, err := s.news(limit)
 			if news == nil || err != nil {
 				return nil, err
 			}
 			f := listFrame(s.name, news) // encoded without holding up the list
-			if budget.begin(f, s.out.cut) {
+			if budget.begin(f, s.out) {
 				s.rev, s.due = news.rev, news.due
 				return f, nil
 			}
 		}
 		s.list.hub.limited(LimitFrameBytes)
-		if err := budget.wait(ctx); err != nil {
+		if err := budget.wait(ctx, drops); err != nil {
 			return nil, err
 		}
 	}

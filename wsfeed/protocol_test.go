@@ -73,7 +73,7 @@ func TestParse(t *testing.T) {
 			`{"type":"subscribe","sub":"b","list":{"limit":1001}}`:                                          "list.limit must be between 1 and 1000",
 			`{"type":"subscribe","sub":"b","list":{"limit":1e99}}`:                                          "list.limit must be an integer",
 			`{"type":"subscribe","sub":"b","list":{"statuses":"RUNNING"}}`:                                  "list.statuses must be an array, got string",
-			`{"type":"subscribe","sub":"b","list":{"statuses":["running"]}}`:                                `unknown status "running"`,
+			`{"type":"subscribe","sub":"b","list":{"statuses":["runs"]}}`:                                   `unknown status "runs"`,
 			`{"type":"subscribe","sub":"b","list":{"statuses":[1]}}`:                                        "must be a string",
 			`{"type":"subscribe","sub":"b","list":{"agent_type":1}}`:                                        "list.agent_type must be a string",
 			`{"type":"subscribe","sub":"b","list":{"agent_type":"a\u0000"}}`:                                "list.agent_type: text must not contain U+0000",

@@ -80,7 +80,8 @@ func (s *activitySub) next(ctx context.Context) (*frame, error) {
 		s.topic.hub.budget.drop(&s.hold) // the last frame of the read is written
 	}
 	for {
-		f, todo, err := s.look()
+		_, drops := s.topic.hub.budget.state()
+		f, todo, err := s.look(drops)
 		if err == nil && f == nil && todo != nil {
 			f, err = todo(ctx)
 		}
@@ -88,6 +89,7 @@ func (s *activitySub) next(ctx context.Context) (*frame, error) {
 		case errors.Is(err, ErrNotFound):
 			return nil, errOver
 		case errors.Is(err, errServed):
+			s.topic.hub.budget.drop(&s.hold)
 		case err != nil || f != nil || todo == nil:
 			return f, err
 		}
@@ -110,8 +112,9 @@ func (s *activitySub) open(ctx context.Context) (*frame, error) {
 // step is something to do without the topic's lock. Where it brings no frame, look again.
 type step func(context.Context) (*frame, error)
 
-// look returns the next frame if the topic has it, or else what to do to get one, or nothing where all was sent.
-func (s *activitySub) look() (*frame, step, error) {
+// look returns the next frame if the topic has it, or else what to do to get one, or nothing where all was sent. drops is
+// the budget's number of before.
+func (s *activitySub) look(drops int) (*frame, step, error) {
 	t := s.topic
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -146,7 +149,7 @@ func (s *activitySub) look() (*frame, step, error) {
 		f := s.fromRing()
 		switch {
 		case f == nil && t.follows(s.cursor):
-			return nil, s.awaitRoom, nil
+			return nil, func(ctx context.Context) (*frame, error) { return s.awaitRoom(ctx, drops) }, nil
 		case f != nil:
 			s.cursor = f.id
 			s.fromPostgres(false)
@@ -165,7 +168,7 @@ func (s *activitySub) fromRing() *frame {
 	t := s.topic
 	for _, limit := range []int{t.hub.cfg.FrameBytes, smallFrame / 2} {
 		f := t.logs(s.name, s.cursor, limit)
-		if f == nil || t.hub.budget.begin(f, s.out.cut) {
+		if f == nil || t.hub.budget.begin(f, s.out) {
 			return f
 		}
 	}
@@ -173,9 +176,9 @@ func (s *activitySub) fromRing() *frame {
 }
 
 // awaitRoom waits until others hold less.
-func (s *activitySub) awaitRoom(ctx context.Context) (*frame, error) {
+func (s *activitySub) awaitRoom(ctx context.Context, drops int) (*frame, error) {
 	s.topic.hub.limited(LimitFrameBytes)
-	return nil, s.topic.hub.budget.wait(ctx)
+	return nil, s.topic.hub.budget.wait(ctx, drops)
 }
 
 // read reads what follows the cursor from Postgres. Where the ring ends at the cursor it reads the ring's last line
@@ -183,9 +186,8 @@ func (s *activitySub) awaitRoom(ctx context.Context) (*frame, error) {
 func (s *activitySub) read(ctx context.Context, known Known) (*frame, error) {
 	t := s.topic
 	bytes := t.hub.cfg.share()
-	if t.hub.budget.full() {
-		return s.awaitRoom(ctx)
-	} else if !t.hub.budget.take(&s.hold, bytes) {
+	full, drops := t.hub.budget.state()
+	if full || !t.hub.budget.take(&s.hold, bytes) {
 		bytes = smallFrame
 	}
 	if s.cursor > 0 && s.cursor == known.LineSeq {
@@ -194,7 +196,7 @@ func (s *activitySub) read(ctx context.Context, known Known) (*frame, error) {
 			return nil, err
 		}
 		if n := len(batch.Lines); n != 1 || batch.Lines[0].Seq != s.cursor || batch.State.LastSeq == s.cursor {
-			return s.take(known, batch), nil
+			return s.takeOrWait(ctx, known, batch, drops)
 		}
 		// No more than that line fitted into a read: the next ones come with another.
 		t.mu.Lock()
@@ -207,6 +209,20 @@ func (s *activitySub) read(ctx context.Context, known Known) (*frame, error) {
 	batch, err := t.hub.replay(ctx, t.agentID, s.cursor, bytes, s.out.view(), s.out.socket(), s.served)
 	if err != nil {
 		return nil, err
+	}
+	return s.takeOrWait(ctx, known, batch, drops)
+}
+
+// takeOrWait takes what was read, unless it is a line that is too large while others hold all there is: it is read again when
+// they hold less.
+func (s *activitySub) takeOrWait(ctx context.Context, known Known, batch Batch, drops int) (*frame, error) {
+	size := 0
+	for _, l := range batch.Lines {
+		size += len(l.JSON)
+	}
+	if full, _ := s.topic.hub.budget.state(); full && size > 2*smallFrame {
+		s.topic.hub.budget.drop(&s.hold)
+		return s.awaitRoom(ctx, drops)
 	}
 	return s.take(known, batch), nil
 }
@@ -246,13 +262,13 @@ func (s *activitySub) take(known Known, batch Batch) *frame {
 	return nil
 }
 
-// count counts the read for what it holds, where that is more than it was counted for.
+// count counts the read for what it holds.
 func (s *activitySub) count() {
 	size := 0
 	for _, l := range s.rest.Lines {
 		size += len(l.JSON)
 	}
-	s.topic.hub.budget.grow(&s.hold, size)
+	s.topic.hub.budget.set(&s.hold, size)
 }
 
 // sendRest sends on what was read from Postgres. Lines that were deleted are announced as a gap.

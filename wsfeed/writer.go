@@ -79,7 +79,7 @@ func (c *conn) write() {
 			continue
 		}
 		err := c.out.writeFrame(f.wire)
-		c.hub.budget.written(f)
+		c.hub.budget.written(f, c)
 		if err != nil {
 			c.fail(err)
 			return
@@ -177,7 +177,7 @@ func (c *conn) pull(s *connSub) *frame {
 	defer c.mu.Unlock()
 	if s.over {
 		if f != nil {
-			c.hub.budget.written(f)
+			c.hub.budget.written(f, c)
 		}
 		return nil
 	}
