@@ -469,7 +469,7 @@ begin
   if jsonb_typeof(v_metadata) <> 'object' then
     perform agentexec._refuse(format('metadata must be a JSON object, got %s', jsonb_typeof(v_metadata)));
   end if;
-  perform agentexec._check_line(message, 0, null);
+  perform agentexec._check_line(message, 0::double precision, null::jsonb);
   if v_metadata is not null then
     v_problem := agentexec._json_problem('metadata', v_metadata);
     if v_problem is not null then
@@ -1073,7 +1073,7 @@ declare
   v_scope  record := agentexec._scope();
   v_rest   uuid[];
 begin
-  perform agentexec._check_line(message, null, null);
+  perform agentexec._check_line(message, null::double precision, null::jsonb);
   if idle_for < interval '0' then
     perform agentexec._refuse(format('idle_for must not be negative, got %s', idle_for));
   end if;
@@ -1528,7 +1528,7 @@ begin
     return null;
   end if;
   select string_agg(p.line, ', ' order by p.seq), max(p.seq) into v_lines, v_last
-  from agentexec._lines_page(v_activity.id, after_seq, least(log_limit, 1000), 4194304) p;
+  from agentexec._lines_page(v_activity.id, after_seq, least(log_limit, 1000), 4194304::bigint) p;
   if exists (select from agentexec.activity_log l where l.activity_id = v_activity.id and l.seq > v_last) then
     v_next := v_last;
   end if;

@@ -52,7 +52,7 @@ begin
       errcode = 'insufficient_privilege',
       message = 'id and seq of a log line are given by the database; only the owner of the table may set them, and both together';
   end if;
-  perform agentexec._check_line(new.message, new.percentage, new.data);
+  perform agentexec._check_line(new.message, new.percentage::double precision, new.data);
 
   select a.agent_id, a.last_seq, a.status, a.updated_at into v_agent_id, v_seq, v_status, v_at
   from agentexec.activity a

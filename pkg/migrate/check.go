@@ -185,7 +185,8 @@ func (s *schema) warnings(ctx context.Context, conn *pgx.Conn, f *found) (warnin
 	return append(warnings, others...), err
 }
 
-// catalogWarnings looks for an owner who can drop the schema, and for row-level security that hides rows from everybody.
+// catalogWarnings looks for an owner who can drop the schema, for roles that may create objects in it, and for row-level
+// security that hides rows from everybody.
 func (s *schema) catalogWarnings(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 	rows, err := conn.Query(ctx, `
 		with ours as (
@@ -224,6 +225,17 @@ func (s *schema) catalogWarnings(ctx context.Context, conn *pgx.Conn) ([]string,
 		where o.relname = 'activity' and o.nspowner <> o.relowner and not r.rolsuper
 		  and r.rolname <> 'pg_database_owner' and not pg_catalog.pg_has_role(o.nspowner, o.relowner, 'usage')
 		  and o.nspowner <> (select d.datdba from pg_catalog.pg_database d where d.datname = pg_catalog.current_database())
+		union all
+		select pg_catalog.format('%s may create functions in schema %s, which other roles would then run; run: revoke create on schema %2$s from %s',
+		                         case when x.grantee = 0 then 'every role' else 'role ' || x.grantee::pg_catalog.regrole end, o.nspname,
+		                         case when x.grantee = 0 then 'public' else x.grantee::pg_catalog.regrole::text end)
+		from ours o
+		join pg_catalog.pg_namespace n on n.oid = o.schema
+		cross join lateral pg_catalog.aclexplode(n.nspacl) x
+		left join pg_catalog.pg_roles r on r.oid = x.grantee
+		where o.relname = 'activity' and x.privilege_type = 'CREATE' and x.grantee not in (o.nspowner, o.relowner)
+		  and r.rolsuper is not true
+		  and x.grantee <> (select d.datdba from pg_catalog.pg_database d where d.datname = pg_catalog.current_database())
 		order by 1`, s.name)
 	if err != nil {
 		return nil, err

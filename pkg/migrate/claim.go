@@ -12,6 +12,54 @@ import (
 // that role could drop the schema, and with it all that is tracked.
 var ErrOwner = errors.New("the schema belongs to another role")
 
+// ErrForeign is returned by Up when an object that it would replace belongs to a role that is not trusted.
+var ErrForeign = errors.New("an object of the schema belongs to another role")
+
+// refuseForeign makes sure that no function, table, view or type of ours is there already under an owner who may not own
+// the schema: "create or replace" would leave it to that role, which could then change what runs with the installer's rights.
+// Once the schema is installed, the owner of its tables is trusted too.
+func (u *upgrade) refuseForeign(ctx context.Context, installed bool) error {
+	var object, owner string
+	err := u.conn.QueryRow(ctx, `
+		select o.name, r.rolname
+		from (
+		  select p.oid::pg_catalog.regprocedure::text as name, p.proowner as owner
+		  from pg_catalog.unnest($2::text[]) f(signature)
+		  cross join lateral (
+		    -- Postgres up to 15 raises an error where a type of the signature does not exist; then the function does not either.
+		    select case when not exists (
+		                  select from pg_catalog.unnest('{activity,activity_log,status}'::text[]) t(name)
+		                  where pg_catalog.strpos(f.signature, '.' || t.name) > 0 and pg_catalog.to_regtype($4 || '.' || t.name) is null)
+		           then pg_catalog.to_regprocedure(f.signature) end as oid) found
+		  join pg_catalog.pg_proc p on p.oid = found.oid
+		  union all
+		  select t.oid::pg_catalog.regtype::text, t.typowner
+		  from pg_catalog.pg_type t
+		  join pg_catalog.pg_namespace n on n.oid = t.typnamespace and n.nspname = $1
+		  where t.typname = 'status'
+		  union all
+		  select c.oid::pg_catalog.regclass::text, c.relowner
+		  from pg_catalog.pg_class c
+		  join pg_catalog.pg_namespace n on n.oid = c.relnamespace and n.nspname = $1
+		  where c.relname in ('activity', 'activity_log', 'activity_list', 'installation', 'schema_version', 'owner_probe')
+		) o
+		join pg_catalog.pg_roles r on r.oid = o.owner
+		join pg_catalog.pg_namespace n on n.nspname = $1
+		join pg_catalog.pg_roles me on me.rolname = current_user
+		where not (r.rolsuper or r.oid = me.oid or r.oid = n.nspowner
+		       or ($3 and r.oid = (select c.relowner from pg_catalog.pg_class c where c.relnamespace = n.oid and c.relname = 'activity'))
+		       or r.oid = (select d.datdba from pg_catalog.pg_database d where d.datname = pg_catalog.current_database())
+		       or (not me.rolsuper and pg_catalog.pg_has_role(r.oid, 'usage')))
+		limit 1`, u.name, u.signatures, installed, u.quoted).Scan(&object, &owner)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil
+	case err != nil:
+		return fmt.Errorf("looking for objects of other roles in schema %s: %w", u.name, err)
+	}
+	return fmt.Errorf("schema %s: %w: %s is owned by %s; drop it, or give it to the owner of the schema", u.name, ErrForeign, object, owner)
+}
+
 // claimSchema makes the schema, or makes sure that the one there is belongs to a role that may own it: the current role, one
 // that the current role is a member of, a superuser, or the owner of the database. An empty schema of another role is taken
 // over where the current role may do that; one with objects of others is theirs, and is refused.

@@ -53,6 +53,33 @@ func TestSchemaOfAnotherRole(t *testing.T) {
 		require.ErrorIs(t, migrate.Up(t.Context(), conn, nil), migrate.ErrOwner)
 	})
 
+	t.Run("PlantedFunctionIsRefused", func(t *testing.T) {
+		t.Parallel()
+		db := pgtest.Empty(t)
+		conn := db.Conn(t)
+		other := makeRole(t, db, "other", "")
+		execute(t, conn, "create schema agentexec", "grant usage, create on schema agentexec to "+other, "set role "+other,
+			"create function agentexec._scope_of(text) returns int language sql as 'select 1'", "reset role")
+		err := migrate.Up(t.Context(), conn, nil)
+		require.ErrorIs(t, err, migrate.ErrForeign)
+		require.ErrorContains(t, err, "agentexec._scope_of(text) is owned by "+other)
+		execute(t, conn, "drop function agentexec._scope_of(text)")
+		require.NoError(t, migrate.Up(t.Context(), conn, nil))
+		require.Equal(t, []string{fmt.Sprintf("role %s may create functions in schema agentexec, which other roles would then run; "+
+			"run: revoke create on schema agentexec from %[1]s", other)}, requireState(t, conn, nil, migrate.Current).Warnings)
+	})
+
+	t.Run("UpgradeByAnotherRole", func(t *testing.T) {
+		t.Parallel()
+		db := pgtest.Empty(t)
+		conn := db.Conn(t)
+		me := makeRole(t, db, "me", "")
+		execute(t, conn, "create schema agentexec", "grant usage, create on schema agentexec to "+me, "set session authorization "+me)
+		require.NoError(t, migrate.Up(t.Context(), conn, nil), "into a schema of a superuser")
+		execute(t, conn, "reset session authorization", "drop function agentexec._installed()")
+		require.NoError(t, migrate.Up(t.Context(), conn, nil))
+	})
+
 	t.Run("IsToldAfterwards", func(t *testing.T) {
 		t.Parallel()
 		db := pgtest.New(t)

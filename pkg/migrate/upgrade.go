@@ -55,6 +55,9 @@ func (u *upgrade) apply(ctx context.Context, f *found) error {
 			return err
 		}
 	}
+	if err := u.refuseForeign(ctx, f.State != Missing); err != nil {
+		return err
+	}
 	var err error
 	switch {
 	case f.State != Current:
