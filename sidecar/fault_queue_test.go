@@ -103,7 +103,6 @@ func TestFullNotificationQueue(t *testing.T) {
 	halfEmpty := fillQueue(t, db, 0.6)
 	s.await(t, "agentexec_bell_hooked", 0)
 	empty := fillQueue(t, db, 2) // to the end
-	halfEmpty()
 	require.Greater(t, s.usage(t, db), 0.9)
 	for n := range 20 {
 		status := s.post(t, "/v1/activities/"+id.String()+"/logs", `{"message":"while the queue is full"}`).status
@@ -116,6 +115,7 @@ func TestFullNotificationQueue(t *testing.T) {
 	require.Eventually(t, func() bool { return s.metric(t, "agentexec_notification_queue_usage") > 0.9 },
 		patience, 50*time.Millisecond, "the metric shows it though no probe finds room")
 
+	halfEmpty()
 	empty()
 	s.await(t, "agentexec_bell_hooked", 1)
 	s.append(t, id, "notified again")

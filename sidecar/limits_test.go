@@ -314,20 +314,25 @@ func TestLimitsOfSubjects(t *testing.T) {
 	require.Equal(t, 429, flood("ada", "192.0.2.1", "/v1/stats"))
 	require.Equal(t, 429, flood("ada", "192.0.2.2", "/v1/feed"))
 	require.Equal(t, 429, flood("bob", "192.0.2.1", "/v1/feed"))
-	for range 10 {
-		status, _, _ := s.ask(t, "GET", "/v1/feed", "Authorization", "Bearer nonsense", "X-Forwarded-For", "192.0.2.3")
-		if status == 429 {
-			break
+	exhaust := func() {
+		t.Helper()
+		for {
+			status, _, _ := s.ask(t, "GET", "/v1/feed", "Authorization", "Bearer nonsense", "X-Forwarded-For", "192.0.2.3")
+			if status == 429 {
+				return
+			}
+			require.Equal(t, 401, status)
 		}
-		require.Equal(t, 401, status)
 	}
+	exhaust()
 	status, _, _ := s.ask(t, "GET", "/v1/stats", "X-Forwarded-For", "192.0.2.3")
 	require.Equal(t, 429, status, "of the address, without a token too")
 	cyd := "Bearer " + token(t, auth.Grant{Subject: "cyd", Read: true})
-	for address, want := range map[string]int{"192.0.2.3": 429, "192.0.2.4": 200} {
-		status, _, _ = s.ask(t, "GET", "/v1/stats", "Authorization", cyd, "X-Forwarded-For", address)
-		require.Equal(t, want, status, "a token that was never seen is not verified for an address that asks too much")
-	}
+	exhaust()
+	status, _, _ = s.ask(t, "GET", "/v1/stats", "Authorization", cyd, "X-Forwarded-For", "192.0.2.3")
+	require.Equal(t, 429, status, "a token that was never seen is not verified for an address that asks too much")
+	status, _, _ = s.ask(t, "GET", "/v1/stats", "Authorization", cyd, "X-Forwarded-For", "192.0.2.4")
+	require.Equal(t, 200, status)
 	s.ask(t, "GET", "/v1/stats", "Authorization", cyd, "X-Forwarded-For", "192.0.2.4")
 	require.Eventually(t, func() bool {
 		status, _, _ := s.ask(t, "GET", "/v1/stats", "Authorization", cyd, "X-Forwarded-For", "192.0.2.3")

@@ -120,8 +120,10 @@ func run[O any](ctx context.Context, a *api, takes verb, serve func(context.Cont
 	if leave == nil {
 		return nil, newProblem(http.StatusServiceUnavailable, "", "other requests use all connections to the database; try again shortly")
 	}
-	out, err := serve(ctx)
-	leave()
+	out, err := func() (*O, error) {
+		defer leave() // a panic is answered 500, and the process goes on
+		return serve(ctx)
+	}()
 	if page, ok := any(out).(*rawJSON); ok && err == nil && h != nil {
 		h.answer.Resize(int64(len(page.Body)))
 		h.endAfter(ctx, len(page.Body))

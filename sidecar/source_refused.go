@@ -17,7 +17,7 @@ func refused(err error) error {
 		return err
 	}
 	switch code := pgErr.Code; {
-	case code[:2] == "54", code == "53200", code == "XX000" && strings.Contains(pgErr.Message, "memory alloc request size"):
+	case code[:2] == "54", code == "XX000" && strings.Contains(pgErr.Message, "memory alloc request size"):
 		return &wsfeed.Refusal{Code: "limit", Message: "the answer is larger than the database can make", Err: err}
 	case code == "TA422":
 		return &wsfeed.Refusal{Code: "invalid", Message: pgErr.Message, Err: err}

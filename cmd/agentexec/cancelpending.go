@@ -42,8 +42,8 @@ func newCancelPending(s *settings) *cobra.Command {
 					return err
 				}
 				if counts.Skipped > 0 {
-					_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "agentexec: %s skipped: locked by another transaction for longer than 1 s; "+
-						"run it again when that has ended\n", counted(counts.Skipped, "activity was", "activities were"))
+					_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "agentexec: %s skipped: locked by another transaction for longer than 1 s (run it "+
+						"again when that has ended), or at the highest seq\n", counted(counts.Skipped, "activity was", "activities were"))
 				}
 				_, err = fmt.Fprintln(cmd.OutOrStdout(), counts.Canceled)
 				return err
