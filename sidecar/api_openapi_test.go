@@ -136,7 +136,7 @@ func (b *apiBundle) provoke(t *testing.T, method, route, status string) reply {
 	bodies := map[string]string{
 		"/v1/activities":                 `{"task_name":"x"}`,
 		"/v1/activities/{agent_id}/logs": `{"message":"x"}`,
-		"/v1/activities/cancel-pending":  `{"agent_type":"of nobody"}`, // those of the other requests go on
+		"/v1/activities/cancel-pending":  `{"agent_type":"unknown"}`, // those of the other requests go on
 	}
 	body, query, headers := bodies[route], "", []string(nil)
 	if method == http.MethodGet {

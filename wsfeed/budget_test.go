@@ -55,7 +55,7 @@ func TestBudgetIsSharedByReaderAndLeaver(t *testing.T) {
 	require.Zero(t, b.used)
 }
 
-// What is given back between a look that finds no room and the wait for some ends the wait.
+// A drop between a look that finds no room and the wait for room ends the wait.
 func TestBudgetWaitMissesNoDrop(t *testing.T) {
 	t.Parallel()
 	b := newBudget(100 << 10)

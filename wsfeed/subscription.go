@@ -216,11 +216,7 @@ func (s *activitySub) read(ctx context.Context, known Known) (*frame, error) {
 // takeOrWait takes what was read, unless it is a line that is too large while others hold all there is: it is read again when
 // they hold less.
 func (s *activitySub) takeOrWait(ctx context.Context, known Known, batch Batch, drops int) (*frame, error) {
-	size := 0
-	for _, l := range batch.Lines {
-		size += len(l.JSON)
-	}
-	if full, _ := s.topic.hub.budget.state(); full && size > 2*smallFrame {
+	if full, _ := s.topic.hub.budget.state(); full && bytesOf(batch.Lines) > 2*smallFrame {
 		s.topic.hub.budget.drop(&s.hold)
 		return s.awaitRoom(ctx, drops)
 	}
@@ -258,17 +254,8 @@ func (s *activitySub) take(known Known, batch Batch) *frame {
 	}
 	batch.Lines = t.hub.cfg.keep(batch.Lines)
 	s.rest = batch
-	s.count()
+	t.hub.budget.set(&s.hold, bytesOf(s.rest.Lines))
 	return nil
-}
-
-// count counts the read for what it holds.
-func (s *activitySub) count() {
-	size := 0
-	for _, l := range s.rest.Lines {
-		size += len(l.JSON)
-	}
-	s.topic.hub.budget.set(&s.hold, size)
 }
 
 // sendRest sends on what was read from Postgres. Lines that were deleted are announced as a gap.

@@ -187,10 +187,8 @@ func (t *topic) takeRead(lines []Line) {
 	if t.ringEnd() == t.hi && t.ring[0].Seq <= lines[first].Seq {
 		return
 	}
-	t.ring, t.size = append([]Line(nil), lines[first:]...), 0
-	for _, l := range t.ring {
-		t.size += len(l.JSON)
-	}
+	t.ring = append([]Line(nil), lines[first:]...)
+	t.size = bytesOf(t.ring)
 	t.trimRing()
 }
 
@@ -235,6 +233,14 @@ func (t *topic) cache(newest cachedFrame) {
 			*c = cachedFrame{}
 		}
 	}
+}
+
+// bytesOf is the length of lines as JSON.
+func bytesOf(lines []Line) (size int) {
+	for _, l := range lines {
+		size += len(l.JSON)
+	}
+	return size
 }
 
 // fitting is how many lines, at least one, make a frame of about limit bytes.
