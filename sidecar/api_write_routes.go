@@ -35,7 +35,7 @@ func (a *api) registerWrites() {
 		Tags:        []string{tagActivities},
 		Summary:     "Append a line",
 		Description: "Appends one line to the activity's log. A line without a status, or with the one the activity has, is taken even " +
-			"after the end: late lines are not lost. The first line with RUNNING starts the activity.",
+			"after the end: a trailing line is not lost. The first line with RUNNING starts the activity.",
 		DefaultStatus: http.StatusCreated,
 		Responses:     jsonResponse(http.StatusCreated, "The line as it was written.", nil),
 		Errors:        lineErrors,

@@ -32,7 +32,7 @@ func newQueries(schema string) queries {
 		barrier: `select pg_current_xact_id()::text`,
 		pulse:   `select pg_notification_queue_usage() from pg_notify($1::text, $2::text)`,
 
-		// The lock that writers probe; see _ring_bell in functions.sql.
+		// The lock that writers probe; see _send_wakeup in functions.sql.
 		hook:   in(`select pg_try_advisory_lock(1635271269, '$schema.activity_log'::regclass::oid::int4)`),
 		unhook: in(`select pg_advisory_unlock(1635271269, '$schema.activity_log'::regclass::oid::int4)`),
 

@@ -35,7 +35,7 @@ func TestCatalog(t *testing.T) {
 
 	// Every function pins its search_path or has a body that was parsed at its creation. The exceptions run with every line;
 	// they qualify every name and operator instead (TestPlantedObjectsNeverRun).
-	require.Equal(t, []string{"_ring_bell", "append_log"},
+	require.Equal(t, []string{"_send_wakeup", "append_log"},
 		procs("p.prosqlbody is null and not coalesce(p.proconfig, '{}') @> array['search_path=pg_catalog, pg_temp']"))
 
 	// The owner's rights are for these.

@@ -18,7 +18,7 @@ var Migrations embed.FS
 //go:embed functions.sql
 var Functions string
 
-// Triggers is triggers.sql: the rules for direct inserts, and the bell.
+// Triggers is triggers.sql: the rules for direct inserts, and their wake-up.
 //
 //go:embed triggers.sql
 var Triggers string

@@ -12,17 +12,17 @@
 -- The session setting agentexec.scope narrows all of them to a part of the activities (see Scope below). What is outside
 -- does not exist: it is in no list and no count, and TA404 for who writes to it.
 --
--- The state machine (_may_become; _advance moves it, set-based in append_logs):
+-- The state machine (_may_become; _transition applies it, append_logs applies it set-based):
 --
 --   QUEUED <-> RUNNING -> COMPLETE | ERROR | CANCELED     QUEUED and RUNNING go anywhere
 --   ERROR -> QUEUED | RUNNING                             a retry: attempt + 1, finished_at cleared
 --   COMPLETE, CANCELED                                    final
 --
--- A line with no status, or the same one, is always taken: late lines are not lost.
+-- A line with no status, or the same one, is always stored: a trailing line is not lost.
 --
 -- Writers run with the owner's rights (security definer), so callers need EXECUTE and no table rights. Readers run with
 -- the caller's. The caller's search_path reaches none of them: each function pins it, or has a body that was parsed at
--- its creation, or qualifies every name and operator (append_log, _ring_bell). Lock order everywhere: activity rows by id,
+-- its creation, or qualifies every name and operator (append_log, _send_wakeup). Lock order everywhere: activity rows by id,
 -- then log rows.
 -- Errors: TA404 no such activity, TA409 the state machine refuses, TA422 a bad argument or scope, 42501 a new activity
 -- would be outside the scope. Nothing is written then.
@@ -61,8 +61,8 @@ $$;
 
 -- Bounds ---------------------------------------------------------------------------------------------------------
 
--- _refuse raises TA422. It is a function so that an expression can refuse.
-create or replace function agentexec._refuse(problem text)
+-- _raise_invalid raises TA422. It is a function so that an expression can raise.
+create or replace function agentexec._raise_invalid(problem text)
   returns boolean
   language plpgsql
   volatile
@@ -146,7 +146,7 @@ declare
   v_problem text := agentexec._line_problem(message, percentage, data);
 begin
   if v_problem is not null then
-    perform agentexec._refuse(v_problem);
+    perform agentexec._raise_invalid(v_problem);
   end if;
 end
 $$;
@@ -169,7 +169,7 @@ begin
     when 'ERROR' then return 'ERROR'::agentexec.status;
     when 'CANCELED' then return 'CANCELED'::agentexec.status;
     else
-      perform agentexec._refuse(format('status must be one of QUEUED, RUNNING, COMPLETE, ERROR, CANCELED, got %s', to_json(left(status, 100))));
+      perform agentexec._raise_invalid(format('status must be one of QUEUED, RUNNING, COMPLETE, ERROR, CANCELED, got %s', to_json(left(status, 100))));
   end case;
 end
 $$;
@@ -201,8 +201,8 @@ begin atomic
   end;
 end;
 
--- _asks_nothing reports whether a metadata filter takes every activity: {}, also as one of several alternatives.
-create or replace function agentexec._asks_nothing(filter jsonb)
+-- _matches_all reports whether a metadata filter matches every activity: {}, alone or as one of several alternatives.
+create or replace function agentexec._matches_all(filter jsonb)
   returns boolean
   language sql
   immutable parallel safe
@@ -222,9 +222,9 @@ begin
   if metadata_filter is null or metadata_filter = 'null' then
     return null;
   elsif agentexec._filter_problem(metadata_filter) is not null then
-    perform agentexec._refuse('metadata_filter ' || agentexec._filter_problem(metadata_filter));
+    perform agentexec._raise_invalid('metadata_filter ' || agentexec._filter_problem(metadata_filter));
   end if;
-  return case when not agentexec._asks_nothing(metadata_filter) then metadata_filter end;
+  return case when not agentexec._matches_all(metadata_filter) then metadata_filter end;
 end
 $$;
 
@@ -342,12 +342,12 @@ begin
       v_problem := sqlerrm;
   end;
   if v_problem is not null then
-    perform agentexec._refuse(format('agentexec.scope: %s', v_problem));
+    perform agentexec._raise_invalid(format('agentexec.scope: %s', v_problem));
   end if;
   if v_scope ? 'agent_types' then
     agent_types := array(select e.type from jsonb_array_elements_text(v_scope -> 'agent_types') e(type));
   end if;
-  if not agentexec._asks_nothing(v_scope -> 'metadata') then
+  if not agentexec._matches_all(v_scope -> 'metadata') then
     metadata := v_scope -> 'metadata';
   end if;
 end
@@ -380,11 +380,11 @@ begin atomic
      and (scope_metadata is null or agentexec._matches(metadata, scope_metadata));
 end;
 
--- _hold_in_scope locks an activity for who is to write to it, if it lies in the session's scope.
+-- _lock_in_scope locks an activity for a write, if it lies in the session's scope.
 --
--- Locks:  the activity row, until the transaction ends, so that it is this one that is written to.
+-- Locks:  the activity row, until the transaction ends, so that the write goes to the row that was checked.
 -- Errors: TA404 no such activity, or it is outside the scope.
-create or replace function agentexec._hold_in_scope(agent_id uuid)
+create or replace function agentexec._lock_in_scope(agent_id uuid)
   returns void
   language plpgsql
   volatile
@@ -394,7 +394,7 @@ declare
   v_scope record := agentexec._scope();
 begin
   perform from agentexec.activity a
-  where a.agent_id = _hold_in_scope.agent_id
+  where a.agent_id = _lock_in_scope.agent_id
     and agentexec._in_scope(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, a.agent_id, a.agent_type, a.metadata)
   for no key update;
   if not found then
@@ -405,23 +405,24 @@ $$;
 
 -- Writing --------------------------------------------------------------------------------------------------------
 
--- _ring_bell tells whoever waits that lines were written: every function that writes ends with it (append_log asks the same
--- by itself), and so does the numbering of a direct INSERT. The notification carries nothing: who hears it reads the table from its own position, so a lost one costs
--- latency, never data. The channel is the schema's name.
+-- _send_wakeup notifies waiting readers that lines were written. Every writing function ends with it (append_log contains
+-- the same probe), and so does the numbering of a direct INSERT. The notification has no payload: a reader that receives it
+-- reads the table from its own position, so a lost notification costs latency, never data. The channel is the schema's name.
 --
--- A full notification queue makes every commit fail that has a notification. So none is sent while more than half of the
--- queue is in use, whatever fills it: readers then find the lines by their timers.
+-- When the notification queue is full, every commit with a notification fails. So no wake-up is sent while more than half
+-- of the queue is in use: readers then find the lines by their timers.
 --
--- A transaction with a notification pending takes one lock of the whole instance at its commit, until its WAL is
--- flushed: with one in every transaction, commits would queue up. So it rings only when somebody waits. Who waits
--- holds an advisory lock exclusively, and the probe in shared mode fails; when it succeeds, nobody waits, and nothing
--- happens. The locks of a session end with it, so a crashed waiter leaves nothing behind.
--- (In shared mode, because exclusive probes would meet each other. And called once something is written, because who
--- begins to wait looks for what transactions that are already numbered write without ringing.)
+-- A transaction with a pending notification takes one lock of the whole instance at its commit, until its WAL is flushed.
+-- With a notification in every transaction, commits would queue up, so a wake-up is sent only when a reader waits. A reader
+-- that waits holds the wake-up lock, an advisory lock, exclusively. The probe takes the lock in shared mode: when it fails, a
+-- reader waits; when it succeeds, no reader waits and nothing is sent. The lock ends with its session, so a crashed reader
+-- leaves nothing behind.
+-- The probe is shared because exclusive probes would collide with each other. The probe comes after the write because a
+-- reader that begins to wait looks for the lines of transactions that already have an id and sent no wake-up.
 --
--- It is called by the writers and not by a statement trigger, which would cost each append five times the probe.
+-- The writers call it, not a statement trigger, which would cost each append five times the probe.
 -- No SET search_path: it would cost more than all the rest, and every name here is qualified.
-create or replace function agentexec._ring_bell()
+create or replace function agentexec._send_wakeup()
   returns void
   language plpgsql
   volatile
@@ -463,17 +464,17 @@ declare
   v_activity agentexec.activity;
 begin
   if task_name is null or char_length(task_name) not between 1 and 255 then
-    perform agentexec._refuse(format('task_name (agent_type) must be 1 to 255 characters, got %s',
+    perform agentexec._raise_invalid(format('task_name (agent_type) must be 1 to 255 characters, got %s',
       coalesce(char_length(task_name)::text, 'null')));
   end if;
   if jsonb_typeof(v_metadata) <> 'object' then
-    perform agentexec._refuse(format('metadata must be a JSON object, got %s', jsonb_typeof(v_metadata)));
+    perform agentexec._raise_invalid(format('metadata must be a JSON object, got %s', jsonb_typeof(v_metadata)));
   end if;
   perform agentexec._check_line(message, 0::double precision, null::jsonb);
   if v_metadata is not null then
     v_problem := agentexec._json_problem('metadata', v_metadata);
     if v_problem is not null then
-      perform agentexec._refuse(v_problem);
+      perform agentexec._raise_invalid(v_problem);
     end if;
   end if;
   if agentexec._in_scope(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, agent_id, task_name, v_metadata) is not true then
@@ -487,7 +488,7 @@ begin
 
   insert into agentexec.activity_log (id, activity_id, seq, message, status, percentage, created_at)
   values (nextval('agentexec.activity_log_id_seq'), v_activity.id, 1, message, 'QUEUED', 0, v_activity.created_at);
-  perform agentexec._ring_bell();
+  perform agentexec._send_wakeup();
   return v_activity.agent_id;
 end
 $$;
@@ -502,25 +503,25 @@ begin atomic
          or next = status;
 end;
 
--- _refuse_full refuses a line for an activity whose last seq is the highest there is.
-create or replace function agentexec._refuse_full(agent_id uuid)
+-- _raise_seq_exhausted raises TA422 for an activity whose last seq is the highest possible one.
+create or replace function agentexec._raise_seq_exhausted(agent_id uuid)
   returns void
   language plpgsql
   volatile
   set search_path = pg_catalog, pg_temp
 as $$
 begin
-  perform agentexec._refuse(format('activity %s has reached the highest seq, 2147483647, and takes no more lines', agent_id));
+  perform agentexec._raise_invalid(format('activity %s has reached the highest seq, 2147483647, and takes no more lines', agent_id));
 end
 $$;
 
--- _advance moves the state machine: it takes the next seq of an activity, with the status and percentage a line asks
--- for (null keeps the current one), and returns the row as it is afterwards. Its updated_at is the line's time:
+-- _transition applies the state machine: it takes the next seq of an activity, with the status and percentage of a line
+-- (null keeps the current one), and returns the row as it is afterwards. Its updated_at is the line's time:
 -- the wall clock read under the lock, never behind the line before.
 --
 -- Locks:  the activity row, until the transaction ends.
 -- Errors: TA404 no such activity; TA409 the status may not follow the current one; TA422 it is at the highest seq.
-create or replace function agentexec._advance(agent_id uuid, percentage int, status agentexec.status)
+create or replace function agentexec._transition(agent_id uuid, percentage int, status agentexec.status)
   returns agentexec.activity
   language plpgsql
   volatile
@@ -530,12 +531,12 @@ declare
   v_now agentexec.activity;
   v_at  timestamptz;
 begin
-  select a.* into v_now from agentexec.activity a where a.agent_id = _advance.agent_id for no key update;
+  select a.* into v_now from agentexec.activity a where a.agent_id = _transition.agent_id for no key update;
   if not found then
     raise exception using errcode = 'TA404', message = format('no activity with agent_id %s', coalesce(agent_id::text, 'null'));
   end if;
   if v_now.last_seq = 2147483647 then
-    perform agentexec._refuse_full(agent_id);
+    perform agentexec._raise_seq_exhausted(agent_id);
   end if;
   v_at := greatest(clock_timestamp(), v_now.updated_at);
 
@@ -599,7 +600,7 @@ begin
      or pg_catalog.octet_length(data::pg_catalog.text) operator(pg_catalog.>) 1000
      or pg_catalog.current_setting('agentexec.scope', true) operator(pg_catalog.<>) '' then
     perform agentexec._check_line(message, percentage, data);
-    perform agentexec._hold_in_scope(agent_id);
+    perform agentexec._lock_in_scope(agent_id);
   end if;
 
   -- The common line changes no status: one short update of columns that no index knows, and the insert, in one
@@ -627,13 +628,13 @@ begin
     return agentexec._append_change(agent_id, message, pg_catalog.floor(percentage)::pg_catalog.int4, status, data);
   end if;
 
-  -- What is seldom left to do, asked in one expression, because each is prepared anew in every transaction.
-  -- Whoever held the row may have left it as it was: then nothing was evaluated again, and the clock was read before
-  -- the wait. And somebody may wait for the bell: the probe is that of _ring_bell.
+  -- Both rare cases are one expression, because each expression is prepared anew in every transaction.
+  -- The update may have waited for a row that the other transaction then left unchanged: nothing was evaluated again, and
+  -- the clock was read before the wait. And a reader may wait for a wake-up: the probe is that of _send_wakeup.
   if pg_catalog.clock_timestamp() operator(pg_catalog.>) (v_line.created_at operator(pg_catalog.+) '10 ms'::pg_catalog.interval)
      or not (pg_catalog.pg_try_advisory_lock_shared(1635271269, 'agentexec.activity_log'::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int4)
          and pg_catalog.pg_advisory_unlock_shared(1635271269, 'agentexec.activity_log'::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int4)) then
-    return agentexec._settle(v_line);
+    return agentexec._finish_append(v_line);
   end if;
   return v_line;
 end
@@ -653,21 +654,21 @@ create or replace function agentexec._append_change(
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_activity agentexec.activity := agentexec._advance(agent_id, percentage, status);
+  v_activity agentexec.activity := agentexec._transition(agent_id, percentage, status);
   v_line     agentexec.activity_log;
 begin
   insert into agentexec.activity_log as l (id, activity_id, seq, message, status, percentage, data, created_at)
   values (nextval('agentexec.activity_log_id_seq'), v_activity.id, v_activity.last_seq, _append_change.message,
           v_activity.status, _append_change.percentage, _append_change.data, v_activity.updated_at)
   returning l.* into v_line;
-  perform agentexec._ring_bell();
+  perform agentexec._send_wakeup();
   return v_line;
 end
 $$;
 
--- _settle does what is seldom left to do for the line just written: it gives the line, and its activity, the time of now
--- when that has passed, and rings. The caller holds the activity's lock.
-create or replace function agentexec._settle(line agentexec.activity_log)
+-- _finish_append handles the rare cases after an append: it sets the time of the line and its activity again where a lock
+-- wait made it stale, and sends a wake-up. The caller holds the activity's lock.
+create or replace function agentexec._finish_append(line agentexec.activity_log)
   returns agentexec.activity_log
   language plpgsql
   volatile
@@ -681,7 +682,7 @@ begin
     returning a.updated_at into line.created_at;
     update agentexec.activity_log l set created_at = line.created_at where l.id = line.id;
   end if;
-  perform agentexec._ring_bell();
+  perform agentexec._send_wakeup();
   return line;
 end
 $$;
@@ -729,7 +730,7 @@ begin atomic
   select l.* from agentexec.append_log(agent_id, message, null::double precision, 'CANCELED'::agentexec.status, null::jsonb) l;
 end;
 
--- Retired: signatures of before 0.4. Who was granted a public one may call its successor.
+-- Retired: signatures of before 0.4, and names that functions had before. A grant on a public function passes to its successor.
 do $$
 declare
   v_old   text;
@@ -741,7 +742,15 @@ begin
     ('agentexec.append_log(uuid, text, int, agentexec.status, jsonb)', 'agentexec.append_log(uuid, text, double precision, agentexec.status, jsonb)'),
     ('agentexec._append_lines(uuid[], text[], int[], agentexec.status[], jsonb[])', null),
     ('agentexec._check_line(text, int)', null),
-    ('agentexec._line_problem(text, int)', null)
+    ('agentexec._line_problem(text, int)', null),
+    -- Renamed: _raise_invalid, _raise_seq_exhausted, _transition, _finish_append, _send_wakeup, _lock_in_scope, _matches_all.
+    ('agentexec._refuse(text)', null),
+    ('agentexec._refuse_full(uuid)', null),
+    ('agentexec._advance(uuid, int, agentexec.status)', null),
+    ('agentexec._settle(agentexec.activity_log)', null),
+    ('agentexec._ring_bell()', null),
+    ('agentexec._hold_in_scope(uuid)', null),
+    ('agentexec._asks_nothing(jsonb)', null)
   loop
     continue when to_regprocedure(v_old) is null;
     for v_grant in
@@ -813,7 +822,7 @@ declare
   v_full        uuid;
 begin
   if entries is null or jsonb_typeof(entries) <> 'array' then
-    perform agentexec._refuse('entries must be a JSON array');
+    perform agentexec._raise_invalid('entries must be a JSON array');
   end if;
   select format('entries[%s]%s', e.ord - 1, case
       when jsonb_typeof(e.entry) <> 'object' then ' must be a JSON object'
@@ -829,7 +838,7 @@ begin
   order by e.ord
   limit 1;
   if v_problem is not null then
-    perform agentexec._refuse(v_problem);
+    perform agentexec._raise_invalid(v_problem);
   end if;
 
   begin
@@ -846,11 +855,11 @@ begin
         cross join agentexec._entry_problem(e.entry) p(problem)
         where p.problem is not null
         order by e.ord limit 1);
-      perform agentexec._refuse(coalesce(v_problem, format('entries: %s', sqlerrm)));
+      perform agentexec._raise_invalid(coalesce(v_problem, format('entries: %s', sqlerrm)));
   end;
 
   if v_wrong then
-    perform agentexec._refuse((
+    perform agentexec._raise_invalid((
       select format('entries[%s].%s', l.ord - 1, p.problem)
       from unnest(v_agents, v_messages, v_percentages, v_datas) with ordinality l(agent_id, message, percentage, data, ord)
       cross join lateral (
@@ -890,12 +899,12 @@ begin
     having a.last_seq > 2147483647 - count(*)
     limit 1;
     if found then
-      perform agentexec._refuse_full(v_full);
+      perform agentexec._raise_seq_exhausted(v_full);
     end if;
   end if;
 
   v_count := agentexec._append_lines(v_agents, v_messages, v_percentages, v_statuses, v_datas);
-  perform agentexec._ring_bell();
+  perform agentexec._send_wakeup();
   return v_count;
 end
 $$;
@@ -1075,7 +1084,7 @@ declare
 begin
   perform agentexec._check_line(message, null::double precision, null::jsonb);
   if idle_for < interval '0' then
-    perform agentexec._refuse(format('idle_for must not be negative, got %s', idle_for));
+    perform agentexec._raise_invalid(format('idle_for must not be negative, got %s', idle_for));
   end if;
 
   -- An activity with the highest seq has no number left for the line, so it is skipped.
@@ -1100,7 +1109,7 @@ begin
   end loop;
   skipped := skipped + cardinality(v_rest);
   if canceled > 0 then
-    perform agentexec._ring_bell();
+    perform agentexec._send_wakeup();
   end if;
 end
 $$;
@@ -1193,7 +1202,7 @@ create or replace function agentexec._list_position(after text, out rank int, ou
 as $$
 begin
   if after !~ '^[0-2]\.-?[0-9]{1,17}[.~][0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
-    perform agentexec._refuse('after must be the "next" of an earlier page');
+    perform agentexec._raise_invalid('after must be the "next" of an earlier page');
   end if;
   rank := left(after, 1)::int;
   created_at := timestamptz 'epoch' + make_interval(secs => split_part(translate(after, '~', '.'), '.', 2)::bigint / 1000000.0);
@@ -1291,9 +1300,9 @@ declare
   v_next     text;
 begin
   if page is null or page < 1 then
-    perform agentexec._refuse(format('page must be at least 1, got %s', coalesce(page::text, 'null')));
+    perform agentexec._raise_invalid(format('page must be at least 1, got %s', coalesce(page::text, 'null')));
   elsif page_size is null or page_size not between 1 and 1000 then
-    perform agentexec._refuse(format('page_size must be between 1 and 1000, got %s', coalesce(page_size::text, 'null')));
+    perform agentexec._raise_invalid(format('page_size must be between 1 and 1000, got %s', coalesce(page_size::text, 'null')));
   end if;
 
   if after is not null then
@@ -1421,9 +1430,9 @@ create or replace function agentexec._check_detail(after_seq int, log_limit int)
 as $$
 begin
   if after_seq is null or after_seq < 0 then
-    perform agentexec._refuse(format('after_seq must be at least 0, got %s', coalesce(after_seq::text, 'null')));
+    perform agentexec._raise_invalid(format('after_seq must be at least 0, got %s', coalesce(after_seq::text, 'null')));
   elsif log_limit < 0 then
-    perform agentexec._refuse(format('log_limit must be at least 0, got %s', log_limit));
+    perform agentexec._raise_invalid(format('log_limit must be at least 0, got %s', log_limit));
   end if;
 end
 $$;

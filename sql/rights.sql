@@ -5,13 +5,13 @@
 -- What only computes is open to every role that has USAGE of the schema, because the functions that read run with their
 -- caller's rights: a grant of the public ones is enough.
 grant execute on function
-  agentexec._refuse(text),
+  agentexec._raise_invalid(text),
   agentexec._json_problem(text, jsonb),
   agentexec._line_problem(text, double precision, jsonb),
   agentexec._check_line(text, double precision, jsonb),
   agentexec._status_of(text),
   agentexec._filter_problem(jsonb),
-  agentexec._asks_nothing(jsonb),
+  agentexec._matches_all(jsonb),
   agentexec._metadata_filter(jsonb),
   agentexec._matches(jsonb, jsonb),
   agentexec._scope_of(text),

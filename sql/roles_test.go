@@ -100,7 +100,7 @@ func TestWhoMayCallWhat(t *testing.T) {
 		for _, call := range readers {
 			requireRefused(t, try(conn, call), "42501")
 		}
-		for _, call := range []string{"select agentexec._advance($1, 5, 'RUNNING')",
+		for _, call := range []string{"select agentexec._transition($1, 5, 'RUNNING')",
 			"insert into agentexec.activity_log (activity_id, message) values ($1, 'x')",
 			"update agentexec.activity set last_seq = 5 where agent_id = $1", "delete from agentexec.activity where agent_id = $1"} {
 			requireRefused(t, try(conn, call), "42501")

@@ -69,8 +69,8 @@ func TestLinesCarryTheirTransaction(t *testing.T) {
 	require.Zero(t, one[int](t, b.pool, "select count(*) from agentexec.activity_log where xid >= txid_snapshot_xmax(txid_current_snapshot())"))
 }
 
-// The bell: a committed write rings, once and with nothing in it, when somebody waits; otherwise nobody pays for it.
-func TestBell(t *testing.T) {
+// A committed write sends one wake-up, without a payload, while a reader waits, and none otherwise.
+func TestWakeupOnCommit(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	calls := maps.Clone(writers)
@@ -78,8 +78,8 @@ func TestBell(t *testing.T) {
 	listener := b.db.Conn(t)
 	_, err := listener.Exec(t.Context(), "listen agentexec; listen done")
 	require.NoError(t, err)
-	// rings says how often it rang until now: a notification of our own comes after all that were sent before.
-	rings := func() int {
+	// received returns how many wake-ups came since the last call: a notification of the test's own comes after them.
+	received := func() int {
 		t.Helper()
 		b.exec("notify done")
 		for n := 0; ; n++ {
@@ -93,30 +93,30 @@ func TestBell(t *testing.T) {
 		}
 	}
 	agent := b.in("RUNNING")
-	require.Zero(t, rings(), "nobody waits")
+	require.Zero(t, received(), "no reader waits")
 
 	waiter := b.db.Conn(t)
 	_, err = waiter.Exec(t.Context(), "select pg_advisory_lock(1635271269, 'agentexec.activity_log'::regclass::oid::int)")
 	require.NoError(t, err)
 	for name, call := range calls {
 		agent := b.in("RUNNING")
-		require.Equal(t, 2, rings())
+		require.Equal(t, 2, received())
 		b.exec(call, agent)
-		require.Equal(t, 1, rings(), name)
+		require.Equal(t, 1, received(), name)
 
 		tx, err := b.pool.Begin(t.Context())
 		require.NoError(t, err)
 		_, err = tx.Exec(t.Context(), "select agentexec.append_log($1, 'x')", agent)
 		require.NoError(t, err)
 		require.NoError(t, tx.Rollback(t.Context()))
-		require.Zero(t, rings(), "rolled back")
+		require.Zero(t, received(), "rolled back")
 	}
 	_, err = b.pool.Exec(t.Context(), "select agentexec.complete($1)", uuid.New())
 	requireRefused(t, err, "TA404")
-	require.Zero(t, rings(), "refused")
+	require.Zero(t, received(), "refused")
 
 	_, err = waiter.Exec(t.Context(), "select pg_advisory_unlock_all()")
 	require.NoError(t, err)
 	b.exec("select agentexec.append_log($1, 'x')", agent)
-	require.Zero(t, rings(), "nobody waits any more")
+	require.Zero(t, received(), "no reader waits any more")
 }

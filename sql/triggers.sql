@@ -1,12 +1,13 @@
 -- Triggers of agentexec: code, re-applied whole after functions.sql at every upgrade.
 --
 --   activity_log_number   before insert, row   gives a direct INSERT its number, by the rules of append_log
---   activity_log_take     after insert, row    moves the activity on to the last of these lines, and rings
+--   activity_log_take     after insert, row    moves the activity on to the last of these lines, and sends a
+--                                              wake-up
 --
 -- The functions insert with id and seq given and as the owner, so the WHEN clauses keep the triggers away from them. The
--- same goes for a restore, which rings nothing: those who wait find its lines when they look by themselves.
+-- same holds for a restore, which sends no wake-up: readers find its lines by their timers.
 
--- Retired: a statement trigger rang for every INSERT (activity_log_ring, and its function).
+-- Retired: a statement trigger notified for every INSERT (activity_log_ring, and its function _ring).
 do $$
 begin
   if pg_catalog.to_regprocedure('agentexec._ring()') is not null then
@@ -75,7 +76,7 @@ begin
   end if;
 
   if v_seq = 2147483647 then
-    perform agentexec._refuse_full(v_agent_id);
+    perform agentexec._raise_seq_exhausted(v_agent_id);
   elsif not agentexec._may_become(v_status, coalesce(new.status, v_status)) then
     raise exception using
       errcode = 'TA409',
@@ -94,7 +95,7 @@ end
 $$;
 
 -- _take_lines moves an activity on to the last of its lines that were inserted directly, with all that they change, and
--- rings. The first line of an activity does it for all of a statement; for the others there is nothing left.
+-- sends a wake-up. The first line of an activity does it for all of a statement; the others find nothing left to do.
 --
 -- Locks: the activity row, which _number_line has locked.
 create or replace function agentexec._take_lines()
@@ -145,7 +146,7 @@ begin
                           end
   from total t
   where a.id = new.activity_id;
-  perform agentexec._ring_bell();
+  perform agentexec._send_wakeup();
   return null;
 end
 $$;
@@ -178,7 +179,7 @@ create or replace function agentexec._replicated_line()
 as $$
 begin
   new.xid := txid_current();
-  perform agentexec._ring_bell();
+  perform agentexec._send_wakeup();
   return new;
 end
 $$;

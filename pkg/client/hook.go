@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// bellLock is the first half of the key of the lock that writers probe; the other is the table's oid. See _ring_bell in
+	// bellLock is the first half of the key of the lock that writers probe; the other is the table's oid. See _send_wakeup in
 	// sql/functions.sql.
 	bellLock = 1635271269
 	// tryAgain is how long to wait for the next try while somebody else holds the lock.

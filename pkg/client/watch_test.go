@@ -62,7 +62,7 @@ func TestWatchHearsTheBell(t *testing.T) {
 func TestWatchPolls(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.db.Exec(t, `create or replace function agentexec._ring_bell() returns void language sql as ''`)
+	b.db.Exec(t, `create or replace function agentexec._send_wakeup() returns void language sql as ''`)
 	for _, pollOnly := range []bool{false, true} {
 		for name, c := range watchers(t, b, &client.Config{MinPoll: 2 * time.Millisecond, PollOnly: pollOnly}) {
 			t.Run(name, func(t *testing.T) {
