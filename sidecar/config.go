@@ -48,8 +48,8 @@ type Config struct {
 	// feed, the other for writes, which may wait for row locks; each at least one. Beside them there is one for probes, one
 	// for LISTEN and one for the tail. Default: the pool_max_conns of DatabaseURL, else 16.
 	PoolSize int
-	// PollInterval is the longest time between two reads of the tail while something is watched, whatever the bell
-	// says. Default 2 s.
+	// PollInterval is the longest time between two reads of the tail while something is watched, with or
+	// without a wake-up. Default 2 s.
 	PollInterval time.Duration
 	// Limits bound what clients may take.
 	Limits Limits

@@ -34,7 +34,7 @@ func TestABacklog(t *testing.T) { //nolint:paralleltest // it weighs the heap
 		so.skim(t, 0, 1)
 		sockets = append(sockets, so)
 	}
-	s.await(t, "agentexec_bell_hooked", 1)
+	s.await(t, `agentexec_wakeup_mode{mode="notified"}`, 1)
 	thaw := p.freeze(s.port(t, "agentexec tail"))
 	began := time.Now()
 	s.backlog(t, ids, lines)
@@ -75,12 +75,12 @@ func TestABacklog(t *testing.T) { //nolint:paralleltest // it weighs the heap
 
 	s.append(t, ids[0], "and one more")
 	sockets[0].skim(t, 1+lines, 1)
-	s.awaitReadiness(t, 200, "hearing")
+	s.awaitReadiness(t, 200, "healthy")
 	require.Zero(t, s.metric(t, "agentexec_missed_lines_total"))
 }
 
-// backlog writes lines the way a restore does: as the owner, with their numbers, and without the triggers. It rings
-// itself.
+// backlog writes lines the way a restore does: as the owner, with their numbers, and without the triggers. It sends
+// the wake-up itself.
 func (s *service) backlog(t testing.TB, ids []uuid.UUID, lines int) {
 	t.Helper()
 	conn := s.db.Conn(t)

@@ -72,7 +72,7 @@ func TestReadOnly(t *testing.T) {
 	so := s.open(t)
 	so.sub(t, "a", id, 0)
 	so.skim(t, 0, 2)
-	s.awaitReadiness(t, http.StatusOK, "hearing")
+	s.awaitReadiness(t, http.StatusOK, "healthy")
 
 	s.db.Exec(t, "alter system set default_transaction_read_only = on")
 	s.db.Exec(t, "select pg_reload_conf()")
@@ -80,13 +80,13 @@ func TestReadOnly(t *testing.T) {
 	s.reads(t, id, 2)
 	s.db.Exec(t, "begin read write; select agentexec.append_log('"+id.String()+"', 'three'); commit")
 	so.lines(t, 2, 1)
-	s.awaitReadiness(t, http.StatusOK, "hearing")
+	s.awaitReadiness(t, http.StatusOK, "healthy")
 
 	s.db.Exec(t, "alter system reset default_transaction_read_only")
 	s.db.Exec(t, "select pg_reload_conf()")
 	s.postLine(t, id)
 	so.lines(t, 3, 1)
-	s.await(t, "agentexec_bell_hooked", 1)
+	s.await(t, `agentexec_wakeup_mode{mode="notified"}`, 1)
 	require.Zero(t, s.metric(t, "agentexec_missed_lines_total"))
 }
 
@@ -110,13 +110,13 @@ func TestStandby(t *testing.T) {
 
 	s.refusesToWrite(t, id)
 	s.reads(t, id, 2)
-	s.awaitReadiness(t, http.StatusServiceUnavailable, "deaf")
+	s.awaitReadiness(t, http.StatusServiceUnavailable, "unhealthy")
 	so.alive(t)
 
 	s.db.Exec(t, "select pg_promote()")
 	s.postLine(t, id)
 	so.lines(t, 2, 1)
-	s.awaitReadiness(t, http.StatusOK, "hearing")
+	s.awaitReadiness(t, http.StatusOK, "healthy")
 	s.postLine(t, id)
 	so.lines(t, 3, 1)
 	so.alive(t)
@@ -132,7 +132,7 @@ func TestOutOfConnections(t *testing.T) {
 	so := s.open(t)
 	so.sub(t, "a", id, 0)
 	so.skim(t, 0, 2)
-	s.awaitReadiness(t, http.StatusOK, "hearing")
+	s.awaitReadiness(t, http.StatusOK, "healthy")
 
 	var hogs []*pgx.Conn
 	defer func() {
@@ -160,7 +160,7 @@ func TestOutOfConnections(t *testing.T) {
 	r := s.get(t, "/v1/activities")
 	r.problem(t, http.StatusServiceUnavailable, "unavailable")
 	require.Equal(t, http.StatusOK, s.get(t, "/healthz").status)
-	s.awaitReadiness(t, http.StatusServiceUnavailable, "deaf")
+	s.awaitReadiness(t, http.StatusServiceUnavailable, "unhealthy")
 	waiting := s.open(t)
 	unseen := s.created(t, hogs[0])
 	waiting.send(t, fmt.Sprintf(`{"type":"subscribe","sub":"b","agent_id":%q}`, unseen))
@@ -175,7 +175,7 @@ func TestOutOfConnections(t *testing.T) {
 	so.lines(t, 2, 1)
 	waiting.expect(t, "snapshot", "b")
 	waiting.lines(t, 0, 1)
-	s.awaitReadiness(t, http.StatusOK, "hearing")
+	s.awaitReadiness(t, http.StatusOK, "healthy")
 	s.postLine(t, id)
 	so.lines(t, 3, 1)
 	so.alive(t)

@@ -56,7 +56,7 @@ func TestSlowDatabase(t *testing.T) {
 	late := s.open(t)
 	late.sub(t, "a", id, 0)
 	late.skim(t, 0, 113)
-	s.awaitReadiness(t, http.StatusOK, "hearing")
+	s.awaitReadiness(t, http.StatusOK, "healthy")
 	p.slow(0, 0)
 	s.append(t, id, "last")
 	so.lines(t, 113, 1)
@@ -74,8 +74,8 @@ func (s *service) port(t testing.TB, application string) (port int) {
 	return port
 }
 
-// TestListenerGoesSilent: the connection on which LISTEN stands goes silent without a word, and the kernel sees nothing
-// wrong with it. The pulse does. Lines go on meanwhile.
+// TestListenerGoesSilent: the listener's connection goes silent, and the kernel reports no error. The probe does not arrive,
+// so the listener reconnects. Lines go on meanwhile.
 func TestListenerGoesSilent(t *testing.T) {
 	t.Parallel()
 	s, p := far(t)
@@ -83,19 +83,19 @@ func TestListenerGoesSilent(t *testing.T) {
 	so := s.open(t)
 	so.sub(t, "a", id, 0)
 	so.skim(t, 0, 1)
-	s.awaitReadiness(t, http.StatusOK, "hearing")
-	s.await(t, "agentexec_bell_hooked", 1)
-	rings := s.metric(t, "agentexec_rings_total")
+	s.awaitReadiness(t, http.StatusOK, "healthy")
+	s.await(t, `agentexec_wakeup_mode{mode="notified"}`, 1)
+	before := s.metric(t, "agentexec_wakeups_total")
 
 	p.freeze(s.port(t, "agentexec listener"))
-	s.append(t, id, "nobody hears this ring")
+	s.append(t, id, "this wake-up does not arrive")
 	so.lines(t, 1, 1)
-	// Deaf for a moment, then a new connection hears; both may be over between two looks.
+	// Unhealthy for a moment, then healthy on a new connection; both may be over between two checks.
 	require.Eventually(t, func() bool {
-		s.append(t, id, "is there anybody")
-		return s.metric(t, "agentexec_rings_total") > rings
-	}, 2*patience, 100*time.Millisecond, "nobody hears the bell any more")
-	s.awaitReadiness(t, http.StatusOK, "hearing")
+		s.append(t, id, "another line")
+		return s.metric(t, "agentexec_wakeups_total") > before
+	}, 2*patience, 100*time.Millisecond, "no wake-up arrives any more")
+	s.awaitReadiness(t, http.StatusOK, "healthy")
 	_, err := s.c.Complete(t.Context(), id, "done")
 	require.NoError(t, err)
 	want := s.table(t, id)
@@ -112,7 +112,7 @@ func TestNetworkGoesSilent(t *testing.T) {
 	so := s.open(t)
 	so.sub(t, "a", id, 0)
 	so.skim(t, 0, 1)
-	s.awaitReadiness(t, http.StatusOK, "hearing")
+	s.awaitReadiness(t, http.StatusOK, "healthy")
 
 	p.freeze()
 	s.append(t, id, "into the silence")

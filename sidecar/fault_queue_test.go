@@ -70,22 +70,22 @@ func TestNotificationQueueFillsUp(t *testing.T) {
 	last := 1
 	write := func(notifications int, why string) {
 		t.Helper()
-		ears := listen(t, db)
+		channel := listen(t, db)
 		for range 3 {
 			s.append(t, id, "a line")
 			last++
 			require.Equal(t, last, so.expect(t, "logs", "a").Logs[0].Seq)
 		}
-		require.Equal(t, notifications, ears.heard(t), why)
+		require.Equal(t, notifications, channel.received(t), why)
 	}
-	s.await(t, "agentexec_bell_hooked", 1)
+	s.await(t, `agentexec_wakeup_mode{mode="notified"}`, 1)
 	write(3, "there is room")
 	empty := fillQueue(t, db, 0.6)
-	s.await(t, "agentexec_bell_hooked", 0)
+	s.await(t, `agentexec_wakeup_mode{mode="notified"}`, 0)
 	write(0, "the queue is half full")
-	s.awaitReadiness(t, http.StatusOK, "hearing")
+	s.awaitReadiness(t, http.StatusOK, "healthy")
 	empty()
-	s.await(t, "agentexec_bell_hooked", 1)
+	s.await(t, `agentexec_wakeup_mode{mode="notified"}`, 1)
 	write(3, "there is room again")
 	require.Zero(t, s.metric(t, "agentexec_missed_lines_total"))
 }
@@ -98,10 +98,10 @@ func TestFullNotificationQueue(t *testing.T) {
 	id := s.create(t)
 	so := s.open(t)
 	so.sub(t, "a", id, 1)
-	s.await(t, "agentexec_bell_hooked", 1)
+	s.await(t, `agentexec_wakeup_mode{mode="notified"}`, 1)
 
 	halfEmpty := fillQueue(t, db, 0.6)
-	s.await(t, "agentexec_bell_hooked", 0)
+	s.await(t, `agentexec_wakeup_mode{mode="notified"}`, 0)
 	empty := fillQueue(t, db, 2) // to the end
 	require.Greater(t, s.usage(t, db), 0.9)
 	for n := range 20 {
@@ -117,15 +117,15 @@ func TestFullNotificationQueue(t *testing.T) {
 
 	halfEmpty()
 	empty()
-	s.await(t, "agentexec_bell_hooked", 1)
+	s.await(t, `agentexec_wakeup_mode{mode="notified"}`, 1)
 	s.append(t, id, "notified again")
 	so.lines(t, 21, 1)
-	s.awaitReadiness(t, http.StatusOK, "hearing")
+	s.awaitReadiness(t, http.StatusOK, "healthy")
 	require.Zero(t, s.metric(t, "agentexec_missed_lines_total"))
 }
 
-// TestStartsWhileTheNotificationQueueIsFull: no probe finds room in the queue, so nothing is heard until it empties. That
-// is no fault of the sidecar, which says why and reads on a timer.
+// TestStartsWhileTheNotificationQueueIsFull: the queue has no room for a probe, so none arrives until it empties. The
+// sidecar is ready meanwhile: it logs the reason and reads on a timer.
 func TestStartsWhileTheNotificationQueueIsFull(t *testing.T) {
 	t.Parallel()
 	db := smallQueue(t)
@@ -142,8 +142,8 @@ func TestStartsWhileTheNotificationQueueIsFull(t *testing.T) {
 		so.lines(t, 1+n, 1)
 	}
 	empty()
-	s.awaitReadiness(t, http.StatusOK, "hearing")
-	s.await(t, "agentexec_bell_hooked", 1)
+	s.awaitReadiness(t, http.StatusOK, "healthy")
+	s.await(t, `agentexec_wakeup_mode{mode="notified"}`, 1)
 	s.append(t, id, "notified")
 	so.lines(t, 4, 1)
 	require.Zero(t, s.metric(t, "agentexec_missed_lines_total"))
@@ -166,7 +166,7 @@ func TestSessionsHoldNothing(t *testing.T) {
 	so.send(t, `{"type":"subscribe","sub":"l","list":{}}`)
 	sleepy := s.open(t)
 	sleepy.sub(t, "a", s.create(t, "two"), 0)
-	s.await(t, "agentexec_bell_hooked", 1)
+	s.await(t, `agentexec_wakeup_mode{mode="notified"}`, 1)
 	conn := s.db.Conn(t)
 	type session struct {
 		Name    string

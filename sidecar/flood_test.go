@@ -32,11 +32,11 @@ func TestFloodOfNotifications(t *testing.T) {
 	id := s.create(t)
 	so := s.open(t)
 	so.sub(t, "a", id, 1)
-	s.await(t, "agentexec_bell_hooked", 1)
+	s.await(t, `agentexec_wakeup_mode{mode="notified"}`, 1)
 
 	const flood = 5000
 	reads := func() float64 { return s.metric(t, "agentexec_tail_read_seconds_count") }
-	rings := s.metric(t, "agentexec_rings_total")
+	before := s.metric(t, "agentexec_wakeups_total")
 	notify := func(n int) {
 		for range n {
 			_, err := intruder.Exec(t.Context(), "select pg_notify('agentexec', '')", pgx.QueryExecModeExec)
@@ -53,11 +53,11 @@ func TestFloodOfNotifications(t *testing.T) {
 		last++
 	}
 	made, took := reads()-before, time.Since(began).Seconds()
-	require.Eventually(t, func() bool { return s.metric(t, "agentexec_rings_total")-rings >= flood }, patience, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return s.metric(t, "agentexec_wakeups_total")-before >= flood }, patience, 10*time.Millisecond)
 	t.Logf("%.0f reads in %.1f s for %d notifications", made, took, flood)
 	require.Less(t, made, 200*took+50)
 
-	s.await(t, "agentexec_bell_hooked", 1)
+	s.await(t, `agentexec_wakeup_mode{mode="notified"}`, 1)
 	s.append(t, id, "after the flood")
 	so.lines(t, last, 1)
 }

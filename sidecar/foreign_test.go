@@ -52,7 +52,7 @@ func useUp(t *testing.T, conn *pgx.Conn, n int) (xid uint64) {
 	return xid
 }
 
-// A dump brings transaction ids of another cluster along, which lie in this one's future. They are never taken for news:
+// A dump brings transaction ids of another cluster along, which lie in this one's future. They never count as new lines:
 // neither when they come, nor when the counter here comes to them.
 func TestRestoredIntoAnotherCluster(t *testing.T) {
 	t.Parallel()
@@ -172,7 +172,7 @@ func TestLogicalSubscriberIsLive(t *testing.T) {
 	so.subscribe(t, id, 0)
 	require.Equal(t, "snapshot", so.next(t).Type)
 	so.lines(t, 0, 1)
-	s.await(t, "agentexec_bell_hooked", 1)
+	s.await(t, `agentexec_wakeup_mode{mode="notified"}`, 1)
 	for n := range 5 {
 		_, err := there.Exec(t.Context(), "select agentexec.append_log($1, 'from the publisher')", id)
 		require.NoError(t, err)

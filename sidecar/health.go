@@ -13,7 +13,7 @@ import (
 type feedHealth struct {
 	tail     bool          // the tail's session works, and its last successful read is recent
 	tailAge  time.Duration // since the tail's last successful read; maximal before the first
-	listener string        // "hearing", "polling", "deaf", or "off"
+	listener string        // "healthy", "polling", "unhealthy", or "off"
 	// holder is the session that holds the wake-up lock though its role has no right to the schema; nil where there is
 	// none. Meanwhile the tail polls.
 	holder *lockHolder
@@ -32,7 +32,7 @@ type lockHolder struct {
 func (s *Server) feedHealth() feedHealth {
 	h := feedHealth{
 		tail: s.tailer.works(), tailAge: s.tailer.age(), listener: "off",
-		holder: s.tailer.foreign.Load(), queueUsage: s.bell.usage(),
+		holder: s.tailer.foreign.Load(), queueUsage: s.wakeup.usage(),
 	}
 	if !s.cfg.PollOnly {
 		h.listener = s.listener.state()

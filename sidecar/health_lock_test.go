@@ -45,10 +45,10 @@ func TestForeignHolderOfTheWakeupLock(t *testing.T) {
 	require.Contains(t, log.String(), name)
 	s.append(t, id, "found by polling")
 	so.lines(t, 1, 1)
-	require.Zero(t, s.metric(t, "agentexec_bell_hooked"))
+	require.Zero(t, s.metric(t, `agentexec_wakeup_mode{mode="notified"}`))
 
 	require.NoError(t, intruder.Close(t.Context()))
-	s.await(t, "agentexec_bell_hooked", 1)
+	s.await(t, `agentexec_wakeup_mode{mode="notified"}`, 1)
 	s.await(t, "agentexec_wakeup_lock_foreign", 0)
 
 	// A session of a role that may use the schema is no intruder.

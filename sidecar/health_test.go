@@ -29,7 +29,7 @@ func TestHealth(t *testing.T) {
 
 	// Every connection of the pool is used, so each of them fails once after the restart.
 	t.Run("BackAfterARestart", func(t *testing.T) {
-		s.awaitReadiness(t, http.StatusOK, "hearing")
+		s.awaitReadiness(t, http.StatusOK, "healthy")
 		id := s.create(t)
 		for range 50 {
 			so := s.open(t)
@@ -37,9 +37,9 @@ func TestHealth(t *testing.T) {
 			require.Equal(t, "snapshot", so.next(t).Type)
 		}
 		require.NoError(t, server.Stop())
-		s.awaitReadiness(t, http.StatusServiceUnavailable, "deaf")
-		<-time.After(6 * time.Second) // a pulse falls due meanwhile, every 5 s, and must not spoil what comes back
+		s.awaitReadiness(t, http.StatusServiceUnavailable, "unhealthy")
+		<-time.After(6 * time.Second) // a probe is due meanwhile, every 5 s, and must not disturb the recovery
 		require.NoError(t, server.Restart(t.Context()))
-		s.awaitReadiness(t, http.StatusOK, "hearing")
+		s.awaitReadiness(t, http.StatusOK, "healthy")
 	})
 }

@@ -13,52 +13,50 @@ import (
 	"github.com/jackc/pgxlisten"
 )
 
-// bell is the one thing a notification does: it says that there may be something to read.
-type bell struct {
-	rung chan struct{} // holds at most one ring; however often it rings, one read answers
-	ears atomic.Bool   // what is sent on the channel arrives here
-	// crowded: the notification queue fills up, so nobody may be made to ring: when it is full, their commits fail.
-	crowded atomic.Bool
-	wakeups atomic.Int64  // heard in all
-	queue   atomic.Uint64 // the share of the notification queue that is full, as math.Float64bits has it
+// wakeup tells the tail that there may be something to read. That is all a notification does.
+type wakeup struct {
+	pending chan struct{} // holds at most one wake-up; one read answers any number of notifications
+	healthy atomic.Bool   // notifications on the channel arrive here
+	// queueNearFull: no writer may be made to notify, because a commit that notifies fails when the queue is full.
+	queueNearFull atomic.Bool
+	received      atomic.Int64  // notifications in all
+	queue         atomic.Uint64 // the share of the notification queue that is full, as math.Float64bits has it
 }
 
-func newBell() *bell {
-	b := &bell{rung: make(chan struct{}, 1)}
-	b.queue.Store(math.Float64bits(-1))
-	return b
+func newWakeup() *wakeup {
+	w := &wakeup{pending: make(chan struct{}, 1)}
+	w.queue.Store(math.Float64bits(-1))
+	return w
 }
 
-// usage is the share of the notification queue that is full, negative before it is known.
-func (b *bell) usage() float64 { return math.Float64frombits(b.queue.Load()) }
+// usage returns the share of the notification queue that is full, negative before it is known.
+func (w *wakeup) usage() float64 { return math.Float64frombits(w.queue.Load()) }
 
-func (b *bell) ring() {
+func (w *wakeup) notify() {
 	select {
-	case b.rung <- struct{}{}:
+	case w.pending <- struct{}{}:
 	default:
 	}
 }
 
-func (b *bell) hearing() bool { return b.ears.Load() }
-
 // listenPause is pgxlisten's own pause before it connects again; connectLater adds one that grows.
 const listenPause = 10 * time.Millisecond
 
-// listener hears the channel on a connection of its own and rings the bell, nothing more: a handler that took its
-// time would keep the session from reading, and its backend from releasing what vacuum waits for. Whether it really
-// hears is checked by its pulse (pulse.go).
+// listener receives the channel's notifications on a connection of its own and sets the wake-up, nothing more: a slow handler
+// would keep the session from reading, and its backend from releasing what vacuum waits for. A probe checks that
+// notifications really arrive (listen_probe.go).
 type listener struct {
 	channel string
 	connect func(context.Context) (*pgx.Conn, error)
-	bell    *bell
+	wakeup  *wakeup
 	log     *slog.Logger
 	metrics *metrics
-	pulse   *pulse
+	probe   *listenProbe
 
-	attempt int  // since LISTEN last stood
-	told    bool // that it does not stand
+	attempt int  // since LISTEN last succeeded
+	told    bool // that it failed
 	mu      sync.Mutex
-	conn    *pgx.Conn // the one on which LISTEN stands; nil while none does
+	conn    *pgx.Conn // the one that listens; nil while none does
 }
 
 func (l *listener) run(ctx context.Context) error {
@@ -66,20 +64,20 @@ func (l *listener) run(ctx context.Context) error {
 		Connect:        l.connectLater,
 		ReconnectDelay: listenPause,
 		LogError: func(_ context.Context, err error) {
-			l.stands(nil)
-			l.bell.ears.Store(false)
+			l.setConn(nil)
+			l.wakeup.healthy.Store(false)
 			if !l.told && ctx.Err() == nil {
 				l.told = true
-				l.log.Warn("LISTEN does not stand; reading on a timer meanwhile", "error", err)
+				l.log.Warn("the listener failed; reading on a timer meanwhile", "error", err)
 			}
 		},
 	}
 	pl.Handle(l.channel, l)
-	var pulse sync.WaitGroup
-	pulse.Go(func() { l.pulse.run(ctx, l) })
+	var probing sync.WaitGroup
+	probing.Go(func() { l.probe.run(ctx, l) })
 	_ = pl.Listen(ctx) // it ends with ctx only
-	pulse.Wait()
-	l.bell.ears.Store(false)
+	probing.Wait()
+	l.wakeup.healthy.Store(false)
 	return nil
 }
 
@@ -106,44 +104,44 @@ func (l *listener) connectLater(ctx context.Context) (*pgx.Conn, error) {
 	return conn, nil
 }
 
-// HandleBacklog implements pgxlisten.BacklogHandler: LISTEN stands now, and what came before it is there to be read.
+// HandleBacklog implements pgxlisten.BacklogHandler. LISTEN has succeeded, and the lines from before it can be read.
 func (l *listener) HandleBacklog(_ context.Context, _ string, conn *pgx.Conn) error {
 	l.attempt, l.told = 1, false
-	l.stands(conn)
-	l.pulse.begin()
+	l.setConn(conn)
+	l.probe.trigger()
 	return nil
 }
 
-// HandleNotification implements pgxlisten.Handler. The bell has no payload; a pulse has, and only its sender cares.
+// HandleNotification implements pgxlisten.Handler. A wake-up has no payload; a probe has one, and only its sender handles it.
 func (l *listener) HandleNotification(_ context.Context, n *pgconn.Notification, _ *pgx.Conn) error {
 	switch n.Payload {
 	case "":
-		l.metrics.rings.Inc()
-		l.bell.wakeups.Add(1)
-		l.bell.ring()
-	case l.pulse.id:
-		l.pulse.heard()
-		if !l.bell.ears.Swap(true) {
-			l.bell.ring() // whatever was written while nothing was heard
+		l.metrics.wakeups.Inc()
+		l.wakeup.received.Add(1)
+		l.wakeup.notify()
+	case l.probe.id:
+		l.probe.arrived()
+		if !l.wakeup.healthy.Swap(true) {
+			l.wakeup.notify() // for the lines that were written while the listener was unhealthy
 		}
 	}
 	return nil
 }
 
-func (l *listener) stands(conn *pgx.Conn) {
+func (l *listener) setConn(conn *pgx.Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.conn = conn
 }
 
-func (l *listener) standing() *pgx.Conn {
+func (l *listener) current() *pgx.Conn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.conn
 }
 
-// hangUp breaks conn, so that pgxlisten makes a new one.
-func (l *listener) hangUp(conn *pgx.Conn) {
+// drop breaks conn, so that pgxlisten makes a new one.
+func (l *listener) drop(conn *pgx.Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.conn == conn {
@@ -152,14 +150,14 @@ func (l *listener) hangUp(conn *pgx.Conn) {
 	}
 }
 
-// state is "hearing"; "polling" where LISTEN has never worked, or nobody may be made to ring; or "deaf".
+// state returns "healthy"; "polling" where LISTEN has never worked, or the notification queue is near full; or "unhealthy".
 func (l *listener) state() string {
 	switch {
-	case l.bell.hearing():
-		return "hearing"
-	case l.pulse.hopeless.Load(), l.bell.crowded.Load():
+	case l.wakeup.healthy.Load():
+		return "healthy"
+	case l.probe.unusable.Load(), l.wakeup.queueNearFull.Load():
 		return "polling"
 	default:
-		return "deaf"
+		return "unhealthy"
 	}
 }

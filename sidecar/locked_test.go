@@ -33,7 +33,7 @@ func (s *service) locked(t *testing.T) (id uuid.UUID, release func()) {
 func TestLockedActivity(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
-	s.awaitReadiness(t, http.StatusOK, "hearing")
+	s.awaitReadiness(t, http.StatusOK, "healthy")
 	id, release := s.locked(t)
 	defer release()
 	other := s.create(t)

@@ -13,12 +13,12 @@ import (
 // itself is in feed_metrics.go. docs/metrics.md has a row for each.
 type metrics struct {
 	registry    *prometheus.Registry
-	rings       prometheus.Counter
+	wakeups     prometheus.Counter
 	linesIn     prometheus.Counter
 	missed      prometheus.Counter
-	hooked      prometheus.Gauge
-	hooks       prometheus.Counter
-	echo        prometheus.Gauge
+	wakeupMode  *prometheus.GaugeVec
+	lockTaken   prometheus.Counter
+	roundTrip   prometheus.Gauge
 	queue       prometheus.Gauge
 	foreignLock prometheus.Gauge
 	reads       prometheus.Histogram
@@ -32,13 +32,14 @@ type metrics struct {
 func newMetrics(limits Limits) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
-		rings:    newCounter("agentexec_rings_total", "Notifications heard on the channel."),
+		wakeups:  newCounter("agentexec_wakeups_total", "Wake-ups received: notifications on the channel without a payload."),
 		linesIn:  newCounter("agentexec_lines_in_total", "Lines of watched activities read by the tail."),
 		missed: newCounter("agentexec_missed_lines_total",
-			"Lines that the backstop poll found though LISTEN stood and nothing had rung. Must stay 0."),
-		hooked: newGauge("agentexec_bell_hooked", "1 while writers ring for this sidecar, 0 while it polls."),
-		hooks:  newCounter("agentexec_bell_hooks_total", "How often the bell was taken up."),
-		echo:   newGauge("agentexec_listen_echo_seconds", "How long the last pulse took from NOTIFY to LISTEN."),
+			"Lines that the backstop poll found though the listener was healthy and no wake-up had arrived. Must stay 0."),
+		wakeupMode: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "agentexec_wakeup_mode", Help: "1 for the mode the tail is in: " +
+			"notified (it holds the wake-up lock), standby (another session holds it) or polling (a timer reads)."}, []string{"mode"}),
+		lockTaken: newCounter("agentexec_wakeup_lock_taken_total", "How often this sidecar took the wake-up lock."),
+		roundTrip: newGauge("agentexec_listen_round_trip_seconds", "Round-trip time of the last probe, from NOTIFY to LISTEN."),
 		queue: newGauge("agentexec_notification_queue_usage",
 			"Share of the instance's notification queue that is full, 0 to 1; at 1 every NOTIFY fails."),
 		foreignLock: newGauge("agentexec_wakeup_lock_foreign",
@@ -55,10 +56,22 @@ func newMetrics(limits Limits) *metrics {
 			"offset of Postgres's clock, until a socket took the frame. Of live lines only: what a subscription catches up with is left out.",
 			[]float64{.0005, .001, .002, .003, .005, .0075, .01, .015, .02, .03, .04, .06, .1, .15, .25, .5, 1, 2.5, 5, 10, 30}),
 	}
-	m.registry.MustRegister(m.rings, m.linesIn, m.missed, m.hooked, m.hooks, m.echo, m.queue, m.foreignLock, m.reads, m.lag, m.lagRows,
+	m.registry.MustRegister(m.wakeups, m.linesIn, m.missed, m.wakeupMode, m.lockTaken, m.roundTrip, m.queue, m.foreignLock, m.reads, m.lag, m.lagRows,
 		m.clock, m.delivery, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.setWakeupMode(modePolling)
 	m.limits = newLimitMetrics(m.registry, limits)
 	return m
+}
+
+// setWakeupMode sets the series of one mode to 1 and the others to 0.
+func (m *metrics) setWakeupMode(mode string) {
+	for _, known := range []string{modeNotified, modeStandby, modePolling} {
+		value := 0.0
+		if known == mode {
+			value = 1
+		}
+		m.wakeupMode.WithLabelValues(known).Set(value)
+	}
 }
 
 // delivered is wsfeed.Config.Delivered.

@@ -115,7 +115,7 @@ func TestLatencyAndLag(t *testing.T) {
 	require.Equal(t, "snapshot", so.next(t).Type)
 	so.lines(t, 0, 3)
 	require.Zero(t, s.metric(t, frames))
-	s.await(t, "agentexec_bell_hooked", 1) // the tail has a position: what comes now is news
+	s.await(t, `agentexec_wakeup_mode{mode="notified"}`, 1) // the tail has a position: later lines are new
 	s.append(t, id, "four")
 	so.lines(t, 3, 1)
 	s.await(t, frames, 1)

@@ -11,7 +11,7 @@ import (
 )
 
 // A pooler in transaction mode gives every transaction another session. Prepared statements, SET and session locks do
-// not hold there, and nothing is heard through LISTEN.
+// not hold there, and no notification arrives.
 
 // errStandby: in recovery a snapshot does not list the transactions that are running, so a position would lose lines.
 var errStandby = errors.New("this is a standby; the sidecar needs the primary (target_session_attrs=read-write finds it)")

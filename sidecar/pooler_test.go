@@ -71,7 +71,7 @@ func TestPollOnly(t *testing.T) {
 	s := setup(t, func(cfg *sidecar.Config) { cfg.PollOnly = true })
 	works(t, s)
 	s.awaitReadiness(t, http.StatusOK, "off")
-	require.Zero(t, listen(t, s.db).heard(t), "nobody listens, so nobody rings")
+	require.Zero(t, listen(t, s.db).received(t), "no sidecar listens, so no writer notifies")
 }
 
 func TestPgBouncer(t *testing.T) {
@@ -83,7 +83,7 @@ func TestPgBouncer(t *testing.T) {
 		t.Parallel()
 		s := start(t, db, func(cfg *sidecar.Config) { cfg.DatabaseURL, cfg.ListenURL = pooled, db.URL })
 		works(t, s)
-		s.awaitReadiness(t, http.StatusOK, "hearing")
+		s.awaitReadiness(t, http.StatusOK, "healthy")
 	})
 	t.Run("WithoutListenURL", func(t *testing.T) {
 		t.Parallel()
@@ -91,7 +91,7 @@ func TestPgBouncer(t *testing.T) {
 		works(t, s)
 		s.awaitReadiness(t, http.StatusOK, "polling")
 		works(t, s)
-		require.Zero(t, s.metric(t, "agentexec_bell_hooks_total"), "a lock of a pooled session is somebody else's")
+		require.Zero(t, s.metric(t, "agentexec_wakeup_lock_taken_total"), "a lock of a pooled session is somebody else's")
 	})
 }
 

@@ -6,9 +6,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// The reads of the feed. They pick rows; what a row looks like as JSON is the business of the SQL functions.
+// The reads of the feed. They pick rows; what a row looks like as JSON is up to the SQL functions.
 type queries struct {
-	readable, position, foreign, hook, unhook, holder, barrier, pulse, touched, lines, metadata, states, deleted, snapshot, replay, list, counts string
+	readable, position, foreign, takeLock, releaseLock, holder, barrier, listenProbe, touched, lines, metadata, states, deleted, snapshot, replay, list, counts string
 }
 
 // replayLines bounds one replay read, beside the bytes that the feed asks for; at least one line is read whatever its
@@ -29,12 +29,12 @@ func newQueries(schema string) queries {
 			select l.id from $schema.activity_log l
 			where l.xid >= txid_snapshot_xmax(txid_current_snapshot())
 			order by l.xid desc limit 1), 0)`),
-		barrier: `select pg_current_xact_id()::text`,
-		pulse:   `select pg_notification_queue_usage() from pg_notify($1::text, $2::text)`,
+		barrier:     `select pg_current_xact_id()::text`,
+		listenProbe: `select pg_notification_queue_usage() from pg_notify($1::text, $2::text)`,
 
 		// The lock that writers probe; see _send_wakeup in functions.sql.
-		hook:   in(`select pg_try_advisory_lock(1635271269, '$schema.activity_log'::regclass::oid::int4)`),
-		unhook: in(`select pg_advisory_unlock(1635271269, '$schema.activity_log'::regclass::oid::int4)`),
+		takeLock:    in(`select pg_try_advisory_lock(1635271269, '$schema.activity_log'::regclass::oid::int4)`),
+		releaseLock: in(`select pg_advisory_unlock(1635271269, '$schema.activity_log'::regclass::oid::int4)`),
 
 		// A session that holds this lock though its role may not use the schema, and so can be no reader of ours. A role
 		// with that right, or a name that is made up, is not told from a sidecar.

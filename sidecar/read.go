@@ -18,14 +18,14 @@ import (
 // tail fetches at most.
 const ringLines = 1024
 
-// Bounds of what is handed to the hub at once; a read of any size passes in pieces.
+// Bounds of what is handed to the hub at once; a read of any size passes in chunks.
 const (
-	pieceLines = 1000
-	pieceBytes = 1 << 20
+	chunkLines = 1000
+	chunkBytes = 1 << 20
 )
 
-// news is what a read found.
-type news struct {
+// tailBatch is the result of one read of the tail.
+type tailBatch struct {
 	position *position // where it ends
 	lag                // of the lines of watched activities
 	commits  int       // transactions that wrote lines of any activity
@@ -38,14 +38,14 @@ type touched struct {
 	first, last int
 }
 
-// read hands what became visible since pos to the hub. What it costs follows what was written, not what is watched. First
-// it asks which activities have new lines, then for the lines of those that are watched, and last for the metadata of
-// those that lists may hold and that is not known. Each statement has its own snapshot; the first one's is the position,
+// read hands the lines that became visible since pos to the hub. Its cost grows with the lines written, not with the
+// activities watched. It queries first which activities have new lines, then the lines of those that are watched, and last
+// the metadata of those that lists may hold, where it is not known. Each statement has its own snapshot; the first one's is the position,
 // and says up to which seq the lines are read.
 //
-// Rows stream: a backlog of any size passes in bounded pieces. After an error the caller's position stays, and lines
+// Rows stream: a backlog of any size passes in bounded chunks. After an error the caller's position stays, and lines
 // already handed over are recognised by their seq.
-func (t *tailer) read(ctx context.Context, conn *tailConn, pos *position) (news, error) {
+func (t *tailer) read(ctx context.Context, conn *tailConn, pos *position) (tailBatch, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stuck := time.AfterFunc(queryTimeout, cancel)
@@ -53,13 +53,13 @@ func (t *tailer) read(ctx context.Context, conn *tailConn, pos *position) (news,
 	r := &tailRead{tailer: t, conn: conn, moved: func() { stuck.Reset(queryTimeout) }}
 	began := time.Now()
 	if err := r.findTouched(ctx, pos); err != nil {
-		return news{}, fmt.Errorf("reading the tail: %w", err)
+		return tailBatch{}, fmt.Errorf("reading the tail: %w", err)
 	}
 	if err := r.readLines(ctx); err != nil {
-		return news{}, fmt.Errorf("reading the tail's lines: %w", err)
+		return tailBatch{}, fmt.Errorf("reading the tail's lines: %w", err)
 	}
 	if err := r.touchLists(ctx); err != nil {
-		return news{}, fmt.Errorf("reading metadata for lists: %w", err)
+		return tailBatch{}, fmt.Errorf("reading metadata for lists: %w", err)
 	}
 	t.metrics.lagged(r.found.lag)
 	t.metrics.linesIn.Add(float64(r.found.lines))
@@ -76,10 +76,10 @@ type tailRead struct {
 	*tailer
 	conn  *tailConn
 	moved func() // a row has come
-	found news
+	found tailBatch
 
 	watched []touched
-	lists   bool              // somebody watches a list
+	lists   bool              // a list is watched
 	changed []wsfeed.Activity // where lists is true; at most one more than maxListActivities
 }
 
@@ -133,7 +133,7 @@ func (r *tailRead) readLines(ctx context.Context) error {
 		return err
 	}
 	var (
-		piece    = newPiece(r.hub)
+		chunk    = newChunk(r.hub)
 		came     = make([]int, len(r.watched))
 		ord, seq int
 		status   *string
@@ -143,20 +143,20 @@ func (r *tailRead) readLines(ctx context.Context) error {
 		r.moved()
 		agentID := r.watched[ord-1].AgentID
 		if status != nil {
-			piece.states[agentID] = newState(r.watched[ord-1].ID, seq, *status, body)
+			chunk.states[agentID] = newState(r.watched[ord-1].ID, seq, *status, body)
 			return nil
 		}
 		line := wsfeed.Line{AgentID: agentID, Seq: seq, JSON: body}
 		line.CommittedAt = r.clock.written(line.JSON)
 		r.found.add(line.CommittedAt)
 		came[ord-1]++
-		piece.add(line)
+		chunk.add(line)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	piece.flush()
+	chunk.flush()
 	missing := new(wsfeed.Watch)
 	for i, w := range r.watched {
 		if came[i] < w.last-w.first+1 {
@@ -192,8 +192,8 @@ func (r *tailRead) touchLists(ctx context.Context) error {
 	})
 }
 
-// piece gathers lines per activity and hands them to the hub when it is full.
-type piece struct {
+// chunk gathers lines per activity and hands them to the hub when it is full.
+type chunk struct {
 	hub    *wsfeed.Hub
 	states map[uuid.UUID]wsfeed.State
 	lines  map[uuid.UUID][]wsfeed.Line
@@ -201,23 +201,23 @@ type piece struct {
 	bytes  int
 }
 
-func newPiece(hub *wsfeed.Hub) *piece {
-	return &piece{hub: hub, states: make(map[uuid.UUID]wsfeed.State), lines: make(map[uuid.UUID][]wsfeed.Line)}
+func newChunk(hub *wsfeed.Hub) *chunk {
+	return &chunk{hub: hub, states: make(map[uuid.UUID]wsfeed.State), lines: make(map[uuid.UUID][]wsfeed.Line)}
 }
 
-func (p *piece) add(l wsfeed.Line) {
-	p.lines[l.AgentID] = append(p.lines[l.AgentID], l)
-	p.count++
-	p.bytes += len(l.JSON)
-	if p.count >= pieceLines || p.bytes >= pieceBytes {
-		p.flush()
+func (c *chunk) add(l wsfeed.Line) {
+	c.lines[l.AgentID] = append(c.lines[l.AgentID], l)
+	c.count++
+	c.bytes += len(l.JSON)
+	if c.count >= chunkLines || c.bytes >= chunkBytes {
+		c.flush()
 	}
 }
 
-func (p *piece) flush() {
-	for id, lines := range p.lines {
-		p.hub.Publish(id, wsfeed.Batch{Lines: lines, State: p.states[id]})
+func (c *chunk) flush() {
+	for id, lines := range c.lines {
+		c.hub.Publish(id, wsfeed.Batch{Lines: lines, State: c.states[id]})
 	}
-	clear(p.lines)
-	p.count, p.bytes = 0, 0
+	clear(c.lines)
+	c.count, c.bytes = 0, 0
 }

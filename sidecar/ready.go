@@ -23,7 +23,7 @@ const (
 // pool, its memory.
 type probe struct {
 	name string
-	what string // that was not to be had
+	what string // the resource that was not available
 	try  func(ctx context.Context) error
 
 	since  atomic.Int64 // the last success, or the start, in Unix nanoseconds
@@ -77,13 +77,13 @@ func (p *probe) once(ctx context.Context) {
 	}
 }
 
-// problem says what is not to be had, "" for nothing.
+// problem returns the resource that is not available, "" where there is none.
 func (p *probe) problem() string {
 	age := time.Since(time.Unix(0, p.since.Load()))
 	if !p.failed.Load() && age < 2*starvedAfter || age < starvedAfter {
 		return ""
 	}
-	return fmt.Sprintf("%s: %s was not to be had for %.0f s", p.name, p.what, age.Seconds())
+	return fmt.Sprintf("%s: %s was not available for %.0f s", p.name, p.what, age.Seconds())
 }
 
 // runProbes runs all probes until ctx ends.
@@ -108,10 +108,10 @@ type readiness struct {
 	Holder *lockHolder `json:"wakeup_lock_held_by,omitempty"`
 }
 
-// readyz says whether a request would be served now, and lines reach the sockets as they commit: the tail reads, the
-// listener hears its probe, and reads, writes and answers get what they need. Where LISTEN does not work at all, or the
-// notification queue is too full for a probe ("polling"), or is not wanted ("off"), a timer does instead. It asks nothing and
-// waits for nothing, so it answers at once also when everything else is starved.
+// readyz reports whether a request would be served now, and lines reach the sockets as they commit: the tail reads, the
+// listener receives its probe, and reads, writes and answers get what they need. A timer reads where LISTEN does not work at
+// all, or the notification queue is near full ("polling"), or LISTEN is off ("off"). readyz queries nothing and waits for
+// nothing, so it answers at once also when everything else is starved.
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 	feed := s.feedHealth()
 	r := readiness{Tail: feed.tail, Listen: feed.listener, Parts: make(map[string]bool), Holder: feed.holder}
@@ -120,8 +120,8 @@ func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 		r.Problems = append(r.Problems, "the database has not been reached yet")
 	case !feed.tail:
 		r.Problems = append(r.Problems, "tail: no read has succeeded for "+ageText(feed.tailAge))
-	case feed.listener == "deaf":
-		r.Problems = append(r.Problems, "listener: its probe does not arrive")
+	case feed.listener == "unhealthy":
+		r.Problems = append(r.Problems, "listener unhealthy: its probe does not arrive")
 	}
 	for _, p := range s.probes {
 		problem := p.problem()

@@ -37,7 +37,7 @@ func TestSidecarOfARole(t *testing.T) {
 
 	require.Eventually(t, func() bool {
 		_, _, body := s.ask(t, "GET", "/readyz")
-		return strings.Contains(body, `"ready":true`) && strings.Contains(body, `"listen":"hearing"`)
+		return strings.Contains(body, `"ready":true`) && strings.Contains(body, `"listen":"healthy"`)
 	}, patience, 5*time.Millisecond)
 
 	everything := token(t, auth.Everything())

@@ -22,7 +22,7 @@ type Server struct {
 	cfg         Config
 	database    *database
 	hub         *wsfeed.Hub
-	bell        *bell
+	wakeup      *wakeup
 	tailer      *tailer
 	listener    *listener
 	metrics     *metrics
@@ -51,7 +51,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, bell: newBell(), access: who, memory: budget.New(int64(cfg.Limits.HeldBytes))}
+	s := &Server{cfg: cfg, wakeup: newWakeup(), access: who, memory: budget.New(int64(cfg.Limits.HeldBytes))}
 	if s.addresses, err = newAddresses(cfg.TrustedProxies, cfg.ProxyHeader); err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ func New(cfg Config) (*Server, error) {
 	s.hub = wsfeed.New(&source{pool: db.reads, q: q}, feed)
 	s.metrics.feed(s.hub.Stats)
 	s.tailer = &tailer{
-		hub: s.hub, q: q, bell: s.bell, poll: cfg.PollInterval, log: cfg.Logger, metrics: s.metrics,
+		hub: s.hub, q: q, wakeup: s.wakeup, poll: cfg.PollInterval, log: cfg.Logger, metrics: s.metrics,
 		clock: &clock{metrics: s.metrics}, connect: db.connectTail,
 	}
 	gauge(s.metrics.registry, "agentexec_tail_age_seconds", "Time since the tail's last successful read; -1 before the first.",
@@ -99,15 +99,15 @@ func New(cfg Config) (*Server, error) {
 			return s.tailer.age().Seconds()
 		})
 	s.listener = &listener{
-		channel: cfg.Schema, bell: s.bell, log: cfg.Logger, metrics: s.metrics,
+		channel: cfg.Schema, wakeup: s.wakeup, log: cfg.Logger, metrics: s.metrics,
 		connect: db.connectListener,
-		pulse: newPulse(func(ctx context.Context, id string) error {
+		probe: newListenProbe(func(ctx context.Context, id string) error {
 			queue := -1.0
-			err := db.reads.QueryRow(ctx, s.tailer.q.pulse, cfg.Schema, id).Scan(&queue)
-			if queue >= 0 { // it is known even where the pulse finds no room in it
+			err := db.reads.QueryRow(ctx, s.tailer.q.listenProbe, cfg.Schema, id).Scan(&queue)
+			if queue >= 0 { // it is known even where the queue has no room for the probe
 				s.metrics.queue.Set(queue)
-				if s.bell.crowd(queue) {
-					cfg.Logger.Warn("the notification queue fills up: does a session listen and hold a transaction open? "+
+				if s.wakeup.setQueueUsage(queue) {
+					cfg.Logger.Warn("notification queue near full (does a session listen and hold a transaction open?); "+
 						"polling until it empties", "usage", queue)
 				}
 			}

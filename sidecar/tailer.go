@@ -17,13 +17,13 @@ import (
 	"github.com/agentexec/agentexec/wsfeed"
 )
 
-// tailer reads what is new since its position, whatever the number of sockets, and hands it to the hub.
+// tailer reads new lines since its position, whatever the number of sockets, and hands them to the hub.
 // It has a session of its own and holds no transaction between reads.
 type tailer struct {
 	hub     *wsfeed.Hub
 	q       queries
 	connect func(context.Context) (*tailConn, error)
-	bell    *bell
+	wakeup  *wakeup
 	poll    time.Duration
 	log     *slog.Logger
 	metrics *metrics
@@ -53,12 +53,12 @@ const lookInterval = 5 * time.Second
 // counted from the last row.
 const queryTimeout = 30 * time.Second
 
-// ringDelay is how late a notification may be on a busy machine, however short the poll.
-const ringDelay = time.Second
+// notifyDelay is how late a notification may be on a busy machine, however short the poll.
+const notifyDelay = time.Second
 
-// errUnheard: the bell was hooked, and lines came without a ring. Something is not what it was, such as the table whose
-// oid the lock is on; a new session begins from the start.
-var errUnheard = errors.New("lines were written and nobody rang")
+// errMissedWakeup: the lease was held, and lines came without a wake-up. Something has changed, such as the table whose oid is
+// in the key of the lock; a new session begins from the start.
+var errMissedWakeup = errors.New("lines were written without a wake-up")
 
 // errForeign: lines came from another cluster; a new session begins beyond them.
 var errForeign = errors.New("lines were restored from another cluster")
@@ -124,17 +124,17 @@ func (t *tailer) session(ctx context.Context) error {
 	if err := t.clock.set(ctx, conn.Conn); err != nil {
 		return err
 	}
-	h := newHook(conn, t)
-	defer h.leave(ctx)
+	lease := newWakeupLease(conn, t)
+	defer lease.leave(ctx)
 
 	var (
 		pos     *position
-		rung    = true
-		unheard int // lines read though nothing had rung, unless the bell is just late
+		woken   = true
+		missed  int // lines read without a wake-up, which may just be late
 		since   time.Time
 		checked time.Time
 		looked  = time.Now()
-		held    time.Time // when the wake-up lock's holder was looked for
+		held    time.Time // when the wake-up lock's holder was looked up
 	)
 	for {
 		if time.Since(held) > lookInterval {
@@ -144,10 +144,10 @@ func (t *tailer) session(ctx context.Context) error {
 			held = time.Now()
 		}
 		if t.hub.Empty() {
-			pos = nil // nobody watches: read nothing, and begin anew when somebody does
+			pos = nil // nothing is watched: read nothing, and begin anew when something is
 			t.progressed()
 			t.metrics.lagged(lag{})
-			if err := t.rest(ctx, conn, h); err != nil {
+			if err := t.idle(ctx, conn, lease); err != nil {
 				return err
 			}
 			continue
@@ -158,19 +158,19 @@ func (t *tailer) session(ctx context.Context) error {
 			}
 			checked = time.Now()
 		}
-		trusted := h.trusts()
+		trusted := lease.trusts()
 		gen := t.hub.Gen()
-		news, err := t.read(ctx, conn, pos)
+		batch, err := t.read(ctx, conn, pos)
 		if err != nil {
 			return err
 		}
 		t.progressed()
-		pos = news.position
-		if !rung && trusted && news.lines > 0 {
-			if unheard == 0 {
+		pos = batch.position
+		if !woken && trusted && batch.lines > 0 {
+			if missed == 0 {
 				since = time.Now()
 			}
-			unheard += news.lines
+			missed += batch.lines
 		}
 		if late := t.hub.WatchedSince(gen); !late.Empty() {
 			if err := t.confirm(ctx, conn, late); err != nil {
@@ -183,25 +183,25 @@ func (t *tailer) session(ctx context.Context) error {
 			}
 			looked = time.Now()
 		}
-		if err := h.consider(ctx, news); err != nil {
+		if err := lease.consider(ctx, batch); err != nil {
 			return err
 		}
-		if rung, err = t.wait(ctx, h); err != nil {
+		if woken, err = t.wait(ctx, lease); err != nil {
 			return err
 		}
 		switch {
-		case rung || !h.trusts():
-			unheard = 0
-		case unheard > 0 && time.Since(since) >= ringDelay:
-			t.metrics.missed.Add(float64(unheard))
-			return errUnheard
+		case woken || !lease.trusts():
+			missed = 0
+		case missed > 0 && time.Since(since) >= notifyDelay:
+			t.metrics.missed.Add(float64(missed))
+			return errMissedWakeup
 		}
 	}
 }
 
-// rest waits for somebody to watch something, and looks after the connection meanwhile. Nobody rings for us then.
-func (t *tailer) rest(ctx context.Context, conn *tailConn, h *hook) error {
-	if err := h.release(ctx); err != nil {
+// idle waits until something is watched, and checks the connection meanwhile. It releases the wake-up lock first.
+func (t *tailer) idle(ctx context.Context, conn *tailConn, lease *wakeupLease) error {
+	if err := lease.release(ctx); err != nil {
 		return err
 	}
 	select {
@@ -216,20 +216,20 @@ func (t *tailer) rest(ctx context.Context, conn *tailConn, h *hook) error {
 	}
 }
 
-// wait waits for the bell or the time to poll, and reports whether it was the bell. The ring is taken back here,
-// before the read it asks for, never after: what rings during a read may not be in it.
-func (t *tailer) wait(ctx context.Context, h *hook) (rung bool, err error) {
-	pause, listen := h.pause()
+// wait waits for a wake-up or the time to poll, and reports whether a wake-up came. It clears the wake-up before the read,
+// never after: a notification that arrives during a read may be for lines that the read did not see.
+func (t *tailer) wait(ctx context.Context, lease *wakeupLease) (woken bool, err error) {
+	pause, listen := lease.pause()
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
-	bell := t.bell.rung
+	pending := t.wakeup.pending
 	if !listen {
-		bell = nil
+		pending = nil
 	}
 	select {
 	case <-ctx.Done():
 		return false, ctx.Err()
-	case <-bell:
+	case <-pending:
 		return true, nil
 	case <-timer.C:
 		return false, nil

@@ -314,7 +314,7 @@ export function createFeed({ base, tokens, request, api, explain, parse, WebSock
     else if (askedAt && now - askedAt > PATIENCE) lost('no answer', heard);
     else if (welcomed && now - heard > QUIET) ask(PATIENCE);
     if (!checkReady || !(welcomed || fallback.works) || globalThis.document?.hidden) return;
-    // A tail that only lacks the bell reads on a timer.
+    // A tail that only lacks wake-ups reads on a timer.
     ready = await request('readyz').then(() => true, (e) => !(e instanceof ProblemError && e.status === 503 && !e.problem['tail']));
     if (!ready) since ??= new Date();
     report();

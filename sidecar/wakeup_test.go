@@ -44,25 +44,25 @@ func (s *service) await(t testing.TB, name string, value float64) {
 	require.Eventually(t, func() bool { return s.metric(t, name) == value }, patience, 10*time.Millisecond, name)
 }
 
-// ears counts the notifications on the channel.
-type ears struct{ conn *pgx.Conn }
+// channelListener counts the notifications on the channel.
+type channelListener struct{ conn *pgx.Conn }
 
-func listen(t *testing.T, db *pgtest.Database) ears {
+func listen(t *testing.T, db *pgtest.Database) channelListener {
 	t.Helper()
 	conn := db.Conn(t)
 	_, err := conn.Exec(t.Context(), "listen agentexec")
 	require.NoError(t, err)
-	return ears{conn}
+	return channelListener{conn}
 }
 
-// heard returns how many notifications came since the last call. One of our own ends the wait.
-func (e ears) heard(t *testing.T) (n int) {
+// received returns how many wake-ups came since the last call. A notification of the test's own ends the wait.
+func (l channelListener) received(t *testing.T) (n int) {
 	t.Helper()
-	_, err := e.conn.Exec(t.Context(), "select pg_notify('agentexec', 'enough')")
+	_, err := l.conn.Exec(t.Context(), "select pg_notify('agentexec', 'enough')")
 	require.NoError(t, err)
 	for {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
-		m, err := e.conn.WaitForNotification(ctx)
+		m, err := l.conn.WaitForNotification(ctx)
 		cancel()
 		require.NoError(t, err)
 		switch m.Payload {
@@ -74,11 +74,11 @@ func (e ears) heard(t *testing.T) (n int) {
 	}
 }
 
-func TestBellRingsOnlyForSomebody(t *testing.T) {
+func TestWritersNotifyOnlyForSubscribers(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	c := client.New(db.Pool(t))
-	ears := listen(t, db)
+	channel := listen(t, db)
 	id, err := c.Create(t.Context(), "research", "queued")
 	require.NoError(t, err)
 	write := func() {
@@ -89,38 +89,38 @@ func TestBellRingsOnlyForSomebody(t *testing.T) {
 	}
 
 	write()
-	require.Zero(t, ears.heard(t), "there is no sidecar")
+	require.Zero(t, channel.received(t), "there is no sidecar")
 
 	s := start(t, db)
 	write()
-	require.Zero(t, ears.heard(t), "nobody watches")
+	require.Zero(t, channel.received(t), "nothing is watched")
 
 	so := s.open(t)
 	so.subscribe(t, id, 0)
-	s.await(t, "agentexec_bell_hooked", 1)
+	s.await(t, `agentexec_wakeup_mode{mode="notified"}`, 1)
 	write()
-	require.Equal(t, 2, ears.heard(t), "one ring a commit")
+	require.Equal(t, 2, channel.received(t), "one notification a commit")
 
 	require.NoError(t, so.ws.Close())
-	s.await(t, "agentexec_bell_hooked", 0)
+	s.await(t, `agentexec_wakeup_mode{mode="notified"}`, 0)
 	write()
-	require.Zero(t, ears.heard(t), "the last subscriber has gone")
+	require.Zero(t, channel.received(t), "the last subscriber has gone")
 
 	so = s.open(t)
 	so.subscribe(t, id, 0)
-	s.await(t, "agentexec_bell_hooked", 1)
+	s.await(t, `agentexec_wakeup_mode{mode="notified"}`, 1)
 	s.stop()
 	write()
-	require.Zero(t, ears.heard(t), "the sidecar has gone")
+	require.Zero(t, channel.received(t), "the sidecar has gone")
 }
 
-// TestBellCrossings drives two sidecars over the threshold and back many times. Every line arrives, and none of them
+// TestWakeupModeChanges drives two sidecars over the threshold and back many times. Every line arrives, and none of them
 // had to be found by the backstop poll.
-func TestBellCrossings(t *testing.T) {
+func TestWakeupModeChanges(t *testing.T) {
 	t.Parallel()
 	const crossings, writers, burst = 6, 4, 60
 	db := pgtest.New(t)
-	// The backstop is out of reach: a line that the bell misses fails the test by its absence, too.
+	// The backstop is out of reach: a line without a wake-up fails the test by its absence, too.
 	slow := func(cfg *sidecar.Config) { cfg.PollInterval = 2 * patience }
 	sidecars := []*service{start(t, db, slow), start(t, db, slow)}
 	s := sidecars[0]
@@ -135,9 +135,9 @@ func TestBellCrossings(t *testing.T) {
 	}
 	last := 1
 	for range crossings {
-		// Calm: somebody is hooked, and each line arrives on its own.
+		// Calm: one sidecar holds the lock, and each line arrives on its own.
 		require.Eventually(t, func() bool {
-			return sidecars[0].metric(t, "agentexec_bell_hooked")+sidecars[1].metric(t, "agentexec_bell_hooked") == 1
+			return sidecars[0].metric(t, `agentexec_wakeup_mode{mode="notified"}`)+sidecars[1].metric(t, `agentexec_wakeup_mode{mode="notified"}`) == 1
 		}, patience, 10*time.Millisecond)
 		for n := range 5 {
 			s.append(t, id, fmt.Sprint("calm ", n))
@@ -147,11 +147,11 @@ func TestBellCrossings(t *testing.T) {
 			last++
 		}
 		// Rush.
-		var crowd sync.WaitGroup
+		var writing sync.WaitGroup
 		for range writers {
-			crowd.Go(func() { rush(t, pool, id, burst) })
+			writing.Go(func() { rush(t, pool, id, burst) })
 		}
-		crowd.Wait()
+		writing.Wait()
 		for _, so := range sockets {
 			so.lines(t, last, writers*burst)
 		}
@@ -160,8 +160,8 @@ func TestBellCrossings(t *testing.T) {
 	for _, s := range sidecars {
 		require.Zero(t, s.metric(t, "agentexec_missed_lines_total"))
 	}
-	hooks := sidecars[0].metric(t, "agentexec_bell_hooks_total") + sidecars[1].metric(t, "agentexec_bell_hooks_total")
-	require.GreaterOrEqual(t, hooks, float64(crossings), "the threshold was not crossed")
+	taken := sidecars[0].metric(t, "agentexec_wakeup_lock_taken_total") + sidecars[1].metric(t, "agentexec_wakeup_lock_taken_total")
+	require.GreaterOrEqual(t, taken, float64(crossings), "the threshold was not crossed")
 }
 
 func rush(t *testing.T, pool *pgxpool.Pool, id uuid.UUID, lines int) {
@@ -173,9 +173,9 @@ func rush(t *testing.T, pool *pgxpool.Pool, id uuid.UUID, lines int) {
 	}
 }
 
-// TestBellBarrier has a writer probe before anybody waits and commit long after the sidecar hooked up: nobody rings
-// for its line.
-func TestBellBarrier(t *testing.T) {
+// TestWakeupBarrier has a writer probe before the sidecar takes the wake-up lock and commit long after: no notification is
+// sent for its line.
+func TestWakeupBarrier(t *testing.T) {
 	t.Parallel()
 	s := setup(t, func(cfg *sidecar.Config) { cfg.PollInterval = 2 * patience })
 	id := s.create(t)
@@ -187,7 +187,7 @@ func TestBellBarrier(t *testing.T) {
 	so := s.open(t)
 	so.subscribe(t, id, 1)
 	require.Equal(t, "snapshot", so.next(t).Type)
-	s.await(t, "agentexec_bell_hooked", 1)
+	s.await(t, `agentexec_wakeup_mode{mode="notified"}`, 1)
 	require.NoError(t, tx.Commit(t.Context()))
 	so.lines(t, 1, 1)
 	require.Zero(t, s.metric(t, "agentexec_missed_lines_total"))
