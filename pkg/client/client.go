@@ -23,10 +23,10 @@ type DB interface {
 type Config struct {
 	// Schema is the schema that agentexec is installed in. Default "agentexec".
 	Schema string
-	// MinPoll and MaxPoll are how long Watch waits for the bell before it looks for new lines itself: MinPoll after a
+	// MinPoll and MaxPoll are how long Watch waits for a wake-up before it reads without one: MinPoll after a
 	// line, then growing to MaxPoll while nothing comes. Defaults 100 ms and 1 s.
 	MinPoll, MaxPoll time.Duration
-	// PollOnly makes Watch do without LISTEN, so without the bell: it only polls. For a pooler in transaction mode, where
+	// PollOnly makes Watch do without LISTEN, and so without wake-ups: it only polls. For a pooler in transaction mode, where
 	// LISTEN is lost. Default false.
 	PollOnly bool
 }

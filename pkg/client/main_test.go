@@ -112,8 +112,8 @@ func awaitOnly(t *testing.T, db *pgtest.Database, pool *pgxpool.Pool) {
 	}, time.Minute, 5*time.Millisecond)
 }
 
-// awaitBell returns when somebody holds the lock that makes writers ring (held), or nobody does.
-func (b *bundle) awaitBell(t *testing.T, held bool) {
+// awaitWakeupLock returns when a session holds the wake-up lock (held), or none does.
+func (b *bundle) awaitWakeupLock(t *testing.T, held bool) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		var is bool

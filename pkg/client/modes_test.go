@@ -79,7 +79,7 @@ func TestAnotherSchema(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, n)
 
-	// The bell is the other schema's too: nothing polls here within the hour.
+	// The other schema has wake-ups of its own: nothing polls here within the hour.
 	id, err := c.Create(t.Context(), "research", "")
 	require.NoError(t, err)
 	for line, err := range c.Watch(t.Context(), id, 0) {

@@ -10,107 +10,108 @@ import (
 )
 
 const (
-	// bellLock is the first half of the key of the lock that writers probe; the other is the table's oid. See _send_wakeup in
+	// wakeupLock is the first half of the key of the lock that writers probe; the other is the table's oid. See _send_wakeup in
 	// sql/functions.sql.
-	bellLock = 1635271269
-	// tryAgain is how long to wait for the next try while somebody else holds the lock.
+	wakeupLock = 1635271269
+	// tryAgain is the pause between two tries while another session holds the lock.
 	tryAgain = time.Second
-	// maxRings is how many rings a second are worth it. Ringing costs every writer of the instance at its commit.
-	maxRings = 100
+	// maxWakeups is how many wake-ups a second are worth their cost: each notification delays every writer of the instance at
+	// its commit.
+	maxWakeups = 100
 	// queueNearFull is true while the notification queue, the whole instance's, is more than half full. No writer is made to
 	// notify then: when the queue is full, every commit that notifies fails.
 	queueNearFull = "pg_catalog.pg_notification_queue_usage() operator(pg_catalog.>) 0.5::pg_catalog.float8"
-	// checkEvery is how often that is looked at while the lock is held.
+	// checkEvery is how often the queue is checked while the lock is held.
 	checkEvery = 5 * time.Second
-	// minRest and maxRest bound the growing time without the bell after there were too many.
-	minRest, maxRest = time.Second, 30 * time.Second
+	// minCooldown and maxCooldown bound the growing time without the lock after too many wake-ups.
+	minCooldown, maxCooldown = time.Second, 30 * time.Second
 )
 
-// hook makes the writers ring. They do so only while a session holds an advisory lock; everybody who listens hears it,
-// so one holder (a sidecar, or another Watch) is enough, and losing the race for the lock loses nothing. Under load it
-// lets go of the lock, and Watch polls.
+// wakeupLease takes and releases the wake-up lock. Writers notify only while a session holds that lock. Every listening
+// session receives the notification, so one holder (a sidecar, or another Watch) is enough. Under load the lease releases
+// the lock, and Watch polls.
 //
-// A writer that looked just before the lock was taken commits without a ring; the poll finds its line.
-type hook struct {
-	conn    *pgx.Conn
-	table   string // quoted, with its schema
-	held    bool
-	checked time.Time // when the lock was taken, or the queue looked at
-	next    time.Time // there is no try before then
-	rings   int       // since
-	since   time.Time
-	rest    delay
+// A writer that probed just before the lock was taken commits without a wake-up; the poll finds its line.
+type wakeupLease struct {
+	conn     *pgx.Conn
+	table    string // quoted, with its schema
+	held     bool
+	checked  time.Time // when the lock was taken, or the queue looked at
+	next     time.Time // there is no try before then
+	received int       // wake-ups since
+	since    time.Time
+	cooldown delay
 }
 
-func newHook(conn *pgx.Conn, schema string) *hook {
-	return &hook{conn: conn, table: schema + ".activity_log", rest: delay{min: minRest, max: maxRest}}
+func newWakeupLease(conn *pgx.Conn, schema string) *wakeupLease {
+	return &wakeupLease{conn: conn, table: schema + ".activity_log", cooldown: delay{min: minCooldown, max: maxCooldown}}
 }
 
-// take tries to get the lock, when it is time to, and reports whether it has just got it. Where it is held, it is given
-// back once the notification queue is crowded; that also finds out, now and then, whether the connection lives.
-func (h *hook) take(ctx context.Context) (taken bool, err error) {
+// take tries to get the lock, when a try is due, and reports whether it has just got it. It releases a held lock once the
+// notification queue is near full; that query also shows, now and then, whether the connection works.
+func (l *wakeupLease) take(ctx context.Context) (taken bool, err error) {
 	now := time.Now()
-	if h.held {
-		if now.Sub(h.checked) < checkEvery {
+	if l.held {
+		if now.Sub(l.checked) < checkEvery {
 			return false, nil
 		}
-		h.checked = now
-		var crowded bool
-		if err := h.ask(ctx, queueNearFull, &crowded); err != nil || !crowded {
+		l.checked = now
+		var nearFull bool
+		if err := l.ask(ctx, queueNearFull, &nearFull); err != nil || !nearFull {
 			return false, err
 		}
-		h.next = now.Add(checkEvery)
-		return false, h.release(ctx)
+		l.next = now.Add(checkEvery)
+		return false, l.release(ctx)
 	}
-	if now.Before(h.next) {
+	if now.Before(l.next) {
 		return false, nil
 	}
-	err = h.ask(ctx, "case when "+queueNearFull+" then false else "+h.lock("pg_try_advisory_lock")+" end", &h.held)
-	if err != nil || h.held {
-		h.checked = now
-		return h.held, err
+	err = l.ask(ctx, "case when "+queueNearFull+" then false else "+l.lock("pg_try_advisory_lock")+" end", &l.held)
+	if err != nil || l.held {
+		l.checked = now
+		return l.held, err
 	}
-	h.next = now.Add(tryAgain)
+	l.next = now.Add(tryAgain)
 	return false, nil
 }
 
-// release lets go of the lock.
-func (h *hook) release(ctx context.Context) error {
-	if !h.held {
+// release releases the lock.
+func (l *wakeupLease) release(ctx context.Context) error {
+	if !l.held {
 		return nil
 	}
-	h.held = false
+	l.held = false
 	var was bool
-	return h.ask(ctx, h.lock("pg_advisory_unlock"), &was)
+	return l.ask(ctx, l.lock("pg_advisory_unlock"), &was)
 }
 
-// rang counts a ring, and lets go of the lock when there are too many.
-func (h *hook) rang(ctx context.Context) error {
-	if !h.held {
+// count counts a wake-up, and releases the lock when there are too many.
+func (l *wakeupLease) count(ctx context.Context) error {
+	if !l.held {
 		return nil
 	}
 	now := time.Now()
-	if now.Sub(h.since) > time.Second {
-		if h.rings < maxRings/2 {
-			h.rest.reset()
+	if now.Sub(l.since) > time.Second {
+		if l.received < maxWakeups/2 {
+			l.cooldown.reset()
 		}
-		h.rings, h.since = 0, now
+		l.received, l.since = 0, now
 	}
-	if h.rings++; h.rings <= maxRings {
+	if l.received++; l.received <= maxWakeups {
 		return nil
 	}
-	h.rings = 0
-	h.next = now.Add(h.rest.grow())
-	return h.release(ctx)
+	l.received = 0
+	l.next = now.Add(l.cooldown.grow())
+	return l.release(ctx)
 }
 
-// lock is a call of a function on the lock.
-func (h *hook) lock(function string) string {
-	return fmt.Sprintf("pg_catalog.%s(%d, '%s'::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int4)", function, bellLock, strings.ReplaceAll(h.table, "'", "''"))
+// lock returns the SQL that calls a function on the lock.
+func (l *wakeupLease) lock(function string) string {
+	return fmt.Sprintf("pg_catalog.%s(%d, '%s'::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int4)", function, wakeupLock, strings.ReplaceAll(l.table, "'", "''"))
 }
 
-func (h *hook) ask(ctx context.Context, question string, answer *bool) error {
+func (l *wakeupLease) ask(ctx context.Context, question string, answer *bool) error {
 	ctx, cancel := context.WithTimeout(ctx, cleanUp)
 	defer cancel()
-	return h.conn.QueryRow(ctx, "select "+question).Scan(answer)
+	return l.conn.QueryRow(ctx, "select "+question).Scan(answer)
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
-// Somebody else, a sidecar or another Watch, holds the lock that makes writers ring: its rings are heard. When it lets
-// go, Watch takes over.
+// Another session, such as a sidecar, holds the wake-up lock: Watch receives its wake-ups. When that session releases the
+// lock, Watch takes it.
 func TestWatchBesideAnother(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -19,7 +19,7 @@ func TestWatchBesideAnother(t *testing.T) {
 		_, err := other.Exec(b.ctx, "select "+function+"(1635271269, 'agentexec.activity_log'::regclass::oid::int4)")
 		require.NoError(t, err)
 	}
-	for name, c := range watchers(t, b, bellOnly) {
+	for name, c := range watchers(t, b, wakeupsOnly) {
 		t.Run(name, func(t *testing.T) {
 			ask("pg_advisory_lock")
 			id := b.create(t)
@@ -36,23 +36,23 @@ func TestWatchBesideAnother(t *testing.T) {
 					}
 				}
 			}()
-			line := must[client.Log](t)(b.c.Update(b.ctx, id, "a ring for another"))
+			line := must[client.Log](t)(b.c.Update(b.ctx, id, "a wake-up for another session"))
 			require.Equal(t, line, <-got)
 			ask("pg_advisory_unlock")
 			if name == "Pool" { // the others try when they wait the next time
-				b.awaitBell(t, true)
+				b.awaitWakeupLock(t, true)
 			}
-			line = must[client.Log](t)(b.c.Update(b.ctx, id, "a ring for us"))
+			line = must[client.Log](t)(b.c.Update(b.ctx, id, "a wake-up for Watch"))
 			require.Equal(t, line, <-got)
 			<-got
 			stop()
-			b.awaitBell(t, false)
+			b.awaitWakeupLock(t, false)
 		})
 	}
 }
 
-// When it rings too often, writers pay for more than it brings: Watch lets go and polls, and comes back when it is calm.
-func TestWatchLetsGoUnderLoad(t *testing.T) {
+// Watch releases the wake-up lock and polls while wake-ups are too frequent, and takes it again when the load has fallen.
+func TestWatchReleasesLockUnderLoad(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	quiet, busy := b.create(t), b.create(t)
@@ -65,7 +65,7 @@ func TestWatchLetsGoUnderLoad(t *testing.T) {
 		_, err := next()
 		got <- err
 	}()
-	b.awaitBell(t, true)
+	b.awaitWakeupLock(t, true)
 	writing, written := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(written)
@@ -78,17 +78,17 @@ func TestWatchLetsGoUnderLoad(t *testing.T) {
 			}
 		}
 	}()
-	b.awaitBell(t, false)
+	b.awaitWakeupLock(t, false)
 	close(writing)
 	<-written
-	b.awaitBell(t, true)
+	b.awaitWakeupLock(t, true)
 	must[client.Log](t)(b.c.Update(b.ctx, quiet, "m"))
 	require.NoError(t, <-got)
 }
 
-// When the instance's notification queue fills up, commits that ring will fail: nobody is made to. What Postgres says of
-// the queue is made up here.
-func TestWatchLetsGoOfACrowdedQueue(t *testing.T) {
+// Watch releases the wake-up lock while the notification queue is near full, because commits that notify fail when it is
+// full. The test replaces the usage that Postgres reports.
+func TestWatchReleasesLockWhenQueueNearFull(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.db.Exec(t, "create schema fake")
@@ -108,10 +108,10 @@ func TestWatchLetsGoOfACrowdedQueue(t *testing.T) {
 	_, err := next()
 	require.NoError(t, err)
 	step()
-	b.awaitBell(t, false)
+	b.awaitWakeupLock(t, false)
 	b.db.Exec(t, "update fake.queue set usage = 0.1")
-	b.awaitBell(t, true)
+	b.awaitWakeupLock(t, true)
 	b.db.Exec(t, "update fake.queue set usage = 0.6")
-	b.awaitBell(t, false)
+	b.awaitWakeupLock(t, false)
 	step()
 }

@@ -10,24 +10,24 @@ import (
 )
 
 const (
-	// cleanUp bounds a good-bye to the database when the loop has ended.
+	// cleanUp bounds the last statements when the loop has ended.
 	cleanUp = 5 * time.Second
 	// grace is what a statement on the client's one connection has left to finish when ctx ends: pgx closes a connection
 	// that is interrupted.
 	grace = time.Second
 )
 
-// bell tells Watch that something was written, anywhere in the schema. It carries nothing and may fail to ring: Watch
-// reads the table after each ring and, more rarely, without one. See hook for when it rings.
+// wakeups tells Watch that lines were written, anywhere in the schema. A wake-up carries no data and may be lost: Watch reads
+// the table after each wake-up and, more rarely, without one. See wakeupLease for when writers notify.
 //
-// While lines are given out nobody reads from a connection of bell's that LISTENs; the socket would fill up, and the
-// server process behind it hold a snapshot. So either a goroutine of its own reads it (poolBell), or it stops to LISTEN
-// before (connBell).
-type bell interface {
-	// wait returns when it rang since the last wait, or after d.
+// While Watch yields lines it does not read from a connection that LISTENs: the socket would fill up, and the server process
+// behind it would hold a snapshot. So either a goroutine of its own reads it (poolWakeups), or the connection stops to LISTEN
+// before (connWakeups).
+type wakeups interface {
+	// wait returns when a wake-up has arrived since the last wait, or after d.
 	wait(ctx context.Context, d time.Duration) error
-	// hush is called before lines are given out.
-	hush(ctx context.Context)
+	// suspend is called before lines are yielded.
+	suspend(ctx context.Context)
 	// bound returns the context for one statement.
 	bound(ctx context.Context) (context.Context, context.CancelFunc)
 	// broken reports whether the database cannot be reached any more.
@@ -36,49 +36,49 @@ type bell interface {
 	close()
 }
 
-// newBell returns the bell that fits the client's DB.
-func (c *Client) newBell(ctx context.Context) (bell, error) {
+// newWakeups returns the implementation that fits the client's DB.
+func (c *Client) newWakeups(ctx context.Context) (wakeups, error) {
 	const inTx = "Watch cannot follow what others commit from inside a transaction; use a client on the pool"
 	switch db := c.db.(type) {
 	case pgx.Tx:
 		return nil, invalid(inTx)
 	case *pgxpool.Pool:
 		if !c.config.PollOnly {
-			return newPoolBell(ctx, db, c.schema), nil
+			return newPoolWakeups(ctx, db, c.schema), nil
 		}
 	case interface{ Conn() *pgx.Conn }: // *pgxpool.Conn
-		return newConnBell(db.Conn(), c, inTx)
+		return newConnWakeups(db.Conn(), c, inTx)
 	case *pgx.Conn:
-		return newConnBell(db, c, inTx)
+		return newConnWakeups(db, c, inTx)
 	}
-	return pollBell{}, nil
+	return noWakeups{}, nil
 }
 
-// pollBell never rings.
-type pollBell struct{}
+// noWakeups has no wake-ups: Watch polls.
+type noWakeups struct{}
 
-func (pollBell) wait(ctx context.Context, d time.Duration) error { return pause(ctx, d) }
-func (pollBell) hush(context.Context)                            {}
-func (pollBell) broken() bool                                    { return false }
-func (pollBell) close()                                          {}
+func (noWakeups) wait(ctx context.Context, d time.Duration) error { return pause(ctx, d) }
+func (noWakeups) suspend(context.Context)                         {}
+func (noWakeups) broken() bool                                    { return false }
+func (noWakeups) close()                                          {}
 
-func (pollBell) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+func (noWakeups) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, readTimeout)
 }
 
-// poolBell listens on a connection of its own, in a goroutine that ends with close.
-type poolBell struct {
-	pollBell
+// poolWakeups listens on a connection of its own, in a goroutine that ends with close.
+type poolWakeups struct {
+	noWakeups
 	pool   *pgxpool.Pool
 	schema string // quoted, and the channel's name too
-	rung   chan struct{}
+	woken  chan struct{}
 	cancel context.CancelFunc
 	done   chan struct{}
 }
 
-func newPoolBell(ctx context.Context, pool *pgxpool.Pool, schema string) *poolBell {
+func newPoolWakeups(ctx context.Context, pool *pgxpool.Pool, schema string) *poolWakeups {
 	ctx, cancel := context.WithCancel(ctx)
-	b := &poolBell{pool: pool, schema: schema, rung: make(chan struct{}, 1), cancel: cancel, done: make(chan struct{})}
+	b := &poolWakeups{pool: pool, schema: schema, woken: make(chan struct{}, 1), cancel: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(b.done)
 		retry := delay{min: minRetry, max: maxRetry}
@@ -96,9 +96,9 @@ func newPoolBell(ctx context.Context, pool *pgxpool.Pool, schema string) *poolBe
 	return b
 }
 
-// listen rings until the connection breaks or ctx ends. What went wrong is of no interest: Watch reads by itself
-// meanwhile, and meets it there.
-func (b *poolBell) listen(ctx context.Context) {
+// listen receives wake-ups until the connection breaks or ctx ends. It drops the error: Watch polls meanwhile, and returns
+// an error of its own reads.
+func (b *poolWakeups) listen(ctx context.Context) {
 	pooled, err := b.pool.Acquire(ctx)
 	if err != nil {
 		return
@@ -112,35 +112,35 @@ func (b *poolBell) listen(ctx context.Context) {
 	if _, err := conn.Exec(ctx, "listen "+b.schema); err != nil {
 		return
 	}
-	b.ring() // for what was written before
-	_ = b.hear(ctx, conn)
+	b.wake() // for the lines written before
+	_ = b.receive(ctx, conn)
 }
 
-// hear rings for each notification until something fails.
-func (b *poolBell) hear(ctx context.Context, conn *pgx.Conn) error {
-	hook := newHook(conn, b.schema)
+// receive passes on each wake-up until something fails.
+func (b *poolWakeups) receive(ctx context.Context, conn *pgx.Conn) error {
+	lease := newWakeupLease(conn, b.schema)
 	for {
-		taken, err := hook.take(ctx)
+		taken, err := lease.take(ctx)
 		if err != nil {
 			return err
 		}
-		patience := tryAgain
-		if hook.held {
-			patience = checkEvery
+		most := tryAgain
+		if lease.held {
+			most = checkEvery
 		}
 		if taken {
-			b.ring() // for what was written before
+			b.wake() // for the lines written before
 		}
-		limited, cancel := context.WithTimeout(ctx, patience)
+		limited, cancel := context.WithTimeout(ctx, most)
 		err = awaitWakeup(limited, conn)
 		silent := limited.Err() != nil && ctx.Err() == nil && !conn.IsClosed()
 		cancel()
 		switch {
 		case err == nil:
-			b.ring()
-			err = hook.rang(ctx)
+			b.wake()
+			err = lease.count(ctx)
 		case silent:
-			err = nil // the next look at the lock or the queue finds out whether the connection lives
+			err = nil // the next query of the lock or the queue shows whether the connection works
 		}
 		if err != nil {
 			return err
@@ -148,51 +148,51 @@ func (b *poolBell) hear(ctx context.Context, conn *pgx.Conn) error {
 	}
 }
 
-func (b *poolBell) ring() {
+func (b *poolWakeups) wake() {
 	select {
-	case b.rung <- struct{}{}:
+	case b.woken <- struct{}{}:
 	default:
 	}
 }
 
-func (b *poolBell) wait(ctx context.Context, d time.Duration) error {
+func (b *poolWakeups) wait(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-b.rung:
+	case <-b.woken:
 		return nil
 	case <-timer.C:
 		return nil
 	}
 }
 
-func (b *poolBell) close() {
+func (b *poolWakeups) close() {
 	b.cancel()
 	<-b.done
 }
 
-// connBell listens on the client's one connection, and only while Watch waits.
-type connBell struct {
+// connWakeups listens on the client's one connection, and only while Watch waits.
+type connWakeups struct {
 	conn      *pgx.Conn
 	channel   string // quoted
 	pollOnly  bool
 	listening bool
-	hook      *hook
+	lease     *wakeupLease
 }
 
-func newConnBell(conn *pgx.Conn, c *Client, inTx string) (bell, error) {
+func newConnWakeups(conn *pgx.Conn, c *Client, inTx string) (wakeups, error) {
 	if conn.PgConn().TxStatus() != 'I' && !conn.IsClosed() {
 		return nil, invalid(inTx)
 	}
-	return &connBell{conn: conn, channel: c.schema, pollOnly: c.config.PollOnly, hook: newHook(conn, c.schema)}, nil
+	return &connWakeups{conn: conn, channel: c.schema, pollOnly: c.config.PollOnly, lease: newWakeupLease(conn, c.schema)}, nil
 }
 
-func (b *connBell) broken() bool { return b.conn.IsClosed() }
+func (b *connWakeups) broken() bool { return b.conn.IsClosed() }
 
 // bound leaves a statement that runs when ctx ends a moment to finish, so that the connection outlives Watch.
-func (b *connBell) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+func (b *connWakeups) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	if ctx.Err() != nil {
 		return context.WithCancel(ctx)
 	}
@@ -204,7 +204,7 @@ func (b *connBell) bound(ctx context.Context) (context.Context, context.CancelFu
 	}
 }
 
-func (b *connBell) wait(ctx context.Context, d time.Duration) error {
+func (b *connWakeups) wait(ctx context.Context, d time.Duration) error {
 	if b.pollOnly {
 		return pause(ctx, d)
 	}
@@ -215,14 +215,14 @@ func (b *connBell) wait(ctx context.Context, d time.Duration) error {
 			return dbError("listen", err)
 		}
 		b.listening = true
-		_, err := b.hook.take(bound)
+		_, err := b.lease.take(bound)
 		return dbError("listen", err) // a read is due, for what was written before
 	}
-	if taken, err := b.hook.take(bound); taken || err != nil {
+	if taken, err := b.lease.take(bound); taken || err != nil {
 		return dbError("listen", err)
 	}
-	if !b.hook.held {
-		d = min(d, time.Until(b.hook.next))
+	if !b.lease.held {
+		d = min(d, time.Until(b.lease.next))
 	}
 	limited, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
@@ -232,7 +232,7 @@ func (b *connBell) wait(ctx context.Context, d time.Duration) error {
 		b.drain()
 		bound, done := b.bound(ctx)
 		defer done()
-		return dbError("listen", b.hook.rang(bound))
+		return dbError("listen", b.lease.count(bound))
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(err, context.DeadlineExceeded) && !b.conn.IsClosed():
@@ -241,7 +241,7 @@ func (b *connBell) wait(ctx context.Context, d time.Duration) error {
 	return dbError("listen", err)
 }
 
-func (b *connBell) hush(ctx context.Context) {
+func (b *connWakeups) suspend(ctx context.Context) {
 	if !b.listening || b.conn.IsClosed() {
 		return
 	}
@@ -250,7 +250,7 @@ func (b *connBell) hush(ctx context.Context) {
 	if _, err := b.conn.Exec(ctx, "unlisten "+b.channel); err == nil {
 		b.listening = false
 	}
-	_ = b.hook.release(ctx)
+	_ = b.lease.release(ctx)
 	b.drain()
 }
 
@@ -266,7 +266,7 @@ func awaitWakeup(ctx context.Context, conn *pgx.Conn) error {
 }
 
 // drain drops the notifications that have already arrived; the next read is for all of them.
-func (b *connBell) drain() {
+func (b *connWakeups) drain() {
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
 	for {
@@ -276,8 +276,8 @@ func (b *connBell) drain() {
 	}
 }
 
-func (b *connBell) close() {
+func (b *connWakeups) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), cleanUp)
 	defer cancel()
-	b.hush(ctx)
+	b.suspend(ctx)
 }

@@ -15,7 +15,7 @@ import (
 const (
 	// readTimeout bounds one read, so that a connection that went dead silently is found out.
 	readTimeout = 30 * time.Second
-	// minGap keeps a busy database, where the bell rings all the time, from being read more often than this. A line
+	// minGap keeps a busy database, where wake-ups never cease, from being read more often than this. A line
 	// that comes after a quiet moment is not delayed by it.
 	minGap = 10 * time.Millisecond
 	// minRetry and maxRetry bound the growing delay after a failure.
@@ -40,7 +40,7 @@ const (
 //   - when the pool is closed, or the connection of a client on a *pgx.Conn breaks.
 //
 // It works on a pool or a connection, not in a transaction: there it yields ErrInvalid. On a pool it takes one
-// connection out of the pool to hear of new lines, closed when the loop ends, and borrows another for each read. On a
+// connection out of the pool to receive wake-ups, closed when the loop ends, and borrows another for each read. On a
 // *pgx.Conn, the connection is Watch's while it waits and yours in the body of the loop and afterwards; notifications
 // that come in meanwhile are dropped. Nothing is held open while the body of the loop runs, so it may take its time.
 //
@@ -48,13 +48,13 @@ const (
 // the sidecar.
 func (c *Client) Watch(ctx context.Context, agentID uuid.UUID, afterSeq int) iter.Seq2[Log, error] {
 	return func(yield func(Log, error) bool) {
-		bell, err := c.newBell(ctx)
+		wake, err := c.newWakeups(ctx)
 		if err != nil {
 			yield(Log{}, err)
 			return
 		}
-		defer bell.close()
-		w := watch{pager: newPager(c, agentID, afterSeq), bell: bell, lastSeq: afterSeq}
+		defer wake.close()
+		w := watch{pager: newPager(c, agentID, afterSeq), wakeups: wake, lastSeq: afterSeq}
 		w.poll = delay{min: c.config.MinPoll, max: c.config.MaxPoll}
 		w.retry = delay{min: minRetry, max: maxRetry}
 		if err := w.run(ctx, yield); err != nil && !errors.Is(err, errLeft) {
@@ -66,7 +66,7 @@ func (c *Client) Watch(ctx context.Context, agentID uuid.UUID, afterSeq int) ite
 // watch is one loop over an activity.
 type watch struct {
 	*pager
-	bell        bell
+	wakeups     wakeups
 	poll, retry delay
 	began       bool // a read has succeeded
 	lastSeq     int  // the activity's, at the last read; at first what the caller has seen
@@ -85,7 +85,7 @@ func (w *watch) run(ctx context.Context, yield func(Log, error) bool) error {
 		case len(page.Logs) > 0:
 			w.lastSeq = page.LastSeq
 			w.poll.reset()
-			w.bell.hush(ctx)
+			w.wakeups.suspend(ctx)
 			if err := w.each(ctx, page, yield); err != nil {
 				return err
 			}
@@ -118,7 +118,7 @@ func (w *watch) run(ctx context.Context, yield func(Log, error) bool) error {
 
 func (w *watch) read(ctx context.Context) (*Detail, error) {
 	w.readAt = time.Now()
-	bound, done := w.bell.bound(ctx)
+	bound, done := w.wakeups.bound(ctx)
 	defer done()
 	p, err := w.next(bound)
 	w.began = w.began || err == nil
@@ -130,7 +130,7 @@ func (w *watch) read(ctx context.Context) (*Detail, error) {
 
 // wait returns when there may be something to read.
 func (w *watch) wait(ctx context.Context) error {
-	if err := w.bell.wait(ctx, w.poll.grow()); err != nil {
+	if err := w.wakeups.wait(ctx, w.poll.grow()); err != nil {
 		return err
 	}
 	return pause(ctx, min(minGap, w.poll.min)-time.Since(w.readAt))
@@ -143,7 +143,7 @@ func (w *watch) hopeless(err error) bool {
 			return true
 		}
 	}
-	if isPoolClosed(err) || w.bell.broken() {
+	if isPoolClosed(err) || w.wakeups.broken() {
 		return true
 	}
 	state := sqlState(err)

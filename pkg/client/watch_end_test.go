@@ -53,7 +53,7 @@ func TestWatchLeavesAConnAsItWas(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	conn := b.db.Conn(t)
-	c, id := client.New(conn, bellOnly), b.create(t)
+	c, id := client.New(conn, wakeupsOnly), b.create(t)
 	for line, err := range c.Watch(b.ctx, id, 0) {
 		require.NoError(t, err)
 		var channels int

@@ -42,7 +42,7 @@ func TestWatchIgnoresProbes(t *testing.T) {
 		_, err := sender.Exec(b.ctx, "select pg_notify('agentexec', $1)", payload)
 		require.NoError(t, err)
 	}
-	for name, c := range map[string]*client.Client{"Pool": client.New(pool, bellOnly), "PooledConn": client.New(pooled, bellOnly)} {
+	for name, c := range map[string]*client.Client{"Pool": client.New(pool, wakeupsOnly), "PooledConn": client.New(pooled, wakeupsOnly)} {
 		t.Run(name, func(t *testing.T) {
 			id := b.create(t)
 			next, stop := pull(b.ctx, c, id, 0)
@@ -57,7 +57,7 @@ func TestWatchIgnoresProbes(t *testing.T) {
 				}
 				close(got)
 			}()
-			b.awaitBell(t, true)
+			b.awaitWakeupLock(t, true)
 			notify("") // the read that this causes is the last before the probes
 			before := reads.n.Load()
 			for range 100 {

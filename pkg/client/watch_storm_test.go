@@ -216,19 +216,19 @@ func TestWatchAcrossRestarts(t *testing.T) {
 	}
 }
 
-// Only the connection that listens is killed. Nothing polls, so the line comes because the bell came back, and rang for
+// Only the connection that listens is killed. Nothing polls, so the line comes because the listener came back, and woke Watch for
 // what it may have missed.
-func TestWatchWhoseBellBroke(t *testing.T) {
+func TestWatchReconnectsListener(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	id := b.create(t)
-	next, stop := pull(b.ctx, client.New(b.pool, bellOnly), id, 0)
+	next, stop := pull(b.ctx, client.New(b.pool, wakeupsOnly), id, 0)
 	defer stop()
 	for seq := 1; seq <= 4; seq++ {
 		line, err := next()
 		require.NoError(t, err)
 		require.Equal(t, seq, line.Seq)
-		b.awaitBell(t, true)
+		b.awaitWakeupLock(t, true)
 		b.db.Exec(t, `select pg_terminate_backend(l.pid, 60000) from pg_locks l
 			where l.locktype = 'advisory' and l.objid = 'agentexec.activity_log'::regclass
 			and l.database = (select d.oid from pg_database d where d.datname = current_database())`)
@@ -236,7 +236,7 @@ func TestWatchWhoseBellBroke(t *testing.T) {
 	}
 }
 
-// While the body of the loop takes its time and the bell rings and rings, no session of Watch holds a snapshot or is
+// While the body of the loop takes its time and wake-ups arrive all the time, no session of Watch holds a snapshot or is
 // stuck sending.
 func TestWatchWithASlowBody(t *testing.T) {
 	t.Parallel()

@@ -10,8 +10,8 @@ import (
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
-// bellOnly makes Watch depend on the bell: it polls once an hour.
-var bellOnly = &client.Config{MinPoll: time.Hour, MaxPoll: time.Hour}
+// wakeupsOnly makes Watch depend on wake-ups: it polls once an hour.
+var wakeupsOnly = &client.Config{MinPoll: time.Hour, MaxPoll: time.Hour}
 
 // watchers are the clients that can watch.
 func watchers(t *testing.T, b *bundle, config *client.Config) map[string]*client.Client {
@@ -23,11 +23,11 @@ func watchers(t *testing.T, b *bundle, config *client.Config) map[string]*client
 	}
 }
 
-// Each line arrives by the bell alone, as does the end.
-func TestWatchHearsTheBell(t *testing.T) {
+// Each line arrives by a wake-up alone, as does the end.
+func TestWatchReceivesWakeups(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	for name, c := range watchers(t, b, bellOnly) {
+	for name, c := range watchers(t, b, wakeupsOnly) {
 		t.Run(name, func(t *testing.T) {
 			id, seen := b.create(t), make(chan client.Log)
 			done := make(chan error, 1)
@@ -44,11 +44,11 @@ func TestWatchHearsTheBell(t *testing.T) {
 			}()
 			require.Equal(t, "Agent queued", (<-seen).Message)
 			for range 3 {
-				b.awaitBell(t, true)
+				b.awaitWakeupLock(t, true)
 				want := must[client.Log](t)(b.c.Update(b.ctx, id, "m"))
 				require.Equal(t, want, <-seen)
 			}
-			b.awaitBell(t, true)
+			b.awaitWakeupLock(t, true)
 			want := must[client.Log](t)(b.c.Complete(b.ctx, id, ""))
 			require.Equal(t, want, <-seen)
 			_, more := <-seen
@@ -58,7 +58,7 @@ func TestWatchHearsTheBell(t *testing.T) {
 	}
 }
 
-// Without the bell (a pooler lost it, or nobody rings) it polls.
+// Without wake-ups (behind a pooler, or because no writer notifies) it polls.
 func TestWatchPolls(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -110,7 +110,7 @@ func TestWatchEnds(t *testing.T) {
 func TestWatchGoesOnWithARetry(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	for name, c := range watchers(t, b, bellOnly) {
+	for name, c := range watchers(t, b, wakeupsOnly) {
 		t.Run(name, func(t *testing.T) {
 			id := b.create(t)
 			must[client.Log](t)(b.c.Error(b.ctx, id, "first"))
