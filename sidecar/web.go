@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// newWeb is the HTTP server, and the listener it serves: connections are counted, made steady beneath TLS, and bounded
+// newWeb is the HTTP server, and the listener it serves: connections are counted, get progress deadlines beneath TLS, and are bounded
 // in the time they may take. Answers have no time of their own: who takes them slowly gets them, who takes nothing is
 // dropped (wsfeed.Hub.Listener).
 func (s *Server) newWeb(l net.Listener) (*http.Server, net.Listener) {

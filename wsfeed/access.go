@@ -76,7 +76,7 @@ func (c *conn) renew(token string) *frame {
 		c.hub.limited(LimitMessages)
 		return errorFrame("", "limit", "too many tokens on this socket: send one before the last one expires, and no more")
 	}
-	access, err := c.hub.cfg.Renew(c.ctx, Renewal{Token: token, Subject: c.access.Subject, Address: c.seat.addressOf()})
+	access, err := c.hub.cfg.Renew(c.ctx, Renewal{Token: token, Subject: c.access.Subject, Address: c.slot.addressOf()})
 	var known interface{ GetStatus() int }
 	switch {
 	case err == nil:

@@ -19,17 +19,17 @@ type conn struct {
 	hub    *Hub
 	ws     *websocket.Conn // reads, and writes control frames
 	in     *bufio.Reader   // what ws reads from
-	out    *patientConn    // takes all other frames
+	out    *frameConn      // takes all other frames
 	ctx    context.Context
 	cancel context.CancelFunc
 	// single serves one activity without a subscribe, and closes with 1000 after the first "end".
-	single bool
-	room   chan struct{} // a place per reply that may wait
-	lag    lag
-	pace   *rate.Limiter
+	single  bool
+	room    chan struct{} // room for each reply that may wait
+	lag     lag
+	limiter *rate.Limiter
 	// renewals limits the tokens that come over the socket; nil before the first.
 	renewals *rate.Limiter
-	seat     seat
+	slot     socketSlot
 
 	mu          sync.Mutex
 	sees        *view // what there is for the other side
@@ -83,10 +83,10 @@ type goodbye struct {
 // maxReplies is how many answers may wait for a client that does not read them; then it is not read from either.
 const maxReplies = 32
 
-func newConn(h *Hub, ws *websocket.Conn, hijacked *patientHijacker, access Access, sees *view, place seat, single bool) *conn {
+func newConn(h *Hub, ws *websocket.Conn, hijacked *frameHijacker, access Access, sees *view, slot socketSlot, single bool) *conn {
 	c := &conn{
 		hub: h, ws: ws, in: hijacked.in, out: hijacked.conn, access: access, sees: sees, single: single, room: make(chan struct{}, maxReplies),
-		seat: place, pace: h.cfg.newPace(),
+		slot: slot, limiter: h.cfg.newRateLimiter(),
 	}
 	c.lag.sockets = &h.behind
 	c.ctx, c.cancel = context.WithCancel(h.ctx)
@@ -108,7 +108,7 @@ func (c *conn) start() {
 // finish cleans up after the reader's end. It is the last of the connection's goroutines to leave.
 func (c *conn) finish(err error) {
 	defer c.hub.dismiss(c)
-	defer c.hub.seats.leave(c.seat)
+	defer c.hub.slots.leave(c.slot)
 	if errors.Is(err, websocket.ErrReadLimit) {
 		c.refuse(websocket.CloseMessageTooBig) // a length beyond all numbers, which gorilla drops without a word
 	}
@@ -267,7 +267,7 @@ func (c *conn) reply(f *frame) bool {
 	return true
 }
 
-// takeRoom waits for a place for an answer; false when the connection has ended.
+// takeRoom waits for room for an answer; false when the connection has ended.
 func (c *conn) takeRoom() bool {
 	select {
 	case c.room <- struct{}{}:
@@ -277,7 +277,7 @@ func (c *conn) takeRoom() bool {
 	}
 }
 
-// replyInRoom queues an answer that has its place. Called with mu held.
+// replyInRoom queues an answer that has its room. Called with mu held.
 func (c *conn) replyInRoom(f *frame) {
 	c.replies = append(c.replies, f)
 	c.startWriter()

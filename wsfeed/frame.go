@@ -109,22 +109,22 @@ func gapFrame(sub string, afterSeq, nextSeq int, reason string) *frame {
 }
 
 // listFrame is a list's snapshot or changes.
-func listFrame(sub string, news *listNews) *frame {
-	size := 40*len(news.removed) + len(news.counts) + 64
-	for _, item := range news.items {
+func listFrame(sub string, update *listUpdate) *frame {
+	size := 40*len(update.removed) + len(update.counts) + 64
+	for _, item := range update.items {
 		size += len(item.json) + 1
 	}
-	b := append(head(news.kind, sub, size), `,"items":[`...)
-	for i, item := range news.items {
+	b := append(head(update.kind, sub, size), `,"items":[`...)
+	for i, item := range update.items {
 		if i > 0 {
 			b = append(b, ',')
 		}
 		b = append(b, item.json...)
 	}
 	b = append(b, ']')
-	if news.kind == "changes" {
+	if update.kind == "changes" {
 		b = append(b, `,"removed":[`...)
-		for i, id := range news.removed {
+		for i, id := range update.removed {
 			if i > 0 {
 				b = append(b, ',')
 			}
@@ -133,9 +133,9 @@ func listFrame(sub string, news *listNews) *frame {
 		b = append(b, ']')
 	}
 	b = append(b, `,"counts":`...)
-	if news.counts == nil {
+	if update.counts == nil {
 		b = append(b, "{}"...) // they could not be read yet
 	}
-	b = append(b, news.counts...)
-	return newFrame(news.kind, 0, append(b, '}'))
+	b = append(b, update.counts...)
+	return newFrame(update.kind, 0, append(b, '}'))
 }

@@ -31,7 +31,7 @@ func (h *Hub) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/feed", func(w http.ResponseWriter, r *http.Request) {
 		if access, ok := h.authorize(w, r); ok {
-			h.seated(w, r, access, func(place seat) (kept bool) { return h.serve(&up, w, r, access, place, nil) })
+			h.withSlot(w, r, access, func(slot socketSlot) (kept bool) { return h.serve(&up, w, r, access, slot, nil) })
 		}
 	})
 	mux.HandleFunc("GET /v1/feed/{agent_id}", func(w http.ResponseWriter, r *http.Request) {
@@ -39,12 +39,12 @@ func (h *Hub) Handler() http.Handler {
 		if !ok {
 			return
 		}
-		h.seated(w, r, access, func(place seat) (kept bool) {
+		h.withSlot(w, r, access, func(slot socketSlot) (kept bool) {
 			target, ok := h.target(w, r, access)
 			switch {
 			case !ok:
 			case websocket.IsWebSocketUpgrade(r):
-				return h.serve(&up, w, r, access, place, target)
+				return h.serve(&up, w, r, access, slot, target)
 			case acceptsEvents(r):
 				h.serveEvents(w, r, access, target)
 			default:
@@ -94,7 +94,7 @@ func (h *Hub) target(w http.ResponseWriter, r *http.Request, access Access) (*ta
 	if known := h.topic(id); known != nil && known.exists(v) {
 		return t, true
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), h.cfg.ReadTimeout) // waiting for a place among the reads included
+	ctx, cancel := context.WithTimeout(r.Context(), h.cfg.ReadTimeout) // waiting for a slot among the reads included
 	defer cancel()
 	err = h.exists(ctx, id, v, h.ownerOf(r, access))
 	refusal := (*Refusal)(nil)
@@ -120,14 +120,14 @@ func (h *Hub) ownerOf(r *http.Request, access Access) any {
 }
 
 // serve upgrades and returns: the handler's goroutine and its buffers would cost an idle socket more than the socket. It
-// reports whether there is a socket now, which keeps the seat.
-func (h *Hub) serve(up *websocket.Upgrader, w http.ResponseWriter, r *http.Request, access Access, place seat, only *target) bool {
+// reports whether there is a socket now, which keeps the slot.
+func (h *Hub) serve(up *websocket.Upgrader, w http.ResponseWriter, r *http.Request, access Access, slot socketSlot, only *target) bool {
 	if !websocket.IsWebSocketUpgrade(r) {
 		w.Header().Set("Upgrade", "websocket")
 		h.cfg.Problem(w, http.StatusUpgradeRequired, "", "connect with a WebSocket")
 		return false
 	}
-	hijacker := &patientHijacker{ResponseWriter: w, hub: h}
+	hijacker := &frameHijacker{ResponseWriter: w, hub: h}
 	ws, err := up.Upgrade(hijacker, r, nil)
 	if err != nil {
 		return false // the upgrader has answered
@@ -136,7 +136,7 @@ func (h *Hub) serve(up *websocket.Upgrader, w http.ResponseWriter, r *http.Reque
 	if only != nil {
 		sees = only.sees
 	}
-	c := newConn(h, ws, hijacker, access, sees, place, only != nil)
+	c := newConn(h, ws, hijacker, access, sees, slot, only != nil)
 	if !h.admit(c) {
 		_ = ws.WriteControl(websocket.CloseMessage,
 			websocket.FormatCloseMessage(websocket.CloseGoingAway, "the server is going away"), noDeadline)
@@ -157,11 +157,11 @@ func acceptsEvents(r *http.Request) bool {
 	return strings.Contains(r.Header.Get("Accept"), "text/event-stream")
 }
 
-// patientHijacker hands gorilla the connection as a patientConn, and a buffer to read through that we see into.
-type patientHijacker struct {
+// frameHijacker hands gorilla the connection as a frameConn, and a buffer to read through that the hub can inspect.
+type frameHijacker struct {
 	http.ResponseWriter
 	hub  *Hub
-	conn *patientConn
+	conn *frameConn
 	in   *bufio.Reader
 }
 
@@ -169,13 +169,13 @@ type patientHijacker struct {
 const readBuffer = 257
 
 // Hijack implements http.Hijacker.
-func (p *patientHijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+func (p *frameHijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	c, rw, err := http.NewResponseController(p.ResponseWriter).Hijack()
 	if err != nil {
 		return nil, nil, err
 	}
 	p.hub.cfg.boundSendBuffer(c)
-	p.conn = newPatientConn(c, &p.hub.cfg)
+	p.conn = newFrameConn(c, &p.hub.cfg)
 	if rw.Reader.Buffered() == 0 { // else the client was too early, and gorilla refuses it
 		p.in = bufio.NewReaderSize(p.conn, readBuffer)
 		rw = bufio.NewReadWriter(p.in, rw.Writer)

@@ -22,7 +22,7 @@ type Hub struct {
 	filters  *filters
 	items    *items        // of all lists
 	refusals *rate.Limiter // how often a refused read is logged
-	seats    *seats
+	slots    *socketSlots
 	ctx      context.Context
 	stop     context.CancelFunc
 	added    chan struct{}
@@ -61,7 +61,7 @@ func New(src Source, cfg Config) *Hub {
 	h := &Hub{
 		cfg:      cfg,
 		src:      src,
-		seats:    newSeats(&cfg),
+		slots:    newSocketSlots(&cfg),
 		turns:    newTurns(cfg.CatchUpReads),
 		budget:   newBudget(cfg.MaxFrameBytes),
 		filters:  newFilters(&cfg),

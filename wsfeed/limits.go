@@ -28,8 +28,8 @@ const (
 	LimitFrameBytes            = "frame_bytes"
 )
 
-// seats are the places for sockets and event streams: in all, and of each subject and address that has any.
-type seats struct {
+// socketSlots bounds the sockets and event streams: in all, and of each subject and address that has any.
+type socketSlots struct {
 	mu         sync.Mutex
 	taken      int
 	bySubject  map[string]*tally
@@ -44,40 +44,40 @@ type tally struct {
 	n  int
 }
 
-// seat is one place. Its zero value is none.
-type seat struct{ subject, address *tally }
+// socketSlot is one slot of socketSlots. Its zero value is none.
+type socketSlot struct{ subject, address *tally }
 
 // addressOf is the address it is counted for, "" for none.
-func (s seat) addressOf() string {
+func (s socketSlot) addressOf() string {
 	if s.address == nil {
 		return ""
 	}
 	return s.address.of
 }
 
-func newSeats(c *Config) *seats {
-	return &seats{
+func newSocketSlots(c *Config) *socketSlots {
+	return &socketSlots{
 		bySubject: make(map[string]*tally), byAddress: make(map[string]*tally),
 		max: c.MaxSockets, subjectMax: c.MaxSocketsPerSubject, addressMax: c.MaxSocketsPerAddress,
 	}
 }
 
-// take takes a place, or says which limit is in the way, and what to do.
-func (s *seats) take(subject, address string) (_ seat, limit, advice string) {
+// take takes a slot, or says which limit is in the way, and what to do.
+func (s *socketSlots) take(subject, address string) (_ socketSlot, limit, advice string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.max > 0 && s.taken >= s.max:
-		return seat{}, LimitSockets, fmt.Sprintf("this server has %d sockets open and takes no more; come back later", s.max)
+		return socketSlot{}, LimitSockets, fmt.Sprintf("this server has %d sockets open and takes no more; come back later", s.max)
 	case over(s.bySubject, subject, s.subjectMax):
-		return seat{}, LimitSocketsPerSubject,
+		return socketSlot{}, LimitSocketsPerSubject,
 			fmt.Sprintf("this token's subject has %d sockets open: close some, or put more subscriptions on each", s.subjectMax)
 	case over(s.byAddress, address, s.addressMax):
-		return seat{}, LimitSocketsPerAddress,
+		return socketSlot{}, LimitSocketsPerAddress,
 			fmt.Sprintf("your address has %d sockets open: close some, or put more subscriptions on each", s.addressMax)
 	}
 	s.taken++
-	return seat{count(s.bySubject, subject), count(s.byAddress, address)}, "", ""
+	return socketSlot{count(s.bySubject, subject), count(s.byAddress, address)}, "", ""
 }
 
 func over(tallies map[string]*tally, of string, most int) bool {
@@ -99,13 +99,13 @@ func count(tallies map[string]*tally, of string) *tally {
 	return t
 }
 
-// leave gives a place back, once.
-func (s *seats) leave(place seat) {
+// leave gives a slot back, once.
+func (s *socketSlots) leave(slot socketSlot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.taken--
-	uncount(s.bySubject, place.subject)
-	uncount(s.byAddress, place.address)
+	uncount(s.bySubject, slot.subject)
+	uncount(s.byAddress, slot.address)
 }
 
 func uncount(tallies map[string]*tally, t *tally) {
@@ -117,13 +117,13 @@ func uncount(tallies map[string]*tally, t *tally) {
 	}
 }
 
-// seated serves a request that has a seat, or answers 429. The seat is given back afterwards unless a socket keeps it.
-func (h *Hub) seated(w http.ResponseWriter, r *http.Request, access Access, serve func(seat) (kept bool)) {
+// withSlot serves a request in a slot, or answers 429. It releases the slot afterwards unless a socket keeps it.
+func (h *Hub) withSlot(w http.ResponseWriter, r *http.Request, access Access, serve func(socketSlot) (kept bool)) {
 	address := ""
 	if h.cfg.Address != nil {
 		address = h.cfg.Address(r)
 	}
-	place, limit, advice := h.seats.take(access.Subject, address)
+	slot, limit, advice := h.slots.take(access.Subject, address)
 	if limit != "" {
 		h.limited(limit)
 		// Spread, so that those who are refused together do not come back together.
@@ -134,10 +134,10 @@ func (h *Hub) seated(w http.ResponseWriter, r *http.Request, access Access, serv
 	kept := false
 	defer func() {
 		if !kept {
-			h.seats.leave(place)
+			h.slots.leave(slot)
 		}
 	}()
-	kept = serve(place)
+	kept = serve(slot)
 }
 
 func (h *Hub) limited(limit string) {
@@ -146,19 +146,19 @@ func (h *Hub) limited(limit string) {
 	}
 }
 
-// newPace limits the messages of one socket; nil where there is no limit. Ten for every subscription it may have may come
-// at once: a page that puts all of its own in the place of another's needs two, and who asks for far more subscriptions
+// newRateLimiter returns the rate limiter for the messages of one socket; nil where there is no limit. Ten for every subscription it may have may come
+// at once: a page that puts all of its own in place of another's needs two, and a client that asks for far more subscriptions
 // than there are is told so for each, as the protocol has it, and not cut off.
-func (c *Config) newPace() *rate.Limiter {
+func (c *Config) newRateLimiter() *rate.Limiter {
 	if c.MessagesPerSecond < 0 {
 		return nil
 	}
 	return rate.NewLimiter(rate.Limit(c.MessagesPerSecond), c.MessagesPerSecond+10*c.MaxSubscriptions)
 }
 
-// inPace counts one message, or closes the socket with 4429.
-func (c *conn) inPace() bool {
-	if c.pace == nil || c.pace.Allow() {
+// withinRate counts one message, or closes the socket with 4429.
+func (c *conn) withinRate() bool {
+	if c.limiter == nil || c.limiter.Allow() {
 		return true
 	}
 	if !c.isClosing() {

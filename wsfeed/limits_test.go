@@ -108,16 +108,16 @@ func TestMaxSockets(t *testing.T) {
 		eventually(t, "there is room", func() bool { return b.try(t, "/v1/feed", from).status == http.StatusSwitchingProtocols })
 	}
 	b.hub.Shutdown(t.Context())
-	require.Zero(t, b.hub.seats.taken)
-	require.Empty(t, b.hub.seats.byAddress)
+	require.Zero(t, b.hub.slots.taken)
+	require.Empty(t, b.hub.slots.byAddress)
 }
 
 // TestSeats takes and leaves places at random, beside a model.
 func TestSeats(t *testing.T) {
 	t.Parallel()
-	s := newSeats(&Config{MaxSockets: 40, MaxSocketsPerSubject: 7, MaxSocketsPerAddress: 5})
+	s := newSocketSlots(&Config{MaxSockets: 40, MaxSocketsPerSubject: 7, MaxSocketsPerAddress: 5})
 	type taken struct {
-		seat
+		socketSlot
 		subject, address string
 	}
 	var all []taken
@@ -140,7 +140,7 @@ func TestSeats(t *testing.T) {
 	for range 20_000 {
 		if len(all) > 0 && rnd.IntN(5) < 2 {
 			i := rnd.IntN(len(all))
-			s.leave(all[i].seat)
+			s.leave(all[i].socketSlot)
 			all = append(all[:i], all[i+1:]...)
 			continue
 		}
@@ -155,7 +155,7 @@ func TestSeats(t *testing.T) {
 			want = LimitSocketsPerAddress
 		}
 		var limit string
-		one.seat, limit, _ = s.take(one.subject, one.address)
+		one.socketSlot, limit, _ = s.take(one.subject, one.address)
 		require.Equal(t, want, limit)
 		seen[limit] = true
 		if limit == "" {
@@ -164,7 +164,7 @@ func TestSeats(t *testing.T) {
 	}
 	require.Len(t, seen, 4, "the limits were not all met")
 	for _, one := range all {
-		s.leave(one.seat)
+		s.leave(one.socketSlot)
 	}
 	require.Zero(t, s.taken)
 	require.Empty(t, s.bySubject)

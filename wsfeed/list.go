@@ -33,12 +33,12 @@ type listTopic struct {
 	rev, floor uint64
 	refusal    *Refusal // why the list cannot be read; then it is not read again
 
-	rest     atomic.Int64 // how long after one read, in nanoseconds, the next may begin
-	countsAt time.Time    // when the counts may be read again
-	reading  bool
-	again    bool // touched while being read
-	alarm    alarm
-	refresh  *time.Timer
+	rest      atomic.Int64 // how long after one read, in nanoseconds, the next may begin
+	countsAt  time.Time    // when the counts may be read again
+	reading   bool
+	again     bool // touched while being read
+	coalescer coalescer
+	refresh   *time.Timer
 }
 
 // listed is an item with the revision that changed it.
@@ -53,7 +53,7 @@ const restShare = 20
 
 // touch has the list read again, soon.
 func (l *listTopic) touch() {
-	l.alarm.ring(l.interval(), l.reread)
+	l.coalescer.schedule(l.interval(), l.reread)
 }
 
 // interval is the least time between two reads of the items.

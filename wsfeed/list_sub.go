@@ -35,8 +35,8 @@ func (s *listSub) holding() bool { return len(s.due) > 0 }
 
 func (s *listSub) live() bool { return false }
 
-// listNews is what a frame of a list holds.
-type listNews struct {
+// listUpdate is what a frame of a list holds.
+type listUpdate struct {
 	kind    string
 	items   []*sharedItem
 	removed []string
@@ -50,13 +50,13 @@ func (s *listSub) next(ctx context.Context) (*frame, error) {
 	for {
 		_, drops := budget.state()
 		for _, limit := range []int{maxFrame, smallFrame} {
-			news, err := s.news(limit)
-			if news == nil || err != nil {
+			update, err := s.update(limit)
+			if update == nil || err != nil {
 				return nil, err
 			}
-			f := listFrame(s.name, news) // encoded without holding up the list
+			f := listFrame(s.name, update) // encoded without holding up the list
 			if budget.begin(f, s.out) {
-				s.rev, s.due = news.rev, news.due
+				s.rev, s.due = update.rev, update.due
 				return f, nil
 			}
 		}
@@ -70,9 +70,9 @@ func (s *listSub) next(ctx context.Context) (*frame, error) {
 // frameRoom is what a frame takes beside its items: names, counts, and the removed ids of a usual change.
 const frameRoom = 2 << 10
 
-// news is what the client does not know yet, in a frame of at most so many bytes, but of one item at least; nil where
+// update returns what the client does not know yet, in a frame of at most so many bytes, but of one item at least; nil where
 // there is nothing.
-func (s *listSub) news(limit int) (*listNews, error) {
+func (s *listSub) update(limit int) (*listUpdate, error) {
 	l := s.list
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -85,31 +85,31 @@ func (s *listSub) news(limit int) (*listNews, error) {
 		return nil, &Refusal{Code: "limit", Message: "the lists of this socket hold as many items as they may: unsubscribe from some, or ask for shorter ones"}
 	}
 	s.held = l.bytes
-	news := &listNews{kind: "changes", counts: l.counts, rev: l.rev}
+	update := &listUpdate{kind: "changes", counts: l.counts, rev: l.rev}
 	all := s.rev == 0 || s.rev < l.floor
 	if all {
-		news.kind = "snapshot"
+		update.kind = "snapshot"
 	} else {
 		for id, rev := range l.removed {
 			if rev > s.rev {
-				news.removed = append(news.removed, id.String())
+				update.removed = append(update.removed, id.String())
 			}
 		}
-		slices.Sort(news.removed)
+		slices.Sort(update.removed)
 	}
-	room := limit - frameRoom - 39*len(news.removed)
+	room := limit - frameRoom - 39*len(update.removed)
 	for _, item := range l.items {
 		if _, due := s.due[item.id]; !all && !due && item.changed <= s.rev {
 			continue
 		}
-		if room -= len(item.json) + 1; room >= 0 || len(news.items) == 0 {
-			news.items = append(news.items, item.sharedItem)
+		if room -= len(item.json) + 1; room >= 0 || len(update.items) == 0 {
+			update.items = append(update.items, item.sharedItem)
 			continue
 		}
-		if news.due == nil {
-			news.due = make(map[uuid.UUID]struct{})
+		if update.due == nil {
+			update.due = make(map[uuid.UUID]struct{})
 		}
-		news.due[item.id] = struct{}{}
+		update.due[item.id] = struct{}{}
 	}
-	return news, nil
+	return update, nil
 }

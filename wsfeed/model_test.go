@@ -45,13 +45,13 @@ type world struct {
 	ids  []uuid.UUID
 	over context.Context
 
-	mu      sync.Mutex
-	rand    *rand.Rand
-	journal []journalLine // every line in the order of its commit: what a tail's position is a place in
-	steady  bool
-	crashes int       // sessions begun before the last one are dead
-	quiet   time.Time // after a crash, until then: see TestModel
-	pruned  map[uuid.UUID]map[int]bool
+	mu       sync.Mutex
+	rand     *rand.Rand
+	journal  []journalLine // every line in the order of its commit: what a tail's position is a place in
+	writesOn bool
+	crashes  int       // sessions begun before the last one are dead
+	quiet    time.Time // after a crash, until then: see TestModel
+	pruned   map[uuid.UUID]map[int]bool
 }
 
 type journalLine struct {
@@ -61,7 +61,7 @@ type journalLine struct {
 
 func newWorld(t *testing.T, seed uint64) *world {
 	w := &world{
-		t: t, src: newScript(), rand: rand.New(rand.NewPCG(seed, 0)), steady: seed%2 == 0,
+		t: t, src: newScript(), rand: rand.New(rand.NewPCG(seed, 0)), writesOn: seed%2 == 0,
 		pruned: make(map[uuid.UUID]map[int]bool),
 	}
 	cfg := Config{
@@ -88,7 +88,7 @@ func (w *world) run() {
 	var tail, others, watchers sync.WaitGroup
 	tail.Go(w.tail)
 	others.Go(func() { w.writer(writing) })
-	if !w.steady { // a line that was deleted cannot be compared with the one that was sent
+	if !w.writesOn { // a line that was deleted cannot be compared with the one that was sent
 		others.Go(func() { w.pruner(writing) })
 	}
 	others.Go(func() { w.crasher(writing) })
@@ -160,7 +160,7 @@ func (w *world) write(id uuid.UUID, n int) {
 func (w *world) writer(ctx context.Context) {
 	for ctx.Err() == nil {
 		w.delay(ctx, 20)
-		if w.calm() && !w.steady {
+		if w.calm() && !w.writesOn {
 			w.sleep(ctx, time.Second)
 			continue
 		}
@@ -200,7 +200,7 @@ func (w *world) pruner(ctx context.Context) {
 func (w *world) crasher(ctx context.Context) {
 	for ctx.Err() == nil {
 		lost := 1 + w.n(10)
-		if w.steady {
+		if w.writesOn {
 			w.sleep(ctx, time.Duration(200+w.n(1000))*time.Millisecond)
 			lost = 1 + w.n(2) // few, so that there are as many again before anybody looks
 		} else if w.sleep(ctx, time.Duration(500+w.n(3000))*time.Millisecond); w.n(3) > 0 {

@@ -45,7 +45,7 @@ func (v *watcher) wake() {
 }
 
 func (v *watcher) run() {
-	if !v.w.steady {
+	if !v.w.writesOn {
 		v.after = v.w.n(v.w.src.state(v.id).LastSeq + 3) // also above what there is
 	}
 	v.cursor, v.ended = v.after, unknown
@@ -84,7 +84,7 @@ func (v *watcher) subscribe() {
 		v.take(m)
 		v.seen.Store(int64(v.cursor))
 		w.delay(w.over, 10)
-		if steps--; steps <= 0 && !w.steady && !w.calm() {
+		if steps--; steps <= 0 && !w.writesOn && !w.calm() {
 			return // and come back
 		}
 	}

@@ -53,7 +53,7 @@ func (c *conn) readOne() error {
 	}
 	c.alive()
 	switch {
-	case !c.inPace():
+	case !c.withinRate():
 	case kind == websocket.BinaryMessage:
 		c.close(websocket.CloseUnsupportedData, "binary frames are not part of "+Protocol)
 	case len(data) > c.hub.cfg.MessageBytes:
@@ -99,14 +99,14 @@ func (c *conn) readControl() bool {
 }
 
 func (c *conn) pinged(payload []byte) {
-	if c.inPace() {
+	if c.withinRate() {
 		_ = c.ws.WriteControl(websocket.PongMessage, payload, time.Now().Add(time.Second))
 	}
 	c.alive()
 }
 
 func (c *conn) ponged() {
-	c.inPace()
+	c.withinRate()
 	c.alive()
 }
 

@@ -62,7 +62,7 @@ func TestASlowReaderOfABacklog(t *testing.T) {
 		}
 		pace := time.NewTicker(50 * time.Millisecond)
 		t.Cleanup(pace.Stop)
-		return &pacedConn{Conn: c, pace: pace.C}, err
+		return &slowConn{Conn: c, pace: pace.C}, err
 	}}
 	ws, resp, err := d.Dial("ws"+strings.TrimPrefix(b.url, "http")+"/v1/feed", nil)
 	require.NoError(t, err)
@@ -79,13 +79,13 @@ func TestASlowReaderOfABacklog(t *testing.T) {
 	c.expect("pong", "")
 }
 
-// pacedConn reads 16 KiB at most, and no more often than its pace. crypto/tls would read twice as much at once.
-type pacedConn struct {
+// slowConn reads 16 KiB at most, and no more often than its pace. crypto/tls would read twice as much at once.
+type slowConn struct {
 	net.Conn
 	pace <-chan time.Time
 }
 
-func (p *pacedConn) Read(b []byte) (int, error) {
+func (p *slowConn) Read(b []byte) (int, error) {
 	<-p.pace
 	return p.Conn.Read(b[:min(len(b), 16<<10)])
 }

@@ -90,7 +90,7 @@ func TestDelivered(t *testing.T) {
 	c.expect("snapshot", "a")
 	c.expect("logs", "a")
 	eventually(t, "all is written", func() bool { return b.hub.Stats().WebSocket.Frames == 3 })
-	require.Empty(t, told, "what was read from Postgres is no news")
+	require.Empty(t, told, "what was read from Postgres is no update")
 
 	live := b.src.append(id, 2)
 	live.Lines[0].CommittedAt = time.Now().Add(-time.Hour).UnixNano()
@@ -106,7 +106,7 @@ func TestDelivered(t *testing.T) {
 	late.expect("snapshot", "a")
 	late.expect("logs", "a")
 	eventually(t, "all is written", func() bool { return b.hub.Stats().WebSocket.Frames == 7 })
-	require.Empty(t, told, "it has caught up, which is no news")
+	require.Empty(t, told, "it has caught up, which is no update")
 
 	ahead := b.src.append(id, 1)
 	ahead.Lines[0].CommittedAt = time.Now().Add(time.Hour).UnixNano()

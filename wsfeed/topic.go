@@ -27,11 +27,11 @@ type topic struct {
 	frames [4]cachedFrame // the last frames encoded, shared by subscriptions at the same place
 	frame  int            // the place of the newest
 
-	snapshot *Snapshot
-	loading  map[string]*flight  // by the view's key
-	shown    map[string]struct{} // the keys of views that it lies in, as far as asked; nothing of it that decides ever changes
-	settling *flight
-	alarm    alarm
+	snapshot  *Snapshot
+	loading   map[string]*flight  // by the view's key
+	shown     map[string]struct{} // the keys of views that it lies in, as far as asked; nothing of it that decides ever changes
+	settling  *flight
+	coalescer coalescer
 }
 
 const unknown = -1
@@ -310,7 +310,7 @@ func (t *topic) readSnapshot(f *flight, known Known, v *view, owner any) {
 // for every line costs more than the lines, so a topic is woken at most every wakeCost times its subscriptions;
 // what gathers meanwhile leaves as one frame.
 func (t *topic) wakeAll() {
-	t.alarm.ring(min(time.Duration(len(t.subs))*wakeCost, wakeMax), func() {
+	t.coalescer.schedule(min(time.Duration(len(t.subs))*wakeCost, wakeMax), func() {
 		t.mu.Lock()
 		subs := make([]*activitySub, 0, len(t.subs))
 		for s := range t.subs {

@@ -12,34 +12,34 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// patientConn is a WebSocket's connection as its two users see it: gorilla, which writes control frames, and the
-// connection's writer, which has data frames encoded already (writeFrame). Frames go out whole, one after the other.
-// It waits for a slow client as steadyConn does, which is this connection itself or, with TLS between, beneath it.
+// frameConn writes whole frames to a WebSocket, one after the other. It has two users: gorilla, which writes control frames,
+// and the connection's writer, which has data frames encoded already (writeFrame). It waits for a slow client as
+// progressDeadlineConn does, which is this connection itself or, with TLS between, beneath it.
 //
-// What was taken counts as a sign of life, too: a ping waits behind all that a slow client has yet to take, and the
-// pong with it.
-type patientConn struct {
+// Bytes that the client takes count as a sign of life: a ping waits behind all that a slow client has yet to take, and
+// so does the pong.
+type frameConn struct {
 	net.Conn
-	steady  *steadyConn
-	silence time.Duration // how long after a sign of life the read deadline counts
-	turn    chan struct{} // holds a place for the frame being written
-	until   time.Time     // when gorilla gives up on the control frame it is about to write
+	progress *progressDeadlineConn
+	silence  time.Duration // how long after a sign of life the read deadline counts
+	turn     chan struct{} // holds a place for the frame being written
+	until    time.Time     // when gorilla gives up on the control frame it is about to write
 
 	// Of the frame whose turn it is.
 	err     error // nothing is written after an error, or after a close frame
 	refused bool  // a frame timed out before its first byte
 }
 
-func newPatientConn(c net.Conn, cfg *Config) *patientConn {
-	p := &patientConn{silence: cfg.PongTimeout, turn: make(chan struct{}, 1)}
-	p.Conn, p.steady = steadied(c, cfg.WriteTimeout)
+func newFrameConn(c net.Conn, cfg *Config) *frameConn {
+	p := &frameConn{silence: cfg.PongTimeout, turn: make(chan struct{}, 1)}
+	p.Conn, p.progress = findProgressDeadline(c, cfg.WriteTimeout)
 	return p
 }
 
-func (p *patientConn) Read(b []byte) (int, error) {
+func (p *frameConn) Read(b []byte) (int, error) {
 	for {
 		n, err := p.Conn.Read(b)
-		until := time.Unix(0, p.steady.taken.Load()).Add(p.silence)
+		until := time.Unix(0, p.progress.taken.Load()).Add(p.silence)
 		if !errors.Is(err, os.ErrDeadlineExceeded) || !time.Now().Before(until) {
 			return n, err
 		}
@@ -49,11 +49,11 @@ func (p *patientConn) Read(b []byte) (int, error) {
 
 // awaitReadable returns when there is something to read, or when nothing will come. It returns at once where that cannot
 // be known: of a connection that holds back what it has read from the network, as TLS does.
-func (p *patientConn) awaitReadable() {
-	if p.Conn != net.Conn(p.steady) {
+func (p *frameConn) awaitReadable() {
+	if p.Conn != net.Conn(p.progress) {
 		return
 	}
-	if c, ok := p.steady.Conn.(syscall.Conn); ok {
+	if c, ok := p.progress.Conn.(syscall.Conn); ok {
 		if raw, err := c.SyscallConn(); err == nil {
 			_ = raw.Read(readable) // reading says what is wrong
 		}
@@ -65,7 +65,7 @@ const closeFrame = 0x80 | websocket.CloseMessage
 
 // Write is gorilla's: a control frame, or the answer to the handshake. A control frame that does not come to its turn
 // in time is dropped; to say so would have gorilla write no other.
-func (p *patientConn) Write(b []byte) (int, error) {
+func (p *frameConn) Write(b []byte) (int, error) {
 	select {
 	case p.turn <- struct{}{}:
 	default:
@@ -90,33 +90,33 @@ func (p *patientConn) Write(b []byte) (int, error) {
 }
 
 // writeFrame writes a data frame, head and all.
-func (p *patientConn) writeFrame(wire []byte) error {
+func (p *frameConn) writeFrame(wire []byte) error {
 	p.turn <- struct{}{}
 	_, err := p.write(wire)
 	<-p.turn
 	return err
 }
 
-func (p *patientConn) write(b []byte) (int, error) {
+func (p *frameConn) write(b []byte) (int, error) {
 	if p.err != nil {
 		return 0, p.err
 	}
 	n, err := p.Conn.Write(b)
 	// What TLS wrote of it, in part or not, cannot be known: it says nothing more after a timeout.
-	p.refused = n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && p.Conn == net.Conn(p.steady)
+	p.refused = n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && p.Conn == net.Conn(p.progress)
 	p.err = err
 	return n, err
 }
 
 // SetWriteDeadline is gorilla's, and is how long a control frame may wait for its turn. The rest is left to write.
-func (p *patientConn) SetWriteDeadline(at time.Time) error {
+func (p *frameConn) SetWriteDeadline(at time.Time) error {
 	p.until = at
 	return nil
 }
 
 // lastWord writes a close frame to a connection that refused a frame. Between frames only: in the middle of one it
 // would be taken for its payload.
-func (p *patientConn) lastWord(code uint16, reason string) {
+func (p *frameConn) lastWord(code uint16, reason string) {
 	p.turn <- struct{}{}
 	defer func() { <-p.turn }()
 	if !p.refused {
@@ -129,10 +129,10 @@ func (p *patientConn) lastWord(code uint16, reason string) {
 }
 
 // cut closes the connection without a word; TLS would say goodbye, and wait for room to do so.
-func (p *patientConn) cut() error { return p.steady.NetConn().Close() }
+func (p *frameConn) cut() error { return p.progress.NetConn().Close() }
 
 // CloseWrite lets linger half-close the connection.
-func (p *patientConn) CloseWrite() error {
+func (p *frameConn) CloseWrite() error {
 	if c, ok := p.Conn.(interface{ CloseWrite() error }); ok {
 		return c.CloseWrite()
 	}
@@ -152,7 +152,7 @@ const lingerTime = time.Second
 
 // linger says that nothing follows and reads away what the client still sends: closing with unread data would reset
 // the connection, and a reset may overtake the close frame.
-func linger(p *patientConn) {
+func linger(p *frameConn) {
 	_ = p.CloseWrite()
 	_ = p.SetReadDeadline(time.Now().Add(lingerTime))
 	_, _ = io.Copy(io.Discard, io.LimitReader(p, 16<<20))

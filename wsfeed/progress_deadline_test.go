@@ -35,7 +35,7 @@ func secured(t *testing.T, tweak func(*Config)) (b *bundle, dial func(t *testing
 			}
 			ticks := time.NewTicker(pace)
 			t.Cleanup(ticks.Stop)
-			return &pacedConn{Conn: c, pace: ticks.C}, err
+			return &slowConn{Conn: c, pace: ticks.C}, err
 		}
 		ws, resp, err := d.Dial("wss"+strings.TrimPrefix(b.url, "https")+"/v1/feed", nil)
 		require.NoError(t, err)

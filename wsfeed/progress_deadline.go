@@ -1,0 +1,120 @@
+package wsfeed
+
+import (
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// progressDeadlineConn is a connection whose writes go on as long as the other side takes anything: its timeout is measured from
+// the last byte that was taken, not from the start of a write. A slow client stays connected; one that takes nothing does not.
+//
+// It must be beneath TLS: once a write of crypto/tls has timed out, nothing can be written any more.
+type progressDeadlineConn struct {
+	net.Conn
+	timeout time.Duration
+	taken   atomic.Int64 // when a write that had to wait for room went on, in Unix nanoseconds
+
+	mu    sync.Mutex
+	until time.Time // the end that others have set, zero for none
+}
+
+// Listener gives l's connections progress deadlines, and bounds what the kernel holds for each. TLS goes on top of it.
+func (h *Hub) Listener(l net.Listener) net.Listener {
+	return &progressDeadlineListener{Listener: l, cfg: &h.cfg}
+}
+
+type progressDeadlineListener struct {
+	net.Listener
+	cfg *Config
+}
+
+// Accept implements net.Listener.
+func (l *progressDeadlineListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	l.cfg.boundSendBuffer(c)
+	return &progressDeadlineConn{Conn: c, timeout: l.cfg.WriteTimeout}, nil
+}
+
+// findProgressDeadline returns the progressDeadlineConn at or beneath c; where there is none it wraps c. Only the TLS of a
+// listener that Hub.Listener did not make has none.
+func findProgressDeadline(c net.Conn, timeout time.Duration) (top net.Conn, progress *progressDeadlineConn) {
+	for below := c; ; {
+		if s, ok := below.(*progressDeadlineConn); ok {
+			return c, s
+		}
+		outer, ok := below.(interface{ NetConn() net.Conn })
+		if !ok {
+			s := &progressDeadlineConn{Conn: c, timeout: timeout}
+			return s, s
+		}
+		below = outer.NetConn()
+	}
+}
+
+// A write of at least waitedBytes that takes at least waitedTime had to wait for room. A smaller one may be late only because
+// the machine is busy.
+const (
+	waitedBytes = 4 << 10
+	waitedTime  = 10 * time.Millisecond
+)
+
+// Write implements net.Conn.
+func (c *progressDeadlineConn) Write(b []byte) (done int, err error) {
+	for {
+		began := time.Now()
+		end, err := c.extend(began.Add(c.timeout))
+		if err != nil {
+			return done, err
+		}
+		n, err := c.Conn.Write(b[done:])
+		done += n
+		late := n > 0 && errors.Is(err, os.ErrDeadlineExceeded)
+		if late || (n >= waitedBytes && time.Since(began) >= waitedTime) {
+			c.taken.Store(time.Now().UnixNano())
+		}
+		if !late || end {
+			return done, err
+		}
+	}
+}
+
+// extend gives the next write until at, or as long as others have set; then that is the end.
+func (c *progressDeadlineConn) extend(at time.Time) (end bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.until.IsZero() && c.until.Before(at) {
+		at, end = c.until, true
+	}
+	return end, c.Conn.SetWriteDeadline(at)
+}
+
+// SetWriteDeadline implements net.Conn.
+func (c *progressDeadlineConn) SetWriteDeadline(at time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.until = at
+	return c.Conn.SetWriteDeadline(at)
+}
+
+// SetDeadline implements net.Conn.
+func (c *progressDeadlineConn) SetDeadline(at time.Time) error {
+	return errors.Join(c.SetReadDeadline(at), c.SetWriteDeadline(at))
+}
+
+// NetConn returns the connection beneath.
+func (c *progressDeadlineConn) NetConn() net.Conn { return c.Conn }
+
+// CloseWrite lets net/http and linger half-close the connection.
+func (c *progressDeadlineConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
