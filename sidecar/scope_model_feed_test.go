@@ -138,14 +138,14 @@ func (w *scopeWorld) counts(v *watcher, all []scopetest.Activity) map[client.Sta
 	return scopetest.Counts(scopetest.Within(all, v.scopes[0], v.filter))
 }
 
-// settle reads until a watcher was told all there is to know.
-func (w *scopeWorld) settle(v *watcher) {
-	for !w.settled(v) {
+// catchUp reads until a watcher has received all that it should.
+func (w *scopeWorld) catchUp(v *watcher) {
+	for !w.caughtUp(v) {
 		w.take(v)
 	}
 }
 
-func (w *scopeWorld) settled(v *watcher) bool {
+func (w *scopeWorld) caughtUp(v *watcher) bool {
 	if len(v.scopes) > 1 || !maps.Equal(v.counts, w.counts(v, w.All)) {
 		return false
 	}

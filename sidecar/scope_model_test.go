@@ -93,7 +93,7 @@ func (w *scopeWorld) run() {
 	}
 	for _, h := range w.holders {
 		if h.watcher != nil {
-			w.settle(h.watcher)
+			w.catchUp(h.watcher)
 		}
 	}
 }

@@ -88,7 +88,7 @@ func (c *conn) renew(token string) *frame {
 	if !c.takeRoom() {
 		return nil
 	}
-	now := newView(access.Scope)
+	now := newFeedScope(access.Scope)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if access.Subject != c.access.Subject {
@@ -96,10 +96,10 @@ func (c *conn) renew(token string) *frame {
 		return nil
 	}
 	c.replyInRoom(plainFrame("auth", "")) // before anything that the new scope brings
-	if now.key() != c.sees.key() {
-		c.sees = now
+	if now.key() != c.scope.key() {
+		c.scope = now
 		for _, s := range c.subs {
-			c.enqueue(s) // next looks at what the connection sees now
+			c.enqueue(s) // next applies the connection's new scope
 		}
 	}
 	c.access = access
@@ -120,9 +120,9 @@ func (c *conn) mayRenew() bool {
 	return c.renewals.Allow()
 }
 
-// resee takes a subscription over into what the connection sees now: errOver where its activity does not lie in there. A
+// rescope moves a subscription to the connection's new scope: errOver where the scope does not contain its activity. A
 // list is another one then, and begins anew. Only the writer calls it.
-func (c *conn) resee(s *connSub, now *view) error {
+func (c *conn) rescope(s *connSub, now *feedScope) error {
 	switch sub := s.subscription.(type) {
 	case *activitySub:
 		if _, err := sub.topic.load(c.ctx, now, c); errors.Is(err, ErrNotFound) {
@@ -130,9 +130,9 @@ func (c *conn) resee(s *connSub, now *view) error {
 		} else if err != nil {
 			return err
 		}
-		s.sees = now
+		s.scope = now
 	case *listSub:
-		s.sees = now
+		s.scope = now
 		joined := c.hub.joinList(sub.list.filter, s.name, s)
 		c.mu.Lock()
 		left := subscription(sub)

@@ -29,7 +29,7 @@ func renewable(c *Config) {
 	}
 }
 
-func (c *browser) renew(v *view) {
+func (c *browser) renew(v *feedScope) {
 	c.t.Helper()
 	text := v.key()
 	if text == "" {

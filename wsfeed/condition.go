@@ -32,7 +32,7 @@ type condition struct {
 
 // newCondition reads a condition. It takes more activities than the list where it is not sure: a list that is read in vain
 // costs one read, and one that is not read is wrong.
-func newCondition(filter ListFilter, v *view) *condition {
+func newCondition(filter ListFilter, v *feedScope) *condition {
 	c := &condition{key: filter.AgentType + "\x00" + string(filter.Metadata) + "\x00" + v.key(), lists: make(map[*listTopic]struct{})}
 	c.require(filter.Metadata)
 	if filter.AgentType != "" {

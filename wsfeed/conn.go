@@ -32,7 +32,7 @@ type conn struct {
 	slot     socketSlot
 
 	mu          sync.Mutex
-	sees        *view // what there is for the other side
+	scope       *feedScope // of the connection's grant
 	access      Access
 	pinger      *time.Timer // for the next ping, or for the end of the access, whichever comes first
 	subs        connSubs
@@ -51,7 +51,7 @@ type connSub struct {
 	subscription // nil until it is registered
 	conn         *conn
 	name         string
-	sees         *view // the connection's, or the one before, until the writer comes to it
+	scope        *feedScope // the connection's, or the one before, until the writer comes to it
 	queued       bool
 	over         bool // nothing of it may be sent any more
 	retries      int
@@ -83,9 +83,9 @@ type goodbye struct {
 // maxReplies is how many answers may wait for a client that does not read them; then it is not read from either.
 const maxReplies = 32
 
-func newConn(h *Hub, ws *websocket.Conn, hijacked *frameHijacker, access Access, sees *view, slot socketSlot, single bool) *conn {
+func newConn(h *Hub, ws *websocket.Conn, hijacked *frameHijacker, access Access, scope *feedScope, slot socketSlot, single bool) *conn {
 	c := &conn{
-		hub: h, ws: ws, in: hijacked.in, out: hijacked.conn, access: access, sees: sees, single: single, room: make(chan struct{}, maxReplies),
+		hub: h, ws: ws, in: hijacked.in, out: hijacked.conn, access: access, scope: scope, single: single, room: make(chan struct{}, maxReplies),
 		slot: slot, limiter: h.cfg.newRateLimiter(),
 	}
 	c.lag.sockets = &h.behind
@@ -206,7 +206,7 @@ func (c *conn) subscribe(r request) *frame {
 		c.hub.limited(LimitListItems)
 		return errorFrame(r.sub, "limit", fmt.Sprintf("list.limit must be at most %d here, got %d", c.hub.cfg.ListItems, r.list.Limit))
 	}
-	s := &connSub{conn: c, name: r.sub, sees: c.sees}
+	s := &connSub{conn: c, name: r.sub, scope: c.scope}
 	if r.list != nil {
 		bytes, limit, advice := c.takeFilter(r.list)
 		if limit != "" {

@@ -60,14 +60,14 @@ func (h *Hub) Handler() http.Handler {
 
 // target is what a one-activity URL asks for.
 type target struct {
-	sees     *view
+	scope    *feedScope
 	agentID  uuid.UUID
 	afterSeq int
 }
 
-// target reads the URL and makes sure that the activity exists in the view: afterwards it is too late for a 404.
+// target reads the URL and makes sure that the activity exists in the scope: afterwards it is too late for a 404.
 func (h *Hub) target(w http.ResponseWriter, r *http.Request, access Access) (*target, bool) {
-	v := newView(access.Scope)
+	v := newFeedScope(access.Scope)
 	refuse := func(status int, code, detail string) (*target, bool) {
 		h.cfg.Problem(w, status, code, detail)
 		return nil, false
@@ -76,7 +76,7 @@ func (h *Hub) target(w http.ResponseWriter, r *http.Request, access Access) (*ta
 	if err != nil {
 		return refuse(http.StatusUnprocessableEntity, "TA422", err.Error())
 	}
-	t := &target{agentID: id, sees: v}
+	t := &target{agentID: id, scope: v}
 	after := r.URL.Query().Get("after_seq")
 	if last := r.Header.Get("Last-Event-ID"); last != "" && !websocket.IsWebSocketUpgrade(r) {
 		after = last // where an EventSource was when it lost the connection
@@ -132,11 +132,11 @@ func (h *Hub) serve(up *websocket.Upgrader, w http.ResponseWriter, r *http.Reque
 	if err != nil {
 		return false // the upgrader has answered
 	}
-	sees := newView(access.Scope)
+	scope := newFeedScope(access.Scope)
 	if only != nil {
-		sees = only.sees
+		scope = only.scope
 	}
-	c := newConn(h, ws, hijacker, access, sees, slot, only != nil)
+	c := newConn(h, ws, hijacker, access, scope, slot, only != nil)
 	if !h.admit(c) {
 		_ = ws.WriteControl(websocket.CloseMessage,
 			websocket.FormatCloseMessage(websocket.CloseGoingAway, "the server is going away"), noDeadline)
@@ -146,7 +146,7 @@ func (h *Hub) serve(up *websocket.Upgrader, w http.ResponseWriter, r *http.Reque
 	if only == nil {
 		c.reply(welcomeFrame())
 	} else {
-		s := &connSub{conn: c, sees: c.sees}
+		s := &connSub{conn: c, scope: c.scope}
 		c.add(s, h.joinTopic(only.agentID, "", only.afterSeq, s))
 	}
 	c.start()

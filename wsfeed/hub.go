@@ -202,7 +202,7 @@ func (h *Hub) place(ctx context.Context, l lane, owner any) error {
 	return err
 }
 
-func (h *Hub) readSnapshot(ctx context.Context, agentID uuid.UUID, v *view, owner any) (Snapshot, error) {
+func (h *Hub) readSnapshot(ctx context.Context, agentID uuid.UUID, v *feedScope, owner any) (Snapshot, error) {
 	return read(ctx, h, laneSubscriber, owner, func(ctx context.Context) (Snapshot, error) {
 		h.snapshots.Add(1)
 		return h.src.Snapshot(ctx, agentID, v.of())
@@ -211,7 +211,7 @@ func (h *Hub) readSnapshot(ctx context.Context, agentID uuid.UUID, v *view, owne
 
 // exists returns ErrNotFound where there is no such activity. Those who ask at the same time share one read: a hundred
 // clients of one activity come back at once.
-func (h *Hub) exists(ctx context.Context, agentID uuid.UUID, v *view, owner any) error {
+func (h *Hub) exists(ctx context.Context, agentID uuid.UUID, v *feedScope, owner any) error {
 	answer := h.asked.DoChan(agentID.String()+v.key(), func() (any, error) {
 		// Not the first one's context, because others wait for it too; but nobody waits for longer than this.
 		ctx, cancel := context.WithTimeout(h.ctx, h.cfg.ReadTimeout)
@@ -234,7 +234,7 @@ func (h *Hub) exists(ctx context.Context, agentID uuid.UUID, v *view, owner any)
 var errServed = errors.New("what was to be read is there")
 
 // replay reads the lines after afterSeq. Where there says so when its place is free, it is not done: errServed.
-func (h *Hub) replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes int, v *view, owner any, there func() bool) (Batch, error) {
+func (h *Hub) replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes int, v *feedScope, owner any, there func() bool) (Batch, error) {
 	return read(ctx, h, laneSubscriber, owner, func(ctx context.Context) (Batch, error) {
 		if there != nil && there() {
 			return Batch{}, errServed
@@ -245,7 +245,7 @@ func (h *Hub) replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes int
 }
 
 // readList reads a list, and says how long that took, the wait for a place not counted.
-func (h *Hub) readList(l lane, owner any, filter ListFilter, v *view) (items []ListItem, took time.Duration, err error) {
+func (h *Hub) readList(l lane, owner any, filter ListFilter, v *feedScope) (items []ListItem, took time.Duration, err error) {
 	items, err = read(h.ctx, h, l, owner, func(ctx context.Context) ([]ListItem, error) {
 		h.counters.lists.Add(1)
 		began := time.Now()
@@ -256,7 +256,7 @@ func (h *Hub) readList(l lane, owner any, filter ListFilter, v *view) (items []L
 }
 
 // readCounts is the same for a list's counts.
-func (h *Hub) readCounts(owner any, filter ListFilter, v *view) (counts json.RawMessage, took time.Duration, err error) {
+func (h *Hub) readCounts(owner any, filter ListFilter, v *feedScope) (counts json.RawMessage, took time.Duration, err error) {
 	counts, err = read(h.ctx, h, laneList, owner, func(ctx context.Context) (json.RawMessage, error) {
 		h.tallies.Add(1)
 		began := time.Now()

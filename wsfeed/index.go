@@ -80,7 +80,7 @@ func (h *Hub) joinTopic(agentID uuid.UUID, name string, afterSeq int, out sink) 
 	}
 	s := &activitySub{topic: t, out: out, name: name, cursor: afterSeq, ended: unknown, hold: holdOf(out)}
 	t.mu.Lock()
-	s.epoch = len(t.losses)
+	s.epoch = len(t.divergences)
 	t.subs[s] = struct{}{}
 	t.mu.Unlock()
 	h.subscriptions.Add(1)

@@ -17,7 +17,7 @@ type listTopic struct {
 	hub    *Hub
 	key    string
 	filter ListFilter
-	view   *view
+	scope  *feedScope
 	gen    uint64
 	// condition is what the matcher finds the list by.
 	condition *condition
@@ -78,11 +78,11 @@ func (l *listTopic) reread() {
 	l.mu.Unlock()
 
 	owner := l.hub.turns.shortest(of, owners)
-	items, took, err := l.hub.readList(of, owner, l.filter, l.view)
+	items, took, err := l.hub.readList(of, owner, l.filter, l.scope)
 	l.rest.Store(int64(restShare * took))
 	c := counted{tried: err == nil && withCounts}
 	if c.tried {
-		c.counts, c.took, c.err = l.hub.readCounts(owner, l.filter, l.view)
+		c.counts, c.took, c.err = l.hub.readCounts(owner, l.filter, l.scope)
 	}
 	l.took(items, err, c)
 }
@@ -215,14 +215,14 @@ func (l *listTopic) take(read []ListItem, counts json.RawMessage) {
 
 func (h *Hub) joinList(filter ListFilter, name string, out sink) *listSub {
 	plain, _ := json.Marshal(filter) // plain data always marshals
-	v := out.view()
+	v := out.feedScope()
 	key := string(plain) + v.key()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	l := h.lists[key]
 	if l == nil {
 		l = &listTopic{
-			hub: h, key: key, filter: filter, view: v, gen: h.gen.Add(1),
+			hub: h, key: key, filter: filter, scope: v, gen: h.gen.Add(1),
 			subs:    make(map[*listSub]struct{}),
 			removed: make(map[uuid.UUID]uint64),
 		}

@@ -43,7 +43,7 @@ func newMatcher() *matcher {
 func (m *matcher) add(l *listTopic) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	l.condition = newCondition(l.filter, l.view)
+	l.condition = newCondition(l.filter, l.scope)
 	if known := m.conditions[l.condition.key]; known != nil {
 		l.condition = known
 		known.lists[l] = struct{}{}

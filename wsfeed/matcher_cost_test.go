@@ -18,7 +18,7 @@ func TestTouchedCostsNotWhatIsWatched(t *testing.T) { // not parallel: it counts
 	join := func(n int) {
 		scope := client.Scope{Metadata: map[string]any{"org": fmt.Sprint(n)}}
 		filter := ListFilter{Limit: 50, Metadata: json.RawMessage(fmt.Sprintf(`{"team":%d}`, n))}
-		t.Cleanup(hub.joinList(filter, "l", viewer{sees: newView(scope)}).leave)
+		t.Cleanup(hub.joinList(filter, "l", viewer{scope: newFeedScope(scope)}).leave)
 	}
 	activity := []Activity{{ID: uuid.New(), AgentID: uuid.New(), AgentType: "research"}}
 	looks := 0

@@ -103,7 +103,7 @@ func TestListsAreFoundAsInPostgres(t *testing.T) {
 	var subs []*listSub
 	for round := range rounds {
 		for range lists {
-			subs = append(subs, hub.joinList(r.filter(t), "l", viewer{sees: newView(r.scope(t, ids))}))
+			subs = append(subs, hub.joinList(r.filter(t), "l", viewer{scope: newFeedScope(r.scope(t, ids))}))
 		}
 		var keys, types, filters, scopes []string
 		seen := make(map[string]bool)
@@ -114,7 +114,7 @@ func TestListsAreFoundAsInPostgres(t *testing.T) {
 				keys = append(keys, c.key)
 				types = append(types, s.list.filter.AgentType)
 				filters = append(filters, string(s.list.filter.Metadata))
-				scopes = append(scopes, s.list.view.key())
+				scopes = append(scopes, s.list.scope.key())
 			}
 		}
 		rows, err := conn.Query(t.Context(), `

@@ -25,7 +25,7 @@ const modelRuns = 60
 // exactly what the database has, save what was announced as missing.
 //
 // What a client brings along from elsewhere is a seq and no line. So nobody could tell that its line was lost once
-// another one has that seq, and in every other world nobody writes for a while after a loss. In the rest writing goes
+// another one has that seq, and in every other world nobody writes for a while after a divergence. In the others writing goes
 // on at once, and subscribers stay.
 func TestModel(t *testing.T) {
 	t.Parallel()
@@ -104,7 +104,7 @@ func (w *world) run() {
 	w.mu.Lock()
 	w.quiet = time.Now().Add(time.Hour)
 	w.mu.Unlock()
-	w.settle(all)
+	w.awaitAll(all)
 	for _, v := range all {
 		v.check()
 	}
@@ -116,8 +116,8 @@ func (w *world) run() {
 	w.hub.Shutdown(context.Background())
 }
 
-// settle waits until every watcher has come to the end, or had a few minutes for it. They are the bubble's, not ours.
-func (w *world) settle(all []*watcher) {
+// awaitAll waits until every watcher has come to the end, or for a few minutes of the bubble's time.
+func (w *world) awaitAll(all []*watcher) {
 	for range 60 {
 		w.sleep(context.Background(), 5*time.Second)
 		if !slices.ContainsFunc(all, func(v *watcher) bool { return int(v.seen.Load()) != w.src.state(v.id).LastSeq }) {

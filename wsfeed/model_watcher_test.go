@@ -29,7 +29,7 @@ type watcher struct {
 // wake implements sink.
 func (*watcher) behind(bool) {}
 
-func (*watcher) view() *view { return nil }
+func (*watcher) feedScope() *feedScope { return nil }
 
 func (v *watcher) socket() any { return v }
 
@@ -90,7 +90,7 @@ func (v *watcher) subscribe() {
 	}
 }
 
-// calm reports whether the last loss was a short while ago.
+// calm reports whether the last divergence was a short while ago.
 func (w *world) calm() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

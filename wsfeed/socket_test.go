@@ -60,7 +60,7 @@ func (f sinkFunc) wake() { f() }
 
 func (sinkFunc) behind(bool) {}
 
-func (sinkFunc) view() *view { return nil }
+func (sinkFunc) feedScope() *feedScope { return nil }
 
 func (sinkFunc) socket() any { return nil }
 
@@ -75,7 +75,7 @@ func (noSink) wake() {}
 
 func (noSink) behind(bool) {}
 
-func (noSink) view() *view { return nil }
+func (noSink) feedScope() *feedScope { return nil }
 
 func (noSink) socket() any { return nil }
 

@@ -23,13 +23,13 @@ type eventStream struct {
 	woken   chan struct{}
 	leaveBy atomic.Pointer[time.Time] // set when the hub closes: what waits is sent until then
 	lag     lag
-	sees    *view
+	scope   *feedScope
 	ctx     context.Context
 	cancel  context.CancelFunc
 }
 
 func (h *Hub) serveEvents(w http.ResponseWriter, r *http.Request, access Access, t *target) {
-	e := &eventStream{hub: h, access: access, sees: t.sees, w: w, out: http.NewResponseController(w)}
+	e := &eventStream{hub: h, access: access, scope: t.scope, w: w, out: http.NewResponseController(w)}
 	e.woken = make(chan struct{}, 1)
 	e.lag.sockets = &h.behind
 	e.ctx, e.cancel = context.WithCancel(r.Context())
@@ -147,8 +147,8 @@ func (e *eventStream) wake() {
 	}
 }
 
-// view implements sink.
-func (e *eventStream) view() *view { return e.sees }
+// feedScope implements sink.
+func (e *eventStream) feedScope() *feedScope { return e.scope }
 
 // socket implements sink.
 func (e *eventStream) socket() any { return e }

@@ -20,8 +20,8 @@ type subscription interface {
 // sink is who sends a subscription's frames. Its methods must not block and may be called from anywhere.
 type sink interface {
 	wake()
-	// view is what there is for the other side.
-	view() *view
+	// feedScope is the scope of the connection's grant.
+	feedScope() *feedScope
 	// socket tells the connection from others, which take turns with it at reading Postgres.
 	socket() any
 	// holds counts bytes of list items that the connection's lists hold, or no longer; false where it may not hold so many.
@@ -45,7 +45,7 @@ type activitySub struct {
 	verify bool  // the cursor is above the snapshot: ask Postgres before going on
 	cursor int   // the last seq sent
 	ended  int   // the last seq for which "end" was sent
-	epoch  int   // how many of the topic's losses are known here
+	epoch  int   // how many of the topic's divergences are known here
 	rest   Batch // what is still to be sent of a read
 	hold   hold  // what the read is counted for, until its last frame is written
 	fresh  bool  // all there was has been sent, and the ring has had what came since
@@ -98,7 +98,7 @@ func (s *activitySub) next(ctx context.Context) (*frame, error) {
 
 // open sends the snapshot. A cursor above what it shows is checked next: the snapshot may be older than the client.
 func (s *activitySub) open(ctx context.Context) (*frame, error) {
-	snapshot, err := s.topic.load(ctx, s.out.view(), s.out.socket())
+	snapshot, err := s.topic.load(ctx, s.out.feedScope(), s.out.socket())
 	if errors.Is(err, ErrNotFound) {
 		return nil, errOver
 	} else if err != nil {
@@ -121,18 +121,18 @@ func (s *activitySub) look(drops int) (*frame, step, error) {
 	if t.gone {
 		return nil, nil, errOver
 	}
-	if s.epoch < len(t.losses) {
+	if s.epoch < len(t.divergences) {
 		kept, known := t.keptSince(s.epoch)
 		if !known {
-			return nil, func(ctx context.Context) (*frame, error) { return nil, t.settle(ctx) }, nil
+			return nil, func(ctx context.Context) (*frame, error) { return nil, t.reconcile(ctx) }, nil
 		}
-		if v := s.out.view(); !t.shows(v) { // it may be another activity, made anew under the same id
+		if v := s.out.feedScope(); !t.shows(v) { // it may be another activity, made anew under the same id
 			return nil, func(ctx context.Context) (*frame, error) {
 				_, err := t.load(ctx, v, s.out.socket())
 				return nil, err
 			}, nil
 		}
-		s.epoch, s.rest = len(t.losses), Batch{}
+		s.epoch, s.rest = len(t.divergences), Batch{}
 		if s.cursor > kept {
 			return s.reset(kept), nil, nil
 		}
@@ -182,7 +182,7 @@ func (s *activitySub) awaitRoom(ctx context.Context, drops int) (*frame, error) 
 }
 
 // read reads what follows the cursor from Postgres. Where the ring ends at the cursor it reads the ring's last line
-// too: so what is added to the ring is known to follow what was there, and a loss in between does not go unseen.
+// too: so what is added to the ring is known to follow what was there, and a divergence in between is detected.
 func (s *activitySub) read(ctx context.Context, known Known) (*frame, error) {
 	t := s.topic
 	bytes := t.hub.cfg.share()
@@ -191,7 +191,7 @@ func (s *activitySub) read(ctx context.Context, known Known) (*frame, error) {
 		bytes = smallFrame
 	}
 	if s.cursor > 0 && s.cursor == known.LineSeq {
-		batch, err := t.hub.replay(ctx, t.agentID, s.cursor-1, bytes, s.out.view(), s.out.socket(), s.served)
+		batch, err := t.hub.replay(ctx, t.agentID, s.cursor-1, bytes, s.out.feedScope(), s.out.socket(), s.served)
 		if err != nil {
 			return nil, err
 		}
@@ -206,7 +206,7 @@ func (s *activitySub) read(ctx context.Context, known Known) (*frame, error) {
 			return nil, nil
 		}
 	}
-	batch, err := t.hub.replay(ctx, t.agentID, s.cursor, bytes, s.out.view(), s.out.socket(), s.served)
+	batch, err := t.hub.replay(ctx, t.agentID, s.cursor, bytes, s.out.feedScope(), s.out.socket(), s.served)
 	if err != nil {
 		return nil, err
 	}

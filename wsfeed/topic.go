@@ -19,19 +19,19 @@ type topic struct {
 	size int    // bytes in ring
 	idle int    // bytes that have gone through the ring since it last served anybody
 	// hi is the highest seq known to be there; unknown until the first read. Nothing above it is sent.
-	hi     int
-	state  State  // the newest state read, its LastSeq may be above hi
-	losses []loss // the times the database was found to have lost lines (loss.go)
-	gone   bool   // the activity was deleted
-	subs   map[*activitySub]struct{}
-	frames [4]cachedFrame // the last frames encoded, shared by subscriptions at the same place
-	frame  int            // the place of the newest
+	hi          int
+	state       State        // the newest state read, its LastSeq may be above hi
+	divergences []divergence // the times the database was found to have lost lines (divergence.go)
+	gone        bool         // the activity was deleted
+	subs        map[*activitySub]struct{}
+	frames      [4]cachedFrame // the last frames encoded, shared by subscriptions at the same place
+	frame       int            // the place of the newest
 
-	snapshot  *Snapshot
-	loading   map[string]*flight  // by the view's key
-	shown     map[string]struct{} // the keys of views that it lies in, as far as asked; nothing of it that decides ever changes
-	settling  *flight
-	coalescer coalescer
+	snapshot    *Snapshot
+	loading     map[string]*flight  // by the scope's key
+	shown       map[string]struct{} // the keys of scopes that contain it, as far as known; an activity never moves between scopes
+	reconciling *flight
+	coalescer   coalescer
 }
 
 const unknown = -1
@@ -66,7 +66,7 @@ func (t *topic) publish(b Batch) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.replacedBy(b.State) || t.contradicts(b.Lines) {
-		t.lose(b.State)
+		t.diverge(b.State)
 		return
 	}
 	t.learn(b.State)
@@ -116,15 +116,15 @@ func (t *topic) isGone() bool {
 	return t.gone
 }
 
-// exists reports whether the activity is known to be there, for who has the view.
-func (t *topic) exists(v *view) bool {
+// exists reports whether the activity is known to exist in the scope.
+func (t *topic) exists(v *feedScope) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.hi != unknown && !t.gone && t.shows(v)
 }
 
-// shows reports whether the activity is known to lie in a view. Called with mu held.
-func (t *topic) shows(v *view) bool {
+// shows reports whether a scope is known to contain the activity. Called with mu held.
+func (t *topic) shows(v *feedScope) bool {
 	_, known := t.shown[v.key()]
 	return v == nil || known
 }
@@ -132,9 +132,9 @@ func (t *topic) shows(v *view) bool {
 // maxShown bounds what is remembered of who may see one activity; to ask again costs one read.
 const maxShown = 1000
 
-// show notes that the activity lies in a view. That one does not is not noted: to ask for it takes a read every time, as
+// show notes that a scope contains the activity. That a scope does not is not noted: to ask for it takes a read every time, as
 // it does for an activity that does not exist. Called with mu held.
-func (t *topic) show(v *view) {
+func (t *topic) show(v *feedScope) {
 	if v == nil {
 		return
 	}
@@ -254,10 +254,10 @@ func fitting(lines []Line, limit int) int {
 	return len(lines)
 }
 
-// load returns a snapshot read after the topic was registered. Those who ask at the same time and have the same view
-// share one read, and one that no line has followed serves everybody. ErrNotFound where there is no such activity in the
-// view, whoever else watches it.
-func (t *topic) load(ctx context.Context, v *view, owner any) (Snapshot, error) {
+// load returns a snapshot read after the topic was registered. Concurrent subscribers with the same scope
+// share one read, and one that no line has followed serves all of them. ErrNotFound where there is no such activity in the
+// scope, whatever others watch.
+func (t *topic) load(ctx context.Context, v *feedScope, owner any) (Snapshot, error) {
 	for {
 		t.mu.Lock()
 		if t.snapshot != nil && t.snapshot.State.LastSeq >= t.hi && t.shows(v) {
@@ -286,7 +286,7 @@ func (t *topic) load(ctx context.Context, v *view, owner any) (Snapshot, error) 
 }
 
 // readSnapshot has the hub's context, not the caller's: others wait for it too.
-func (t *topic) readSnapshot(f *flight, known Known, v *view, owner any) {
+func (t *topic) readSnapshot(f *flight, known Known, v *feedScope, owner any) {
 	snapshot, err := t.hub.readSnapshot(t.hub.ctx, t.agentID, v, owner)
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -15,8 +15,8 @@ func (s *connSub) wake() {
 	s.conn.enqueue(s)
 }
 
-// view implements sink.
-func (s *connSub) view() *view { return s.sees }
+// feedScope implements sink.
+func (s *connSub) feedScope() *feedScope { return s.scope }
 
 // socket implements sink.
 func (s *connSub) socket() any { return s.conn }
@@ -129,13 +129,13 @@ func (c *conn) take() (*frame, *connSub, *goodbye) {
 	return nil, nil, nil
 }
 
-// next is a subscription's next frame, in what the connection sees now.
+// next returns a subscription's next frame, within the connection's current scope.
 func (c *conn) next(s *connSub) (*frame, error) {
 	c.mu.Lock()
-	now := c.sees
+	now := c.scope
 	c.mu.Unlock()
-	if now != s.sees {
-		if err := c.resee(s, now); err != nil {
+	if now != s.scope {
+		if err := c.rescope(s, now); err != nil {
 			return nil, err
 		}
 	}

@@ -11,32 +11,31 @@ import (
 )
 
 // A database may lose lines that it has shown: by a crash with asynchronous commit, a failover, a restored backup. New
-// lines then take the seqs of the lost ones. So whatever is read is compared with what was known before: a last seq
-// below it, or another line in a line's place, is a loss. Of one activity's lines a loss always takes the last ones.
+// lines then take the seqs of the lost ones. So every read is compared with what was known before: a lower last
+// seq, or another line in the place of a known one, is a divergence. A divergence affects the last lines of an activity only.
 
-// loss is one time that the database was found to have lost lines.
-type loss struct {
-	kept    int    // the lines up to here are what they were
-	settled bool   // kept has been found out
-	ring    []Line // what was known
+// divergence is one time that the database turned out to have lost lines that were sent.
+type divergence struct {
+	kept       int    // the lines up to this seq are the same as before
+	reconciled bool   // kept is known
+	ring       []Line // the lines that were known
 }
 
 // Known is what the feed knows of an activity before Postgres is asked for more.
 type Known struct {
 	AgentID uuid.UUID
-	// LineSeq is a line that was sent; whoever confirms the activity looks whether it is still the same. 0 where there is
-	// none.
+	// LineSeq is a line that was sent; Confirm checks that it is still the same. 0 where there is none.
 	LineSeq int
 
-	topic   *topic
-	line    json.RawMessage // the line of LineSeq
-	lastSeq int             // the highest last seq that was ever read
-	losses  int
+	topic       *topic
+	line        json.RawMessage // the line of LineSeq
+	lastSeq     int             // the highest last seq that was ever read
+	divergences int
 }
 
 // known is called with mu held.
 func (t *topic) known() Known {
-	k := Known{AgentID: t.agentID, topic: t, lastSeq: max(t.hi, t.state.LastSeq), losses: len(t.losses)}
+	k := Known{AgentID: t.agentID, topic: t, lastSeq: max(t.hi, t.state.LastSeq), divergences: len(t.divergences)}
 	if k.LineSeq = t.ringEnd(); k.LineSeq > 0 {
 		k.line = t.ring[len(t.ring)-1].JSON
 	}
@@ -49,8 +48,8 @@ func (t *topic) confirm(k Known, s State, line json.RawMessage) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	lost := t.replacedBy(s) || s.LastSeq < k.lastSeq || (len(line) > 0 && len(k.line) > 0 && !sameLine(k.line, line))
-	if lost && k.losses == len(t.losses) {
-		t.lose(s)
+	if lost && k.divergences == len(t.divergences) {
+		t.diverge(s)
 		return
 	}
 	t.advance(s)
@@ -59,11 +58,11 @@ func (t *topic) confirm(k Known, s State, line json.RawMessage) {
 // accept takes what was read after k was known; false when it contradicts that, or when that has changed meanwhile.
 // Called with mu held.
 func (t *topic) accept(k Known, b Batch) bool {
-	if k.losses != len(t.losses) {
+	if k.divergences != len(t.divergences) {
 		return false
 	}
 	if t.replacedBy(b.State) || b.State.LastSeq < k.lastSeq || t.contradicts(b.Lines) {
-		t.lose(b.State)
+		t.diverge(b.State)
 		return false
 	}
 	t.learn(b.State)
@@ -88,32 +87,32 @@ func (t *topic) replacedBy(s State) bool {
 	return s.Activity != t.state.Activity && s.Activity != uuid.Nil && t.state.Activity != uuid.Nil
 }
 
-// lose notes that the database has lost lines, and goes back to what it has. Called with mu held.
-func (t *topic) lose(s State) {
-	next := loss{ring: t.ring}
+// diverge notes that the database has lost lines, and goes back to the state it has. Called with mu held.
+func (t *topic) diverge(s State) {
+	next := divergence{ring: t.ring}
 	if t.replacedBy(s) {
 		t.hub.cfg.Logger.Info("an activity was deleted and made again under its agent_id", "agent_id", t.agentID, "last_seq", s.LastSeq)
-		next = loss{settled: true} // none of the lines is good
+		next = divergence{reconciled: true} // none of the lines is good
 	} else {
 		t.hub.cfg.Logger.Warn("the database has lost lines that were shown", "agent_id", t.agentID, "last_seq", s.LastSeq)
 	}
-	if n := len(t.losses); n > 0 && !t.losses[n-1].settled {
-		// It happened again before anybody could look: nothing is known to be good.
-		t.losses[n-1], next = loss{settled: true}, loss{settled: true}
+	if n := len(t.divergences); n > 0 && !t.divergences[n-1].reconciled {
+		// A second divergence before the first was reconciled: no line is known to be good.
+		t.divergences[n-1], next = divergence{reconciled: true}, divergence{reconciled: true}
 	}
-	t.losses = append(t.losses, next)
+	t.divergences = append(t.divergences, next)
 	t.ring, t.size = nil, 0
 	t.hi, t.state, t.snapshot, t.shown = s.LastSeq, s, nil, nil
 	t.frames = [4]cachedFrame{}
 	t.wakeAll()
 }
 
-// keptSince is up to where the lines are good for somebody who knows of the first n losses; false while that is not
-// found out. Called with mu held.
+// keptSince returns the last seq that is good for a subscription that knows the first n divergences; false while that is
+// unknown. Called with mu held.
 func (t *topic) keptSince(n int) (kept int, ok bool) {
 	kept = math.MaxInt
-	for _, l := range t.losses[n:] {
-		if !l.settled {
+	for _, l := range t.divergences[n:] {
+		if !l.reconciled {
 			return 0, false
 		}
 		kept = min(kept, l.kept)
@@ -121,35 +120,35 @@ func (t *topic) keptSince(n int) (kept int, ok bool) {
 	return kept, true
 }
 
-// settle finds out what the last loss has left, once for all who ask.
-func (t *topic) settle(ctx context.Context) error {
+// reconcile reads which lines the last divergence has left, once for all concurrent callers.
+func (t *topic) reconcile(ctx context.Context) error {
 	t.mu.Lock()
-	n := len(t.losses) - 1
-	if t.losses[n].settled {
+	n := len(t.divergences) - 1
+	if t.divergences[n].reconciled {
 		t.mu.Unlock()
 		return nil
 	}
-	if f := t.settling; f != nil {
+	if f := t.reconciling; f != nil {
 		t.mu.Unlock()
 		return f.wait(ctx)
 	}
-	f, ring := newFlight(), t.losses[n].ring
-	t.settling = f
+	f, ring := newFlight(), t.divergences[n].ring
+	t.reconciling = f
 	t.mu.Unlock()
 
 	kept, err := t.stillThere(ring)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err == nil && !t.losses[n].settled {
-		t.losses[n] = loss{kept: kept, settled: true}
+	if err == nil && !t.divergences[n].reconciled {
+		t.divergences[n] = divergence{kept: kept, reconciled: true}
 	}
-	t.settling, f.err = nil, err
+	t.reconciling, f.err = nil, err
 	close(f.done)
 	return err
 }
 
-// stillThere reads again what the ring held, and returns up to where it is the same. One read is about as large as a
-// ring; where it is not, less is known to be good, and more is sent again.
+// stillThere reads the ring's lines again, and returns the last seq up to which they are the same. One read is about as large
+// as a ring; where it is smaller, fewer lines are known to be good, and more are sent again.
 func (t *topic) stillThere(ring []Line) (kept int, err error) {
 	if len(ring) == 0 {
 		return 0, nil
@@ -165,7 +164,7 @@ func (t *topic) stillThere(ring []Line) (kept int, err error) {
 	return kept, err
 }
 
-// sameLine tells a line from another one of the same seq. Its message is no part of that: the owner may redact it.
+// sameLine reports whether two lines of one seq are the same line. It ignores the message, which the owner may redact.
 func sameLine(a, b json.RawMessage) bool {
 	if bytes.Equal(a, b) {
 		return true

@@ -9,22 +9,22 @@ import (
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
-// view is what there is for somebody: a scope, with the text that tells it from others. nil is everything.
-type view struct {
+// feedScope is the scope of a connection, with the text that identifies it. nil is everything.
+type feedScope struct {
 	scope client.Scope
 	text  string
 }
 
-// newView returns the view of a scope. One that Postgres could not read shows nothing: the tail asks for the lists of all
-// clients with one query, which it must not break.
-func newView(scope client.Scope) *view {
+// newFeedScope returns the feedScope of a grant's scope. A scope that Postgres could not read contains nothing: it must not
+// break the query that the tail sends for the lists of all clients.
+func newFeedScope(scope client.Scope) *feedScope {
 	if scope.IsZero() {
 		return nil
 	}
 	if !decodable(scope) {
 		scope = client.Scope{AgentIDs: []uuid.UUID{}}
 	}
-	return &view{scope: scope, text: scope.String()}
+	return &feedScope{scope: scope, text: scope.String()}
 }
 
 // decodable reports whether the scope is one for Postgres, too.
@@ -37,16 +37,16 @@ func decodable(scope client.Scope) bool {
 	return err == nil
 }
 
-func (v *view) of() client.Scope {
-	if v == nil {
+func (s *feedScope) of() client.Scope {
+	if s == nil {
 		return client.Scope{}
 	}
-	return v.scope
+	return s.scope
 }
 
-func (v *view) key() string {
-	if v == nil {
+func (s *feedScope) key() string {
+	if s == nil {
 		return ""
 	}
-	return v.text
+	return s.text
 }

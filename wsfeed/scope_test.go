@@ -18,16 +18,16 @@ import (
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
-// viewer is a subscriber who looks for itself and sees no more than a scope.
+// viewer is a subscriber with a scope that reads frames by itself.
 type viewer struct {
 	noSink
-	sees *view
+	scope *feedScope
 }
 
-func (v viewer) view() *view { return v.sees }
+func (v viewer) feedScope() *feedScope { return v.scope }
 
-func only(ids ...uuid.UUID) *view {
-	return newView(client.Scope{AgentIDs: append([]uuid.UUID{}, ids...)})
+func only(ids ...uuid.UUID) *feedScope {
+	return newFeedScope(client.Scope{AgentIDs: append([]uuid.UUID{}, ids...)})
 }
 
 // scoped has each request bring its scope in a header.
@@ -40,7 +40,7 @@ func scoped(c *Config) {
 	}
 }
 
-func (b *bundle) dialAs(t *testing.T, v *view, path string) (*browser, int) {
+func (b *bundle) dialAs(t *testing.T, v *feedScope, path string) (*browser, int) {
 	t.Helper()
 	d := websocket.Dialer{Subprotocols: []string{Protocol}, HandshakeTimeout: patience}
 	ws, resp, err := d.Dial("ws"+strings.TrimPrefix(b.url, "http")+path, http.Header{"Scope": {v.key()}})
@@ -109,7 +109,7 @@ func TestScopeIsAskedOnce(t *testing.T) {
 	require.Equal(t, "snapshot logs:1-3", watcher.frames())
 	require.Equal(t, 1, src.calls("Snapshot"))
 	for range 3 {
-		s := hub.joinTopic(id, "", 0, viewer{sees: only(id)})
+		s := hub.joinTopic(id, "", 0, viewer{scope: only(id)})
 		f, err := s.next(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, "snapshot", f.kind)
@@ -117,7 +117,7 @@ func TestScopeIsAskedOnce(t *testing.T) {
 	}
 	require.Equal(t, 2, src.calls("Snapshot"))
 	for n := range 3 {
-		s := hub.joinTopic(id, "", 0, viewer{sees: only(uuid.New())})
+		s := hub.joinTopic(id, "", 0, viewer{scope: only(uuid.New())})
 		_, err := s.next(t.Context())
 		require.ErrorIs(t, err, errOver)
 		s.leave()
@@ -133,19 +133,19 @@ func TestScopeIsAskedAgainAfterALoss(t *testing.T) {
 	id := src.create(5)
 	owner := follow(t, hub, id, 0)
 	require.Equal(t, "snapshot logs:1-5", owner.frames())
-	s := hub.joinTopic(id, "", 5, viewer{sees: only(id)})
+	s := hub.joinTopic(id, "", 5, viewer{scope: only(id)})
 	defer s.leave()
 	_, err := s.next(t.Context())
 	require.NoError(t, err)
 	src.crash(id, 2)
 	src.confirm(hub, id)
-	s.out.view().scope.AgentIDs[0] = uuid.New() // it lies in the scope no more
+	s.out.feedScope().scope.AgentIDs[0] = uuid.New() // it lies in the scope no more
 	_, err = s.next(t.Context())
 	require.ErrorIs(t, err, errOver)
 	require.NotEmpty(t, owner.frames())
 }
 
-// One read may be under way for each view, and those of one view share it.
+// One read may be under way for each scope, and subscribers of one scope share it.
 func TestViewsReadApart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -156,7 +156,7 @@ func TestViewsReadApart(t *testing.T) {
 		var found, refused atomic.Int32
 		for i := range 30 {
 			go func() {
-				s := hub.joinTopic(id, "", 0, viewer{sees: []*view{nil, only(id), only()}[i%3]})
+				s := hub.joinTopic(id, "", 0, viewer{scope: []*feedScope{nil, only(id), only()}[i%3]})
 				defer s.leave()
 				switch _, err := s.next(t.Context()); {
 				case err == nil:
@@ -175,21 +175,21 @@ func TestViewsReadApart(t *testing.T) {
 	})
 }
 
-// A live list is shared only with who sees the same.
+// A live list is shared only within one scope.
 func TestListsOfViews(t *testing.T) {
 	t.Parallel()
 	hub, src := newHub(t)
 	mine, foreign := uuid.New(), uuid.New()
 	filter := ListFilter{Limit: 50}
 	src.setList(filter, []testItem{{AgentID: mine}, {AgentID: foreign}})
-	for _, v := range []*view{nil, only(mine), only(mine), only(foreign), only()} {
-		defer hub.joinList(filter, "l", viewer{sees: v}).leave()
+	for _, v := range []*feedScope{nil, only(mine), only(mine), only(foreign), only()} {
+		defer hub.joinList(filter, "l", viewer{scope: v}).leave()
 	}
 	require.Equal(t, 4, hub.Stats().Lists)
 	var scopes []string
 	for _, l := range hub.lists {
 		require.Equal(t, filter, l.filter)
-		scopes = append(scopes, l.view.key())
+		scopes = append(scopes, l.scope.key())
 	}
 	require.ElementsMatch(t, []string{"", only(mine).key(), only(foreign).key(), `{"agent_ids":[]}`}, scopes)
 }
@@ -204,8 +204,8 @@ func TestUnreadableScopeShowsNothing(t *testing.T) {
 		{Metadata: map[string]any{"a": json.RawMessage(`1e99999`)}},
 		{Metadata: map[string]any{"a": json.RawMessage(strings.Repeat("[", 200) + strings.Repeat("]", 200))}},
 	} {
-		require.JSONEq(t, `{"agent_ids":[]}`, newView(scope).key())
+		require.JSONEq(t, `{"agent_ids":[]}`, newFeedScope(scope).key())
 	}
-	require.Nil(t, newView(client.Scope{}))
-	require.Empty(t, (*view)(nil).key())
+	require.Nil(t, newFeedScope(client.Scope{}))
+	require.Empty(t, (*feedScope)(nil).key())
 }
