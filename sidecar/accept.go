@@ -13,80 +13,80 @@ import (
 	"time"
 )
 
-// doorman is the listener: it counts the connections that are open and turns away those above the limit at once, where
-// the kernel would let them wait for ever once the files are used up.
-type doorman struct {
+// limitListener counts the open connections and rejects those above the limit at once. Without it, the kernel would let them
+// wait for ever once the file descriptors are used up.
+type limitListener struct {
 	net.Listener
 	most   int // negative for no limit
 	secret bool
 	note   func(limit string)
 	open   *atomic.Int64
-	places chan struct{} // of connections that are being turned away
+	places chan struct{} // one slot for each connection that is being rejected
 }
 
-func newDoorman(l net.Listener, open *atomic.Int64, most int, secret bool, note func(string)) *doorman {
-	return &doorman{Listener: l, open: open, most: most, secret: secret, note: note, places: make(chan struct{}, placesToRefuse(most))}
+func newLimitListener(l net.Listener, open *atomic.Int64, most int, secret bool, note func(string)) *limitListener {
+	return &limitListener{Listener: l, open: open, most: most, secret: secret, note: note, places: make(chan struct{}, placesToRefuse(most))}
 }
 
 // Accept implements net.Listener.
-func (d *doorman) Accept() (net.Conn, error) {
+func (l *limitListener) Accept() (net.Conn, error) {
 	for {
-		c, err := d.Listener.Accept()
+		c, err := l.Listener.Accept()
 		if err != nil {
 			return nil, err
 		}
-		if d.most < 0 || d.open.Load() < int64(d.most) {
-			d.open.Add(1)
+		if l.most < 0 || l.open.Load() < int64(l.most) {
+			l.open.Add(1)
 			if tcp, ok := c.(*net.TCPConn); ok {
-				return &guest{TCPConn: tcp, left: sync.OnceFunc(func() { d.open.Add(-1) })}, nil
+				return &countedConn{TCPConn: tcp, left: sync.OnceFunc(func() { l.open.Add(-1) })}, nil
 			}
 			return c, nil
 		}
-		d.note(limitConnections)
-		d.turnAway(c)
+		l.note(limitConnections)
+		l.reject(c)
 	}
 }
 
-// guest is a connection that is counted until it is closed.
-type guest struct {
+// countedConn is a connection that is counted until it is closed.
+type countedConn struct {
 	*net.TCPConn
 	left func()
-	late atomic.Bool // its last read was over because the time for it was
+	late atomic.Bool // its last read timed out
 }
 
 // Read implements net.Conn.
-func (g *guest) Read(b []byte) (int, error) {
-	n, err := g.TCPConn.Read(b)
-	g.late.Store(errors.Is(err, os.ErrDeadlineExceeded))
+func (c *countedConn) Read(b []byte) (int, error) {
+	n, err := c.TCPConn.Read(b)
+	c.late.Store(errors.Is(err, os.ErrDeadlineExceeded))
 	return n, err
 }
 
 // Close implements net.Conn.
-func (g *guest) Close() error {
-	g.left()
-	return g.TCPConn.Close()
+func (c *countedConn) Close() error {
+	c.left()
+	return c.TCPConn.Close()
 }
 
-const fullHouse = `{"type":"about:blank","title":"Too Many Requests","status":429,"code":"over_limit",` +
+const tooManyConnections = `{"type":"about:blank","title":"Too Many Requests","status":429,"code":"over_limit",` +
 	`"detail":"this server has as many connections open as it takes; come back later"}`
 
-// turnAway says why, where that can be said before a handshake, and closes. It does not wait: with unread data a close
-// may overtake the answer, so a few are heard out meanwhile.
-func (d *doorman) turnAway(c net.Conn) {
+// reject answers 429, where an answer is possible before a handshake, and closes the connection. A close with unread data may
+// overtake the answer, so for a few connections a goroutine reads until the client has closed.
+func (l *limitListener) reject(c net.Conn) {
 	select {
-	case d.places <- struct{}{}:
+	case l.places <- struct{}{}:
 	default:
 		_ = c.Close()
 		return
 	}
 	go func() {
-		defer func() { <-d.places }()
+		defer func() { <-l.places }()
 		defer c.Close()
 		_ = c.SetDeadline(time.Now().Add(time.Second))
-		if d.secret {
+		if l.secret {
 			return
 		}
-		answer := []string{"HTTP/1.1 429 Too Many Requests", "Content-Type: " + problemType, "Retry-After: 5", "Connection: close", "", fullHouse}
+		answer := []string{"HTTP/1.1 429 Too Many Requests", "Content-Type: " + problemType, "Retry-After: 5", "Connection: close", "", tooManyConnections}
 		_, _ = io.WriteString(c, strings.Join(answer, "\r\n"))
 		if tcp, ok := c.(*net.TCPConn); ok {
 			_ = tcp.CloseWrite()
@@ -95,40 +95,40 @@ func (d *doorman) turnAway(c net.Conn) {
 	}()
 }
 
-// lateness counts the connections that net/http closes because a header, or a TLS handshake, did not come in time: it
-// says so to nobody.
-type lateness struct {
+// headerTimeouts counts the connections that net/http closes because a header, or a TLS handshake, did not arrive in time.
+// net/http itself reports none.
+type headerTimeouts struct {
 	note func(limit string)
 
 	mu    sync.Mutex
 	heads map[net.Conn]*heading
 }
 
-// heading is a connection, and whether the header of a request is on its way. One that is idle owes us none.
+// heading is a connection, and whether the header of a request is on its way. An idle connection has no header due.
 type heading struct {
-	guest *guest // at the bottom of the connection; nil where it is not of TCP
+	conn  *countedConn // at the bottom of the connection; nil where it is not of TCP
 	begun atomic.Bool
 }
 
 type headingKey struct{}
 
-func newLateness(note func(string)) *lateness {
-	return &lateness{note: note, heads: make(map[net.Conn]*heading)}
+func newHeaderTimeouts(note func(string)) *headerTimeouts {
+	return &headerTimeouts{note: note, heads: make(map[net.Conn]*heading)}
 }
 
 // connContext is for http.Server.ConnContext.
-func (l *lateness) connContext(ctx context.Context, c net.Conn) context.Context {
-	h := &heading{guest: guestOf(c)}
+func (l *headerTimeouts) connContext(ctx context.Context, c net.Conn) context.Context {
+	h := &heading{conn: countedConnOf(c)}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.heads[c] = h
 	return context.WithValue(ctx, headingKey{}, h)
 }
 
-func guestOf(c net.Conn) *guest {
+func countedConnOf(c net.Conn) *countedConn {
 	for {
 		switch outer := c.(type) {
-		case *guest:
+		case *countedConn:
 			return outer
 		case interface{ NetConn() net.Conn }:
 			c = outer.NetConn()
@@ -139,7 +139,7 @@ func guestOf(c net.Conn) *guest {
 }
 
 // connState is for http.Server.ConnState.
-func (l *lateness) connState(c net.Conn, state http.ConnState) {
+func (l *headerTimeouts) connState(c net.Conn, state http.ConnState) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	h := l.heads[c]
@@ -147,19 +147,19 @@ func (l *lateness) connState(c net.Conn, state http.ConnState) {
 		return
 	}
 	switch state {
-	case http.StateNew, http.StateActive: // which net/http says when a header has come, or has begun to and will not any more
+	case http.StateNew, http.StateActive: // net/http sets these when a header has arrived, or has begun and can no longer complete
 		h.begun.Store(true)
 	case http.StateIdle:
 		h.begun.Store(false)
 	case http.StateHijacked, http.StateClosed:
 		delete(l.heads, c)
-		if state == http.StateClosed && h.begun.Load() && h.guest != nil && h.guest.late.Load() {
+		if state == http.StateClosed && h.begun.Load() && h.conn != nil && h.conn.late.Load() {
 			l.note(limitHeaderTimeout)
 		}
 	}
 }
 
-// arrived notes that a header has come.
+// arrived notes that a header has arrived.
 func arrived(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if h, ok := r.Context().Value(headingKey{}).(*heading); ok {

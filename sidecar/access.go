@@ -16,14 +16,14 @@ import (
 // access finds out who a request is from and what they may. What there is for them is not its business: the scope of the
 // grant goes down to SQL (client.WithScope), which knows nothing outside of it.
 type access struct {
-	verifier *auth.Verifier // nil: authentication is off, and everybody may everything
-	origins  *origins
-	tickets  tickets
-	pacer    *pacer     // nil where requests are not limited
-	refusals *refusals  // nil where nobody counts
-	behind   *addresses // nil where there is no proxy to look behind
-	log      *slog.Logger
-	spoken   *rate.Limiter // of lines about refusals: whoever knocks a thousand times must not fill the log
+	verifier    *auth.Verifier // nil: authentication is off, and everybody may everything
+	origins     *origins
+	tickets     tickets
+	rateLimiter *rateLimiter // nil where requests are not limited
+	refusals    *refusals    // nil where nobody counts
+	behind      *addresses   // nil where there is no proxy to look behind
+	log         *slog.Logger
+	spoken      *rate.Limiter // of lines about refusals: whoever knocks a thousand times must not fill the log
 }
 
 func newAccess(verifier *auth.Verifier, o *origins, log *slog.Logger) *access {
@@ -61,7 +61,7 @@ func (a *access) check(r *http.Request, token string) (auth.Grant, error) {
 	if a.verifier != nil {
 		known, isKnown = a.verifier.Known(token)
 	}
-	if over := a.pacer.over(r, known.Subject); over != nil {
+	if over := a.rateLimiter.over(r, known.Subject); over != nil {
 		return auth.Grant{}, over
 	}
 	switch {
@@ -74,7 +74,7 @@ func (a *access) check(r *http.Request, token string) (auth.Grant, error) {
 	if err != nil {
 		return auth.Grant{}, a.refused(r, err)
 	}
-	if over := a.pacer.overOf(g.Subject, ""); over != nil {
+	if over := a.rateLimiter.overOf(g.Subject, ""); over != nil {
 		return auth.Grant{}, over
 	}
 	return g, nil

@@ -31,7 +31,7 @@ func (a *access) authorizeFeed(r *http.Request) (wsfeed.Access, error) {
 	}
 	if ticket := r.URL.Query().Get("ticket"); token == "" && ticket != "" && a.verifier != nil {
 		g, ok := a.tickets.use(ticket, time.Now())
-		if over := a.pacer.over(r, g.Subject); over != nil {
+		if over := a.rateLimiter.over(r, g.Subject); over != nil {
 			return wsfeed.Access{}, over
 		}
 		if !ok {
@@ -55,7 +55,7 @@ func (a *access) renewFeed(ctx context.Context, r wsfeed.Renewal) (wsfeed.Access
 	if known {
 		return feedAccess(g)
 	}
-	if over := a.pacer.overOf(r.Subject, r.Address); over != nil {
+	if over := a.rateLimiter.overOf(r.Subject, r.Address); over != nil {
 		return wsfeed.Access{}, over
 	}
 	g, err := a.verifier.Verify(ctx, r.Token)

@@ -43,7 +43,7 @@ func (s *service) from(t *testing.T, address, path string) page {
 
 func over(limit string) string { return `agentexec_over_limit_total{limit="` + limit + `"}` }
 
-// TestRequestsPerSecond: each address has its own pace, a proxy's word for it is taken only where it is trusted, and
+// TestRequestsPerSecond: each address has its own rate, a proxy's header counts only where it is trusted, and
 // whoever asks whether the service lives, or for the page, gets an answer.
 func TestRequestsPerSecond(t *testing.T) {
 	t.Parallel()

@@ -11,12 +11,12 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// maxPaced is of how many subjects and addresses the pace is remembered, about 4 MB. Whoever has been away for that many
-// others may begin anew.
-const maxPaced = 16_384
+// maxLimiters is how many subjects and addresses have a limiter in memory, about 4 MB. The least recently used one is dropped,
+// and begins anew.
+const maxLimiters = 16_384
 
-// pacer bounds the requests per second of everybody by themselves.
-type pacer struct {
+// rateLimiter bounds the requests per second of each subject and address.
+type rateLimiter struct {
 	each      rate.Limit
 	addresses *addresses
 	note      func(limit string)
@@ -25,48 +25,48 @@ type pacer struct {
 	recent *simplelru.LRU[string, *rate.Limiter]
 }
 
-// newPacer returns nil where there is no limit.
-func newPacer(perSecond int, a *addresses, note func(string)) *pacer {
+// newRateLimiter returns nil where there is no limit.
+func newRateLimiter(perSecond int, a *addresses, note func(string)) *rateLimiter {
 	if perSecond < 0 {
 		return nil
 	}
-	recent, err := simplelru.NewLRU[string, *rate.Limiter](maxPaced, nil)
+	recent, err := simplelru.NewLRU[string, *rate.Limiter](maxLimiters, nil)
 	if err != nil {
 		panic("sidecar: " + err.Error()) // the size is positive
 	}
-	return &pacer{each: rate.Limit(perSecond), addresses: a, note: note, recent: recent}
+	return &rateLimiter{each: rate.Limit(perSecond), addresses: a, note: note, recent: recent}
 }
 
-// wait is how long who must wait before the next request, 0 where it may come now.
-func (p *pacer) wait(who string, now time.Time) time.Duration {
-	if p == nil || who == "" {
+// wait returns how long a subject or address must wait before the next request, 0 where it may come now.
+func (l *rateLimiter) wait(who string, now time.Time) time.Duration {
+	if l == nil || who == "" {
 		return 0
 	}
-	p.mu.Lock()
-	pace, ok := p.recent.Get(who)
+	l.mu.Lock()
+	limiter, ok := l.recent.Get(who)
 	if !ok {
-		pace = rate.NewLimiter(p.each, 2*int(p.each))
-		p.recent.Add(who, pace)
+		limiter = rate.NewLimiter(l.each, 2*int(l.each))
+		l.recent.Add(who, limiter)
 	}
-	p.mu.Unlock()
-	if pace.AllowN(now, 1) {
+	l.mu.Unlock()
+	if limiter.AllowN(now, 1) {
 		return 0
 	}
-	missing := 1 - pace.TokensAt(now)
-	return time.Duration(missing / float64(p.each) * float64(time.Second))
+	missing := 1 - limiter.TokensAt(now)
+	return time.Duration(missing / float64(l.each) * float64(time.Second))
 }
 
 // over counts a request of a subject, or where that is "" of an address, and returns a problem where there are too many.
-func (p *pacer) over(r *http.Request, subject string) error {
-	if p == nil {
+func (l *rateLimiter) over(r *http.Request, subject string) error {
+	if l == nil {
 		return nil
 	}
-	return p.overOf(subject, p.addresses.counted(r))
+	return l.overOf(subject, l.addresses.counted(r))
 }
 
 // overOf is over where the address is known; "" is not counted.
-func (p *pacer) overOf(subject, address string) error {
-	if p == nil {
+func (l *rateLimiter) overOf(subject, address string) error {
+	if l == nil {
 		return nil
 	}
 	who, whose := "", "of this token's subject"
@@ -75,13 +75,13 @@ func (p *pacer) overOf(subject, address string) error {
 	} else if address != "" {
 		who, whose = "address "+address, "from your address"
 	}
-	wait := p.wait(who, time.Now())
+	wait := l.wait(who, time.Now())
 	if wait <= 0 {
 		return nil
 	}
-	p.note(limitRequests)
+	l.note(limitRequests)
 	problem := newProblem(http.StatusTooManyRequests, "", fmt.Sprintf(
-		"more than %.0f requests a second %s: wait, and ask less often; a WebSocket at /v1/feed tells changes without being asked", p.each, whose))
+		"more than %.0f requests a second %s: wait, and ask less often; a WebSocket at /v1/feed sends changes without requests", l.each, whose))
 	problem.retryAfter = max(1, int(math.Ceil(wait.Seconds())))
 	return problem
 }

@@ -10,10 +10,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestPace: twice the rate at once, then the rate, each by themselves.
-func TestPace(t *testing.T) {
+// TestRateLimiter: a burst of twice the rate, then the rate, for each subject and address.
+func TestRateLimiter(t *testing.T) {
 	t.Parallel()
-	p := newPacer(10, nil, nil)
+	p := newRateLimiter(10, nil, nil)
 	now := time.Now()
 	taken := func(who string, at time.Time) (n int) {
 		for p.wait(who, at) == 0 {
@@ -27,12 +27,12 @@ func TestPace(t *testing.T) {
 	require.Equal(t, 10, taken("a", now.Add(time.Second)))
 	require.Equal(t, 20, taken("a", now.Add(time.Hour)))
 	require.Zero(t, p.wait("", now))
-	require.Zero(t, newPacer(-1, nil, nil).wait("a", now))
+	require.Zero(t, newRateLimiter(-1, nil, nil).wait("a", now))
 }
 
-// TestPaceOfAMillion: addresses cost nothing for ever. It is not parallel: it weighs the heap.
-func TestPaceOfAMillion(t *testing.T) { //nolint:paralleltest // it weighs the heap
-	p := newPacer(10, nil, nil)
+// TestRateLimiterMemoryIsBounded: a million addresses use bounded memory. It is not parallel: it weighs the heap.
+func TestRateLimiterMemoryIsBounded(t *testing.T) { //nolint:paralleltest // it weighs the heap
+	p := newRateLimiter(10, nil, nil)
 	weigh := func() int {
 		runtime.GC()
 		runtime.GC()
@@ -44,7 +44,7 @@ func TestPaceOfAMillion(t *testing.T) { //nolint:paralleltest // it weighs the h
 	for n := range 1_000_000 {
 		require.Zero(t, p.wait(fmt.Sprintf("address 2001:db8:%x:%x::/64", n>>16, n&0xffff), now))
 	}
-	require.Equal(t, maxPaced, p.recent.Len())
+	require.Equal(t, maxLimiters, p.recent.Len())
 	grown := weigh() - before
 	t.Logf("%d KiB", grown>>10)
 	require.Less(t, grown, 8<<20)

@@ -84,7 +84,7 @@ func New(cfg Config) (*Server, error) {
 	gauge(s.metrics.registry, "agentexec_tls_expires_seconds", "When the TLS certificate in use expires, in Unix time; 0 without TLS.",
 		s.certificate.expires)
 	feed.Limited = s.metrics.limits.note
-	who.pacer = newPacer(cfg.Limits.RequestsPerSecond, s.addresses, s.metrics.limits.note)
+	who.rateLimiter = newRateLimiter(cfg.Limits.RequestsPerSecond, s.addresses, s.metrics.limits.note)
 	s.hub = wsfeed.New(&source{pool: db.reads, q: q}, feed)
 	s.metrics.feed(s.hub.Stats)
 	s.tailer = &tailer{

@@ -92,10 +92,10 @@ func (a *api) reserve(ctx context.Context, h *held, bytes int64) (*budget.Share,
 // 32 KiB.
 func (h *held) endAfter(ctx context.Context, bytes int) {
 	head, ok := ctx.Value(headingKey{}).(*heading)
-	if h == nil || !ok || head.guest == nil {
+	if h == nil || !ok || head.conn == nil {
 		return
 	}
-	h.slow = time.AfterFunc(30*time.Second+time.Duration(bytes>>15)*time.Second, func() { _ = head.guest.Close() })
+	h.slow = time.AfterFunc(30*time.Second+time.Duration(bytes>>15)*time.Second, func() { _ = head.conn.Close() })
 }
 
 // run serves an operation once there is memory for its answer and a connection for it.

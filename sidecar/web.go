@@ -12,7 +12,7 @@ import (
 // dropped (wsfeed.Hub.Listener).
 func (s *Server) newWeb(l net.Listener) (*http.Server, net.Listener) {
 	limits, note := s.cfg.Limits, s.metrics.limits.note
-	late := newLateness(note)
+	late := newHeaderTimeouts(note)
 	web := &http.Server{
 		Handler:           arrived(s.routes),
 		ReadHeaderTimeout: limits.HeaderTimeout,
@@ -23,7 +23,7 @@ func (s *Server) newWeb(l net.Listener) (*http.Server, net.Listener) {
 		ConnContext:       late.connContext,
 		ErrorLog:          httpLog(s.cfg.Logger),
 	}
-	served := s.hub.Listener(newDoorman(l, &s.connections, limits.Connections, s.certificate != nil, note))
+	served := s.hub.Listener(newLimitListener(l, &s.connections, limits.Connections, s.certificate != nil, note))
 	if s.certificate != nil {
 		served = tls.NewListener(served, s.certificate.config())
 	}
