@@ -198,7 +198,7 @@ func listenLatency(ctx context.Context, url string) ([]time.Duration, error) {
 // at once; the time in a line is when it was sent, and commits says when its call returned.
 func appendAtRate(ctx context.Context, url string, ids []uuid.UUID, rate, n int) (commits map[int64]time.Time, err error) {
 	writers := min(8, max(1, rate/250))
-	var crowd sync.WaitGroup
+	var clients sync.WaitGroup
 	fail := make(chan error, writers)
 	gap := time.Second * time.Duration(writers) / time.Duration(rate)
 	conns, err := connect(ctx, url, writers)
@@ -209,7 +209,7 @@ func appendAtRate(ctx context.Context, url string, ids []uuid.UUID, rate, n int)
 	var mu sync.Mutex
 	commits = make(map[int64]time.Time, n)
 	for w, conn := range conns {
-		crowd.Go(func() {
+		clients.Go(func() {
 			next := time.Now().Add(gap * time.Duration(w) / time.Duration(writers))
 			for i := w; i < n; i += writers {
 				time.Sleep(time.Until(next))
@@ -227,7 +227,7 @@ func appendAtRate(ctx context.Context, url string, ids []uuid.UUID, rate, n int)
 			}
 		})
 	}
-	crowd.Wait()
+	clients.Wait()
 	select {
 	case err := <-fail:
 		return nil, err

@@ -135,12 +135,12 @@ func turn(ctx context.Context, c contender, conns crew, lead, each time.Duration
 	}
 	var (
 		done  atomic.Int64
-		crowd sync.WaitGroup
+		clients sync.WaitGroup
 		fail  = make(chan error, len(conns))
 		began = time.Now().Add(lead)
 	)
 	for w, conn := range conns {
-		crowd.Go(func() {
+		clients.Go(func() {
 			for n := 0; time.Since(began) < each; n++ {
 				if err := c.op(ctx, conn, w, n); err != nil {
 					fail <- err
@@ -152,7 +152,7 @@ func turn(ctx context.Context, c contender, conns crew, lead, each time.Duration
 			}
 		})
 	}
-	crowd.Wait()
+	clients.Wait()
 	rate = float64(done.Load()) / time.Since(began).Seconds()
 	if c.after != nil {
 		err = c.after(ctx)

@@ -66,11 +66,11 @@ func measureRefuse(ctx context.Context, o options) ([]table, error) {
 			return nil, err
 		}
 		knocking, enough := context.WithCancel(ctx)
-		var crowd sync.WaitGroup
-		crowd.Go(func() { knock(knocking, c.feed, o.knocks, &beset) })
+		var clients sync.WaitGroup
+		clients.Go(func() { knock(knocking, c.feed, o.knocks, &beset) })
 		err := beset.add(refuseTurn(ctx, url, s, ids, o.each))
 		enough()
-		crowd.Wait()
+		clients.Wait()
 		if err != nil {
 			return nil, err
 		}
@@ -177,8 +177,8 @@ func knock(ctx context.Context, feed string, perMinute int, t *turnsOfRefuse) {
 		return
 	}
 	invalid := invalidTokens()
-	var crowd sync.WaitGroup
-	defer crowd.Wait()
+	var clients sync.WaitGroup
+	defer clients.Wait()
 	places := make(chan struct{}, 256)
 	gap := time.Minute / time.Duration(perMinute)
 	next := time.Now()
@@ -186,7 +186,7 @@ func knock(ctx context.Context, feed string, perMinute int, t *turnsOfRefuse) {
 		time.Sleep(time.Until(next))
 		next = next.Add(gap)
 		places <- struct{}{}
-		crowd.Go(func() {
+		clients.Go(func() {
 			defer func() { <-places }()
 			if knockOnce(u.Host, u.Path, invalid[n%len(invalid)]) == nil {
 				t.refused.Add(1)

@@ -115,8 +115,8 @@ func (f *follower) session(ctx context.Context, feed string) {
 
 func storm(ctx context.Context, url, addr string, ids []uuid.UUID, sockets int, o options) ([]string, error) {
 	running, stop := context.WithCancel(ctx)
-	var crowd sync.WaitGroup
-	defer crowd.Wait()
+	var clients sync.WaitGroup
+	defer clients.Wait()
 	defer stop()
 	sidecar, err := startChild(ctx, "agentexec", url, addr)
 	if err != nil {
@@ -127,7 +127,7 @@ func storm(ctx context.Context, url, addr string, ids []uuid.UUID, sockets int, 
 	for i := range followers {
 		f := &follower{id: ids[i%len(ids)]}
 		followers[i] = f
-		crowd.Go(func() {
+		clients.Go(func() {
 			f.run(running, sidecar.feed, func() time.Duration { return time.Duration((i*7919)%1000) * time.Millisecond })
 		})
 	}

@@ -30,7 +30,7 @@ func TestAPIAnswersAPanic(t *testing.T) {
 	require.Contains(t, b.logged.String(), "api_read.go", "the stack")
 }
 
-func TestAPIBreaksOffAHalfAnswer(t *testing.T) {
+func TestAPIAbortsPartialAnswer(t *testing.T) {
 	t.Parallel()
 	a := &api{log: slog.New(slog.DiscardHandler)}
 	server := httptest.NewServer(a.recovered(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -114,8 +114,8 @@ func TestAPIBrokenBodies(t *testing.T) {
 	require.Empty(t, b.logged.String())
 }
 
-// TestAPIHearsOutALargeBody: a client that sends all before it reads gets its answer, not a broken connection.
-func TestAPIHearsOutALargeBody(t *testing.T) {
+// TestAPIReadsRefusedLargeBody: a client that sends all before it reads gets its answer, not a broken connection.
+func TestAPIReadsRefusedLargeBody(t *testing.T) {
 	t.Parallel()
 	b := setupAPI(t)
 	conn, err := net.DialTCP("tcp", nil, as[*net.TCPAddr](t, b.server.Listener.Addr()))
@@ -143,7 +143,7 @@ func (b *apiBundle) lock(t *testing.T, id uuid.UUID) (release func()) {
 	return func() { require.NoError(t, tx.Rollback(t.Context())) }
 }
 
-func TestAPIForgetsAClientThatLeft(t *testing.T) {
+func TestAPIReleasesClosedClient(t *testing.T) {
 	t.Parallel()
 	b := setupAPI(t)
 	id := b.create(t)

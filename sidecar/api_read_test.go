@@ -13,7 +13,7 @@ import (
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
-func TestAPIHandsOnTheJSONOfPostgres(t *testing.T) {
+func TestAPIPassesPostgresJSONThrough(t *testing.T) {
 	t.Parallel()
 	b := setupAPI(t)
 	id := b.create(t, client.WithMetadata(map[string]any{"org": "42"}))

@@ -213,7 +213,7 @@ func TestAPIConcurrentWriters(t *testing.T) {
 }
 
 // A violation of a key of the log, such as after a restore without its sequence, is not told as a taken agent_id.
-func TestAPITellsOtherUniqueViolationsApart(t *testing.T) {
+func TestAPIDistinguishesUniqueViolations(t *testing.T) {
 	t.Parallel()
 	b := setupAPI(t)
 	b.create(t)

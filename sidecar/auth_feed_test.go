@@ -229,8 +229,8 @@ func TestAuthFrameWithoutAuthentication(t *testing.T) {
 	require.Equal(t, "welcome", so.next(t).Type)
 }
 
-// TestWhatNeedsNoToken: whether it lives, the page, and what the API is; all else does.
-func TestWhatNeedsNoToken(t *testing.T) {
+// TestRoutesWithoutToken: whether it lives, the page, and what the API is; all else does.
+func TestRoutesWithoutToken(t *testing.T) {
 	t.Parallel()
 	s := setup(t, withTokens, func(c *sidecar.Config) { c.Pprof = true })
 	require.Eventually(t, func() bool {

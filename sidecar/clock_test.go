@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestWhenALineWasWritten(t *testing.T) {
+func TestLineTimes(t *testing.T) {
 	t.Parallel()
 	c := &clock{}
 	at := time.Date(2026, 11, 24, 10, 11, 12, 345678000, time.UTC)

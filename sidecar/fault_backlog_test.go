@@ -14,12 +14,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestABacklog: while the tail's connection is silent, 400,000 lines are written. Then the tail sees all of them at
+// TestBacklog: while the tail's connection is silent, 400,000 lines are written. Then the tail sees all of them at
 // once, sockets that waited want theirs, and others come that want everything from the start. Each gets exactly its
 // lines, and at no time is much of it in memory.
 //
 // It is not parallel: it weighs the heap.
-func TestABacklog(t *testing.T) { //nolint:paralleltest // it weighs the heap
+func TestBacklog(t *testing.T) { //nolint:paralleltest // it weighs the heap
 	const activities, watched, bound = 20, 10, 32 << 20
 	lines := 400_000 / activities
 	if raceEnabled {

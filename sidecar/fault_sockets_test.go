@@ -160,10 +160,10 @@ func TestGarbage(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
 	calm := s.bystander(t)
-	var crowd sync.WaitGroup
+	var clients sync.WaitGroup
 	for n := range 6 {
 		noise := rand.New(rand.NewPCG(uint64(n), 1))
-		crowd.Go(func() {
+		clients.Go(func() {
 			for range 20 {
 				junk := make([]byte, 1+noise.IntN(200_000))
 				for i := range junk {
@@ -187,7 +187,7 @@ func TestGarbage(t *testing.T) {
 			}
 		})
 	}
-	crowd.Wait()
+	clients.Wait()
 	s.await(t, "agentexec_sockets", 1)
 	calm()
 }

@@ -262,8 +262,8 @@ func TestListItemsLeaveTheWindow(t *testing.T) {
 	holds(ids[3], ids[2])
 }
 
-// TestABadListHarmsNobody: what one client asks for must not stop the feed of another.
-func TestABadListHarmsNobody(t *testing.T) {
+// TestBadListHarmsNoOtherList: what one client asks for must not stop the feed of another.
+func TestBadListHarmsNoOtherList(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
 	id := s.create(t)

@@ -97,8 +97,8 @@ func TestRefusedOriginIsLoggedOnce(t *testing.T) {
 	require.Less(t, strings.Count(logged.String(), "\n")-before, 100, "a client can send any number of origins")
 }
 
-// TestLocalOriginsAreLetIn where that is asked for, as agentexec dev does.
-func TestLocalOriginsAreLetIn(t *testing.T) {
+// TestLocalOriginsAreAllowed where that is asked for, as agentexec dev does.
+func TestLocalOriginsAreAllowed(t *testing.T) {
 	t.Parallel()
 	s := setup(t, func(c *sidecar.Config) { c.AllowLocalOrigins = true })
 	for _, origin := range []string{"http://localhost:3000", "http://127.0.0.1:5173", "https://[::1]"} {

@@ -116,9 +116,9 @@ func TestReplayMeetsLive(t *testing.T) {
 	s := setup(t)
 	const lines, subscribers = 400, 40
 	id := s.create(t)
-	var crowd sync.WaitGroup
+	var clients sync.WaitGroup
 	for n := range subscribers {
-		crowd.Go(func() {
+		clients.Go(func() {
 			so := s.open(t)
 			after := 0
 			if n%2 == 1 {
@@ -156,7 +156,7 @@ func TestReplayMeetsLive(t *testing.T) {
 	}
 	_, err := s.c.Complete(t.Context(), id, "done")
 	require.NoError(t, err)
-	crowd.Wait()
+	clients.Wait()
 }
 
 func TestSubscriptionNames(t *testing.T) {

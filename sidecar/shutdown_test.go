@@ -47,9 +47,9 @@ func TestShutdown(t *testing.T) {
 		s.stop()
 		stopped <- time.Since(began)
 	}()
-	var crowd sync.WaitGroup
+	var clients sync.WaitGroup
 	for _, so := range slices.Concat(sockets, []*socket{one}) {
-		crowd.Go(func() {
+		clients.Go(func() {
 			last := 0
 			var closed *websocket.CloseError
 			for {
@@ -71,7 +71,7 @@ func TestShutdown(t *testing.T) {
 		})
 	}
 	require.Contains(t, stream.words(t), "logs#101")
-	crowd.Wait()
+	clients.Wait()
 	require.Less(t, <-stopped, drain/3, "the drain timeout was waited out")
 	_, err = net.Dial("tcp", s.url[len("http://"):])
 	require.Error(t, err)

@@ -17,11 +17,11 @@ import (
 	"github.com/agentexec/agentexec/sidecar"
 )
 
-// TestASleeper: a socket that does not read while megabytes are written to its activity slows nobody and costs no
+// TestSleepingClient: a socket that does not read while megabytes are written to its activity slows nobody and costs no
 // memory: the database is its buffer. When it wakes up it gets every line.
 //
 // It is not parallel: it weighs the heap.
-func TestASleeper(t *testing.T) { //nolint:paralleltest // it weighs the heap
+func TestSleepingClient(t *testing.T) { //nolint:paralleltest // it weighs the heap
 	s := setup(t, func(c *sidecar.Config) { c.Feed.WriteTimeout = 5 * time.Minute })
 	id := s.create(t)
 	sleeper, healthy := s.open(t), s.open(t)
@@ -111,17 +111,17 @@ func TestSendingWithoutReading(t *testing.T) {
 	s.await(t, "agentexec_sockets", 0)
 }
 
-// TestACrowd: five hundred sockets on one activity all get all lines.
-func TestACrowd(t *testing.T) {
+// TestManySubscribersOfOneActivity: five hundred sockets on one activity all get all lines.
+func TestManySubscribersOfOneActivity(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
 	const sockets, lines = 500, 100
 	id := s.create(t)
-	var crowd, ready sync.WaitGroup
+	var clients, ready sync.WaitGroup
 	ready.Add(sockets)
 	dialing := make(chan struct{}, 16) // more at once would time out on a small machine
 	for range sockets {
-		crowd.Go(func() {
+		clients.Go(func() {
 			arrived := sync.OnceFunc(ready.Done)
 			defer arrived()
 			dialing <- struct{}{}
@@ -138,17 +138,17 @@ func TestACrowd(t *testing.T) {
 	for n := range lines - 1 {
 		s.append(t, id, fmt.Sprint(n))
 	}
-	crowd.Wait()
+	clients.Wait()
 }
 
-// TestComingAndGoing: thousands of subscriptions leave nothing behind.
-func TestComingAndGoing(t *testing.T) {
+// TestSubscribeAndLeave: thousands of subscriptions leave nothing behind.
+func TestSubscribeAndLeave(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
 	id, other := s.create(t, "two"), s.create(t)
-	var crowd sync.WaitGroup
+	var clients sync.WaitGroup
 	for n := range 4 {
-		crowd.Go(func() {
+		clients.Go(func() {
 			so := s.open(t)
 			for round := range 100 {
 				name := fmt.Sprint(round)
@@ -173,7 +173,7 @@ func TestComingAndGoing(t *testing.T) {
 			so.alive(t)
 		})
 	}
-	crowd.Wait()
+	clients.Wait()
 	s.await(t, "agentexec_watched_activities", 0)
 	s.await(t, "agentexec_watched_lists", 0)
 }

@@ -51,15 +51,15 @@ func TestStorm(t *testing.T) {
 	kills := 0
 	killer.Go(func() { kills = killSidecar(storm, t, s) })
 
-	var crowd sync.WaitGroup
+	var clients sync.WaitGroup
 	for w := range writers {
-		crowd.Go(func() {
+		clients.Go(func() {
 			for n := range rounds {
 				write(ctx, t, pool, ids, fmt.Sprintf("w%d-%d", w, n))
 			}
 		})
 	}
-	crowd.Wait()
+	clients.Wait()
 	calm()
 	killer.Wait()
 	require.Positive(t, kills, "no connection of the sidecar was killed: the storm proves nothing")

@@ -174,7 +174,7 @@ func TestCancelPendingIdleFor(t *testing.T) {
 }
 
 // What cancel_pending waited for is looked at again: a worker that wrote or finished meanwhile is left alone.
-func TestCancelPendingLooksAgainAtWhatItWaitedFor(t *testing.T) {
+func TestCancelPendingRechecksAfterLockWait(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	finishes, awakes, rollsBack, silent := b.in("RUNNING"), b.in("RUNNING"), b.in("RUNNING"), b.in("RUNNING")
@@ -226,7 +226,7 @@ func background[T any](b *bundle, sql string, args ...any) func() T {
 
 // A row that stays locked is skipped and counted, in bounded time; the others are canceled, and none of them keeps
 // another writer waiting for the locked one.
-func TestCancelPendingSkipsWhatStaysLocked(t *testing.T) {
+func TestCancelPendingSkipsLockedRows(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	stuck, free := b.in("RUNNING"), b.in("RUNNING")

@@ -72,7 +72,7 @@ func setupOwned(t *testing.T) (*bundle, string) {
 	return b, owner
 }
 
-func TestWhoMayCallWhat(t *testing.T) {
+func TestExecuteRights(t *testing.T) {
 	t.Parallel()
 	b, _ := setupOwned(t)
 	try := func(conn *pgx.Conn, call string) error {

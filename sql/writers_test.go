@@ -138,7 +138,7 @@ func TestAppendingFunctions(t *testing.T) {
 }
 
 // A worker that goes on after a cancel sees it in the row it gets back.
-func TestWorkerSeesTheCancel(t *testing.T) {
+func TestAppendReturnsCanceledStatus(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	agent := b.in("RUNNING")

@@ -102,7 +102,7 @@ func (c *conn) start() {
 	c.mu.Lock()
 	c.pinger = time.AfterFunc(c.access.within(c.hub.cfg.PingInterval), c.ping)
 	c.mu.Unlock()
-	go c.rest()
+	go c.awaitInput()
 }
 
 // finish cleans up after the reader's end. It is the last of the connection's goroutines to leave.

@@ -46,7 +46,7 @@ func TestSubscribeAgainWhileNotFoundIsUnderWay(t *testing.T) {
 	eventually(t, "nothing is watched", func() bool { return b.hub.Stats().Activities == 0 })
 }
 
-func TestTooSlowIsToldWhereTheFrameCanBeDelivered(t *testing.T) {
+func TestTooSlowClosesWithCode(t *testing.T) {
 	t.Parallel()
 	b, l := gated(t, func(c *Config) { c.WriteTimeout = 50 * time.Millisecond })
 	c := b.open(t)
@@ -68,7 +68,7 @@ func TestTooSlowInTheMiddleOfAFrameIsCut(t *testing.T) {
 	require.Equal(t, websocket.CloseAbnormalClosure, c.closed())
 }
 
-func TestTooBigIsToldToASocketThatIsBusy(t *testing.T) {
+func TestTooBigClosesBusySocketWithCode(t *testing.T) {
 	t.Parallel()
 	b, l := gated(t)
 	c := b.open(t)
@@ -100,7 +100,7 @@ func (b *bundle) conn() *conn {
 	return nil
 }
 
-func TestWhatOneReadBroughtIsSentBeforeTheNext(t *testing.T) {
+func TestReadLinesAreSentBeforeNextRead(t *testing.T) {
 	t.Parallel()
 	// Otherwise each of a thousand subscriptions of a slow socket would keep the rest of a read in memory.
 	b := setup(t, func(c *Config) { c.FrameBytes = 300 })
@@ -160,7 +160,7 @@ func TestShutdownTwice(t *testing.T) {
 	require.Equal(t, websocket.CloseGoingAway, c.closed())
 }
 
-func TestWhatComesAfterAClosingIsIgnored(t *testing.T) {
+func TestFramesAfterCloseAreIgnored(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	id := b.src.create(1)

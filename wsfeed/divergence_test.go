@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestLoss(t *testing.T) {
+func TestDivergence(t *testing.T) {
 	t.Parallel()
 
 	t.Run("AfterACrash", func(t *testing.T) {

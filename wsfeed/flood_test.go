@@ -14,7 +14,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestAClientThatSendsWithoutReading(t *testing.T) {
+func TestClientSendsWithoutReading(t *testing.T) {
 	t.Parallel()
 	b, l := gated(t, func(c *Config) { c.WriteTimeout = 500 * time.Millisecond })
 	c := b.open(t)
@@ -88,8 +88,8 @@ func TestNothingFollowsUnsubscribed(t *testing.T) {
 	}
 }
 
-// TestComingAndGoingLeavesNothing is not parallel: it counts goroutines.
-func TestComingAndGoingLeavesNothing(t *testing.T) { //nolint:paralleltest // it counts goroutines
+// TestSubscribeAndLeaveLeavesNothing is not parallel: it counts goroutines.
+func TestSubscribeAndLeaveLeavesNothing(t *testing.T) { //nolint:paralleltest // it counts goroutines
 	before := goleak.IgnoreCurrent()
 	b := setup(t)
 	server := goleak.IgnoreCurrent()

@@ -10,9 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestWatchedWhileTheyComeAndGo: whatever was registered before the tail asked is in Watched, and whatever was
+// TestIndexUnderSubscribeAndLeave: whatever was registered before the tail asked is in Watched, and whatever was
 // registered while it read is in WatchedSince. A topic that is in neither would miss lines.
-func TestWatchedWhileTheyComeAndGo(t *testing.T) {
+func TestIndexUnderSubscribeAndLeave(t *testing.T) {
 	t.Parallel()
 	hub, _ := newHub(t)
 	var (

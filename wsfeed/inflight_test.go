@@ -55,8 +55,8 @@ func TestInFlight(t *testing.T) {
 	}
 }
 
-// TestALargerLinePassesAlone: the bound does not stop a line, and nothing else waits beside it.
-func TestALargerLinePassesAlone(t *testing.T) {
+// TestLargeLineIsSentAlone: the bound does not stop a line, and nothing else waits beside it.
+func TestLargeLineIsSentAlone(t *testing.T) {
 	t.Parallel()
 	b := setup(t, func(c *Config) { c.InFlightBytes = 16 << 10 })
 	id := b.src.create(1)

@@ -112,8 +112,8 @@ func TestMaxSockets(t *testing.T) {
 	require.Empty(t, b.hub.slots.byAddress)
 }
 
-// TestSeats takes and leaves places at random, beside a model.
-func TestSeats(t *testing.T) {
+// TestSocketSlots takes and leaves places at random, beside a model.
+func TestSocketSlots(t *testing.T) {
 	t.Parallel()
 	s := newSocketSlots(&Config{MaxSockets: 40, MaxSocketsPerSubject: 7, MaxSocketsPerAddress: 5})
 	type taken struct {

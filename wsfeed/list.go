@@ -33,7 +33,7 @@ type listTopic struct {
 	rev, floor uint64
 	refusal    *Refusal // why the list cannot be read; then it is not read again
 
-	rest      atomic.Int64 // how long after one read, in nanoseconds, the next may begin
+	cooldown  atomic.Int64 // how long after one read, in nanoseconds, the next may begin
 	countsAt  time.Time    // when the counts may be read again
 	reading   bool
 	again     bool // touched while being read
@@ -47,9 +47,9 @@ type listed struct {
 	changed uint64
 }
 
-// restShare is how long a list, and so its counts, rest after a read, as a multiple of what the read took: neither must
-// become all that a busy database does, and counting a large table is dear. The items rest for ListRefresh at most.
-const restShare = 20
+// cooldownFactor is the cooldown of a list, and of its counts, after a read, as a multiple of the duration of the read: neither must
+// become all that a busy database does, and counting a large table is expensive. The cooldown of items is ListRefresh at most.
+const cooldownFactor = 20
 
 // touch has the list read again, soon.
 func (l *listTopic) touch() {
@@ -58,7 +58,7 @@ func (l *listTopic) touch() {
 
 // interval is the least time between two reads of the items.
 func (l *listTopic) interval() time.Duration {
-	return min(max(l.hub.cfg.ListInterval, time.Duration(l.rest.Load())), l.hub.cfg.ListRefresh)
+	return min(max(l.hub.cfg.ListInterval, time.Duration(l.cooldown.Load())), l.hub.cfg.ListRefresh)
 }
 
 func (l *listTopic) reread() {
@@ -79,7 +79,7 @@ func (l *listTopic) reread() {
 
 	owner := l.hub.turns.shortest(of, owners)
 	items, took, err := l.hub.readList(of, owner, l.filter, l.scope)
-	l.rest.Store(int64(restShare * took))
+	l.cooldown.Store(int64(cooldownFactor * took))
 	c := counted{tried: err == nil && withCounts}
 	if c.tried {
 		c.counts, c.took, c.err = l.hub.readCounts(owner, l.filter, l.scope)
@@ -140,15 +140,15 @@ func (l *listTopic) took(items []ListItem, err error, c counted) {
 
 // countsTaken says when the counts may be read again. That they cannot be read leaves the items as they are.
 func (l *listTopic) countsTaken(c counted) {
-	rest := restShare * c.took
+	cooldown := cooldownFactor * c.took
 	if c.err != nil {
-		rest = max(rest, time.Second)
+		cooldown = max(cooldown, time.Second)
 		l.hub.cfg.Logger.Debug("reading the counts of a live list", "error", c.err)
 		if refusal := (*Refusal)(nil); errors.As(c.err, &refusal) {
-			rest = max(rest, l.hub.cfg.ListRefresh)
+			cooldown = max(cooldown, l.hub.cfg.ListRefresh)
 		}
 	}
-	l.countsAt = time.Now().Add(rest)
+	l.countsAt = time.Now().Add(cooldown)
 }
 
 // refuse ends all subscriptions. Called with mu held.

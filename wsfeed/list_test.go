@@ -172,7 +172,7 @@ func (m *mirror) later() chan struct{} {
 	return m.wakes
 }
 
-func TestAListWatcherThatSlept(t *testing.T) {
+func TestSleepingListClient(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		hub, src := newHub(t)
@@ -224,11 +224,11 @@ func TestListReadsAreShared(t *testing.T) {
 	})
 }
 
-func TestAListRestsAfterADearRead(t *testing.T) {
+func TestListCooldownAfterSlowRead(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ read, refresh, span, between time.Duration }{
 		{50 * time.Millisecond, time.Hour, 40 * time.Second, time.Second},
-		{2 * time.Second, 10 * time.Second, 2 * time.Minute, 10 * time.Second}, // the refresh is the longest rest
+		{2 * time.Second, 10 * time.Second, 2 * time.Minute, 10 * time.Second}, // the refresh is the longest cooldown
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			hub, src := newHub(t, func(cfg *Config) { cfg.ListRefresh = c.refresh })
@@ -254,7 +254,7 @@ func TestAListRestsAfterADearRead(t *testing.T) {
 	}
 }
 
-func TestAListRestsNotForItsWait(t *testing.T) {
+func TestListCooldownExcludesQueueWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		hub, src := newHub(t, func(c *Config) { c.ListRefresh = time.Hour })
@@ -275,7 +275,7 @@ func TestAListRestsNotForItsWait(t *testing.T) {
 	})
 }
 
-func TestCountsRestAfterADearRead(t *testing.T) {
+func TestCountsCooldownAfterSlowRead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		hub, src := newHub(t, func(c *Config) { c.ListRefresh = time.Hour })
@@ -295,7 +295,7 @@ func TestCountsRestAfterADearRead(t *testing.T) {
 			hub.ListsChanged(hub.Watched())
 			time.Sleep(100 * time.Millisecond) //nolint:forbidigo // the bubble's time
 		}
-		require.Equal(t, 1, src.calls("Counts"), "after 2 s of counting it rests for 40")
+		require.Equal(t, 1, src.calls("Counts"), "after 2 s of counting the cooldown is 40 s")
 		require.Greater(t, src.calls("List"), 50, "the items do not wait for the counts")
 		time.Sleep(time.Minute) //nolint:forbidigo // the bubble's time
 		m.pull()

@@ -11,9 +11,9 @@ import (
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
-// TestTouchedCostsNotWhatIsWatched: to find the lists of an activity takes as much with one list as with 2,000 of other
+// TestTouchedCostIgnoresWatchedCount: to find the lists of an activity takes as much with one list as with 2,000 of other
 // scopes and filters, be its metadata known already or not.
-func TestTouchedCostsNotWhatIsWatched(t *testing.T) { // not parallel: it counts allocations
+func TestTouchedCostIgnoresWatchedCount(t *testing.T) { // not parallel: it counts allocations
 	hub, _ := newHub(t)
 	join := func(n int) {
 		scope := client.Scope{Metadata: map[string]any{"org": fmt.Sprint(n)}}

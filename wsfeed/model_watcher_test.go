@@ -74,7 +74,7 @@ func (v *watcher) subscribe() {
 			return
 		}
 		if f == nil {
-			v.rest(w.over)
+			v.idle(w.over)
 			continue
 		}
 		m, err := decoded(f.body)
@@ -97,7 +97,7 @@ func (w *world) calm() bool {
 	return time.Now().Before(w.quiet)
 }
 
-func (v *watcher) rest(ctx context.Context) {
+func (v *watcher) idle(ctx context.Context) {
 	select {
 	case <-v.wakes:
 	case <-ctx.Done():

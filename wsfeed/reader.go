@@ -8,10 +8,10 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// rest waits for what the client sends next. Its stack is the 2 KB that a goroutine begins with; reading takes more, and
+// awaitInput waits for the next input of the client. Its stack is the 2 KB that a goroutine begins with; reading takes more, and
 // a stack that has grown does not shrink again to so little. So whoever has read leaves the waiting to a new goroutine.
 // (The stack was half of what an idle socket took.)
-func (c *conn) rest() {
+func (c *conn) awaitInput() {
 	c.out.awaitReadable()
 	c.read()
 }
@@ -24,7 +24,7 @@ func (c *conn) read() {
 			return
 		}
 		if c.in.Buffered() == 0 {
-			go c.rest()
+			go c.awaitInput()
 			return
 		}
 	}

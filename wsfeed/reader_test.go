@@ -76,8 +76,8 @@ func TestControlFramesThatBreakTheRules(t *testing.T) {
 	}
 }
 
-// TestAMessageThatLooksLikePings: what follows in a message that was too big to be read is not taken for frames.
-func TestAMessageThatLooksLikePings(t *testing.T) {
+// TestMessageThatLooksLikePings: what follows in a message that was too big to be read is not taken for frames.
+func TestMessageThatLooksLikePings(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	c := b.open(t)
@@ -89,10 +89,10 @@ func TestAMessageThatLooksLikePings(t *testing.T) {
 	require.Equal(t, websocket.CloseUnsupportedData, c.closed())
 }
 
-// TestIdleSocketsRest: whatever was read, a socket of which nothing is heard waits on a stack that has not grown.
+// TestIdleSocketsUseSmallStacks: whatever was read, a socket of which nothing is heard waits on a stack that has not grown.
 //
 // It counts goroutines, so it does not run beside other tests.
-func TestIdleSocketsRest(t *testing.T) { //nolint:paralleltest // see above
+func TestIdleSocketsUseSmallStacks(t *testing.T) { //nolint:paralleltest // see above
 	b := setup(t)
 	const sockets = 10
 	for range sockets {
@@ -103,7 +103,7 @@ func TestIdleSocketsRest(t *testing.T) { //nolint:paralleltest // see above
 		require.NoError(t, err)
 	}
 	stacks := make([]byte, 1<<20)
-	eventually(t, "all of them rest", func() bool {
+	eventually(t, "all of them wait", func() bool {
 		got := stacks[:runtime.Stack(stacks, true)]
 		return bytes.Count(got, []byte("awaitReadable")) == sockets && !bytes.Contains(got, []byte("(*conn).read("))
 	})

@@ -30,9 +30,9 @@ func tooLarge() error {
 	return &Refusal{Code: "limit", Message: "too large", Err: errors.New("54000")}
 }
 
-// TestWhatCannotBeServedEnds: a read that fails however often it is tried ends its subscription with an error. It is not
+// TestUnservableSubscriptionEnds: a read that fails however often it is tried ends its subscription with an error. It is not
 // tried again, and logged once.
-func TestWhatCannotBeServedEnds(t *testing.T) {
+func TestUnservableSubscriptionEnds(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{"Snapshot", "Replay", "List"} {
 		t.Run(kind, func(t *testing.T) {
@@ -124,8 +124,8 @@ func TestItemsWithoutCounts(t *testing.T) {
 	}
 }
 
-// TestAListThatFailsRests: after a slow read that failed a list rests as after one that did not.
-func TestAListThatFailsRests(t *testing.T) {
+// TestListCooldownAfterFailedRead: after a slow read that failed the cooldown of a list is the same as after a successful one.
+func TestListCooldownAfterFailedRead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		hub, src := newHub(t)
@@ -133,6 +133,6 @@ func TestAListThatFailsRests(t *testing.T) {
 		src.failing(errDown, "List")
 		watchList(t, hub, ListFilter{Limit: 50})
 		time.Sleep(3 * time.Minute) //nolint:forbidigo // the bubble's time
-		require.LessOrEqual(t, src.calls("List"), 11, "8 s of reading, 10 s of rest")
+		require.LessOrEqual(t, src.calls("List"), 11, "8 s of reading, 10 s of cooldown")
 	})
 }

@@ -127,7 +127,7 @@ func TestScopeIsAskedOnce(t *testing.T) {
 }
 
 // A database that lost an activity may have another one under its id, of somebody else.
-func TestScopeIsAskedAgainAfterALoss(t *testing.T) {
+func TestScopeIsCheckedAfterDivergence(t *testing.T) {
 	t.Parallel()
 	hub, src := newHub(t)
 	id := src.create(5)
@@ -146,7 +146,7 @@ func TestScopeIsAskedAgainAfterALoss(t *testing.T) {
 }
 
 // One read may be under way for each scope, and subscribers of one scope share it.
-func TestViewsReadApart(t *testing.T) {
+func TestScopesReadSeparately(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		hub, src := newHub(t, func(c *Config) { c.CatchUpReads = 100 })
@@ -176,7 +176,7 @@ func TestViewsReadApart(t *testing.T) {
 }
 
 // A live list is shared only within one scope.
-func TestListsOfViews(t *testing.T) {
+func TestListsPerScope(t *testing.T) {
 	t.Parallel()
 	hub, src := newHub(t)
 	mine, foreign := uuid.New(), uuid.New()

@@ -11,9 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestAPingBehindAFrameThatIsTakenSlowly: a slow client cannot answer a ping it has not come to. That it takes what is
+// TestPingBehindSlowFrame: a slow client cannot answer a ping it has not come to. That it takes what is
 // before the ping is sign of life enough.
-func TestAPingBehindAFrameThatIsTakenSlowly(t *testing.T) {
+func TestPingBehindSlowFrame(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, b *bundle) {
 		id := b.src.create(0)

@@ -58,7 +58,7 @@ func TestReplayThenRing(t *testing.T) {
 	require.Equal(t, 2, src.calls("Replay"), "it does not reach back to 1")
 }
 
-func TestWhatTheTailRepeatsIsNotRepeated(t *testing.T) {
+func TestRepeatedTailLinesAreDropped(t *testing.T) {
 	t.Parallel()
 	hub, src := newHub(t)
 	id := src.create(2)
@@ -74,7 +74,7 @@ func TestWhatTheTailRepeatsIsNotRepeated(t *testing.T) {
 	require.Equal(t, "logs:7", p.frames())
 }
 
-func TestWhatTheTailLeavesOutIsReadFromPostgres(t *testing.T) {
+func TestMissingTailLinesAreReadFromPostgres(t *testing.T) {
 	t.Parallel()
 	hub, src := newHub(t)
 	id := src.create(2)
@@ -97,7 +97,7 @@ func TestWhatTheTailLeavesOutIsReadFromPostgres(t *testing.T) {
 	require.Equal(t, "logs:9-10", joined(p.frames()))
 }
 
-func TestAReadThatIsAheadOfTheTailIsForAll(t *testing.T) {
+func TestReadAheadOfTailIsShared(t *testing.T) {
 	t.Parallel()
 	hub, src := newHub(t)
 	id := src.create(2)

@@ -50,7 +50,7 @@ type pipeResponse struct {
 
 func (p *pipeResponse) Hijack() (net.Conn, *bufio.ReadWriter, error) { return p.conn, p.buffered, nil }
 
-func TestASilentClientThatAnswersPingsStays(t *testing.T) {
+func TestClientWithPongsStaysOpen(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, b *bundle) {
 		c := b.pipe(t)
@@ -68,7 +68,7 @@ func TestASilentClientThatAnswersPingsStays(t *testing.T) {
 	})
 }
 
-func TestASilentClientThatAnswersNoPingsGoes(t *testing.T) {
+func TestClientWithoutPongsIsClosed(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, b *bundle) {
 		c := b.pipe(t)
@@ -82,7 +82,7 @@ func TestASilentClientThatAnswersNoPingsGoes(t *testing.T) {
 	})
 }
 
-func TestAClientThatSaysSomethingNeedsNoPong(t *testing.T) {
+func TestMessagesCountAsSignOfLife(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, b *bundle) {
 		c := b.pipe(t)
@@ -130,7 +130,7 @@ func TestTheWriteTimeout(t *testing.T) {
 	})
 }
 
-func TestAClientThatDoesNotAnswerTheCloseFrame(t *testing.T) {
+func TestCloseFrameWithoutAnswer(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, b *bundle) {
 		c := b.pipe(t)

@@ -115,7 +115,7 @@ func TestSnapshotReadsAreShared(t *testing.T) {
 	})
 }
 
-func TestASnapshotFromBeforeACrashIsNotKept(t *testing.T) {
+func TestSnapshotFromBeforeCrashIsDropped(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		hub, src := newHub(t)
@@ -147,7 +147,7 @@ func TestASnapshotFromBeforeACrashIsNotKept(t *testing.T) {
 	})
 }
 
-func TestAReadThatDoesNotComeBackIsTriedAgain(t *testing.T) {
+func TestStuckReadIsRetried(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := unserved()

@@ -66,9 +66,9 @@ func (o *orderly) List(ctx context.Context, f ListFilter, scope client.Scope) ([
 	return o.script.List(ctx, f, scope)
 }
 
-// TestTurns: while a socket with 1,000 lists has all of them read again, the snapshot of a new subscriber is read next, and
+// TestReadTurnsAreFair: while a socket with 1,000 lists has all of them read again, the snapshot of a new subscriber is read next, and
 // another socket's one list after at most one of the thousand. It looks at the order of service, not at its time.
-func TestTurns(t *testing.T) {
+func TestReadTurnsAreFair(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const lists = 1000
@@ -113,8 +113,8 @@ func TestTurns(t *testing.T) {
 	})
 }
 
-// TestTurnsOfLanes: a lane that always has somebody waiting does not starve those after it, and lists leave a place free.
-func TestTurnsOfLanes(t *testing.T) {
+// TestReadLanePriority: a lane that always has somebody waiting does not starve those after it, and lists leave a place free.
+func TestReadLanePriority(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		turns := newTurns(3)

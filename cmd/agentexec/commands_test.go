@@ -129,8 +129,8 @@ func TestCancelPendingNeedsAFilter(t *testing.T) {
 	require.Equal(t, int64(1), query[int64](t, c, "select agentexec.count_active()"))
 }
 
-// TestCancelPendingTellsWhatItSkipped: an activity that another transaction keeps locked is not waited for.
-func TestCancelPendingTellsWhatItSkipped(t *testing.T) {
+// TestCancelPendingReportsSkipped: an activity that another transaction keeps locked is not waited for.
+func TestCancelPendingReportsSkipped(t *testing.T) {
 	t.Parallel()
 	c := setup(t)
 	locked := c.ok(t, "create", "a")

@@ -30,7 +30,7 @@ const (
 
 	jwksTimeout = 5 * time.Second  // for one fetch, and for waiting for one
 	jwksRefresh = 15 * time.Minute // between two fetches that went well
-	jwksRest    = 20 * time.Second // between two fetches that a token asks for with a kid that is not known
+	jwksCooldown    = 20 * time.Second // between two fetches that a token asks for with a kid that is not known
 	jwksKeep    = 24 * time.Hour   // how long keys hold that nobody has confirmed since
 )
 
@@ -44,7 +44,7 @@ type jwks struct {
 	algorithm string
 	client    *http.Client
 	log       *slog.Logger
-	rest      time.Duration
+	cooldown      time.Duration
 	ctx       context.Context // of all fetches; ends with run
 	stop      context.CancelFunc
 
@@ -73,7 +73,7 @@ func newJWKS(c Config) (*jwks, error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	return &jwks{
-		ctx: ctx, stop: stop, url: c.JWKSURL, algorithm: c.Algorithm, log: c.Logger, rest: jwksRest,
+		ctx: ctx, stop: stop, url: c.JWKSURL, algorithm: c.Algorithm, log: c.Logger, cooldown: jwksCooldown,
 		client: &http.Client{
 			Timeout: jwksTimeout,
 			CheckRedirect: func(r *http.Request, via []*http.Request) error {
@@ -225,7 +225,7 @@ func (j *jwks) publicKey(each jwkset.JWKMarshal) (crypto.PublicKey, bool) {
 }
 
 // key returns the key, or keys, that must have signed a token. A kid that is not known has the URL read again, at most
-// every jwksRest however many such tokens come.
+// every jwksCooldown however many such tokens come.
 func (j *jwks) key(ctx context.Context, t *jwt.Token) (any, error) {
 	set := j.keys.Load()
 	key, err := set.find(t)
@@ -254,7 +254,7 @@ func (j *jwks) key(ctx context.Context, t *jwt.Token) (any, error) {
 // again waits for a fetch, where one is under way or due.
 func (j *jwks) again(ctx context.Context, seen *keySet) error {
 	j.mu.Lock()
-	flight, due := j.flight, time.Since(j.started) >= j.rest
+	flight, due := j.flight, time.Since(j.started) >= j.cooldown
 	j.mu.Unlock()
 	var over <-chan struct{} = flight
 	if flight == nil {

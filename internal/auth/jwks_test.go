@@ -133,7 +133,7 @@ func TestJWKSNewKey(t *testing.T) {
 	_, err = v.Verify(t.Context(), fresh)
 	require.ErrorContains(t, err, "not known", "the set was read a moment ago")
 	v.jwks.mu.Lock()
-	v.jwks.started = v.jwks.started.Add(-jwksRest)
+	v.jwks.started = v.jwks.started.Add(-jwksCooldown)
 	v.jwks.mu.Unlock()
 	var group sync.WaitGroup
 	for range 50 {

@@ -107,7 +107,7 @@ func TestStopRollsOpenTransactionsBack(t *testing.T) {
 	require.Zero(t, n)
 }
 
-func TestDoneTellsOfACrash(t *testing.T) {
+func TestDoneReportsCrash(t *testing.T) {
 	t.Parallel()
 	s := start(t, testOptions())
 	pid, _, ok := readPidFile(s.DataDir)
@@ -117,7 +117,7 @@ func TestDoneTellsOfACrash(t *testing.T) {
 	require.Contains(t, s.LastLines(), "ready to accept connections")
 }
 
-func TestPostgresGoesWithItsSupervisor(t *testing.T) {
+func TestPostgresStopsWithItsSupervisor(t *testing.T) {
 	t.Parallel()
 	s := start(t, testOptions())
 	pid, _, ok := readPidFile(s.DataDir)

@@ -42,7 +42,7 @@ func TestSearchPathIsEmpty(t *testing.T) {
 	require.ErrorContains(t, err, "does not exist")
 }
 
-func TestDatabaseGoesWithItsTest(t *testing.T) {
+func TestDatabaseIsDroppedWithItsTest(t *testing.T) {
 	t.Parallel()
 	var gone *pgtest.Database
 	var open *pgx.Conn

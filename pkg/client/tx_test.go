@@ -11,7 +11,7 @@ import (
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
-func TestRolledBackLeavesNothingAndTellsNobody(t *testing.T) {
+func TestRollbackLeavesNothingAndSendsNoWakeup(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	id := b.create(t)

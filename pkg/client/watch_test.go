@@ -149,7 +149,7 @@ func TestWatchFromBeyondTheLastLine(t *testing.T) {
 	require.ErrorIs(t, err, client.ErrReset, "also of what is finished")
 }
 
-func TestWatchOfWhatIsDeleted(t *testing.T) {
+func TestWatchDeletedActivity(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	id := b.create(t)
@@ -182,7 +182,7 @@ func TestWatchOfWhatIsDeleted(t *testing.T) {
 
 // A database that comes back with fewer lines has lost some that were seen. Going on in silence would skip those that
 // now get their numbers.
-func TestWatchOfWhatWasLost(t *testing.T) {
+func TestWatchLostLines(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	id := b.create(t)
@@ -200,7 +200,7 @@ func TestWatchOfWhatWasLost(t *testing.T) {
 }
 
 // An activity that is deleted and made again under its agent_id is another one: its lines are not those that follow.
-func TestWatchOfWhatIsMadeAgain(t *testing.T) {
+func TestWatchRecreatedActivity(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	for name, lines := range map[string]int{"Shorter": 1, "AsLong": 3, "Longer": 9} {

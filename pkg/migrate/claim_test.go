@@ -93,7 +93,7 @@ func TestSchemaOfAnotherRole(t *testing.T) {
 }
 
 // Row-level security that hides every row is told, each kind of it, with what to run; running it helps.
-func TestHiddenRowsAreTold(t *testing.T) {
+func TestHiddenRowsAreReported(t *testing.T) {
 	t.Parallel()
 	for name, statements := range map[string][]string{
 		"OnByAnEventTrigger": {`create function public.secure() returns event_trigger language plpgsql as $$

@@ -8,11 +8,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestThoseWhoComeAtOnceShareOneLook: a crowd that connects to one activity costs one look whether it exists; one that
+// TestConcurrentSubscribersShareOneRead: subscribers that connect to one activity at once cost one read of its existence; one that
 // comes into being after that look is found all the same.
-func TestThoseWhoComeAtOnceShareOneLook(t *testing.T) {
+func TestConcurrentSubscribersShareOneRead(t *testing.T) {
 	t.Parallel()
-	const crowd = 50
+	const subscribers = 50
 	for name, made := range map[string]bool{"Before": true, "Meanwhile": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -26,8 +26,8 @@ func TestThoseWhoComeAtOnceShareOneLook(t *testing.T) {
 				}
 				goOn := make(chan struct{})
 				b.src.after = func(context.Context, string) { <-goOn } // the answer is known, and under way
-				answers := make(chan error, crowd)
-				for range crowd {
+				answers := make(chan error, subscribers)
+				for range subscribers {
 					go func() { answers <- b.hub.exists(t.Context(), id, nil, nil) }()
 				}
 				synctest.Wait()
@@ -36,7 +36,7 @@ func TestThoseWhoComeAtOnceShareOneLook(t *testing.T) {
 				b.src.activities[id] = activity
 				b.src.mu.Unlock()
 				close(goOn)
-				for range crowd {
+				for range subscribers {
 					require.NoError(t, <-answers)
 				}
 			})
@@ -44,11 +44,11 @@ func TestThoseWhoComeAtOnceShareOneLook(t *testing.T) {
 	}
 }
 
-// TestThoseWhoComeBackAtOnceShareReads: a crowd that lacks the same lines waits for the few places there are, and what the
+// TestReconnectingSubscribersShareReads: subscribers that lack the same lines wait for the few read slots, and what the
 // first ones read is there for the others when it is their turn.
-func TestThoseWhoComeBackAtOnceShareReads(t *testing.T) {
+func TestReconnectingSubscribersShareReads(t *testing.T) {
 	t.Parallel()
-	const crowd = 50
+	const subscribers = 50
 	synctest.Test(t, func(t *testing.T) {
 		b := unserved()
 		defer b.hub.Shutdown(t.Context())
@@ -59,14 +59,14 @@ func TestThoseWhoComeBackAtOnceShareReads(t *testing.T) {
 				<-goOn
 			}
 		}
-		got := make(chan string, crowd)
-		for range crowd {
+		got := make(chan string, subscribers)
+		for range subscribers {
 			p := follow(t, b.hub, id, 4)
 			go func() { got <- p.frames() }()
 		}
 		synctest.Wait()
 		close(goOn)
-		for range crowd {
+		for range subscribers {
 			require.Equal(t, "snapshot logs:5-9", <-got)
 		}
 		require.LessOrEqual(t, b.src.calls("Replay"), b.hub.cfg.CatchUpReads)
