@@ -16,27 +16,27 @@ import (
 // access finds out who a request is from and what they may. What there is for them is not its business: the scope of the
 // grant goes down to SQL (client.WithScope), which knows nothing outside of it.
 type access struct {
-	verifier    *auth.Verifier // nil: authentication is off, and everybody may everything
+	verifier    *auth.Verifier // nil: authentication is off, and every caller has every right
 	origins     *origins
 	tickets     tickets
 	rateLimiter *rateLimiter // nil where requests are not limited
-	refusals    *refusals    // nil where nobody counts
+	refusals    *refusals    // nil where nothing is counted
 	behind      *addresses   // nil where there is no proxy to look behind
 	log         *slog.Logger
-	spoken      *rate.Limiter // of lines about refusals: whoever knocks a thousand times must not fill the log
+	refusalLog  *rate.Limiter // limits how often a refused request is logged
 }
 
 func newAccess(verifier *auth.Verifier, o *origins, log *slog.Logger) *access {
 	if o == nil {
 		o = &origins{}
 	}
-	return &access{verifier: verifier, origins: o, log: log, spoken: rate.NewLimiter(5, 20)}
+	return &access{verifier: verifier, origins: o, log: log, refusalLog: rate.NewLimiter(5, 20)}
 }
 
 // grantKey is where a request's context has its grant.
 type grantKey struct{}
 
-// grantOf is what the caller may: nothing, where nobody has asked.
+// grantOf returns the caller's grant: the zero grant where the request was not authenticated.
 func grantOf(ctx context.Context) auth.Grant {
 	g, _ := ctx.Value(grantKey{}).(auth.Grant)
 	return g
@@ -87,7 +87,7 @@ func (a *access) refused(r *http.Request, reason error) *problem {
 	if errors.Is(reason, auth.ErrUnavailable) || r.Context().Err() != nil {
 		p = newProblem(http.StatusServiceUnavailable, "", auth.ErrUnavailable.Error())
 	}
-	if a.spoken.Allow() {
+	if a.refusalLog.Allow() {
 		a.log.Info("refused a request", "reason", p.Detail, "remote", a.remote(r), "path", clipped(r.URL.Path))
 	}
 	return p
@@ -103,7 +103,7 @@ func (a *access) remote(r *http.Request) string {
 	return r.RemoteAddr
 }
 
-// holder is whom the memory that a request holds counts for: its subject, or else its address; "" for nobody.
+// holder returns the subject, or else the address, that the memory of a request counts for; "" for none.
 func (a *access) holder(r *http.Request) string {
 	if subject := grantOf(r.Context()).Subject; subject != "" {
 		return "subject " + subject

@@ -84,7 +84,7 @@ func parsePattern(text string) (originPattern, error) {
 		return originPattern{origin: o}, err
 	}
 	isWeb := usualPorts[strings.ToLower(scheme)] != ""
-	if host == "" && !isWeb { // vscode-webview://*: the host is a number that nobody knows beforehand
+	if host == "" && !isWeb { // vscode-webview://*: the host is a number that is not known beforehand
 		o, err := parseOrigin(scheme + "://host")
 		o.host = ""
 		return originPattern{o, true}, err
@@ -124,7 +124,7 @@ func (o origin) isLocal() bool {
 }
 
 // readOrigins checks what was configured. Any origin is fine where a token is needed, for a page does not have it by
-// itself; without authentication any page somebody opens could read and cancel everything.
+// itself; without authentication any page in a browser could read and cancel everything.
 func readOrigins(texts []string, authenticated bool) (*origins, error) {
 	o := &origins{}
 	for _, text := range texts {

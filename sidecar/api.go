@@ -33,7 +33,7 @@ type api struct {
 	verbs  map[string]verb // what must be granted, by the pattern of the route
 
 	limits        Limits
-	over          *limitMetrics  // nil where nobody counts
+	over          *limitMetrics  // nil where nothing is counted
 	memory        *budget.Budget // for bodies and answers; nil for no bound
 	readSlots     slots
 	writeSlots    slots
@@ -122,7 +122,7 @@ func (a *api) timeout(op huma.Operation) time.Duration {
 }
 
 // refuse makes a problem of an error of the database, and leaves one that is a problem already. What is not the caller's
-// doing is logged; a caller that went away is nobody's.
+// doing is logged; a caller that went away is not.
 func (a *api) refuse(ctx context.Context, op huma.Operation, err error) *problem {
 	if p := (*problem)(nil); errors.As(err, &p) {
 		return p

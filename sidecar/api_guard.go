@@ -30,7 +30,7 @@ func (a *api) guard(mux *http.ServeMux) http.Handler {
 	})
 }
 
-// documentPath says what the API is, to everybody.
+// documentPath serves the description of the API, without a token.
 const documentPath = "/openapi.json"
 
 // recovered answers a panic with a problem, and logs it.

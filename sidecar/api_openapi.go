@@ -26,7 +26,7 @@ func openAPIConfig() huma.Config {
 				Version: "1.0.0",
 				Description: "Tracks long-running work in Postgres and shows it live.\n\n" +
 					"An activity is one run of an agent or job. It is created QUEUED, appends lines while it runs, and ends COMPLETE, ERROR " +
-					"or CANCELED. Its lines are numbered by `seq` from 1 on without gaps; whoever remembers the last `seq` seen can always go " +
+					"or CANCELED. Its lines are numbered by `seq` from 1 on without gaps; a client that remembers the last `seq` can always go " +
 					"on from there.\n\n" +
 					"Times are UTC. In requests, unknown fields and parameters are refused, and null counts as not given. " +
 					"Errors are problem documents (RFC 9457) with a `code`.",
@@ -110,7 +110,7 @@ func (a *api) describeProblems() {
 		}
 		components.Responses[docs.name] = response
 	}
-	// huma describes its own errors as well; nobody gets to see one (problemOf).
+	// huma describes its own errors as well; no client gets one (problemOf).
 	for _, unused := range []string{"ErrorModel", "ErrorDetail"} {
 		delete(components.Schemas.Map(), unused)
 	}

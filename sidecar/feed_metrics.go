@@ -38,8 +38,8 @@ func newFeedCollector(stats func() wsfeed.Stats) *feedCollector {
 	gauge("agentexec_sockets", "Open connections of the feed, WebSocket and SSE.", func(s wsfeed.Stats) int { return s.Sockets })
 	gauge("agentexec_subscriptions", "Subscriptions of all sockets, to activities and to lists.",
 		func(s wsfeed.Stats) int { return s.Subscriptions })
-	gauge("agentexec_watched_activities", "Activities somebody watches.", func(s wsfeed.Stats) int { return s.Activities })
-	gauge("agentexec_watched_lists", "Live lists somebody watches, equal filters counted once.",
+	gauge("agentexec_watched_activities", "Activities that have subscriptions.", func(s wsfeed.Stats) int { return s.Activities })
+	gauge("agentexec_watched_lists", "Live lists that have subscriptions, equal filters counted once.",
 		func(s wsfeed.Stats) int { return s.Lists })
 	gauge("agentexec_sockets_behind", "Sockets with a subscription that is being served from Postgres, because the ring does not reach back to it.",
 		func(s wsfeed.Stats) int { return s.Behind })

@@ -11,7 +11,7 @@ const (
 	baseFiles = 28
 	// usualReserve is what is left of many files, for what is not known here.
 	usualReserve = 256
-	// leastConnections are too few to serve anybody, so fewer are an error at the start.
+	// leastConnections are the fewest that can serve a client; fewer are an error at the start.
 	leastConnections = 16
 	// fewFiles is where an operator should hear of it.
 	fewFiles = 1024

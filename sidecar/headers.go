@@ -15,7 +15,7 @@ var safeHeaders = map[string]string{
 	"Cache-Control":                "no-store",
 }
 
-// stayOnTLS is for a year. It says nothing of subdomains: they may be somebody else's.
+// stayOnTLS is for a year. It leaves out subdomains: they may have another owner.
 const stayOnTLS = "max-age=31536000"
 
 // safely adds them.

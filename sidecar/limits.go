@@ -22,8 +22,8 @@ type Limits struct {
 	// Connections; negative for no limit.
 	Sockets int
 	// SocketsPerSubject and SocketsPerAddress bound those of one token's subject and of one address. Loopback is not
-	// counted: whoever is on this machine has other ways to harm it, and behind a proxy that is not named as trusted
-	// everybody is. Default 2,000; negative for no limit.
+	// counted: programs on this machine have other ways to harm it, and behind a proxy that is not named as trusted
+	// every client is. Default 2,000; negative for no limit.
 	SocketsPerSubject, SocketsPerAddress int
 	// Subscriptions is how many one socket may have. Default 1,000.
 	Subscriptions int

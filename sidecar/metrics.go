@@ -47,9 +47,9 @@ func newMetrics(limits Limits) *metrics {
 		reads: newHistogram("agentexec_tail_read_seconds", "How long a read of the tail took.",
 			prometheus.ExponentialBuckets(0.0005, 2, 14)),
 		lag: newGauge("agentexec_tail_lag_seconds", "Age, by created_at and the offset of Postgres's clock, of the oldest "+
-			"line of the tail's last read when that had been read; 0 where it found none, and while nobody watches."),
+			"line of the tail's last read when that had been read; 0 where it found none, and while nothing is watched."),
 		lagRows: newGauge("agentexec_tail_lag_rows",
-			"Lines of watched activities that the tail's last read found; 0 while nobody watches."),
+			"Lines of watched activities that the tail's last read found; 0 while nothing is watched."),
 		clock: newGauge("agentexec_clock_offset_seconds",
 			"How far Postgres's clock is ahead of this machine's, as measured when the tail's session began."),
 		delivery: newHistogram("agentexec_commit_to_frame_seconds", "From the created_at of a frame's newest line, by the "+
@@ -77,7 +77,7 @@ func (m *metrics) setWakeupMode(mode string) {
 // delivered is wsfeed.Config.Delivered.
 func (m *metrics) delivered(took time.Duration) { m.delivery.Observe(took.Seconds()) }
 
-// lagged notes how far the last read of the tail was behind; nothing at all where nobody watches.
+// lagged notes how far the last read of the tail was behind; nothing at all where nothing is watched.
 func (m *metrics) lagged(l lag) {
 	m.lag.Set(l.seconds())
 	m.lagRows.Set(float64(l.lines))

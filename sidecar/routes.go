@@ -5,7 +5,7 @@ import (
 	"log"
 	"log/slog"
 	"net/http"
-	"net/http/pprof" // beside what we use it registers with the default mux, which nobody serves
+	"net/http/pprof" // beside what we use it registers with the default mux, which is not served
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 

@@ -43,7 +43,7 @@ const pageBytes = 4 << 20
 
 // held are the bytes that one request holds until its answer has been taken.
 type held struct {
-	holder       string // whom they count for, "" for nobody
+	holder       string // the subject or address they count for, "" for none
 	answer, body *budget.Share
 	slow         *time.Timer // ends the connection of a client that takes the answer too slowly
 }

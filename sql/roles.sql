@@ -20,7 +20,7 @@ begin
         raise exception using errcode = 'insufficient_privilege', message = format('role %s does not exist, and %s may not create it', v_role, current_user),
           hint = 'give it CREATEROLE, or have an administrator run: create role agentexec_worker; create role agentexec_reader; create role agentexec_sidecar';
       when duplicate_object or unique_violation then
-        null; -- somebody else was faster, from another database
+        null; -- another session was faster, in another database
     end;
   end loop;
 end

@@ -1,5 +1,5 @@
 -- Row-level security, switched on by `agentexec migrate --row-security`: with agentexec.scope set, the tables and the view
--- hold what lies in the scope for everybody but their owner, as the functions do without it. Where the setting is empty
+-- hold what lies in the scope for every role but their owner, as the functions do without it. Where the setting is empty
 -- they hold everything. A session may change its settings, so this guards a program against its own mistakes. Whom it must
 -- hold, whatever they type, is given a policy of his own that asks for no setting; see docs/access.md.
 --

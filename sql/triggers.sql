@@ -18,14 +18,14 @@ $$;
 
 -- _number_line gives a directly inserted line its number and checks it, exactly as append_log does. The status, time and
 -- transaction of the line are the database's, whatever the caller sent. id and seq belong together and to the owner of the
--- tables, for restores: anybody else would bypass the numbering.
+-- tables, for restores: any other role would bypass the numbering.
 --
 -- The activity's row is locked here and written by _take_lines, once for all lines of a statement: a row that is updated k
 -- times in one transaction costs O(k^2). Until then the last line says where the activity is. So within one statement (a
 -- WITH, or a function in its select list) an INSERT cannot be followed by another writer of the same activity: that one
 -- would take the same seq, and fail with 23505.
 --
--- It runs with the owner's rights, so it serves activity_log alone: as a trigger of anybody's own table it would let
+-- It runs with the owner's rights, so it serves activity_log alone: as a trigger of another table it would let
 -- them use up numbers without writing lines.
 --
 -- Locks:  the activity row, before the log row.

@@ -11,7 +11,7 @@ import (
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
-// authorize finds out who a request is from, or answers it and reports false. Without a token nobody learns even whether
+// authorize authenticates a request, or answers it and reports false. Without a token a client does not even learn whether
 // an activity exists.
 func (h *Hub) authorize(w http.ResponseWriter, r *http.Request) (Access, bool) {
 	if !h.cfg.CheckOrigin(r) {
@@ -36,7 +36,7 @@ func (h *Hub) authorize(w http.ResponseWriter, r *http.Request) (Access, bool) {
 	return access, true
 }
 
-// Access is who is on the other side of a connection, and what they may see. The zero value is anybody, everything,
+// Access is the subject of a connection, and its scope. The zero value is any subject, everything,
 // forever: authentication is off.
 type Access struct {
 	// Subject names who it is, for limits and logs.

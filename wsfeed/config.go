@@ -64,14 +64,14 @@ type Config struct {
 	// MaxFrameBytes bounds what all sockets together hold of frames above 16 KiB, and of reads of Postgres that are not
 	// sent yet (budget.go). Default 256 MiB.
 	MaxFrameBytes int
-	// Address is where a request comes from, "" for who is not counted by address. Default: nobody is.
+	// Address is where a request comes from, "" for one that is not counted by address. Default: none is.
 	Address func(*http.Request) string
-	// Limited is told which limit something was refused by, or had to wait for, as it happens. Default: nobody is told.
+	// Limited is called with the limit that refused something, or made it wait. Default: no call.
 	Limited func(limit string)
 	// CheckOrigin decides whether a browser's page may connect. Default: only pages of the same origin.
 	CheckOrigin func(*http.Request) bool
 	// Authorize says who a request is from, before it becomes a feed, or why it may not: an error that has a method
-	// GetStatus() int is answered with that status, any other with 401, and its text. Default: everybody may see everything.
+	// GetStatus() int is answered with that status, any other with 401, and its text. Default: every client may see everything.
 	Authorize func(*http.Request) (Access, error)
 	// Renew says the same of a token that came over an open socket. An error with the status 429 is sent with the code
 	// "limit", any other with "forbidden". Default: nothing can be renewed.
@@ -83,7 +83,7 @@ type Config struct {
 	Problem func(w http.ResponseWriter, status int, code, detail string)
 	// Delivered is told, for every frame of lines that came from the tail while the subscription had all before them, how
 	// long its newest line took from Line.CommittedAt until the socket took the frame. It is called by the writers of
-	// all sockets at once and must not block. Default: nobody is told.
+	// all sockets at once and must not block. Default: no call.
 	Delivered func(time.Duration)
 	// Logger receives what an operator should know. Default: nothing is logged.
 	Logger *slog.Logger

@@ -3,7 +3,7 @@
 //
 // A line comes in through Hub.Publish, finds its topic (topic.go), is encoded once and waits in the topic's ring.
 // A subscription (subscription.go) knows only the last seq it sent and pulls: from the ring, or from Postgres
-// behind it. So nothing is queued per socket: a slow one costs no memory and slows nobody, because the database is
+// behind it. So nothing is queued per socket: a slow one costs no memory and slows no other, because the database is
 // its buffer. A goroutine writes to a socket only while there is something to write (conn.go).
 //
 // Import rule: never pgx, never sidecar. Postgres is seen through Source alone.

@@ -47,7 +47,7 @@ type peer interface {
 	cut()
 }
 
-// Watch is what somebody watches at one moment.
+// Watch is what is watched at one moment.
 type Watch struct {
 	Gen        uint64 // everything registered up to here is in it
 	Activities []uuid.UUID
@@ -55,7 +55,7 @@ type Watch struct {
 	changes    uint64 // the index's, before the look
 }
 
-// New returns a hub that reads from src. Nothing runs until somebody subscribes.
+// New returns a hub that reads from src. Nothing runs until the first subscription.
 func New(src Source, cfg Config) *Hub {
 	cfg = cfg.withDefaults()
 	h := &Hub{
@@ -134,7 +134,7 @@ func (h *Hub) Watches(agentID uuid.UUID) bool { return h.topic(agentID) != nil }
 // registered while the read runs must be confirmed after it (WatchedSince).
 func (h *Hub) Gen() uint64 { return h.gen.Load() }
 
-// Publish hands lines of one activity to whoever watches it.
+// Publish hands lines of one activity to its subscriptions.
 func (h *Hub) Publish(agentID uuid.UUID, b Batch) {
 	if t := h.topic(agentID); t != nil {
 		t.publish(b)
@@ -155,7 +155,7 @@ func (h *Hub) Known(w *Watch) []Known {
 }
 
 // Confirm tells the feed an activity's state, read after the tail took up a new position and after k was known. Lines
-// between what the feed knows and this state are read from Postgres by whoever needs them. line is the JSON of the
+// between what the feed knows and this state are read from Postgres by the subscriptions that need them. line is the JSON of the
 // line k.LineSeq, of which id and created_at are enough, and nil where there is no such line.
 func (h *Hub) Confirm(k Known, s State, line json.RawMessage) { k.topic.confirm(k, s, line) }
 
@@ -213,7 +213,7 @@ func (h *Hub) readSnapshot(ctx context.Context, agentID uuid.UUID, v *feedScope,
 // clients of one activity come back at once.
 func (h *Hub) exists(ctx context.Context, agentID uuid.UUID, v *feedScope, owner any) error {
 	answer := h.asked.DoChan(agentID.String()+v.key(), func() (any, error) {
-		// Not the first one's context, because others wait for it too; but nobody waits for longer than this.
+		// Not the first one's context, because others wait for it too; but no caller waits for longer than this.
 		ctx, cancel := context.WithTimeout(h.ctx, h.cfg.ReadTimeout)
 		defer cancel()
 		_, err := h.readSnapshot(ctx, agentID, v, owner)
@@ -308,7 +308,7 @@ func (h *Hub) Shutdown(ctx context.Context) {
 		p.cut()
 	}
 	<-done
-	h.turns.await() // for reads that nobody waits for any more
+	h.turns.await() // for reads that no caller waits for any more
 }
 
 func (h *Hub) close() []peer {

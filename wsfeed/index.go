@@ -31,7 +31,7 @@ func (x *index) init() {
 	}
 }
 
-// shard is by the last byte of an id, which differs in ids of any version and in those that somebody counted up.
+// shard is by the last byte of an id, which differs in ids of any version and in consecutive ones.
 func (x *index) shard(agentID uuid.UUID) *indexShard { return &x.shards[agentID[15]%indexShards] }
 
 func (x *index) topic(agentID uuid.UUID) *topic {

@@ -85,7 +85,7 @@ func over(tallies map[string]*tally, of string, most int) bool {
 	return most > 0 && t != nil && t.n >= most
 }
 
-// count counts one more; nil where nobody counts.
+// count counts one more; nil where there is no limit.
 func count(tallies map[string]*tally, of string) *tally {
 	if of == "" {
 		return nil

@@ -9,7 +9,7 @@ import (
 )
 
 // awaitInput waits for the next input of the client. Its stack is the 2 KB that a goroutine begins with; reading takes more, and
-// a stack that has grown does not shrink again to so little. So whoever has read leaves the waiting to a new goroutine.
+// a stack that has grown does not shrink again to so little. So a goroutine that has read leaves the waiting to a new one.
 // (The stack was half of what an idle socket took.)
 func (c *conn) awaitInput() {
 	c.out.awaitReadable()

@@ -9,8 +9,8 @@ import (
 type Stats struct {
 	Sockets       int // open connections, WebSocket and SSE
 	Subscriptions int // of all of them, to activities and lists
-	Activities    int // watched by anybody
-	Lists         int // watched by anybody, equal filters once
+	Activities    int // that have subscriptions
+	Lists         int // that have subscriptions, equal filters once
 	Behind        int // sockets with a subscription that is being served from Postgres
 	WebSocket     Traffic
 	SSE           Traffic

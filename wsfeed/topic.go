@@ -17,7 +17,7 @@ type topic struct {
 	mu   sync.Mutex
 	ring []Line // contiguous; they end at hi, or below where hi was confirmed without its line
 	size int    // bytes in ring
-	idle int    // bytes that have gone through the ring since it last served anybody
+	idle int    // bytes that have gone through the ring since it last served a subscription
 	// hi is the highest seq known to be there; unknown until the first read. Nothing above it is sent.
 	hi          int
 	state       State        // the newest state read, its LastSeq may be above hi
@@ -158,7 +158,7 @@ func (t *topic) ringEnd() int {
 	return t.ring[len(t.ring)-1].Seq
 }
 
-// trimRing keeps the ring within its bounds. One that has been filled anew without serving anybody is kept small: those
+// trimRing keeps the ring within its bounds. One that has been filled anew without serving a subscription is kept small: those
 // who watch have fallen behind it, and come to it again by way of Postgres.
 func (t *topic) trimRing() {
 	drop, size, bytes := 0, t.size, t.hub.cfg.RingBytes
@@ -212,7 +212,7 @@ func (t *topic) logs(sub string, cursor, limit int) *frame {
 	lines := t.ring[cursor+1-t.ring[0].Seq:]
 	n := fitting(lines, limit)
 	f := logsFrame(sub, t.state, lines[:n])
-	// A name of a client's own is nobody else's: caching it would push out the shared ones.
+	// A name of a client's own is used by no other: caching it would push out the shared ones.
 	if n == len(lines) && len(t.subs) > 1 && (sub == "" || sub == t.agentID.String()) {
 		t.cache(cachedFrame{frame: f, sub: sub, from: cursor})
 	}

@@ -57,7 +57,7 @@ func newTurns(most int) *turns {
 	return t
 }
 
-// tryTake takes a place that nobody waits for.
+// tryTake takes a free place, unless a reader waits for it.
 func (t *turns) tryTake(l lane) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// background is something long-lived that runs beside us. Whoever starts it stops it.
+// background is something long-lived that runs beside the command. The caller that starts it stops it.
 type background struct {
 	cancel context.CancelFunc
 	done   chan struct{} // closed when it has ended
@@ -32,7 +32,7 @@ func (b *background) stop() {
 // ended says why it ended by itself. Call it after done.
 func (b *background) ended(what string) error {
 	if b.err == nil {
-		return fmt.Errorf("%s ended, and nobody had asked for it", what)
+		return fmt.Errorf("%s ended unexpectedly", what)
 	}
 	return b.err
 }

@@ -142,7 +142,7 @@ func (d *dev) run(ctx context.Context) (err error) {
 	case <-agents.done:
 		return agents.ended("the demo agents")
 	case <-d.postgresDone():
-		return fmt.Errorf("the private Postgres ended, and nobody had asked for it; its last words: %s",
+		return fmt.Errorf("the private Postgres ended unexpectedly; its last words: %s",
 			lastLines(d.postgres.LastLines(), 2))
 	}
 }

@@ -236,7 +236,7 @@ func TestDevWithoutItsPostgres(t *testing.T) {
 	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
 	_, code := d.end(t)
 	require.Equal(t, 1, code)
-	require.Regexp(t, `\nagentexec: the private Postgres ended, and nobody had asked for it; its last words: [^\n]+\n$`, d.stderr.String())
+	require.Regexp(t, `\nagentexec: the private Postgres ended unexpectedly; its last words: [^\n]+\n$`, d.stderr.String())
 	h.requireNothingLeft(t)
 }
 

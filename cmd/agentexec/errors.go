@@ -40,7 +40,7 @@ func (e *exitError) Error() string {
 
 func (e *exitError) Unwrap() error { return e.err }
 
-// usageError is an error of whoever typed the command. cmd may be nil.
+// usageError is an error in how the command was called. cmd may be nil.
 func usageError(cmd *cobra.Command, format string, args ...any) error {
 	err := fmt.Errorf(format, args...)
 	if cmd != nil {

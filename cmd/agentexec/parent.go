@@ -15,7 +15,7 @@ import (
 const parentPoll = 500 * time.Millisecond
 
 // whileParentLives returns a context that ends when our parent process dies, so that nothing is left running when it is
-// killed and cannot stop us. Under go run the parent's parent counts as well: go run is then nobody's child, but lives.
+// killed and cannot stop us. Under go run the parent's parent counts as well: go run then has no parent itself, but lives.
 func whileParentLives(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, stop := context.WithCancel(ctx)
 	parent := os.Getppid()
@@ -47,7 +47,7 @@ func underGoRun() bool {
 	return err == nil && strings.Contains(filepath.ToSlash(executable), "/go-build")
 }
 
-// isParent reports whether child has that parent, or whether nobody can tell.
+// isParent reports whether child has that parent, or true where that cannot be known.
 func isParent(ctx context.Context, parent, child int) bool {
 	now := parentOf(ctx, child)
 	return now == parent || now == 0

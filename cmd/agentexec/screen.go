@@ -13,7 +13,7 @@ import (
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
-// screen is where an answer goes: a terminal somebody reads, or a pipe that a program reads.
+// screen is where an answer goes: a terminal that a person reads, or a pipe that a program reads.
 type screen struct {
 	io.Writer
 	terminal bool
@@ -60,8 +60,8 @@ func steers(r rune) bool {
 	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) && r != '\u200c' && r != '\u200d'
 }
 
-// printable makes one line of a text, in which nothing can steer a terminal: whoever writes a log line must not write
-// on the screen of whoever reads it.
+// printable makes one line of a text, in which nothing can steer a terminal: a log line must not control the screen of
+// its reader.
 func printable(text string) string {
 	if strings.IndexFunc(text, steers) < 0 {
 		return strings.ToValidUTF8(text, "\uFFFD")

@@ -72,7 +72,7 @@ func newServe(s *settings) *cobra.Command {
 	registerLimits(cmd.Flags())
 	cmd.Flags().String("in-flight-bytes", "",
 		"what one socket holds in memory, half of it in the kernel, in `BYTES` (AGENTEXEC_IN_FLIGHT_BYTES; default 262144)")
-	cmd.Flags().Bool("pprof", false, "serve Go's profiles under /debug/pprof/, to whoever reaches the address (AGENTEXEC_PPROF=true)")
+	cmd.Flags().Bool("pprof", false, "serve Go's profiles under /debug/pprof/, to every client that reaches the address (AGENTEXEC_PPROF=true)")
 	return cmd
 }
 
@@ -83,7 +83,7 @@ func insecureFlag(cmd *cobra.Command, insecure *bool) {
 // minInFlightBytes is a few lines, and a send buffer that a kernel does not enlarge by itself.
 const minInFlightBytes = 32 << 10
 
-// inFlightBytes is what one socket may hold, 0 where nobody says.
+// inFlightBytes is what one socket may hold, 0 where it is not set.
 func (s *settings) inFlightBytes() (int, error) {
 	text, source := s.get("in-flight-bytes")
 	if text == "" {

@@ -63,7 +63,7 @@ func (s *settings) get(name string) (value, source string) {
 }
 
 // guard is get for what protects. Given and empty, which elsewhere is as good as not given, is refused here: the variable
-// of a script or of a compose file that is unset by mistake would take the protection away, and nobody would hear of it.
+// of a script or of a compose file that is unset by mistake would remove the protection silently.
 func (s *settings) guard(name, protection string) (value, source string, err error) {
 	value, source = s.get(name)
 	if source == "" {

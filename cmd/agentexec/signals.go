@@ -23,7 +23,7 @@ func untilStopped(ctx context.Context, stderr io.Writer, others ...os.Signal) (_
 	}
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, wanted...)
-	// A line about our end that nobody reads any more must not be what kills us in the middle of it.
+	// A last log line whose reader has gone must not kill the process during the shutdown.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 
 	ctx, cancel := context.WithCancel(ctx)

@@ -26,7 +26,7 @@ type Config struct {
 }
 
 // Enabled reports whether authentication is wanted. Without a key it is, and New says what is missing: who has set an
-// issuer must not be served to everybody.
+// issuer must not be served to every client.
 func (c Config) Enabled() bool { return c != Config{Logger: c.Logger} }
 
 // kind is what kind of key an algorithm takes.

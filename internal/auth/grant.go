@@ -29,7 +29,7 @@ type Grant struct {
 	Scope           client.Scope
 }
 
-// Everything is what everybody may where authentication is off.
+// Everything is the grant of every caller where authentication is off.
 func Everything() Grant { return Grant{Read: true, Write: true, Cancel: true, IncludeMetadata: true} }
 
 // IsEverything reports whether nothing is denied.

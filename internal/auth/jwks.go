@@ -28,10 +28,10 @@ const (
 	maxTried    = 8       // keys that one token is tried with: those of its kid, or where it names none all of them
 	maxKeyBits  = 8192    // of an RSA key; checking a signature with a larger one takes long
 
-	jwksTimeout = 5 * time.Second  // for one fetch, and for waiting for one
-	jwksRefresh = 15 * time.Minute // between two fetches that went well
-	jwksCooldown    = 20 * time.Second // between two fetches that a token asks for with a kid that is not known
-	jwksKeep    = 24 * time.Hour   // how long keys hold that nobody has confirmed since
+	jwksTimeout  = 5 * time.Second  // for one fetch, and for waiting for one
+	jwksRefresh  = 15 * time.Minute // between two fetches that went well
+	jwksCooldown = 20 * time.Second // between two fetches that a token asks for with a kid that is not known
+	jwksKeep     = 24 * time.Hour   // how long keys stay valid without a new confirmation
 )
 
 // jwks are the keys of a JWKS URL. They are kept while the URL does not answer; a key that it does not name any more is
@@ -44,7 +44,7 @@ type jwks struct {
 	algorithm string
 	client    *http.Client
 	log       *slog.Logger
-	cooldown      time.Duration
+	cooldown  time.Duration
 	ctx       context.Context // of all fetches; ends with run
 	stop      context.CancelFunc
 
@@ -69,7 +69,7 @@ func newJWKS(c Config) (*jwks, error) {
 		return nil, errors.New("AGENTEXEC_JWKS_URL must be a URL that begins with https:// or http://")
 	}
 	if ip := net.ParseIP(u.Hostname()); u.Scheme == "http" && u.Hostname() != "localhost" && !ip.IsLoopback() {
-		c.Logger.Warn("AGENTEXEC_JWKS_URL is not https: whoever is between us and it chooses the keys", "host", u.Host)
+		c.Logger.Warn("AGENTEXEC_JWKS_URL is not https: anything on the network path can replace the keys", "host", u.Host)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	return &jwks{
@@ -205,7 +205,7 @@ func (j *jwks) read() (*keySet, error) {
 }
 
 // publicKey returns a key of the set, and whether it may have signed a token: a set holds others too, for encryption and
-// for other algorithms. One that comes with its private half is known to everybody who can read the URL.
+// for other algorithms. A key that comes with its private half is known to every reader of the URL.
 func (j *jwks) publicKey(each jwkset.JWKMarshal) (crypto.PublicKey, bool) {
 	switch {
 	case each.USE != "" && each.USE != jwkset.UseSig,

@@ -22,14 +22,14 @@ const (
 )
 
 // secretKey returns the key of HS256 and its like. A PEM file in its place is refused: with a public key as the secret,
-// everybody who has that key could sign.
+// every holder of that key could sign.
 func secretKey(c Config) ([]byte, error) {
 	if strings.Contains(c.Secret, "-----BEGIN ") {
 		return nil, errors.New("AGENTEXEC_JWT_SECRET holds a PEM key, which others may know: name its file in AGENTEXEC_JWT_KEY_FILE, " +
 			"with the algorithm in AGENTEXEC_JWT_ALGORITHM, or choose a secret")
 	}
 	if want := secretBytes[c.Algorithm]; len(c.Secret) < want {
-		c.Logger.Warn("AGENTEXEC_JWT_SECRET is short: whoever guesses it makes tokens that hold. Use random bytes, "+
+		c.Logger.Warn("AGENTEXEC_JWT_SECRET is short: a guess of it makes valid tokens. Use random bytes, "+
 			"such as those of: openssl rand -base64 48", "bytes", len(c.Secret), "algorithm", c.Algorithm, "at_least", want)
 	}
 	return []byte(c.Secret), nil

@@ -164,7 +164,7 @@ func (v *Verifier) keys() (*keySet, bool) {
 }
 
 // Until is when a connection that a grant has opened ends: when the token expires by our clock; where it has, and was
-// taken because clocks differ, when the leeway is over. So whoever comes back at once with the same token is not sent
+// taken because clocks differ, when the leeway is over. So a client that comes back at once with the same token is not sent
 // away at once again.
 func (g Grant) Until(now time.Time) time.Time {
 	if g.Expires.IsZero() || now.Before(g.Expires) {

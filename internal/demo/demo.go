@@ -33,7 +33,7 @@ type Config struct {
 	LineEvery time.Duration
 	// Abandoned is how long an activity of an earlier run must have been silent to be canceled. Default: 2 min.
 	Abandoned time.Duration
-	// Logger hears of a database that cannot be reached. Default: nobody does.
+	// Logger logs that the database cannot be reached. Default: no log.
 	Logger *slog.Logger
 }
 

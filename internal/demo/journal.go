@@ -10,8 +10,8 @@ import (
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
-// errEnded says that somebody else ended the activity: the agent has nothing more to do on it.
-var errEnded = errors.New("the activity was ended by somebody else")
+// errEnded: another client ended the activity, and the agent has nothing more to do on it.
+var errEnded = errors.New("the activity was ended by another client")
 
 // journal writes the lines of one activity.
 type journal struct {
@@ -38,7 +38,7 @@ func (j *journal) due() bool { return time.Since(j.last) >= j.config.LineEvery }
 
 // line writes a line. Every line brings back the current status: this is how an agent learns that it was canceled.
 //
-// Returns errEnded if the activity was ended by somebody else.
+// Returns errEnded if the activity was ended by another client.
 func (j *journal) line(ctx context.Context, message string, opts ...client.UpdateOption) error {
 	return j.append(ctx, func() (client.Log, error) {
 		line, err := j.config.Client.Update(ctx, j.id, message, opts...)

@@ -19,7 +19,7 @@ const (
 	maxEntries = 20_000
 )
 
-// skipped are folders that hold no work of anybody's own.
+// skipped are folders of generated or foreign files.
 var skipped = []string{".git", "node_modules"}
 
 // part is a piece of work: the files of a folder, and unless flat those below it.
@@ -69,7 +69,7 @@ func openTree(dir string) (*tree, error) {
 	return t, nil
 }
 
-// take returns a part nobody works on and a function to give it back, or false if there is none.
+// take returns a part that no agent works on and a function to give it back, or false if there is none.
 func (t *tree) take() (part, func(), bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

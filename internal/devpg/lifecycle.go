@@ -106,7 +106,7 @@ func (p *process) startFailure() error {
 	return err
 }
 
-// freePort returns a port nobody listens on now, below the range that systems take the ports of outgoing connections
+// freePort returns a port with no listener now, below the range that systems take the ports of outgoing connections
 // from: a client that retries while the server is down could otherwise be given the server's port, or even connect to
 // itself on it.
 func freePort() (port int) {
@@ -118,7 +118,7 @@ func freePort() (port int) {
 	return port // if none was free, postgres says why
 }
 
-// isFree reports whether nobody listens on a port now. Port 0 is no port.
+// isFree reports whether a port has no listener now. Port 0 is no port.
 func isFree(port int) bool {
 	if port == 0 {
 		return false

@@ -86,7 +86,7 @@ func freeSharedMemory(dataDir string) {
 
 // ensureFree returns ErrRunning if a server runs on the data folder. It waits for one that is on its way out, and
 // clears the pid file that a killed one left if another program has its process id by now: postgres would refuse to
-// start. (Where nobody has that id, postgres clears the file itself.)
+// start. (Where no process has that id, postgres clears the file itself.)
 func (s *Server) ensureFree(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, leaveLimit)
 	defer cancel()

@@ -117,7 +117,7 @@ func (s *Server) URL(database string) string {
 	return u.String()
 }
 
-// Done is closed when Postgres has ended, whoever ended it. After a Restart, Done returns a new channel.
+// Done is closed when Postgres has ended, for any reason. After a Restart, Done returns a new channel.
 func (s *Server) Done() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -139,7 +139,7 @@ func (s *Server) LastLines() string {
 	return s.proc.log.String()
 }
 
-// launch runs postgres on the data folder: on the port of last time, so that a URL somebody keeps stays good, or on a
+// launch runs postgres on the data folder: on the port of last time, so that a saved URL stays valid, or on a
 // new one where another program has it, or is faster to take a free one.
 func (s *Server) launch(ctx context.Context) error {
 	s.mu.Lock()

@@ -67,7 +67,7 @@ func (p *process) copyOutput(output *os.File, read chan struct{}) {
 
 func (p *process) wait(output *os.File, read chan struct{}) {
 	p.err = p.cmd.Wait()
-	// If somebody killed the script alone, nobody watches over the program any more.
+	// If the script alone was killed, nothing supervises the program any more.
 	_ = p.signalGroup(syscall.SIGQUIT)
 	_ = output.SetReadDeadline(time.Now().Add(stopLimit)) // do not wait forever for whatever still holds the pipe
 	<-read

@@ -117,7 +117,7 @@ func (c *cluster) drop(name string) error {
 	return c.admin("drop database if exists " + name + " with (force)")
 }
 
-// makeTemplate installs the schema into a database nobody may connect to afterwards: a clone needs its source idle.
+// makeTemplate installs the schema into a database that allows no connections afterwards: a clone needs its source idle.
 func (c *cluster) makeTemplate() error {
 	name := c.templateName()
 	if err := c.admin("create database " + name + " template template0"); err != nil {

@@ -19,7 +19,7 @@ const (
 )
 
 // guardAndSweep takes the advisory lock of this run, which other processes see as long as we live, and drops the
-// databases of runs whose lock nobody holds: those processes were killed.
+// databases of runs whose lock is free: those processes were killed.
 func (c *cluster) guardAndSweep(ctx context.Context) error {
 	if _, err := c.guard.Exec(ctx, "select pg_advisory_lock($1)", runKey(c.run)); err != nil {
 		return err

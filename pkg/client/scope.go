@@ -13,7 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Scope is the part of all activities that somebody may see and change. Each field narrows it where given, and all of
+// Scope is the part of all activities that a caller may see and change. Each field narrows it where given, and all of
 // them must match; the zero value is everything. What lies outside does not exist: it is in no list and no count, and to
 // ask for it, or to write to it, says ErrNotFound.
 //

@@ -186,7 +186,7 @@ func (s *schema) warnings(ctx context.Context, conn *pgx.Conn, f *found) (warnin
 }
 
 // catalogWarnings looks for an owner who can drop the schema, for roles that may create objects in it, and for row-level
-// security that hides rows from everybody.
+// security that hides rows from every role.
 func (s *schema) catalogWarnings(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 	rows, err := conn.Query(ctx, `
 		with ours as (

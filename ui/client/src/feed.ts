@@ -293,7 +293,7 @@ export function createFeed({ base, tokens, request, api, explain, parse, WebSock
     send({ type: 'ping' });
   }
 
-  // wake makes sure of the connection now: the page was asleep, the network came back, or somebody asks for it.
+  // wake makes sure of the connection now: the page was asleep, the network came back, or the page asks for it.
   function wake() {
     if (globalThis.document?.hidden || !watches.size) return;
     if (fallback.on) watches.forEach(start);

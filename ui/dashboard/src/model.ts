@@ -2,7 +2,7 @@ import { useSyncExternalStore } from 'react';
 
 const UNSEEN = 1_000; // ms between two changes of a page in the background
 
-/** Something that changes by itself while somebody looks at it; snapshots are new objects after each change. */
+/** Something that changes by itself while it is shown; snapshots are new objects after each change. */
 export abstract class Model<T> {
   #listeners = new Set<() => void>();
   #scheduled = false;
@@ -40,5 +40,5 @@ export abstract class Model<T> {
   }
 }
 
-/** What a model says now; it works as long as somebody asks. */
+/** What a model says now; it works as long as it is in use. */
 export const useSnapshot = <T,>({ subscribe, get }: Model<T>): T => useSyncExternalStore(subscribe, get);

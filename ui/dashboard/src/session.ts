@@ -1,4 +1,4 @@
-// The token that the server asks for, where it does: from the address, #token=..., which browsers send to nobody, or
+// The token that the server asks for, where it does: from the address, #token=..., which browsers do not send, or
 // typed in. It lives as long as the tab.
 
 import { useSyncExternalStore } from 'react';
@@ -77,7 +77,7 @@ async function refusal(t: string): Promise<string> {
   if (t && !/^[\w.~+/=-]+$/.test(t)) return 'that is no token';
   try {
     const headers: Record<string, string> = t ? { Authorization: 'Bearer ' + t } : {};
-    // Of a type that nobody has: the total of a large table would take its time.
+    // Of a type that no activity has: the total of a large table would take its time.
     const answer = await fetch(base + 'v1/activities?page_size=1&agent_type=-', { headers, cache: 'no-store', signal: AbortSignal.timeout(PATIENCE) });
     if (answer.status !== 401 && answer.status !== 403) return (void answer.body?.cancel(), '');
     return ((await answer.json()) as { detail?: string }).detail || `the server answers ${answer.status}`;

@@ -23,7 +23,7 @@ export function StatusBadge({ status, className }: StatusBadgeProps) {
 }
 
 export interface ProgressBarProps {
-  /** 0 to 100; null while nobody knows. */
+  /** 0 to 100; null while it is unknown. */
   percentage: number | null | undefined;
   status?: Status | undefined;
   /** What makes the progress, for those who do not see it. Default "Progress". */

@@ -68,7 +68,7 @@ function createStore<T>(all: Map<string, Store<unknown>>, key: string, empty: T,
     },
     get: () => value,
   };
-  leave(); // a render that is given up subscribes nobody
+  leave(); // a render that is given up leaves no subscription
   return store;
 }
 

@@ -106,7 +106,7 @@ const Line = memo(function Line({ line, changed, missing }: { line: ActivityLog;
   );
 });
 
-// Data is written out only where somebody looks: it may be large.
+// Data is written out only where it is shown: it may be large.
 function Data({ value }: { value: unknown }) {
   const [open, setOpen] = useState(false);
   return (
