@@ -31,12 +31,12 @@ var flushOf1ms = commitMode{"flush emulated at 1 ms", "set synchronous_commit = 
 
 // ground is a server with all that the contenders of the append write to.
 type ground struct {
-	url         string
-	ids, ringed []uuid.UUID // activities of the schema, and of its copy that always rings
+	url            string
+	ids, notifying []uuid.UUID // activities of the schema, and of its copy that always notifies
 }
 
 // measureAppend lets append_log race a bare INSERT of the same row into a table with the same columns and indexes (no
-// numbering, no state, no rule, no bell: the limit), the same function with a NOTIFY in every transaction, and River.
+// numbering, no state, no rule, no wake-up: the limit), the same function with a NOTIFY in every transaction, and River.
 func measureAppend(ctx context.Context, o options) ([]table, error) {
 	url, stop, err := startPostgres(ctx, nil)
 	if err != nil {
@@ -50,22 +50,22 @@ func measureAppend(ctx context.Context, o options) ([]table, error) {
 	if err := makeBare(ctx, url); err != nil {
 		return nil, err
 	}
-	if g.ringed, err = makeRinging(ctx, url); err != nil {
+	if g.notifying, err = makeNotifying(ctx, url); err != nil {
 		return nil, err
 	}
 	if err := installRiver(ctx, url); err != nil {
 		return nil, err
 	}
-	deafen, err := listen(ctx, url, ringing)
+	stopListening, err := listen(ctx, url, notifyingSchema)
 	if err != nil {
 		return nil, err
 	}
-	defer deafen()
+	defer stopListening()
 
 	t := table{
 		title: "Appends per second",
 		note: "Each contender has a connection for each writer. Bare INSERT: the same row into a table with the same columns and " +
-			"indexes. NOTIFY: append_log in a copy of the schema whose trigger rings in every transaction, with one listener. " +
+			"indexes. NOTIFY: append_log in a copy of the schema whose trigger notifies in every transaction, with one listener. " +
 			"River: Insert of a job without fields, which is a transaction of three round trips. Ratios: medians of the rounds' ratios.",
 		head: []string{"commit", "writers", "bare INSERT", "append_log", "of bare", "reach", "NOTIFY", "of NOTIFY", "River", "of River"},
 	}
@@ -91,7 +91,7 @@ func appendRace(ctx context.Context, g ground, mode commitMode, writers int, o o
 	out, err := race(ctx, g.url, writers, o, []contender{
 		{name: "bare INSERT", settings: mode.settings, op: bareInsert(g.ids, writers)},
 		{name: "append_log", settings: mode.settings, op: appendLog("agentexec", g.ids, writers)},
-		{name: "NOTIFY", settings: mode.settings, op: appendLog(ringing, g.ringed, writers)},
+		{name: "NOTIFY", settings: mode.settings, op: appendLog(notifyingSchema, g.notifying, writers)},
 		{name: "River", ownConns: true, op: river},
 	})
 	if err != nil {

@@ -13,34 +13,34 @@ import (
 	"github.com/agentexec/agentexec/pkg/migrate"
 )
 
-// ringing is a copy of the schema that does what people do: a NOTIFY in every transaction. It is the name of the
+// notifyingSchema is a copy of the schema with a NOTIFY in every transaction, as many programs do it. It is the name of the
 // channel, too.
-const ringing = "ringing"
+const notifyingSchema = "notifying"
 
-// makeRinging installs the copy and makes activities in it.
-func makeRinging(ctx context.Context, url string) ([]uuid.UUID, error) {
+// makeNotifying installs the copy and makes activities in it.
+func makeNotifying(ctx context.Context, url string) ([]uuid.UUID, error) {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close(ctx)
-	if err := migrate.Up(ctx, conn, &migrate.Options{Schema: ringing}); err != nil {
+	if err := migrate.Up(ctx, conn, &migrate.Options{Schema: notifyingSchema}); err != nil {
 		return nil, err
 	}
-	_, err = conn.Exec(ctx, `create function `+ringing+`.notify() returns trigger language plpgsql volatile as $$
+	_, err = conn.Exec(ctx, `create function `+notifyingSchema+`.notify() returns trigger language plpgsql volatile as $$
 		begin
 		  perform pg_catalog.pg_notify(tg_table_schema, '');
 		  return null;
 		end $$;
-		create trigger notify after insert on `+ringing+`.activity_log for each statement execute function `+ringing+`.notify()`)
+		create trigger notify after insert on `+notifyingSchema+`.activity_log for each statement execute function `+notifyingSchema+`.notify()`)
 	if err != nil {
 		return nil, err
 	}
-	return makeActivities(ctx, url, ringing, benchActivities)
+	return makeActivities(ctx, url, notifyingSchema, benchActivities)
 }
 
-// listen hears a channel until deafen is called, and does nothing about it.
-func listen(ctx context.Context, url, channel string) (deafen func(), err error) {
+// listen receives a channel's notifications until stopListening is called, and drops them.
+func listen(ctx context.Context, url, channel string) (stopListening func(), err error) {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
 		return nil, err

@@ -20,7 +20,7 @@ func appendWatched(ctx context.Context, g ground, o options) (table, error) {
 		title: fmt.Sprintf("Appends per second with a sidecar attached: %d writers, flush emulated at 1 ms", writers),
 		note: fmt.Sprintf("The sidecar is a process of its own, with one socket that watches %d of the %d activities and a live list. "+
 			"It starts before its contender's turn and ends after it. A second of the same load goes before every turn and does not count: "+
-			"in it, the sidecar notices the load and leaves the bell. NOTIFY: as above, with its listener. Lines and frames are those "+
+			"in it, the sidecar notices the load and releases the wake-up lock. NOTIFY: as above, with its listener. Lines and frames are those "+
 			"the socket got, over all turns; lost and repeated by their seq.", watchedActivities, len(g.ids)),
 		head: []string{"contender", "rate", "of NOTIFY", "reach", "of no sidecar", "reach", "lines", "list frames", "lost", "repeated"},
 	}
@@ -30,7 +30,7 @@ func appendWatched(ctx context.Context, g ground, o options) (table, error) {
 	out, err := race(ctx, g.url, writers, o, []contender{
 		{name: "append_log, no sidecar", settings: s, op: appendLog("agentexec", g.ids, writers)},
 		{name: "append_log, sidecar", settings: s, op: appendLog("agentexec", g.ids, writers), before: w.start, after: w.stop},
-		{name: "NOTIFY, no sidecar", settings: s, op: appendLog(ringing, g.ringed, writers)},
+		{name: "NOTIFY, no sidecar", settings: s, op: appendLog(notifyingSchema, g.notifying, writers)},
 	})
 	if err != nil {
 		return t, err

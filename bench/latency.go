@@ -162,17 +162,17 @@ func total(o options) time.Duration { return time.Duration(o.rounds) * o.each }
 // listenLatency is the round trip of a bare notification, ten a second until ctx ends.
 func listenLatency(ctx context.Context, url string) ([]time.Duration, error) {
 	whole := context.WithoutCancel(ctx)
-	ears, err := pgx.Connect(whole, url)
+	listener, err := pgx.Connect(whole, url)
 	if err != nil {
 		return nil, err
 	}
-	defer ears.Close(whole)
+	defer listener.Close(whole)
 	mouth, err := pgx.Connect(whole, url)
 	if err != nil {
 		return nil, err
 	}
 	defer mouth.Close(whole)
-	if _, err := ears.Exec(whole, "listen bench"); err != nil {
+	if _, err := listener.Exec(whole, "listen bench"); err != nil {
 		return nil, err
 	}
 	var took []time.Duration
@@ -187,7 +187,7 @@ func listenLatency(ctx context.Context, url string) ([]time.Duration, error) {
 		if _, err := mouth.Exec(whole, "select pg_notify('bench', '')"); err != nil {
 			return nil, err
 		}
-		if _, err := ears.WaitForNotification(whole); err != nil {
+		if _, err := listener.WaitForNotification(whole); err != nil {
 			return nil, err
 		}
 		took = append(took, time.Since(began))

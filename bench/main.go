@@ -46,20 +46,20 @@ var measures = []measure{
 
 // options of all measures.
 type options struct {
-	rounds     int           // contenders take turns so many times; the median counts
-	each       time.Duration // for so long each
-	lead       time.Duration // before each turn, for so long without counting
-	writers    numbers       // of writers to append with
-	sockets    numbers       // of sockets to fan out to
-	crowd      int           // sockets of spread and storm
-	rates      numbers       // lines per second of latency
-	sleepers   int           // sockets that take nothing
-	flood      int           // MB of lines for each socket that takes nothing
-	activities int           // to list
-	trusted    int           // sockets that may connect, of refuse
-	knocks     int           // attempts to connect that are refused, a minute
-	results    string        // the file to keep the tables in; "" for none
-	command    string        // how to run it again
+	rounds      int           // contenders take turns so many times; the median counts
+	each        time.Duration // for so long each
+	lead        time.Duration // before each turn, for so long without counting
+	writers     numbers       // of writers to append with
+	sockets     numbers       // of sockets to fan out to
+	manySockets int           // sockets of spread and storm
+	rates       numbers       // lines per second of latency
+	sleepers    int           // sockets that take nothing
+	flood       int           // MB of lines for each socket that takes nothing
+	activities  int           // to list
+	trusted     int           // sockets that may connect, of refuse
+	knocks      int           // attempts to connect that are refused, a minute
+	results     string        // the file to keep the tables in; "" for none
+	command     string        // how to run it again
 }
 
 func main() {
@@ -92,7 +92,7 @@ func parse(flags *flag.FlagSet, args []string) (o options, names []string, err e
 	flags.Usage = func() { usage(flags) }
 	flags.IntVar(&o.rounds, "rounds", 5, "turns each contender takes; the median counts")
 	flags.DurationVar(&o.each, "each", 1500*time.Millisecond, "length of one turn")
-	flags.IntVar(&o.crowd, "crowd", 5000, "sockets of spread and storm")
+	flags.IntVar(&o.manySockets, "crowd", 5000, "sockets of spread and storm")
 	flags.IntVar(&o.sleepers, "sleepers", 50, "sockets that take nothing")
 	flags.IntVar(&o.flood, "flood", 30, "MB of lines for each socket that takes nothing")
 	flags.IntVar(&o.activities, "activities", 1_000_000, "activities to list, each with ten lines")

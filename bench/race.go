@@ -134,10 +134,10 @@ func turn(ctx context.Context, c contender, conns crew, lead, each time.Duration
 		}
 	}
 	var (
-		done  atomic.Int64
+		done    atomic.Int64
 		clients sync.WaitGroup
-		fail  = make(chan error, len(conns))
-		began = time.Now().Add(lead)
+		fail    = make(chan error, len(conns))
+		began   = time.Now().Add(lead)
 	)
 	for w, conn := range conns {
 		clients.Go(func() {

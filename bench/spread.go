@@ -18,7 +18,7 @@ func measureSpread(ctx context.Context, o options) ([]table, error) {
 		return nil, err
 	}
 	defer stop()
-	ids, err := makeActivities(ctx, url, "agentexec", o.crowd)
+	ids, err := makeActivities(ctx, url, "agentexec", o.manySockets)
 	if err != nil {
 		return nil, err
 	}
@@ -54,11 +54,11 @@ func measureSpread(ctx context.Context, o options) ([]table, error) {
 	}
 	used, arrived, took := c.cpu()-cpu, s.lines.Load()-seen, s.taken()
 	t := table{
-		title: fmt.Sprintf("%d activities, one socket each, %d lines/s wanted", o.crowd, spreadRate),
+		title: fmt.Sprintf("%d activities, one socket each, %d lines/s wanted", o.manySockets, spreadRate),
 		note: "Send to frame, from before the append is sent, commit included; the writers, Postgres, the sidecar and the sockets share " +
 			"this machine. Lost and repeated: by the seq of every line.",
 		head: []string{"sockets", "sent", "delivered", "p50", "p99", "lines", "lost", "repeated", "sidecar CPU/line", "of a core", "KB/idle socket"},
-		rows: [][]string{{strconv.Itoa(o.crowd), fmt.Sprintf("%.0f/s", float64(lines)/sent.Seconds()),
+		rows: [][]string{{strconv.Itoa(o.manySockets), fmt.Sprintf("%.0f/s", float64(lines)/sent.Seconds()),
 			fmt.Sprintf("%.0f/s", float64(arrived)/last.Sub(began).Seconds()), ms(took, 0.5), ms(took, 0.99), strconv.FormatInt(arrived, 10),
 			strconv.FormatInt(s.lost.Load(), 10), strconv.FormatInt(s.repeated.Load(), 10),
 			fmt.Sprintf("%.1f µs", float64(used.Microseconds())/float64(lines)),

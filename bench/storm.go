@@ -40,7 +40,7 @@ func measureStorm(ctx context.Context, o options) ([]table, error) {
 		head: []string{"sockets", "activities", "kills", "caught up (median)", "worst", "lines", "lost", "repeated", "reach"},
 	}
 	for _, activities := range []int{50, len(ids)} {
-		row, err := storm(ctx, url, addr, ids[:activities], o.crowd, o)
+		row, err := storm(ctx, url, addr, ids[:activities], o.manySockets, o)
 		if err != nil {
 			return nil, err
 		}

@@ -13,7 +13,7 @@ const (
 	usualReserve = 256
 	// leastConnections are the fewest that can serve a client; fewer are an error at the start.
 	leastConnections = 16
-	// fewFiles is where an operator should hear of it.
+	// fewFiles is where a warning is logged.
 	fewFiles = 1024
 )
 

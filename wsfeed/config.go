@@ -36,7 +36,7 @@ type Config struct {
 	// ListInterval is the least time between two reads of one live list; after a slow one, twenty times what it took.
 	// Default 100 ms.
 	ListInterval time.Duration
-	// ListRefresh is the time after which a watched list is read again though nothing was heard of it, for what
+	// ListRefresh is the time after which a watched list is read again though no change was received for it, for what
 	// leaves no line behind, such as a deleted activity. Default 10 s.
 	ListRefresh time.Duration
 	// MaxSubscriptions bounds the subscriptions of one socket. Default 1000.

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// BenchmarkIdleSocket weighs sockets that watch an activity of which nothing is heard: heap and stacks, by the number
+// BenchmarkIdleSocket weighs sockets that watch an idle activity: heap and stacks, by the number
 // of sockets. The clients are bare connections in the same process, which cost it a few hundred bytes each.
 func BenchmarkIdleSocket(b *testing.B) {
 	const sockets = 5000

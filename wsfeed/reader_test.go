@@ -89,7 +89,7 @@ func TestMessageThatLooksLikePings(t *testing.T) {
 	require.Equal(t, websocket.CloseUnsupportedData, c.closed())
 }
 
-// TestIdleSocketsUseSmallStacks: whatever was read, a socket of which nothing is heard waits on a stack that has not grown.
+// TestIdleSocketsUseSmallStacks: whatever it has read, an idle socket waits on a stack that has not grown.
 //
 // It counts goroutines, so it does not run beside other tests.
 func TestIdleSocketsUseSmallStacks(t *testing.T) { //nolint:paralleltest // see above

@@ -35,8 +35,8 @@ func isLockTimeout(err error) bool {
 	return errors.As(err, &pgErr) && pgErr.Code == "55P03"
 }
 
-// patiently runs do, which waits for locks in short turns, until it gets them or the time is over.
-func (u *upgrade) patiently(ctx context.Context, do func() error) error {
+// withLockTurns runs do, which waits for locks in short turns, until it gets them or the time is over.
+func (u *upgrade) withLockTurns(ctx context.Context, do func() error) error {
 	for {
 		err := do()
 		if err == nil || !isLockTimeout(err) {

@@ -148,7 +148,7 @@ func (u *upgrade) mendVersion(ctx context.Context, version int) error {
 // migrateTables applies the migrations, each in a transaction of its own with the version that it leads to.
 func (u *upgrade) migrateTables(ctx context.Context) error {
 	table := u.quoted + ".schema_version"
-	return u.patiently(ctx, func() error {
+	return u.withLockTurns(ctx, func() error {
 		if err := u.together(ctx, fmt.Sprintf(`create table if not exists %[1]s (version int4 not null);
 			insert into %[1]s (version) select 0 where not exists (select from %[1]s)`, table)); err != nil {
 			return err
@@ -193,7 +193,7 @@ func (u *upgrade) applyOptions(ctx context.Context, options []string, opts *Opti
 
 // inTurns runs SQL in one transaction, which waits for locks in short turns.
 func (u *upgrade) inTurns(ctx context.Context, code ...string) error {
-	return u.patiently(ctx, func() error { return u.together(ctx, code...) })
+	return u.withLockTurns(ctx, func() error { return u.together(ctx, code...) })
 }
 
 // together runs SQL in one transaction, which waits for each lock for one turn.
