@@ -98,7 +98,7 @@ func TestAccessVerbs(t *testing.T) {
 	}
 }
 
-// TestAccessUnknownRoutes: without a token nobody learns what there is.
+// TestAccessUnknownRoutes: without a token a client does not learn which routes exist.
 func TestAccessUnknownRoutes(t *testing.T) {
 	t.Parallel()
 	b := serveGuardedAPI(t)
@@ -203,7 +203,7 @@ func TestAuditOfAPanic(t *testing.T) {
 	require.Regexp(t, `msg=audit who=anonymous remote=\S+ what=/v1/activities/{agent_id}/cancel activity=`+uuid.Nil.String()+" status=500", logged.String())
 }
 
-// TestRefusalsAreFewLines: whoever knocks a thousand times does not fill the log.
+// TestRefusalsAreFewLines: a thousand refused requests do not fill the log.
 func TestRefusalsAreFewLines(t *testing.T) {
 	t.Parallel()
 	b := serveGuardedAPI(t)

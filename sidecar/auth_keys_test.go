@@ -19,7 +19,7 @@ import (
 	"github.com/agentexec/agentexec/sidecar"
 )
 
-// TestKeysOfAURL: while the issuer is down nobody is let in and nobody is called a fraud, nothing else is disturbed, and
+// TestKeysOfAURL: while the issuer is down no token is accepted and none is called invalid, nothing else is disturbed, and
 // it is over when the issuer is back.
 func TestKeysOfAURL(t *testing.T) {
 	t.Parallel()

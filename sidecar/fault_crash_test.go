@@ -23,11 +23,11 @@ import (
 func TestCrashesOfAnAsynchronousServer(t *testing.T) {
 	t.Parallel()
 	server := pgtest.NewServer(t, map[string]string{
-		// What nobody flushes stays in memory, which a kill takes away.
+		// What is not flushed stays in memory, and a kill loses it.
 		"synchronous_commit": "off", "wal_writer_delay": "10s", "wal_writer_flush_after": "1GB", "wal_buffers": "64MB",
 		"bgwriter_lru_maxpages": "0", "autovacuum": "off", // it would flush as it commits
 	})
-	s := start(t, server.New(t), func(cfg *sidecar.Config) { // nobody reads until it is over, however long that takes
+	s := start(t, server.New(t), func(cfg *sidecar.Config) { // no client reads until it is over, however long that takes
 		cfg.Feed.WriteTimeout, cfg.Feed.PongTimeout = time.Hour, time.Hour
 	})
 	ids := []uuid.UUID{s.create(t), s.create(t), s.create(t)}

@@ -129,7 +129,7 @@ func TestNetworkGoesSilent(t *testing.T) {
 	// It is no reason to stop slowly either.
 	thaw := p.freeze()
 	defer thaw()
-	s.append(t, id, "nobody waits for this")
+	s.append(t, id, "a line that is not awaited")
 	began := time.Now()
 	s.stop()
 	require.Less(t, time.Since(began), 10*time.Second)

@@ -134,7 +134,7 @@ func TestTenThousandSubscriptions(t *testing.T) {
 	require.Equal(t, allowed, snapshots)
 	s.await(t, "agentexec_watched_activities", allowed+1)
 
-	// What it has goes on, and somebody else may have as much.
+	// Its subscriptions go on, and another socket may have as many.
 	s.append(t, ids[allowed-1], "two")
 	require.Equal(t, 2, greedy.expect(t, "logs", fmt.Sprint("s", allowed-1)).Logs[0].Seq)
 	other := s.open(t)

@@ -44,7 +44,7 @@ func (s *service) from(t *testing.T, address, path string) page {
 func over(limit string) string { return `agentexec_over_limit_total{limit="` + limit + `"}` }
 
 // TestRequestsPerSecond: each address has its own rate, a proxy's header counts only where it is trusted, and
-// whoever asks whether the service lives, or for the page, gets an answer.
+// /healthz and the dashboard always answer.
 func TestRequestsPerSecond(t *testing.T) {
 	t.Parallel()
 	s := setup(t, func(c *sidecar.Config) {
@@ -76,7 +76,7 @@ func TestRequestsPerSecond(t *testing.T) {
 
 	distrustful := start(t, s.db, func(c *sidecar.Config) { c.Limits.RequestsPerSecond = 1 })
 	for range 10 {
-		require.Equal(t, http.StatusOK, distrustful.from(t, "192.0.2.1", "/v1/stats").status, "anybody can say so")
+		require.Equal(t, http.StatusOK, distrustful.from(t, "192.0.2.1", "/v1/stats").status, "any client can send that header")
 	}
 }
 

@@ -196,7 +196,7 @@ func TestListKeepsUp(t *testing.T) {
 		copies[i].shows(t, s, sql)
 		require.Equal(t, "snapshot", copies[i].frames[0])
 		require.NotContains(t, copies[i].frames[1:], "snapshot")
-		// And whoever comes now gets the same.
+		// And a new subscriber gets the same.
 		s.list(t, w.filter).shows(t, s, sql)
 	}
 	s.db.Exec(t, "delete from agentexec.activity")

@@ -91,7 +91,7 @@ func TestPgBouncer(t *testing.T) {
 		works(t, s)
 		s.awaitReadiness(t, http.StatusOK, "polling")
 		works(t, s)
-		require.Zero(t, s.metric(t, "agentexec_wakeup_lock_taken_total"), "a lock of a pooled session is somebody else's")
+		require.Zero(t, s.metric(t, "agentexec_wakeup_lock_taken_total"), "a lock of a pooled session belongs to another client")
 	})
 }
 

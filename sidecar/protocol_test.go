@@ -253,8 +253,8 @@ func TestBadMessages(t *testing.T) {
 		m := so.expect(t, "error", want.sub)
 		require.Equal(t, want.code, m.Code, text)
 		require.Contains(t, m.Message, want.message, text)
-		require.NotContains(t, m.Message, "wsfeed", "the names of our types are nobody's business")
-		require.NotContains(t, m.Message, "Go ", "the names of our types are nobody's business")
+		require.NotContains(t, m.Message, "wsfeed", "names of Go types are internal")
+		require.NotContains(t, m.Message, "Go ", "names of Go types are internal")
 		so.alive(t)
 	}
 	s.append(t, id, "still here")

@@ -259,7 +259,7 @@ func TestUnreachable(t *testing.T) {
 	r = s.get(t, "/v1/feed/"+id.String(), "Accept", "text/event-stream")
 	r.problem(t, 503, "unavailable")
 	so.alive(t)
-	// One that somebody watches is in memory: its state, and the lines in the ring.
+	// A watched one is in memory: its state, and the lines in the ring.
 	third := s.dial(t, "/v1/feed/"+watched.String()+"?after_seq=2")
 	third.expect(t, "snapshot", "")
 

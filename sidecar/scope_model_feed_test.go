@@ -48,7 +48,7 @@ func (w *scopeWorld) watch(h *holder) {
 		list["agent_type"] = v.filter.AgentTypes[0]
 	}
 	v.send(w, map[string]any{"type": "subscribe", "sub": "list", "list": list})
-	// Of few, so that one that is outside is watched by somebody else.
+	// Of few, so that one that is outside is watched by another client.
 	for range 5 {
 		a := w.All[w.IntN(10)]
 		if _, ok := v.lastSeq[a.ID]; !ok {

@@ -48,7 +48,7 @@ type scopeWorld struct {
 	past    [][]scopetest.Activity // what there was, after each write
 }
 
-// holder is somebody with a token.
+// holder is a client with a token.
 type holder struct {
 	auth.Grant
 	token   string
@@ -113,7 +113,7 @@ func (w *scopeWorld) written() { w.past = append(w.past, slices.Clone(w.All)) }
 // lineOf is the message of a line: wherever it leaks to, it tells what of.
 func lineOf(id uuid.UUID) string { return "a line of " + id.String() }
 
-// add creates an activity, and move writes to one, as somebody whom no scope binds.
+// add creates an activity, and move writes to one, as a client without a scope.
 func (w *scopeWorld) add() {
 	a := w.Fresh(client.Scope{})
 	_, err := w.s.c.Create(w.t.Context(), a.Type, lineOf(a.ID), client.WithAgentID(a.ID), client.WithMetadata(a.Metadata))

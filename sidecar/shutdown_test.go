@@ -37,7 +37,7 @@ func TestShutdown(t *testing.T) {
 	}
 	_, err := s.c.AppendLogs(t.Context(), entries)
 	require.NoError(t, err)
-	// Somebody has seen the last line, so the others' are waiting for them.
+	// One client has seen the last line, so the others' are waiting for them.
 	for m := one.next(t); m.Type != "logs" || m.Logs[len(m.Logs)-1].Seq < 101; m = one.next(t) {
 	}
 
@@ -77,7 +77,7 @@ func TestShutdown(t *testing.T) {
 	require.Error(t, err)
 }
 
-// TestShutdownWithStuckSockets: who takes nothing holds nobody up for longer than the drain timeout.
+// TestShutdownWithStuckSockets: a client that takes nothing delays the shutdown by at most the drain timeout.
 func TestShutdownWithStuckSockets(t *testing.T) {
 	t.Parallel()
 	s := setup(t, func(c *sidecar.Config) { c.Feed.DrainTimeout = time.Second })

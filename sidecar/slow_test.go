@@ -17,7 +17,7 @@ import (
 	"github.com/agentexec/agentexec/sidecar"
 )
 
-// TestSleepingClient: a socket that does not read while megabytes are written to its activity slows nobody and costs no
+// TestSleepingClient: a socket that does not read while megabytes are written to its activity slows no other and costs no
 // memory: the database is its buffer. When it wakes up it gets every line.
 //
 // It is not parallel: it weighs the heap.
@@ -67,7 +67,7 @@ func heap() int {
 	return int(m.HeapAlloc)
 }
 
-// TestTooSlow: who takes nothing at all for the write timeout is dropped, and nobody else.
+// TestTooSlow: a client that takes nothing for the write timeout is dropped, and no other.
 func TestTooSlow(t *testing.T) {
 	t.Parallel()
 	s := setup(t, func(c *sidecar.Config) { c.Feed.WriteTimeout = time.Second })

@@ -176,7 +176,7 @@ func TestTLSReload(t *testing.T) {
 	reload <- syscall.SIGHUP
 	require.Equal(t, int64(2), s.served(t))
 
-	p.renew(t, 5) // nobody says so
+	p.renew(t, 5) // without a reload signal
 	require.Eventually(t, func() bool { return s.served(t) == 5 }, patience, 50*time.Millisecond)
 	so.alive(t)
 }

@@ -189,7 +189,7 @@ func TestCursorOfOneListInAnother(t *testing.T) {
 	}
 }
 
-// What is created while somebody turns the pages by key neither repeats rows nor hides any.
+// Rows created while a client pages by key cause no repetition and hide no row.
 func TestRowsInsertedBetweenPages(t *testing.T) {
 	t.Parallel()
 	b, list := setupList(t, 60)

@@ -55,7 +55,7 @@ const (
 	asSidecar = "agentexec_sidecar"
 )
 
-// directly is what nobody but the owner may do.
+// directly is for the owner alone.
 var directly = []string{
 	"insert into agentexec.activity (agent_id, agent_type) values ($1, 'x')",
 	"insert into agentexec.activity_log (activity_id, message) select a.id, 'x' from agentexec.activity a where a.agent_id = $1",
@@ -190,7 +190,7 @@ func TestRolesOfAnOrdinaryMigrator(t *testing.T) {
 	reader, _ := login(t, db, name+"_r")
 	require.Equal(t, 0, one[int](t, reader, "select agentexec.count_active()"))
 
-	// With the roles there, whoever made them, CREATEROLE is not needed.
+	// Once the roles exist, CREATEROLE is not needed.
 	db.Exec(t, "alter role "+name+" nocreaterole")
 	require.NoError(t, migrate.Up(t.Context(), migrator, opts))
 	worker, _ := login(t, db, asWorker)

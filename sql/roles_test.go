@@ -16,7 +16,7 @@ import (
 )
 
 // role makes a role with the given rights in the database (%s stands for its name), and returns a connection as it.
-// Roles belong to the server, so its name is one nobody else has.
+// Roles belong to the server, so its name is unique.
 func role(t *testing.T, db *pgtest.Database, grants ...string) (*pgx.Conn, string) {
 	t.Helper()
 	name := fmt.Sprintf("agentexec_test_%016x", rand.Uint64())
@@ -167,7 +167,7 @@ func TestReadmeGrantsBesideTheRoles(t *testing.T) {
 	requireReadmeGrants(t, b)
 }
 
-// The trigger functions run with the owner's rights, so they must not work for a table of somebody else's, which would
+// The trigger functions run with the owner's rights, so they must not work for another role's table, which would
 // use up numbers without writing lines.
 func TestTriggerFunctionsServeNoOtherTable(t *testing.T) {
 	t.Parallel()

@@ -51,7 +51,7 @@ func TestRowSecurity(t *testing.T) {
 		}
 	}
 
-	// Whoever is given more rights than a role has stays in the scope.
+	// A login with more rights than its role stays in the scope.
 	writer, name := login(t, b.db, asReader)
 	b.exec("grant insert, update, delete on agentexec.activity, agentexec.activity_log to " + name)
 	_, err = writer.Exec(t.Context(), scopeOf1)

@@ -86,7 +86,7 @@ func (s *stage) ready() bool {
 	return r.StatusCode == http.StatusOK
 }
 
-// kill ends the sidecar without a word to anybody.
+// kill ends the sidecar without a shutdown.
 func (s *stage) kill() {
 	if s.sidecar == nil {
 		return

@@ -31,7 +31,7 @@ func TestProtocolDocument(t *testing.T) {
 	}
 	code := readSource(t)
 
-	// The WebSocket library sends 1002 by itself; 1008 is nobody's yet.
+	// The WebSocket library sends 1002 by itself; 1008 is unused yet.
 	require.ElementsMatch(t, append(code.closeCodes(t), "1002", "1008"), column(`\| ([0-9]{4}) \|`))
 	tables := column("\\| `([a-z_]+)` \\|")
 	require.ElementsMatch(t, append(code.frames, "not_found", "invalid", "limit", "forbidden"), tables)

@@ -47,7 +47,7 @@ func (g *gate) Write(b []byte) (int, error) {
 	case <-shut:
 		return g.TCPConn.Write(b)
 	case <-g.pass:
-		done() // before anybody can see what is written
+		done() // before the frame is visible
 		return g.TCPConn.Write(b)
 	case <-g.closed:
 		return 0, net.ErrClosed

@@ -16,7 +16,7 @@ func TestIndexUnderSubscribeAndLeave(t *testing.T) {
 	t.Parallel()
 	hub, _ := newHub(t)
 	var (
-		staying sync.RWMutex // read-locked while nobody may leave
+		staying sync.RWMutex // read-locked while no subscriber may leave
 		mu      sync.Mutex
 		here    = make(map[uuid.UUID]bool)
 		over    = make(chan struct{})

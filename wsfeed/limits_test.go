@@ -45,7 +45,7 @@ type attempt struct {
 	text       string
 }
 
-// try dials as somebody.
+// try dials as a subject.
 func (b *bundle) try(t *testing.T, path, from string) attempt {
 	t.Helper()
 	d := websocket.Dialer{HandshakeTimeout: patience}

@@ -66,7 +66,7 @@ func TestASlowReaderUnderTLS(t *testing.T) {
 	c.expect("pong", "")
 }
 
-// TestTakingNothingUnderTLS: it is cut, and nobody else notices.
+// TestTakingNothingUnderTLS: it is cut, and no other client is affected.
 func TestTakingNothingUnderTLS(t *testing.T) {
 	t.Parallel()
 	b, dial := secured(t, func(c *Config) { c.WriteTimeout = 500 * time.Millisecond })

@@ -54,7 +54,7 @@ func (b *bundle) dialAs(t *testing.T, v *feedScope, path string) (*browser, int)
 	return &browser{t: t, ws: ws}, resp.StatusCode
 }
 
-// What is outside the scope answers as what does not exist, also while somebody else watches it.
+// What is outside the scope answers as what does not exist, also while another client watches it.
 func TestOutsideTheScopeDoesNotExist(t *testing.T) {
 	t.Parallel()
 	b := setup(t, scoped)
@@ -126,7 +126,7 @@ func TestScopeIsAskedOnce(t *testing.T) {
 	require.Empty(t, watcher.frames())
 }
 
-// A database that lost an activity may have another one under its id, of somebody else.
+// A database that lost an activity may have another one under its id, outside the scope.
 func TestScopeIsCheckedAfterDivergence(t *testing.T) {
 	t.Parallel()
 	hub, src := newHub(t)
@@ -194,7 +194,7 @@ func TestListsPerScope(t *testing.T) {
 	require.ElementsMatch(t, []string{"", only(mine).key(), only(foreign).key(), `{"agent_ids":[]}`}, scopes)
 }
 
-// What Postgres could not read would break the tail's query for everybody.
+// What Postgres could not read would break the tail's query for every client.
 func TestUnreadableScopeShowsNothing(t *testing.T) {
 	t.Parallel()
 	for _, scope := range []client.Scope{

@@ -39,7 +39,7 @@ func TestRingIsBounded(t *testing.T) {
 	require.Len(t, topic.ring, 3)
 	require.LessOrEqual(t, size(), 2000)
 
-	// Nobody takes these.
+	// These serve no subscriber.
 	hub.Publish(id, src.append(id, 100))
 	require.LessOrEqual(t, size(), 2000/8)
 	require.Equal(t, "logs:202-301", joined(p.frames()))
@@ -47,7 +47,7 @@ func TestRingIsBounded(t *testing.T) {
 		hub.Publish(id, src.append(id, 1))
 		require.NotEmpty(t, p.frames())
 	}
-	require.Len(t, topic.ring, 10, "somebody is there again")
+	require.Len(t, topic.ring, 10, "a subscriber is there again")
 
 	hub.Publish(id, src.write(id, 1, "RUNNING", strings.Repeat("x", 5000)))
 	require.Len(t, topic.ring, 1, "one line is kept, whatever its size")
@@ -221,7 +221,7 @@ func TestSharedFramesAreBounded(t *testing.T) {
 		require.NotEmpty(t, p.frames())
 	}
 	write(1000)
-	require.Zero(t, kept(), "there is nobody to share with")
+	require.Zero(t, kept(), "there is no other to share with")
 	defer hub.joinTopic(id, "", 1, noSink{}).leave()
 	for range 10 {
 		write(1000)

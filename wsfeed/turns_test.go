@@ -113,7 +113,7 @@ func TestReadTurnsAreFair(t *testing.T) {
 	})
 }
 
-// TestReadLanePriority: a lane that always has somebody waiting does not starve those after it, and lists leave a place free.
+// TestReadLanePriority: a lane that always has a waiting reader does not starve the lanes after it, and lists leave a place free.
 func TestReadLanePriority(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -66,7 +66,7 @@ func TestDemoStops(t *testing.T) {
 	require.Zero(t, query[int64](t, c, "select agentexec.count_active()"))
 }
 
-// TestSecondSignalStopsAtOnce: whoever does not want to wait for the end need not.
+// TestSecondSignalStopsAtOnce: a second signal ends the program without waiting.
 func TestSecondSignalStopsAtOnce(t *testing.T) {
 	t.Parallel()
 	c := setup(t)

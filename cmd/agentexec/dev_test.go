@@ -23,7 +23,7 @@ import (
 type home struct {
 	dir, work string
 	cli       *cli
-	as        *syscall.Credential // nil: whoever runs the tests
+	as        *syscall.Credential // nil: the user that runs the tests
 }
 
 func newHome(t *testing.T, as *user.User) *home {
@@ -181,7 +181,7 @@ func TestDevDiesWithItsParent(t *testing.T) {
 	h := newHome(t, nil)
 	d := up(t, h.command(t, true))
 	require.NoError(t, d.cmd.Process.Kill()) // the shell
-	_, _ = d.end(t)                          // which ends when nobody holds its output any more
+	_, _ = d.end(t)                          // which ends when no process holds its output any more
 	h.requireNothingLeft(t)
 }
 

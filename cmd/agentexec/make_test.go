@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestMakeRun: who waits for the first build is told of it, and of later ones, which take a second, nobody.
+// TestMakeRun: the first build, which takes minutes, is announced; later ones, which take a second, are not.
 func TestMakeRun(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("make"); err != nil {

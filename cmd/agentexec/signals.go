@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// echo is how soon a second signal is taken for the first one: a terminal, a shell and a wrapper may each send theirs.
-const echo = 500 * time.Millisecond
+// repeatedSignal is the time within which a second signal counts as the first one: a terminal, a shell and a wrapper may each send theirs.
+const repeatedSignal = 500 * time.Millisecond
 
 // untilStopped returns a context that ends with the first SIGINT, SIGTERM or, unless that means something else (others),
 // SIGHUP. After that, another SIGINT or SIGTERM ends the process at once. Call stop when there is nothing to stop any more.
@@ -39,7 +39,7 @@ func untilStopped(ctx context.Context, stderr io.Writer, others ...os.Signal) (_
 				case first.IsZero():
 					first = time.Now()
 					cancel()
-				case sig != syscall.SIGHUP && time.Since(first) > echo:
+				case sig != syscall.SIGHUP && time.Since(first) > repeatedSignal:
 					_, _ = fmt.Fprintln(stderr, "agentexec: stopped at once, as asked")
 					os.Exit(codeInterrupted)
 				}

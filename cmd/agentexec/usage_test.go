@@ -139,7 +139,7 @@ func TestNoDatabase(t *testing.T) {
 			args := strings.Fields(strings.ReplaceAll(command, "ID", "01234567-89ab-cdef-0123-456789abcdef"))
 			require.Contains(t, c.refused(t, 1, args...), "no database: set AGENTEXEC_DATABASE_URL")
 
-			// Port 1 is nobody's.
+			// Nothing listens on port 1.
 			line := c.with("DATABASE_URL=postgres://me:geheim@127.0.0.1:1/mine").refused(t, 1, args...)
 			require.Equal(t, `agentexec: cannot connect to database "mine" at 127.0.0.1:1 as user "me": connection refused`, line)
 		})

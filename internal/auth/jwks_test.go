@@ -88,7 +88,7 @@ func (i *issuer) follow(t *testing.T, algorithm string, logger *slog.Logger) *Ve
 	return v
 }
 
-// TestJWKSTokenFirst: whose token came before the fetching had begun has had the keys fetched; nobody asks again.
+// TestJWKSTokenFirst: a token that came before the first fetch waits for it; there is no second fetch.
 func TestJWKSTokenFirst(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
@@ -118,7 +118,7 @@ func TestJWKS(t *testing.T) {
 }
 
 // TestJWKSNewKey: a key that the set got meanwhile is found by the first token that names it, whose key is gone is
-// refused, though it was known; and tokens that name keys nobody has cause no more than one fetch in a while.
+// refused, though it was known; and tokens that name unknown keys cause no more than one fetch in a while.
 func TestJWKSNewKey(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
@@ -317,7 +317,7 @@ func TestJWKSDown(t *testing.T) {
 	}
 }
 
-// TestJWKSSilent: a URL that takes the question and never answers holds up nobody whose key is known, and not the end.
+// TestJWKSSilent: a URL that takes the question and never answers delays no token whose key is known, and not the shutdown.
 func TestJWKSSilent(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)

@@ -215,7 +215,7 @@ func TestVerifyLeeway(t *testing.T) {
 	}
 }
 
-// TestKeyConfusion: what everybody knows, the public key, must be no secret.
+// TestKeyConfusion: the public key must not work as a secret.
 func TestKeyConfusion(t *testing.T) {
 	t.Parallel()
 	file := publicPEM(t, keys()["RS256"])

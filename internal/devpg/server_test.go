@@ -159,7 +159,7 @@ func TestStartWithATakenPort(t *testing.T) {
 	require.ErrorContains(t, err, "Address already in use")
 }
 
-// TestPortIsKept: a URL that somebody has copied is good for the next run too, unless its port has gone.
+// TestPortIsKept: a copied URL is valid for the next run too, unless its port has gone.
 func TestPortIsKept(t *testing.T) {
 	t.Parallel()
 	opts, dir := dirOptions(t)

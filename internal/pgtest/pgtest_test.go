@@ -52,7 +52,7 @@ func TestDatabaseIsDroppedWithItsTest(t *testing.T) {
 		open, err = pgx.Connect(t.Context(), gone.URL)
 		require.NoError(t, err)
 	})
-	require.Error(t, open.Ping(t.Context()), "the database goes whoever uses it")
+	require.Error(t, open.Ping(t.Context()), "the database is dropped though it is in use")
 	var exists bool
 	require.NoError(t, pgtest.Empty(t).Conn(t).QueryRow(t.Context(),
 		"select exists (select from pg_database where datname = $1)", gone.Name).Scan(&exists))

@@ -105,7 +105,7 @@ func ExampleClient_WithTx() {
 	// true
 }
 
-// A worker learns from any line it writes that somebody canceled its activity. The line is kept all the same; only a
+// A worker learns from any line it writes that its activity was canceled. The line is kept all the same; only a
 // change of status is refused.
 func ExampleClient_Cancel() {
 	ctx := context.Background()

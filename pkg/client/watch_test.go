@@ -136,7 +136,7 @@ func TestWatchGoesOnWithARetry(t *testing.T) {
 	}
 }
 
-// Whoever has seen more than there is saw lines that the database has lost.
+// A reader that has seen a higher seq than there is saw lines that the database has lost.
 func TestWatchFromBeyondTheLastLine(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -179,7 +179,7 @@ func TestUpByAnOrdinaryRole(t *testing.T) {
 	require.NoError(t, migrate.Up(t.Context(), conn, nil))
 	requireFresh(t, db)
 
-	// Somebody without rights is not told that the schema is missing.
+	// A role without rights is not told that the schema is missing.
 	db.Exec(t, fmt.Sprintf("reassign owned by %q to current_user", role))
 	_, err = migrate.Check(t.Context(), conn, nil)
 	require.ErrorContains(t, err, "permission denied")

@@ -184,7 +184,7 @@ func TestReleaseNamesTheCode(t *testing.T) {
 	require.Equal(t, string(want), got, "functions.sql, triggers.sql, comments.sql or rights.sql has changed: see this test's comment")
 }
 
-// An upgrade waits for whoever writes, but does not keep the others from writing meanwhile.
+// An upgrade waits for an open write, but other writers go on meanwhile.
 func TestUpgradeLetsWritersThrough(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)

@@ -73,7 +73,7 @@ before(async () => {
 });
 after(() => browser?.close());
 
-// open is a page of its own, as nobody saw it before.
+// open is a page of its own, in a fresh browser context.
 export async function open(options = {}) {
   const context = await browser.newContext({
     viewport: { width: 1280, height: 800 }, locale: 'en-GB', timezoneId: 'UTC', colorScheme: 'light', reducedMotion: 'reduce', ...options,

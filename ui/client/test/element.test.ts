@@ -41,7 +41,7 @@ test('it shows how far an activity is, live, to the end', async () => {
   expect(text(e, 'type')).toBe('test');
   expect(bar(e).getAttribute('aria-label')).toBe('test');
   expect(bar(e).getAttribute('aria-valuetext')).toBe('Running');
-  expect(bar(e).hasAttribute('aria-valuenow')).toBe(false); // nobody knows
+  expect(bar(e).hasAttribute('aria-valuenow')).toBe(false); // it is unknown
   expect(e.getAttribute('status')).toBe('RUNNING');
 
   const ends: unknown[] = [];

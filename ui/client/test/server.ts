@@ -87,13 +87,13 @@ export class FeedServer {
   append(count: number, message = 'line'): void {
     if (this.status === 'QUEUED') this.status = 'RUNNING';
     for (let n = 0; n < count; n++) this.#add(message);
-    this.#bell();
+    this.#wake();
   }
 
   finish(status: Status = 'COMPLETE'): void {
     this.status = status;
     this.#add('done');
-    this.#bell();
+    this.#wake();
   }
 
   /** Sets the database back: lines after seq are void. */
@@ -146,7 +146,7 @@ export class FeedServer {
     this.lines.push({ id: seq, seq, message, status: this.status, percentage: this.percentage, created_at: time(seq), data: null });
   }
 
-  #bell() {
+  #wake() {
     for (const sub of [...this.#subs]) this.#push(sub);
   }
 
