@@ -2,8 +2,7 @@ package sidecar
 
 import "net/http"
 
-// What every answer says to browsers. The page's own handler puts its policy, which lets it run its scripts, in the place
-// of this one.
+// safeHeaders are on every answer. The dashboard's handler replaces the policy by its own, which lets its scripts run.
 var safeHeaders = map[string]string{
 	"Content-Security-Policy":      "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 	"Cross-Origin-Opener-Policy":   "same-origin",

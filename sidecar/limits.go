@@ -124,7 +124,7 @@ func (l Limits) feed(c *wsfeed.Config) {
 	c.MaxListBytes, c.MaxListBytesPerSocket, c.MaxFrameBytes = l.ListBytes, l.ListBytesPerSocket, l.FrameBytes
 }
 
-// values are the limits by the names of the metrics; what is off is -1, times are seconds.
+// values are the limits by the names of the metrics; a limit that is off is -1, times are seconds.
 func (l Limits) values() map[string]float64 {
 	whole := func(n int) float64 { return float64(max(-1, n)) }
 	return map[string]float64{

@@ -51,7 +51,7 @@ func newQueries(schema string) queries {
 			  and not has_schema_privilege(a.usesysid, c.relnamespace, 'USAGE')
 			limit 1`),
 
-		// What became visible since a position ($1 its xmax, $2 its xip), as two kinds of rows in this order:
+		// The lines that became visible since a position ($1 its xmax, $2 its xip), as two kinds of rows in this order:
 		//   0  one row: the new position, and the number of transactions that wrote
 		//   1  a row per activity that has new lines: what decides who watches it, and the first and last seq of these lines.
 		//      An activity's lines become visible in seq order, so its new lines are those from the first to the last.

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// newWeb is the HTTP server, and the listener it serves: connections are counted, get progress deadlines beneath TLS, and are bounded
-// in the time they may take. Answers have no time of their own: who takes them slowly gets them, who takes nothing is
-// dropped (wsfeed.Hub.Listener).
+// newWeb returns the HTTP server, and the listener it serves. Connections are counted, have progress deadlines beneath TLS, and
+// time limits for their headers and bodies. Answers have no time limit of their own: a slow client gets them, and one that takes
+// nothing is dropped (wsfeed.Hub.Listener).
 func (s *Server) newWeb(l net.Listener) (*http.Server, net.Listener) {
 	limits, note := s.cfg.Limits, s.metrics.limits.note
 	late := newHeaderTimeouts(note)

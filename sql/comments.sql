@@ -1,5 +1,5 @@
--- What \d+ and \df+ of psql, and other tools, say of the public objects. Code: re-applied whole at every upgrade. Each
--- function's comment names its arguments; a test finds what has no comment.
+-- Comments on the public objects, for \d+ and \df+ of psql and for other tools. Code: re-applied whole at every upgrade.
+-- Each function's comment names its arguments; a test finds objects without a comment.
 
 comment on type agentexec.status is
   'Status of an activity: QUEUED, RUNNING, COMPLETE, ERROR or CANCELED. text and varchar cast to it implicitly, in upper or lower case; an untyped literal is read in upper case only.';

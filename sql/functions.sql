@@ -34,7 +34,7 @@
 -- that write it, so that no writer meets the one without the other; the table is written anew once. Functions whose body
 -- names the column are in the way, and get another body until they are made below: their grants stay.
 --
--- What the database gives to a line has a default of null, for the trigger to fill in: so ORMs may leave it out.
+-- Columns that the database fills in have a default of null, for the trigger to replace: so ORMs may leave them out.
 do $$
 begin
   if 'xid8'::regtype <> (select a.atttypid from pg_attribute a where a.attrelid = 'agentexec.activity_log'::regclass and a.attname = 'xid') then

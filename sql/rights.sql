@@ -2,7 +2,7 @@
 -- be. Before it, pkg/migrate takes EXECUTE on every function of functions.sql and triggers.sql from PUBLIC, and on no other
 -- function of the schema.
 
--- What only computes is open to every role that has USAGE of the schema, because the functions that read run with their
+-- Functions that only compute are open to every role that has USAGE of the schema, because the functions that read run with their
 -- caller's rights: a grant of the public ones is enough.
 grant execute on function
   agentexec._raise_invalid(text),

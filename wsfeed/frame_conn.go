@@ -102,7 +102,7 @@ func (p *frameConn) write(b []byte) (int, error) {
 		return 0, p.err
 	}
 	n, err := p.Conn.Write(b)
-	// What TLS wrote of it, in part or not, cannot be known: it says nothing more after a timeout.
+	// Under TLS it is unknown how much of the frame was written: crypto/tls writes nothing more after a timeout.
 	p.refused = n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && p.Conn == net.Conn(p.progress)
 	p.err = err
 	return n, err

@@ -2,7 +2,7 @@ package wsfeed
 
 import "net"
 
-// What a socket holds is bounded by Config.InFlightBytes, in two halves.
+// Config.InFlightBytes bounds the bytes that a socket holds, in two halves.
 //
 // In this process it is one read of Postgres: what a read may hold, and of it what is not sent yet, while the frame
 // being written takes the place of the lines it was made of. A frame made of the ring is shared by all who are at the

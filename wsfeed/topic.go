@@ -61,7 +61,7 @@ func (f *flight) wait(ctx context.Context) error {
 }
 
 // publish takes lines from the tail, in seq order. A line already known is dropped. A line that does not follow the
-// last one begins the ring anew; who lacks the lines between reads them from Postgres.
+// last one begins the ring anew; a subscription that lacks the lines between reads them from Postgres.
 func (t *topic) publish(b Batch) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

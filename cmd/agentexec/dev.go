@@ -44,7 +44,7 @@ func newDev(s *settings) *cobra.Command {
 			d.out, d.errOut = cmd.OutOrStdout(), cmd.ErrOrStderr()
 			d.origins = (&settings{flags: cmd.Flags()}).allowOrigins()
 			var err error
-			// What goes as it should is not worth a line here.
+			// Only warnings and errors are logged here.
 			if d.logger, err = s.logger(d.errOut, slog.LevelWarn); err != nil {
 				return err
 			}

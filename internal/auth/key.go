@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// maxKeyFile is far above any key; what is larger is another file.
+	// maxKeyFile is far above any key; a larger file is no key.
 	maxKeyFile = 64 << 10
 	// minRSABits is what RFC 7518 asks for.
 	minRSABits = 2048

@@ -51,7 +51,7 @@ func Mint(cfg MintConfig, g Grant) (string, error) {
 	return text, err
 }
 
-// claim is the claim that grants g: what is not granted is left out.
+// claim is the claim that grants g: it leaves out verbs that are not granted.
 func (g Grant) claim() (map[string]any, error) {
 	claim := map[string]any{}
 	scope, err := json.Marshal(g.Scope)

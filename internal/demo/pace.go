@@ -12,7 +12,7 @@ const (
 	minRate, maxRate = 64 << 10, 32 << 20
 )
 
-// pace spreads work over time: who has spent more than its time allows waits.
+// pace spreads work over time: a worker that is ahead of its time waits.
 type pace struct {
 	began time.Time
 	rate  float64 // bytes per second
