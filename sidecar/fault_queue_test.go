@@ -133,7 +133,7 @@ func TestStartsWhileTheNotificationQueueIsFull(t *testing.T) {
 	log := new(logtest.Buffer)
 	s := start(t, db, func(cfg *sidecar.Config) { cfg.Logger = log.Logger() })
 	s.awaitReadiness(t, http.StatusOK, "polling")
-	require.Contains(t, log.String(), "the notification queue fills up")
+	require.Contains(t, log.String(), "notification queue near full")
 	id := s.create(t)
 	so := s.open(t)
 	so.sub(t, "a", id, 1)

@@ -84,7 +84,7 @@ func passing(code string) bool {
 		"40",    // serialization failures and deadlocks
 		"53",    // out of connections, memory or disk
 		"55006", // an object in use
-		"55P03", // a lock was not to be had
+		"55P03", // a lock was not available in time
 		"57",    // canceled, shutting down, crashed, starting, idle for too long
 		"58",    // files and disks
 	} {
