@@ -730,7 +730,7 @@ begin atomic
   select l.* from agentexec.append_log(agent_id, message, null::double precision, 'CANCELED'::agentexec.status, null::jsonb) l;
 end;
 
--- Retired: signatures of before 0.4, and names that functions had before. A grant on a public function passes to its successor.
+-- Retired: signatures of before 0.4. Who was granted a public one may call its successor.
 do $$
 declare
   v_old   text;
@@ -742,15 +742,7 @@ begin
     ('agentexec.append_log(uuid, text, int, agentexec.status, jsonb)', 'agentexec.append_log(uuid, text, double precision, agentexec.status, jsonb)'),
     ('agentexec._append_lines(uuid[], text[], int[], agentexec.status[], jsonb[])', null),
     ('agentexec._check_line(text, int)', null),
-    ('agentexec._line_problem(text, int)', null),
-    -- Renamed: _raise_invalid, _raise_seq_exhausted, _transition, _finish_append, _send_wakeup, _lock_in_scope, _matches_all.
-    ('agentexec._refuse(text)', null),
-    ('agentexec._refuse_full(uuid)', null),
-    ('agentexec._advance(uuid, int, agentexec.status)', null),
-    ('agentexec._settle(agentexec.activity_log)', null),
-    ('agentexec._ring_bell()', null),
-    ('agentexec._hold_in_scope(uuid)', null),
-    ('agentexec._asks_nothing(jsonb)', null)
+    ('agentexec._line_problem(text, int)', null)
   loop
     continue when to_regprocedure(v_old) is null;
     for v_grant in
@@ -1609,4 +1601,68 @@ begin atomic
   where a.status in ('QUEUED', 'RUNNING')
     and agentexec._in_scope(s.agent_ids, s.agent_types, s.metadata, a.agent_id, a.agent_type, a.metadata)
   order by a.created_at, a.agent_id;
+end;
+
+-- Old names ------------------------------------------------------------------------------------------------------
+--
+-- Names of internal functions in the release before. A call that began before an upgrade runs its old body to the end and
+-- finds them here. The next release drops them.
+
+create or replace function agentexec._refuse(problem text)
+  returns boolean
+  language sql
+  volatile
+begin atomic
+  select agentexec._raise_invalid(problem);
+end;
+
+create or replace function agentexec._refuse_full(agent_id uuid)
+  returns void
+  language sql
+  volatile
+begin atomic
+  select agentexec._raise_seq_exhausted(agent_id);
+end;
+
+create or replace function agentexec._advance(agent_id uuid, percentage int, status agentexec.status)
+  returns agentexec.activity
+  language sql
+  volatile
+begin atomic
+  select a.* from agentexec._transition(agent_id, percentage, status) a;
+end;
+
+create or replace function agentexec._settle(line agentexec.activity_log)
+  returns agentexec.activity_log
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return agentexec._finish_append(line);
+end
+$$;
+
+create or replace function agentexec._ring_bell()
+  returns void
+  language sql
+  volatile
+begin atomic
+  select agentexec._send_wakeup();
+end;
+
+create or replace function agentexec._hold_in_scope(agent_id uuid)
+  returns void
+  language sql
+  volatile
+begin atomic
+  select agentexec._lock_in_scope(agent_id);
+end;
+
+create or replace function agentexec._asks_nothing(filter jsonb)
+  returns boolean
+  language sql
+  immutable parallel safe
+begin atomic
+  select agentexec._matches_all(filter);
 end;
