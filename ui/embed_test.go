@@ -204,7 +204,7 @@ func TestSize(t *testing.T) {
 	}
 }
 
-// Whatever the page loads is there, and of this host, at a relative address; and nothing lies there that it does not load.
+// Every file that the page loads exists, on this host and at a relative address. No other file is embedded.
 func TestReferences(t *testing.T) {
 	t.Parallel()
 	index := source(t, "index.html")

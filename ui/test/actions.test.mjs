@@ -1,4 +1,4 @@
-// What a person can do: cancel one activity, or all that are pending in what is listed.
+// The actions of a person: cancel one activity, or all that are pending in what is listed.
 
 import assert from 'node:assert/strict';
 import { create, eventually, finish, log, play, scene, state, statusOf } from './stage.mjs';

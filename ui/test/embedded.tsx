@@ -1,4 +1,4 @@
-// A page of somebody's own with the element and the React components: ?sidecar= says where the sidecar is, ?id= which
+// A page of another site with the element and the React components: ?sidecar= says where the sidecar is, ?id= which
 // activity they show.
 
 import { createRoot } from 'react-dom/client';

@@ -1,4 +1,4 @@
-// Whatever comes from outside is shown as text, and does no harm.
+// All input from outside is shown as text, and does no harm.
 
 import assert from 'node:assert/strict';
 import { create, eventually, log, play, scene, shot, state } from './stage.mjs';

@@ -110,7 +110,7 @@ scene('what is under the pointer stays there', () =>
     const target = page.locator('.row').nth(2);
     await target.hover();
     const before = await places(page);
-    const type = 'while somebody aims';
+    const type = 'while the pointer rests';
     const id = await create(type);
     await eventually(async () => assert.equal(await text(page, '.list #newer'), '↑ 1 new'));
     assert.deepEqual((await places(page)).slice(0, 5), before.slice(0, 5));

@@ -1,4 +1,4 @@
-// What is on screen.
+// Readers of the screen.
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -49,7 +49,7 @@ const lines = (page) =>
     const all = new Map();
     if (!box) return [];
     const frame = () => new Promise((go) => requestAnimationFrame(go));
-    // Whatever is in sight is drawn.
+    // settled waits until all lines in sight are drawn.
     const settled = async () => {
       for (let n = 0; n < 200; n++) {
         await frame();

@@ -1,4 +1,4 @@
-// What the browser's tests stand on: a browser, pages that report their own errors, and the stage (stage_test.go).
+// The base of the browser's tests: a browser, pages that report their own errors, and the stage (stage_test.go).
 
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';

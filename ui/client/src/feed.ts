@@ -31,7 +31,7 @@ export interface Connection {
   transport: 'websocket' | 'http';
 }
 
-/** What the feed needs of a WebSocket: the browser's, Node's (22 and later) or that of the package ws. */
+/** The part of a WebSocket that the feed uses: the browser's, Node's (22 and later) or that of the package ws. */
 export type WebSocketClass = new (url: string, protocols: string[]) => {
   onmessage: ((event: never) => void) | null;
   onclose: ((event: never) => void) | null;
@@ -70,14 +70,14 @@ export function createFeed({ base, tokens, request, api, explain, parse, WebSock
   const listeners = new Set<() => void>();
   let connection: Connection = { state: 'idle', since: null, reason: '', code: '', transport: 'websocket' };
   let socket: InstanceType<WebSocketClass> | undefined;
-  let turn = 0; // counts the attempts to connect: what belongs to an older one is not heard
+  let turn = 0; // counts the attempts to connect: messages of an older one are ignored
   let attempt = 0; // failures in a row
   let welcomed = 0; // when this socket was; 0 while it is not open
   let worked = false; // a WebSocket has been welcomed at least once
   let caughtUp = false; // since the connection was lost
   let ready = true; // the server reaches its database
   let since: Date | null = null;
-  let heard = 0;
+  let receivedAt = 0; // when the last frame came
   let askedAt = 0;
   let checkedAt = 0;
   let counter = 0;
@@ -170,12 +170,12 @@ export function createFeed({ base, tokens, request, api, explain, parse, WebSock
     for (const w of watches) w.abort?.abort();
   }
 
-  function hear(data: string) {
-    heard = Date.now();
+  function receive(data: string) {
+    receivedAt = Date.now();
     askedAt = 0;
     const frame = parse(data) as Frame;
     if (frame.type === 'welcome') {
-      welcomed = heard;
+      welcomed = receivedAt;
       worked = true;
       clearTimeout(retry);
       endFallback();
@@ -262,7 +262,7 @@ export function createFeed({ base, tokens, request, api, explain, parse, WebSock
       socket.onmessage = ({ data }: { data: string }) => {
         if (!current()) return;
         try {
-          hear(data);
+          receive(data);
         } catch (e) {
           lost(String(e));
         }
@@ -299,9 +299,9 @@ export function createFeed({ base, tokens, request, api, explain, parse, WebSock
     if (fallback.on) watches.forEach(start);
     if (!socket) void connect();
     else if (!welcomed) return;
-    else if (Date.now() - heard < ASLEEP) ask(3_000);
+    else if (Date.now() - receivedAt < ASLEEP) ask(3_000);
     else {
-      lost('no answer', heard);
+      lost('no answer', receivedAt);
       void connect();
     }
   }
@@ -311,8 +311,8 @@ export function createFeed({ base, tokens, request, api, explain, parse, WebSock
     const slept = now - checkedAt > ASLEEP;
     checkedAt = now;
     if (slept) wake();
-    else if (askedAt && now - askedAt > PATIENCE) lost('no answer', heard);
-    else if (welcomed && now - heard > QUIET) ask(PATIENCE);
+    else if (askedAt && now - askedAt > PATIENCE) lost('no answer', receivedAt);
+    else if (welcomed && now - receivedAt > QUIET) ask(PATIENCE);
     if (!checkReady || !(welcomed || fallback.works) || globalThis.document?.hidden) return;
     // A tail that only lacks wake-ups reads on a timer.
     ready = await request('readyz').then(() => true, (e) => !(e instanceof ProblemError && e.status === 503 && !e.problem['tail']));

@@ -5,7 +5,7 @@ export interface Problem {
   title?: string;
   detail?: string;
   code?: string;
-  /** What is wrong with the request, part by part, where more is known. */
+  /** The errors in the request, part by part, where they are known. */
   errors?: { location: string; message: string }[];
   [more: string]: unknown;
 }
@@ -15,7 +15,7 @@ export class ProblemError extends Error {
   override name = 'ProblemError';
   /** The HTTP status. */
   status: number;
-  /** What happened, for programs: TA404, TA409, TA422, 23505, or a word such as `unavailable`; '' where no problem document came. */
+  /** The kind of the error, for programs: TA404, TA409, TA422, 23505, or a word such as `unavailable`; '' where no problem document came. */
   code: string;
   /** The whole document; `{}` where none came. */
   problem: Problem;

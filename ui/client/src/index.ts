@@ -89,7 +89,7 @@ export function createClient({
         return { pause: () => feed.pause(w), resume: () => feed.resume(w), stop: () => feed.remove(w) };
       }, signal);
     }
-    // What a callback throws is reported, and disturbs neither the feed nor other watches.
+    // An error of a callback is reported, and disturbs neither the feed nor other watches.
     const safely = <T>(call: (value: T) => void) => (value: T) => {
       try {
         call(value);

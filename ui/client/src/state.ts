@@ -1,4 +1,4 @@
-// What to make of the events of a watch.
+// The state that follows from the events of a watch.
 
 import type { Activity, ActivityEvent, ActivityListItem, ActivityLog, ListEvent, Status } from './types.ts';
 

@@ -3,7 +3,7 @@
 import { isFinal } from './state.ts';
 import type { ActivityState, Status } from './types.ts';
 
-/** What a status is called. */
+/** The label of each status. */
 export const statusNames: Record<Status, string> = {
   RUNNING: 'Running', QUEUED: 'Queued', COMPLETE: 'Complete', ERROR: 'Error', CANCELED: 'Canceled',
 };

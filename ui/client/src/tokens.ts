@@ -14,8 +14,8 @@ export function createTokens(source: TokenSource | undefined): Tokens {
   let known: string | undefined;
   let renewAt = 0;
   let asking: Promise<string> | undefined;
-  const ask = async (hook: () => string | Promise<string>) => {
-    known = await hook();
+  const ask = async (source: () => string | Promise<string>) => {
+    known = await source();
     renewAt = renewalOf(known);
     return known;
   };

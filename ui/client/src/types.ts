@@ -1,4 +1,4 @@
-// What goes over the wire, named and shaped as the server writes it. Times are ISO 8601 in UTC.
+// The messages on the wire, named and shaped as the server writes them. Times are ISO 8601 in UTC.
 
 /** Where an activity stands. COMPLETE and CANCELED are final; ERROR may be retried. */
 export type Status = 'QUEUED' | 'RUNNING' | 'COMPLETE' | 'ERROR' | 'CANCELED';
@@ -6,7 +6,7 @@ export type Status = 'QUEUED' | 'RUNNING' | 'COMPLETE' | 'ERROR' | 'CANCELED';
 /** Any JSON value. */
 export type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
 
-/** What changes of an activity with its lines. */
+/** The fields of an activity that its lines change. */
 export interface ActivityState {
   status: Status;
   /** 0 to 100, null while none was reported. */
@@ -100,7 +100,7 @@ export interface ActivityEnd {
 }
 
 /**
- * What is different from "each line once". `pruned`: the lines between the two are no longer kept. `reset`: the
+ * An exception from "each line once". `pruned`: the lines between the two are no longer kept. `reset`: the
  * database was set back; lines from `next_seq` on are void, and what comes next takes their place.
  */
 export interface ActivityGap {
@@ -119,7 +119,7 @@ export interface ListSnapshot {
   counts: Counts;
 }
 
-/** What is different. Ids in `removed` that are not known are to be ignored. */
+/** The changes of a list. Ignore ids in `removed` that are not known. */
 export interface ListChanges {
   type: 'changes';
   items: ActivityListItem[];

@@ -1,4 +1,4 @@
-// Whatever happens to the connection, every line is passed on once and in order.
+// Every line is passed on once and in order, through every failure of the connection.
 
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';

@@ -347,16 +347,16 @@ test('an event stream whose token expired goes on with another', async () => {
   expect(expired).toBe(false);
 });
 
-test('a hook that fails is asked again, and says why it is offline', async () => {
+test('a token function that fails is called again, and its error is the reason of being offline', async () => {
   let broken = true;
   const client = connect({
     token() {
-      if (broken) throw new Error('nobody is signed in');
+      if (broken) throw new Error('no user is signed in');
       return 'good';
     },
   });
   client.watchActivity(ID, {}, () => {});
-  await until(() => client.connection.reason.includes('nobody is signed in'));
+  await until(() => client.connection.reason.includes('no user is signed in'));
   expect(client.connection.state).toBe('offline');
   broken = false;
   await until(() => client.connection.state === 'live');

@@ -9,7 +9,7 @@ import type { ActivityListItem, ActivityLog, Counts, Status } from '../src/types
 
 export const ID = '6f1de0c4-5d0b-4d3a-9a53-0e1f6c5b7a11';
 
-/** What happens to a frame of lines. */
+/** The way a frame of lines is sent. */
 export type Fate = 'sent' | 'skipped' | 'twice' | 'halved' | 'late';
 
 interface Sub {
@@ -22,7 +22,7 @@ interface Sub {
 interface ListSub {
   statuses: Status[] | undefined;
   limit: number;
-  /** What the client was told, by agent_id. */
+  /** The items the client has, by agent_id. */
   known: Map<string, string>;
   send(frame: object): void;
 }
@@ -43,9 +43,9 @@ export class FeedServer {
   token = 'no such token';
   /** Answers a request before anything else does. */
   answer: ((request: IncomingMessage, response: ServerResponse) => boolean) | undefined;
-  /** What there is to list, in place of the one activity. Call `relist` after a change. */
+  /** The items to list, in place of the one activity. Call `relist` after a change. */
   items: ActivityListItem[] | undefined;
-  /** What arrived, in order: messages on sockets, and paths of requests. */
+  /** The messages on sockets and the paths of requests, in order of arrival. */
   messages: { type: string; sub?: string; token?: string; after_seq?: number; list?: object }[] = [];
   paths: string[] = [];
   protocols: string[][] = [];

@@ -20,12 +20,12 @@ class Socket {
   close() {
     this.closed = true; // and no word of it, as on a dead network
   }
-  hear(frame: object) {
+  receive(frame: object) {
     this.onmessage?.({ data: JSON.stringify(frame) });
   }
   welcome() {
-    this.hear({ type: 'welcome' });
-    this.hear({ type: 'snapshot', sub: ID, activity: { last_seq: 0 } });
+    this.receive({ type: 'welcome' });
+    this.receive({ type: 'snapshot', sub: ID, activity: { last_seq: 0 } });
   }
   pings = () => this.sent.filter((m) => m.type === 'ping').length;
 }
@@ -61,13 +61,13 @@ afterEach(() => {
 test('a quiet socket is asked, and goes on when it answers', async () => {
   for (let n = 0; n < 10; n++) {
     await vi.advanceTimersByTimeAsync(30_000);
-    newest().hear({ type: 'pong' });
+    newest().receive({ type: 'pong' });
   }
   expect(Socket.all).toHaveLength(1);
   expect(newest().pings()).toBe(10);
 });
 
-test('a socket that does not answer is offline since it was last heard, and comes back', async () => {
+test('a socket that does not answer is offline since its last message, and reconnects', async () => {
   const died = Date.now();
   await vi.advanceTimersByTimeAsync(40_000);
   expect(newest().closed).toBe(true);
@@ -124,7 +124,7 @@ test('a page that wakes soon asks, and does not wait long for the answer', async
   vi.setSystemTime(Date.now() + 30_000);
   page.dispatchEvent(new Event('visibilitychange'));
   expect(newest().pings()).toBe(1);
-  newest().hear({ type: 'pong' });
+  newest().receive({ type: 'pong' });
   await vi.advanceTimersByTimeAsync(10_000);
   expect(Socket.all).toHaveLength(1);
   page.dispatchEvent(new Event('visibilitychange'));

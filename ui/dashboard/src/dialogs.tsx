@@ -24,7 +24,7 @@ function Dialog({ title, onClose, children }: DialogProps) {
 
 interface ConfirmProps {
   title: string;
-  /** What the button says that does it. */
+  /** The label of the button that does it. */
   verb: string;
   /** Does it; what it throws is shown. */
   act: () => Promise<void>;
@@ -100,7 +100,7 @@ export function TokenPrompt() {
         <input id="token" type="password" autoComplete="off" spellCheck={false} required autoFocus value={text} onChange={(e) => setText(e.target.value)} />
         <button>Enter</button>
       </div>
-      <p className="hint">Whoever runs the server makes one:</p>
+      <p className="hint">The operator of the server makes one:</p>
       <pre tabIndex={0}>agentexec token --read</pre>
     </form>
   );

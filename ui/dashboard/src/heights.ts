@@ -20,7 +20,7 @@ export class Heights {
     return this.#each[index] ?? 0;
   }
 
-  /** What lies above a row. */
+  /** The height above a row. */
   top(index: number): number {
     let sum = 0;
     for (let i = Math.min(index, this.#length); i > 0; i -= i & -i) sum += this.#sums[i - 1]!;

@@ -1,7 +1,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from 'react';
 import { HEAD, heightOf, newerThan, newest, ROW, yOf } from './list_layout.ts';
 import type { ListModel } from './list_model.ts';
-import { Rest } from './list_rest.tsx';
+import { ListFooter } from './list_footer.tsx';
 import { Row } from './list_row.tsx';
 import { useSnapshot } from './model.ts';
 import { grouped } from './numbers.ts';
@@ -51,7 +51,7 @@ export function List({ model, filter, search, selected }: Props) {
     };
   }, []);
 
-  // Whatever came above what is read, that stays where it is.
+  // The rows in sight keep their place when rows are added above them.
   useLayoutEffect(() => {
     const e = box.current!;
     const anchor = shown.current.find(({ id, group }) => groupOf(rows.index(id)) === group);
@@ -147,7 +147,7 @@ export function List({ model, filter, search, selected }: Props) {
           );
         })}
       </div>
-      <Rest rows={rows} filter={filter} />
+      <ListFooter rows={rows} filter={filter} />
     </div>
   );
 }

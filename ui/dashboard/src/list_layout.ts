@@ -40,7 +40,7 @@ export function sectionsOf(here: Counts, all: Counts | undefined, more: boolean)
   return sections;
 }
 
-/** What lies above a row: the headings too. */
+/** The height above a row, headings included. */
 export function yOf(sections: readonly Section[], index: number): number {
   let heads = 0;
   for (const s of sections) if (s.from <= index) heads++;

@@ -112,7 +112,7 @@ export class ListModel extends Model<Rows> {
     if (this.#sortedTypes.length !== this.#types.size) this.#sortedTypes = [...this.#types].sort();
     const { statuses } = this.#filter;
     const counts = this.#counts && { ...this.#counts };
-    // What the filter leaves out is in no group.
+    // A group of another status than the filter's is empty.
     const listed = counts && (Object.fromEntries(Object.entries(counts).map(([s, n]) => [s, !statuses.length || statuses.includes(s as never) ? n : 0])) as Counts);
     const { all, counts: here } = this.#matching;
     return {
@@ -158,9 +158,9 @@ export class ListModel extends Model<Rows> {
       if (event.type === 'snapshot' || !this.#knowsNewer(item)) this.#put(item);
       this.#live.add(item.agent_id);
     }
-    if (event.type === 'snapshot') this.#settle();
+    if (event.type === 'snapshot') this.#dropMissing();
     else {
-      // What others pushed out at the lower end is still there, one row further down.
+      // An item that left at the lower end, because new ones came, still exists one row further down.
       const last = this.#pages.length && this.#live.size >= LIVE ? this.#lastLive() : undefined;
       for (const id of before) {
         const item = this.#all.get(id);
@@ -172,8 +172,8 @@ export class ListModel extends Model<Rows> {
     this.changed();
   }
 
-  // settle drops what a snapshot says is no more: what is not in it, but would be.
-  #settle(): void {
+  // dropMissing deletes the items that a snapshot should contain and does not.
+  #dropMissing(): void {
     const last = this.#live.size >= LIVE ? this.#lastLive() : undefined;
     if (!last) this.#pages = [];
     const end = this.#pages.length && last ? this.#all.place(last) : Infinity;

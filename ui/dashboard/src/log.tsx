@@ -6,7 +6,7 @@ import { grouped } from './numbers.ts';
 
 const GUESS = 28; // px, of a row not yet measured
 const SPARE = 400; // px drawn above and below what is in sight
-const REST = 1_000; // ms after which a scroll is over, where the browser does not say so
+const SCROLL_END = 1_000; // ms after which a scroll is over, where the browser does not say so
 
 interface Props {
   /** By seq; they grow at the end as long as torn stays the same. */
@@ -88,11 +88,11 @@ export function LogView({ entries, torn, earlier, sought }: Props) {
         scrolledTo.current = e.scrollTop;
         drop();
         clearTimeout(scrolling.current);
-        scrolling.current = setTimeout(rested, REST);
+        scrolling.current = setTimeout(scrollEnded, SCROLL_END);
       }
       look();
     };
-    const rested = () => {
+    const scrollEnded = () => {
       clearTimeout(scrolling.current);
       scrolling.current = undefined;
       if (shift.current) look();
@@ -100,12 +100,12 @@ export function LogView({ entries, torn, earlier, sought }: Props) {
     const observer = new ResizeObserver(look);
     observer.observe(e);
     e.addEventListener('scroll', scrolled, { passive: true });
-    e.addEventListener('scrollend', rested);
+    e.addEventListener('scrollend', scrollEnded);
     return () => {
       observer.disconnect();
       clearTimeout(scrolling.current);
       e.removeEventListener('scroll', scrolled);
-      e.removeEventListener('scrollend', rested);
+      e.removeEventListener('scrollend', scrollEnded);
     };
   }, []);
 
@@ -131,7 +131,7 @@ export function LogView({ entries, torn, earlier, sought }: Props) {
     }
     const was = shift.current;
     if (follows.current) shift.current = 0;
-    else if (anchor.current && Math.abs(e.scrollTop - scrolledTo.current) < 1) { // else the person's scroll is still to be heard of
+    else if (anchor.current && Math.abs(e.scrollTop - scrolledTo.current) < 1) { // else the event of the person's scroll is still to come
       const at = placeOf(entries, anchor.current.entry);
       const moved = h.top(at) + anchor.current.by - topOf(e);
       if (at < 0) drop();

@@ -15,7 +15,7 @@ async function linesOf(client: Client, log: Log, id: string): Promise<string[]> 
     lines.push(line);
   };
   const kept = log.entries.filter((e) => e.kind === 'line');
-  // What is no longer kept here is read again, in pages of a size that what came before lets expect.
+  // Lines that are no longer kept are read again. The size of a page follows from the size of the lines before.
   const first = kept[0]?.seq ?? 0;
   const size = (most: number) => Math.max(1, Math.min(PAGE, most, Math.floor((WEIGHT * lines.length) / weight) || 10));
   for (let after = 0; log.earlier && after < first - 1; ) {

@@ -1,6 +1,6 @@
 import type { Entry, Log } from './log_model.ts';
 
-/** What is looked for in a log: lines that changed the status, lines that hold a text in lower case, or all there is. */
+/** The lines to find in a log: those that changed the status, those that contain a text in lower case, or all. */
 export interface Wanted {
   changes: boolean;
   text: string;

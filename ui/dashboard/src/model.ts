@@ -11,7 +11,7 @@ export abstract class Model<T> {
   /** Begins to watch. */
   protected abstract start(): void;
   protected abstract stop(): void;
-  /** What there is now, as an object of its own. */
+  /** Returns the current state as a new object. */
   protected abstract read(): T;
 
   subscribe = (listener: () => void): (() => void) => {
@@ -26,19 +26,19 @@ export abstract class Model<T> {
 
   get = (): T => (this.#snapshot ??= this.read());
 
-  /** Whatever changes within a frame is one change. There are no frames in the background, but a title. */
+  /** Reports all changes within a frame as one. In the background, where there are no frames, a timer does it for the title. */
   protected changed(): void {
     this.#snapshot = undefined; // what is drawn meanwhile for another reason is drawn as it is now
     if (this.#scheduled) return;
     this.#scheduled = true;
-    const tell = () => {
+    const notify = () => {
       this.#scheduled = false;
       for (const listener of [...this.#listeners]) listener();
     };
-    if (document.hidden) setTimeout(tell, UNSEEN);
-    else requestAnimationFrame(tell);
+    if (document.hidden) setTimeout(notify, UNSEEN);
+    else requestAnimationFrame(notify);
   }
 }
 
-/** What a model says now; it works as long as it is in use. */
+/** Returns the snapshot of a model, and starts the model while a component uses it. */
 export const useSnapshot = <T,>({ subscribe, get }: Model<T>): T => useSyncExternalStore(subscribe, get);

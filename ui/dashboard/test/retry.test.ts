@@ -1,4 +1,4 @@
-// What the server refuses is asked for again: a client whose events the test makes, and a clock of our own.
+// A request that the server refuses is repeated: a client whose events the test makes, and a clock of our own.
 
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { FeedError } from '@agentexec/client';

@@ -31,7 +31,7 @@ test('items are in the order of a list, each once, however they change', () => {
     expect(items.all).toEqual(sorted);
     expect(items.counts).toEqual(countsOf(sorted));
     for (const [index, i] of sorted.entries()) expect(items.index(i.agent_id)).toBe(index);
-    expect(items.index('nobody')).toBe(-1);
+    expect(items.index('unknown')).toBe(-1);
     items.clear();
     expect([items.all, items.counts, items.get(sorted[0]?.agent_id ?? '')]).toEqual([[], noCounts(), undefined]);
   }), { numRuns: 300 });

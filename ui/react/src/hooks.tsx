@@ -38,8 +38,8 @@ export function useActivity(agentId: string | null | undefined, { afterSeq = 0, 
   return useStore(agentId ? activityStore(client, agentId, afterSeq, maxLogs) : nothing);
 }
 
-const nobody: ActivityResult = { ...noActivity, loading: false };
-const nothing: Store<ActivityResult> = { subscribe: () => () => {}, get: () => nobody };
+const unselected: ActivityResult = { ...noActivity, loading: false };
+const nothing: Store<ActivityResult> = { subscribe: () => () => {}, get: () => unselected };
 
 /** A live list. Filters that are equal share one watch, whether or not they are the same object. */
 export function useActivityList(filter: ListFilter = {}): ListResult {

@@ -26,7 +26,7 @@ export interface ProgressBarProps {
   /** 0 to 100; null while it is unknown. */
   percentage: number | null | undefined;
   status?: Status | undefined;
-  /** What makes the progress, for those who do not see it. Default "Progress". */
+  /** The accessible name of the bar. Default "Progress". */
   label?: string | undefined;
   className?: string | undefined;
 }

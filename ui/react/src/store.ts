@@ -1,4 +1,4 @@
-// What hooks read: the state of one watch, shared by all who show it, and new at most once a frame.
+// Stores for the hooks: the state of one watch, shared by all components that show it, and new at most once a frame.
 
 import type { ActivityGap, ActivityListItem, ActivityLog, Activity, Client, Counts, FeedError, ListFilter } from '@agentexec/client';
 import { type ActivityView, applyActivity, applyList, compareItems } from '@agentexec/client/state';
@@ -35,7 +35,7 @@ function createStore<T>(all: Map<string, Store<unknown>>, key: string, empty: T,
   let scheduled = false;
   let leaving: ReturnType<typeof setTimeout> | undefined;
 
-  // Whatever happens within a frame is one change.
+  // All changes within a frame are reported as one.
   const changed = () => {
     if (scheduled) return;
     scheduled = true;
@@ -81,7 +81,7 @@ export interface ActivityResult {
   logs: readonly ActivityLog[];
   /** How many earlier lines came and are not kept here. */
   earlier: number;
-  /** What was not as "each line once": the newest of them. */
+  /** The newest exceptions from "each line once". */
   gaps: readonly ActivityGap[];
   /** All lines are there and leave the activity finished. */
   ended: boolean;

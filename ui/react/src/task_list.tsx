@@ -17,7 +17,7 @@ export interface TaskListProps {
   /** Makes the rows links. */
   href?: ((agentId: string) => string) | undefined;
   selectedAgentId?: string | null | undefined;
-  /** What is said of an empty list. */
+  /** The text of an empty list. */
   empty?: string | undefined;
   className?: string | undefined;
 }

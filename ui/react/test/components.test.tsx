@@ -115,16 +115,16 @@ test('an unknown activity, a deleted one, and a lost connection are said', () =>
   expect(screen.getByText(/^Offline since/)).toBeTruthy();
 });
 
-test('whatever a message holds is shown as text', () => {
+test('every message is shown as text', () => {
   const { container, messages } = detail([
     line(1, hostile),
     line(2, 'أُنجزت 3 صفحات من example.org'),
-    line(3, 'bell\u0007 \u001b[31mred \u202eoverride\u0000 end'),
+    line(3, 'beep\u0007 \u001b[31mred \u202eoverride\u0000 end'),
     line(4, '🚀 👩‍🔬 café e\u0301\r\nnext'),
     line(5, '🚀'.repeat(400)),
   ], activity('RUNNING', 5, { agent_type: hostile }));
   expect(messages()).toEqual([
-    hostile, 'أُنجزت 3 صفحات من example.org', 'bell␇ ␛[31mred \ufffdoverride␀ end', '🚀 👩‍🔬 café e\u0301\nnext', '🚀'.repeat(300) + ' …',
+    hostile, 'أُنجزت 3 صفحات من example.org', 'beep␇ ␛[31mred \ufffdoverride␀ end', '🚀 👩‍🔬 café e\u0301\nnext', '🚀'.repeat(300) + ' …',
   ]);
   expect(screen.getByRole('heading').textContent).toBe(hostile.slice(0, 255));
   expect(container.querySelector('img, script, b')).toBeNull();
@@ -144,7 +144,7 @@ test('of a message of 1 MiB the beginning is shown, and all on demand', () => {
   expect(messages()[0]).toHaveLength(602);
 });
 
-test('data is written out where somebody looks', () => {
+test('data is formatted only when its details are open', () => {
   const { container } = detail([line(1, 'm', { data: { [hostile]: ['"quoted"', hostile] } })]);
   expect(container.querySelector('pre')).toBeNull();
   const details = container.querySelector('details')!;

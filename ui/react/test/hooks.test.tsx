@@ -78,7 +78,7 @@ test('all who show the same share one watch', () => {
   expect(fake.activities[0]!.stopped).toBe(false);
   unmount();
   act(() => vi.advanceTimersByTime(900));
-  expect(fake.activities[0]!.stopped).toBe(false); // somebody may come back
+  expect(fake.activities[0]!.stopped).toBe(false); // a component may use it again
   act(() => vi.advanceTimersByTime(200));
   expect(fake.activities[0]!.stopped).toBe(true);
   expect(fake.lists[0]!.stopped).toBe(true);

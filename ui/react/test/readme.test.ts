@@ -1,6 +1,6 @@
 // @vitest-environment node
 //
-// What the READMEs of the packages tell people to do works: both are built, packed and installed as they say, and every
+// The instructions in the READMEs of the packages work: both are built, packed and installed as they say, and every
 // piece of TypeScript in them is complete and passes the type checker against what was installed.
 
 import { execFile } from 'node:child_process';

@@ -8,8 +8,8 @@ const command = `psql "$AGENTEXEC_DATABASE_URL" -c \\
   "select agentexec.create_activity(
      'research', 'Hello from psql')"`;
 
-/** What there is to say below the rows, and where there are none what to do next. */
-export function Rest({ rows, filter }: { rows: Rows; filter: Filter }) {
+/** The text below the rows; without rows, the next step. */
+export function ListFooter({ rows, filter }: { rows: Rows; filter: Filter }) {
   const { items, looked, more, loading, problem } = rows;
   const client = useClient();
   const { state, code, reason } = useConnection();
