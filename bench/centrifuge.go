@@ -34,10 +34,11 @@ func runCentrifuge(ctx context.Context, url, addr string, ready func(string)) er
 	if err != nil {
 		return err
 	}
-	// More patient than it usually is (1 s, 8 s): the sockets share the machine with it, and those it closed would get no lines.
-	patient := centrifuge.WebsocketConfig{WriteTimeout: 20 * time.Second}
-	patient.PingInterval, patient.PongTimeout = 25*time.Second, 20*time.Second
-	web := &http.Server{Handler: centrifuge.NewWebsocketHandler(node, patient)}
+	// The timeouts are longer than its defaults (1 s, 8 s): the sockets share the machine with it, and a closed one would
+	// get no lines.
+	config := centrifuge.WebsocketConfig{WriteTimeout: 20 * time.Second}
+	config.PingInterval, config.PongTimeout = 25*time.Second, 20*time.Second
+	web := &http.Server{Handler: centrifuge.NewWebsocketHandler(node, config)}
 	go func() { _ = web.Serve(l) }()
 	defer web.Close()
 

@@ -25,7 +25,7 @@ import (
 
 var children = map[string]func(ctx context.Context, url, addr string, ready func(feed string)) error{
 	"agentexec":  runAgentexec,
-	"patient":    runPatient,
+	"keeping":    runKeeping,
 	"guarded":    runGuarded,
 	"centrifuge": runCentrifuge,
 }
@@ -145,8 +145,8 @@ func runAgentexec(ctx context.Context, url, addr string, ready func(string)) err
 	return runSidecar(ctx, sidecar.Config{DatabaseURL: url, Addr: addr}, ready)
 }
 
-// runPatient closes no socket for taking nothing, so that we can see what it costs to keep them.
-func runPatient(ctx context.Context, url, addr string, ready func(string)) error {
+// runKeeping is a sidecar that keeps sockets that take nothing, so that their cost can be measured.
+func runKeeping(ctx context.Context, url, addr string, ready func(string)) error {
 	const long = 30 * time.Minute
 	return runSidecar(ctx, sidecar.Config{DatabaseURL: url, Addr: addr, Feed: wsfeed.Config{WriteTimeout: long, PongTimeout: long}}, ready)
 }

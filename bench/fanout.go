@@ -64,8 +64,8 @@ func measureFanout(ctx context.Context, o options) ([]table, error) {
 			"Memory: resident, beyond what it was when 50 sockets had come and gone.",
 		head: []string{"sockets", "relay", "deliveries/s", "CPU/delivery", "KB/idle socket", "rate ratio", "CPU ratio", "lost", "closed", "reach"},
 	}
-	steady := table{
-		title: "Steady 5 lines/s, to every socket",
+	constant := table{
+		title: "Constant rate of 5 lines/s, to every socket",
 		note:  "From before the transaction is sent to the frame, at one socket in fifty.",
 		head:  []string{"sockets", "relay", "p50", "p99", "CPU/delivery", "reach"},
 	}
@@ -80,35 +80,35 @@ func measureFanout(ctx context.Context, o options) ([]table, error) {
 		}
 		peer := results[len(results)-1]
 		for _, r := range results {
-			burstReach, steadyReach := r.reach(peer, n)
+			burstReach, constantReach := r.reach(peer, n)
 			burst.rows = append(burst.rows, []string{fmt.Sprint(n), r.name, fmt.Sprintf("%.0f", r.rate),
 				fmt.Sprintf("%.2f µs", r.cpu), fmt.Sprintf("%.1f", r.idle/1024), ratio(r.rate / peer.rate), ratio(r.cpu / peer.cpu),
 				strconv.FormatInt(r.lost, 10), strconv.FormatInt(r.closed, 10), burstReach})
-			steady.rows = append(steady.rows, []string{fmt.Sprint(n), r.name, ms(r.steady, 0.5), ms(r.steady, 0.99),
-				fmt.Sprintf("%.2f µs", r.steadyCPU), steadyReach})
+			constant.rows = append(constant.rows, []string{fmt.Sprint(n), r.name, ms(r.constant, 0.5), ms(r.constant, 0.99),
+				fmt.Sprintf("%.2f µs", r.constantCPU), constantReach})
 		}
 	}
-	return []table{burst, steady}, nil
+	return []table{burst, constant}, nil
 }
 
 type fanoutResult struct {
-	name                       string
-	rate, cpu, idle, steadyCPU float64
-	lost, closed               int64 // lines, and sockets that the relay closed
-	steady                     []time.Duration
+	name                         string
+	rate, cpu, idle, constantCPU float64
+	lost, closed                 int64 // lines, and sockets that the relay closed
+	constant                     []time.Duration
 }
 
-// reach says what came of the goals of a burst, and of steady lines.
-func (r fanoutResult) reach(peer fanoutResult, sockets int) (burst, steady string) {
+// reach returns the verdicts on the goals of a burst, and of a constant rate.
+func (r fanoutResult) reach(peer fanoutResult, sockets int) (burst, constant string) {
 	if r.name == peer.name {
 		return "", ""
 	}
 	burst = verdict("rate >= 2.50", r.rate >= 2.5*peer.rate) + verdict("; CPU <= 0.25", r.cpu <= peer.cpu/4) +
 		verdict("; <= 8 KB", r.idle <= 8<<10)
 	if sockets >= 10000 {
-		steady = verdict("p99 <= 250 ms", quantile(r.steady, 0.99) <= 250*time.Millisecond)
+		constant = verdict("p99 <= 250 ms", quantile(r.constant, 0.99) <= 250*time.Millisecond)
 	}
-	return burst, steady
+	return burst, constant
 }
 
 // firstSockets come and go before memory is measured.
@@ -135,7 +135,7 @@ func fanout(ctx context.Context, url string, r relay, sockets int, o options) (f
 	open := func(sockets int) (*swarm, error) {
 		return fly(ctx, c.feed, sockets, flight{mark: r.mark, greet: func(int) []string { return r.greet }, ready: r.ready})
 	}
-	// What a process takes for its first sockets, and never again, is no socket's.
+	// The memory that a process takes once, for its first sockets, is not counted for any socket.
 	first, err := open(firstSockets)
 	if err != nil {
 		return got, err
@@ -190,7 +190,7 @@ func fanout(ctx context.Context, url string, r relay, sockets int, o options) (f
 	}
 	got.lost += want - s.lines.Load()
 	got.closed = s.closed.Load()
-	got.steady = s.taken()
-	got.steadyCPU = float64((c.cpu() - cpu).Microseconds()) / float64(n*sockets)
+	got.constant = s.taken()
+	got.constantCPU = float64((c.cpu() - cpu).Microseconds()) / float64(n*sockets)
 	return got, nil
 }

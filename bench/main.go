@@ -9,7 +9,7 @@
 //	go run . storm      the sidecar killed and restarted under load
 //	go run . slow       sockets that take nothing, beside healthy ones
 //	go run . list       pages of many activities, beside the Python library's list
-//	go run . refuse     sockets with tokens, while others knock with ones that do not hold
+//	go run . refuse     sockets with tokens, beside attempts to connect with invalid ones
 //	go run . all        all of them, in about 20 minutes
 package main
 
@@ -41,7 +41,7 @@ var measures = []measure{
 	{"storm", "the sidecar killed and restarted under load", measureStorm},
 	{"slow", "sockets that take nothing, beside healthy ones", measureSlow},
 	{"list", "pages of many activities, beside the Python library's own list query on the same rows", measureList},
-	{"refuse", "sockets with tokens, with and without others that knock with ones that do not hold", measureRefuse},
+	{"refuse", "sockets with tokens, with and without attempts to connect with invalid ones", measureRefuse},
 }
 
 // options of all measures.
@@ -57,7 +57,7 @@ type options struct {
 	flood       int           // MB of lines for each socket that takes nothing
 	activities  int           // to list
 	trusted     int           // sockets that may connect, of refuse
-	knocks      int           // attempts to connect that are refused, a minute
+	attempts    int           // attempts to connect that are refused, a minute
 	results     string        // the file to keep the tables in; "" for none
 	command     string        // how to run it again
 }
@@ -92,12 +92,12 @@ func parse(flags *flag.FlagSet, args []string) (o options, names []string, err e
 	flags.Usage = func() { usage(flags) }
 	flags.IntVar(&o.rounds, "rounds", 5, "turns each contender takes; the median counts")
 	flags.DurationVar(&o.each, "each", 1500*time.Millisecond, "length of one turn")
-	flags.IntVar(&o.manySockets, "crowd", 5000, "sockets of spread and storm")
+	flags.IntVar(&o.manySockets, "many-sockets", 5000, "sockets of spread and storm")
 	flags.IntVar(&o.sleepers, "sleepers", 50, "sockets that take nothing")
 	flags.IntVar(&o.flood, "flood", 30, "MB of lines for each socket that takes nothing")
 	flags.IntVar(&o.activities, "activities", 1_000_000, "activities to list, each with ten lines")
 	flags.IntVar(&o.trusted, "trusted", 1000, "sockets that may connect, of refuse")
-	flags.IntVar(&o.knocks, "knocks", 10_000, "attempts to connect with an invalid token, a minute")
+	flags.IntVar(&o.attempts, "attempts", 10_000, "attempts to connect with an invalid token, a minute")
 	flags.StringVar(&o.results, "results", "RESULTS.md", "file to keep the tables in; empty for none")
 	o.writers, o.sockets, o.rates = numbers{1, 4, 8, 32}, numbers{1000, 10000}, numbers{10, 100, 1000, 2000, 5000}
 	flags.Var(&o.writers, "writers", "numbers of writers to append with")

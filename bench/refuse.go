@@ -31,8 +31,8 @@ func runGuarded(ctx context.Context, url, addr string, ready func(string)) error
 	return runSidecar(ctx, sidecar.Config{DatabaseURL: url, Addr: addr, Auth: auth.Config{Secret: benchSecret}}, ready)
 }
 
-// measureRefuse compares the delays of sockets that may connect, with and without others that knock with tokens that do
-// not hold. The two take turns on the same sockets.
+// measureRefuse compares the delays of sockets with valid tokens, with and without attempts to connect with invalid ones.
+// The two take turns on the same sockets.
 func measureRefuse(ctx context.Context, o options) ([]table, error) {
 	url, stop, err := startPostgres(ctx, nil)
 	if err != nil {
@@ -65,9 +65,9 @@ func measureRefuse(ctx context.Context, o options) ([]table, error) {
 		if err := calm.add(refuseTurn(ctx, url, s, ids, o.each)); err != nil {
 			return nil, err
 		}
-		knocking, enough := context.WithCancel(ctx)
+		attempting, enough := context.WithCancel(ctx)
 		var clients sync.WaitGroup
-		clients.Go(func() { knock(knocking, c.feed, o.knocks, &beset) })
+		clients.Go(func() { attempt(attempting, c.feed, o.attempts, &beset) })
 		err := beset.add(refuseTurn(ctx, url, s, ids, o.each))
 		enough()
 		clients.Wait()
@@ -170,8 +170,8 @@ func refuseTurn(ctx context.Context, url string, s *swarm, ids []uuid.UUID, each
 // watchers is how many of the sockets, dealt out in turns, watch the i-th of the activities.
 func watchers(sockets, activities, i int) int { return (sockets + activities - 1 - i) / activities }
 
-// knock makes so many attempts a minute until ctx ends.
-func knock(ctx context.Context, feed string, perMinute int, t *turnsOfRefuse) {
+// attempt makes perMinute attempts a minute until ctx ends.
+func attempt(ctx context.Context, feed string, perMinute int, t *turnsOfRefuse) {
 	u, err := url.Parse(feed)
 	if err != nil {
 		return
@@ -188,7 +188,7 @@ func knock(ctx context.Context, feed string, perMinute int, t *turnsOfRefuse) {
 		places <- struct{}{}
 		clients.Go(func() {
 			defer func() { <-places }()
-			if knockOnce(u.Host, u.Path, invalid[n%len(invalid)]) == nil {
+			if attemptOnce(u.Host, u.Path, invalid[n%len(invalid)]) == nil {
 				t.refused.Add(1)
 			} else {
 				t.others.Add(1)
@@ -197,8 +197,8 @@ func knock(ctx context.Context, feed string, perMinute int, t *turnsOfRefuse) {
 	}
 }
 
-// knockOnce asks for a socket and returns nil where it was refused as it should be.
-func knockOnce(host, path, token string) error {
+// attemptOnce tries to open a socket, and returns nil when the answer is 401.
+func attemptOnce(host, path, token string) error {
 	conn, err := net.DialTimeout("tcp", host, 10*time.Second)
 	if err != nil {
 		return err

@@ -42,7 +42,7 @@ func measureSlow(ctx context.Context, o options) ([]table, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := startChild(ctx, "patient", url)
+	c, err := startChild(ctx, "keeping", url)
 	if err != nil {
 		return nil, err
 	}
@@ -100,8 +100,8 @@ func (r *slowRun) phase(ctx context.Context, name string, mb int, ids []uuid.UUI
 	var beside sync.WaitGroup
 	defer beside.Wait()
 	defer quiet()
-	var steadyErr error
-	beside.Go(func() { steadyErr = steady(writing, r.url, r.healthy) })
+	var writeErr error
+	beside.Go(func() { writeErr = appendUntil(writing, r.url, r.healthy) })
 	beside.Go(func() {
 		for writing.Err() == nil {
 			peak = max(peak, r.sidecar.resident())
@@ -116,8 +116,8 @@ func (r *slowRun) phase(ctx context.Context, name string, mb int, ids []uuid.UUI
 	time.Sleep(max(span-written, time.Second)) // the tail may still be behind
 	quiet()
 	beside.Wait()
-	if steadyErr != nil {
-		return nil, steadyErr
+	if writeErr != nil {
+		return nil, writeErr
 	}
 	want, err := lastSeqs(ctx, r.url, r.healthy)
 	if err != nil {
@@ -165,8 +165,8 @@ func noise(n int) string {
 	return string(text[:n])
 }
 
-// steady appends at the healthy rate until ctx ends.
-func steady(ctx context.Context, url string, ids []uuid.UUID) error {
+// appendUntil appends at the healthy rate until ctx ends.
+func appendUntil(ctx context.Context, url string, ids []uuid.UUID) error {
 	whole := context.WithoutCancel(ctx)
 	conn, err := pgx.Connect(whole, url)
 	if err != nil {
