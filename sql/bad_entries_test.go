@@ -13,7 +13,7 @@ import (
 func TestAppendLogsRefusesBadEntries(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	agent, done, nobody := b.in("RUNNING"), b.in("COMPLETE"), uuid.New()
+	agent, done, unknown := b.in("RUNNING"), b.in("COMPLETE"), uuid.New()
 	before := contents(t, b.pool)
 
 	good := fmt.Sprintf(`{"agent_id": %q, "message": "good", "percentage": 5, "status": "COMPLETE", "data": {}}`, agent)
@@ -56,7 +56,7 @@ func TestAppendLogsRefusesBadEntries(t *testing.T) {
 		{with(`"message": "x", "colour": "red"`), "TA422", []string{"unknown field", "colour"}},
 		{with(`"message": "x", "Percentage": 5`), "TA422", []string{"unknown field", "Percentage"}},
 		{with(`"message": "x", "": 5`), "TA422", []string{"unknown field"}},
-		{fmt.Sprintf(`{"agent_id": %q, "message": "x"}`, nobody), "TA404", []string{nobody.String()}},
+		{fmt.Sprintf(`{"agent_id": %q, "message": "x"}`, unknown), "TA404", []string{unknown.String()}},
 		{fmt.Sprintf(`{"agent_id": %q, "message": "x", "status": "RUNNING"}`, done), "TA409", []string{done.String(), "COMPLETE", "RUNNING"}},
 		{with(`"message": "x", "status": "RUNNING"`), "TA409", []string{agent.String(), "COMPLETE", "RUNNING"}}, // after good
 	} {
@@ -101,8 +101,8 @@ func TestAppendLogsNamesTheFirstBadEntry(t *testing.T) {
 	}
 }
 
-// What a JSON library may write for the same value is taken: a percentage as text, a UUID in any of Postgres' forms.
-func TestAppendLogsTakesWhatPostgresReads(t *testing.T) {
+// Other JSON forms of the same value are accepted: a percentage as text, a UUID in any of Postgres' forms.
+func TestAppendLogsAcceptsOtherForms(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	agent := b.create("research")

@@ -76,7 +76,7 @@ func TestEveryDoorTakesALineAtItsBounds(t *testing.T) {
 func TestWritersRefuseBadArguments(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	agent, long, nobody := b.in("RUNNING"), strings.Repeat("x", 1048577), uuid.New()
+	agent, long, unknown := b.in("RUNNING"), strings.Repeat("x", 1048577), uuid.New()
 	isLong := []string{"message", "1048576 bytes", "1048577"}
 	requireRefusals(t, b, []refusal{
 		{"create_activity(null)", nil, "TA422", []string{"task_name", "agent_type", "1 to 255 characters", "null"}},
@@ -93,7 +93,7 @@ func TestWritersRefuseBadArguments(t *testing.T) {
 
 		{"append_log($1, null)", []any{agent}, "TA422", []string{"message", "null"}},
 		{"append_log(null, 'x')", nil, "TA404", []string{"null"}},
-		{"append_log($1, 'x', 101)", []any{nobody}, "TA422", []string{"percentage"}}, // the argument is looked at first
+		{"append_log($1, 'x', 101)", []any{unknown}, "TA422", []string{"percentage"}}, // the argument is looked at first
 		{"append_log($1, 'x', 101, 'COMPLETE')", []any{agent}, "TA422", []string{"percentage"}},
 		{"append_log($1, $2, status => 'COMPLETE')", []any{agent, long}, "TA422", isLong},
 

@@ -37,7 +37,7 @@ func canceled(b *bundle, arguments string, args ...any) []uuid.UUID {
 	return gone
 }
 
-func TestCancelPendingCancelsWhatIsQueuedOrRunning(t *testing.T) {
+func TestCancelPendingCancelsQueuedAndRunning(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	require.Zero(t, one[int](t, b.pool, "select agentexec.cancel_pending()"), "nothing there")
@@ -168,12 +168,12 @@ func TestCancelPendingIdleFor(t *testing.T) {
 	require.Empty(t, canceled(b, "idle_for => '1 hour', agent_type => 'other'"))
 	require.Empty(t, canceled(b, `idle_for => '1 hour', metadata_filter => '{"a": 1}'`))
 
-	// What counts is the last line, not the creation.
+	// idle_for counts from the last line, not from the creation.
 	b.exec("select agentexec.append_log($1, 'awake')", agents[2])
 	require.Equal(t, agents[1:2], canceled(b, "idle_for => '1 hour'"))
 }
 
-// What cancel_pending waited for is looked at again: a worker that wrote or finished meanwhile is left alone.
+// cancel_pending checks a row again after it waited for it: a worker that wrote or finished meanwhile is left alone.
 func TestCancelPendingRechecksAfterLockWait(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -10,7 +10,7 @@ import (
 	"github.com/agentexec/agentexec/sql"
 )
 
-// What would break an upgrade or a caller later, seen in the catalog.
+// The catalog shows nothing that would break an upgrade or a caller later.
 func TestCatalog(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -18,7 +18,7 @@ import (
 
 const writerCount = 64
 
-func setupCrowd(t *testing.T) *bundle {
+func setupWriters(t *testing.T) *bundle {
 	t.Helper()
 	b := &bundle{T: t, db: pgtest.New(t)}
 	b.pool = b.db.Pool(t, func(c *pgxpool.Config) { c.MaxConns = writerCount + 4 })
@@ -81,7 +81,7 @@ func (b *bundle) inTx(ctx context.Context, f func(q querier) error) error {
 
 func Test64WritersOnOneActivity(t *testing.T) {
 	t.Parallel()
-	b := setupCrowd(t)
+	b := setupWriters(t)
 	agent, statuses := b.in("RUNNING"), []*string{nil, nil, nil, ptr("RUNNING"), ptr("QUEUED"), ptr("RUNNING")}
 	var c committed
 	g, ctx := errgroup.WithContext(t.Context())
@@ -121,7 +121,7 @@ func Test64WritersOnOneActivity(t *testing.T) {
 // go on: no deadlock, no line lost, none twice.
 func Test64WritersOn64Activities(t *testing.T) {
 	t.Parallel()
-	b := setupCrowd(t)
+	b := setupWriters(t)
 	agents := make([]uuid.UUID, 64)
 	for i := range agents {
 		agents[i] = b.create(fmt.Sprint("type ", i%4))
@@ -196,7 +196,7 @@ func Test64WritersOn64Activities(t *testing.T) {
 // Two append_logs with the same activities in opposite orders, and cancel_pending with them, take the locks in one order.
 func TestOppositeOrdersDoNotDeadlock(t *testing.T) {
 	t.Parallel()
-	b := setupCrowd(t)
+	b := setupWriters(t)
 	entries := make([]entry, 200)
 	for i := range entries {
 		entries[i] = line{agent: b.create("research"), message: "x"}.entry()

@@ -93,7 +93,7 @@ func TestDetailPageHoldsAThousandLines(t *testing.T) {
 	}
 }
 
-// What is long is cut by its size, whatever makes it long; a line that is longer than a page is one alone.
+// A page ends at 4 MiB, whether messages or data make it long. A line that is longer is a page alone.
 func TestDetailPageHoldsFourMebibytes(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -47,7 +47,7 @@ func TestInsertByAnotherRole(t *testing.T) {
 			require.NoError(t, insert("", ""))
 			require.NoError(t, insert(", status, percentage, data", ", 'QUEUED', 7, '{}'"))
 			require.NoError(t, insert(", id, seq", ", null, null"))
-			// What the database knows better is the database's, whatever was sent.
+			// created_at and xid are set by the database, also where the insert gives them.
 			require.NoError(t, insert(", created_at, xid", ", '2001-01-01', '3'"))
 			require.Equal(t, 6, readActivity(t, b.pool, agent).LastSeq)
 			require.True(t, one[bool](t, b.pool, `select l.created_at > now() - interval '1 hour' and l.xid > 3
@@ -84,7 +84,7 @@ func TestOwnerGivesIDAndSeqTogether(t *testing.T) {
 		insert into agentexec.activity_log (id, activity_id, seq, message, status, created_at) select 1000, a.id, 3, 'x', a.status, a.updated_at from a`, id)
 }
 
-// Who is the owner is asked anew each time: the tables may go to another role.
+// Each insert looks up the current owner, because the tables may go to another role.
 func TestFormerOwnerGivesNeitherIDNorSeq(t *testing.T) {
 	t.Parallel()
 	b, former := setupOwned(t)

@@ -9,8 +9,8 @@
 --   reading   list_activities, activity_detail, count_active, count_by_status, pending_ids; view activity_list
 --   private   names that begin with an underscore; they may change with any version
 --
--- The session setting agentexec.scope narrows all of them to a part of the activities (see Scope below). What is outside
--- does not exist: it is in no list and no count, and TA404 for who writes to it.
+-- The session setting agentexec.scope narrows all of them to a part of the activities (see Scope below). Activities
+-- outside it are invisible: lists and counts omit them, and a write to one raises TA404.
 --
 -- The state machine (_may_become; _transition applies it, append_logs applies it set-based):
 --
@@ -306,7 +306,7 @@ end;
 -- _scope_of reads a scope: {"agent_ids": [...], "agent_types": [...], "metadata": {...}}, each key optional. metadata may
 -- also be an array of 1 to 16 objects of which at least one must match. It returns what narrows, null for what does not; an
 -- empty list narrows to nothing, empty metadata does not narrow. null and ''
--- are everything. Whatever else it is, it is refused with TA422, so that a mistake shows nothing in place of everything.
+-- are everything. Any other value raises TA422, so that a mistake shows nothing in place of everything.
 --
 -- Parallel unsafe, because it catches what is no JSON. Strict, so that null, the usual case, costs no call.
 create or replace function agentexec._scope_of(scope text, out agent_ids uuid[], out agent_types text[], out metadata jsonb)
@@ -730,7 +730,7 @@ begin atomic
   select l.* from agentexec.append_log(agent_id, message, null::double precision, 'CANCELED'::agentexec.status, null::jsonb) l;
 end;
 
--- Retired: signatures of before 0.4. Who was granted a public one may call its successor.
+-- Retired: signatures of before 0.4. A grant on a public one passes to its successor.
 do $$
 declare
   v_old   text;

@@ -64,8 +64,8 @@ var hostileRefusals = map[string]string{
 	`select agentexec.count_by_status(null, '1')`:                                                         "TA422",
 }
 
-// Whatever a role creates in a schema that comes first, in public, or in pg_temp, no function, view, trigger or policy
-// runs it, for a superuser nor for an ordinary caller.
+// A role may create objects in a schema that comes first, in public, or in pg_temp. No function, view, trigger or policy
+// runs them, neither for a superuser nor for an ordinary caller.
 func TestPlantedObjectsNeverRun(t *testing.T) {
 	t.Parallel()
 	b, _ := setupOwned(t)

@@ -46,7 +46,7 @@ func TestListsAtScale(t *testing.T) {
 		// A sort comes before the look at the log, but an OFFSET after it: deep pages are for list_activities, or by key.
 		require.Equal(t, 50, measure(t, conn, "select * from agentexec.activity_list order by updated_at desc limit 50").LogRows)
 		require.Equal(t, 550, measure(t, conn, "select * from agentexec.activity_list order by created_at desc limit 50 offset 500").LogRows)
-		// Who does not ask for the line does not pay for it.
+		// A query without the line does not read the log.
 		require.Zero(t, measure(t, conn, "select agent_id, status from agentexec.activity_list order by created_at desc limit 50").LogRows)
 		// The order of list_activities, for a query of one's own.
 		requireCheap(t, conn, 50, 50, `select * from agentexec.activity_list where agent_type = 'type 7'

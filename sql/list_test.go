@@ -123,7 +123,7 @@ func TestListPages(t *testing.T) {
 				f.statuses = append(f.statuses, status)
 			}
 		}
-		for _, agentType := range []*string{nil, ptr("a"), ptr("nobody")} {
+		for _, agentType := range []*string{nil, ptr("a"), ptr("unknown")} {
 			for _, org := range []*string{nil, ptr("1")} {
 				f.agentType, f.org = agentType, org
 				requirePages(t, conn, f, list, []int{1, 7, 20, 83, 1000}[subset%5])

@@ -99,19 +99,19 @@ func TestRolesMayDoTheirWork(t *testing.T) {
 	worker, _ := login(t, b.db, asWorker)
 	reader, _ := login(t, b.db, asReader)
 	sidecar, _ := login(t, b.db, asSidecar)
-	nobody, _ := login(t, b.db)
+	outsider, _ := login(t, b.db)
 	may(worker, true, writers)
 	may(worker, false, readers)
 	may(reader, false, writers)
 	may(reader, true, readers)
 	may(sidecar, true, writers)
 	may(sidecar, true, readers)
-	may(nobody, false, writers)
-	may(nobody, false, readers)
+	may(outsider, false, writers)
+	may(outsider, false, readers)
 	may(worker, true, map[string]string{"the line as the client reads it": "select agentexec._log_json(l) from agentexec.append_log($1, 'x') l"})
 	may(worker, false, map[string]string{"a table": "select * from agentexec.activity_log where $1::uuid is not null"})
 	may(sidecar, true, map[string]string{"schema_version": "select * from agentexec.schema_version where $1::uuid is not null"})
-	for _, conn := range []*pgx.Conn{worker, reader, sidecar, nobody} {
+	for _, conn := range []*pgx.Conn{worker, reader, sidecar, outsider} {
 		for _, call := range directly {
 			requireForbidden(t, conn, call, b.in("RUNNING"))
 		}
@@ -170,7 +170,7 @@ func TestRolesOfAnOrdinaryMigrator(t *testing.T) {
 	pool := db.Pool(t)
 	opts := &migrate.Options{Roles: true, RowSecurity: true}
 
-	// Nobody can take the roles away from the other tests, so theirs are made under other names, in another file.
+	// The other tests need the roles, so this test makes its own under other names.
 	names := strings.NewReplacer("agentexec_worker", name+"_w", "agentexec_reader", name+"_r", "agentexec_sidecar", name+"_s")
 	var sql strings.Builder
 	require.NoError(t, migrate.Print(&sql, opts))

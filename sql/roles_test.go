@@ -80,7 +80,7 @@ func TestExecuteRights(t *testing.T) {
 		return err
 	}
 
-	t.Run("NobodyMayAnything", func(t *testing.T) {
+	t.Run("NoExecuteByDefault", func(t *testing.T) {
 		conn, _ := role(t, b.db, useSchema)
 		for _, calls := range []map[string]string{writers, readers} {
 			for _, call := range calls {
@@ -107,7 +107,7 @@ func TestExecuteRights(t *testing.T) {
 		}
 	})
 
-	t.Run("WhatTheREADMEGrantsIsEnough", func(t *testing.T) { requireReadmeGrants(t, b) })
+	t.Run("READMEGrantsAreEnough", func(t *testing.T) { requireReadmeGrants(t, b) })
 
 	t.Run("ThePublicOnesAreEnough", func(t *testing.T) {
 		conn, _ := role(t, b.db, useSchema, executePublic)

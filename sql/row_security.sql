@@ -1,9 +1,9 @@
 -- Row-level security, switched on by `agentexec migrate --row-security`: with agentexec.scope set, the tables and the view
 -- hold what lies in the scope for every role but their owner, as the functions do without it. Where the setting is empty
--- they hold everything. A session may change its settings, so this guards a program against its own mistakes. Whom it must
--- hold, whatever they type, is given a policy of his own that asks for no setting; see docs/access.md.
+-- they hold everything. A session may change its settings, so this guards a program against its own mistakes. A
+-- login that can send its own SQL needs a policy that asks for no setting; see docs/access.md.
 --
--- The functions that write run as the owner, to whom no policy applies, and apply the same predicate themselves.
+-- The functions that write run as the owner, exempt from policies, and apply the same predicate themselves.
 -- The conditions in parentheses with a select are evaluated once per statement.
 
 alter table agentexec.activity enable row level security;

@@ -135,7 +135,7 @@ func TestBreakingOut(t *testing.T) {
 	require.Equal(t, "RUNNING", one[string](t, b.pool, "select status::text from agentexec.activity where agent_id = $1", foreign))
 }
 
-// Whom it must hold is bound by a policy of his own, as docs/access.md says.
+// A login that must stay in its scope is bound by a policy of its own, as docs/access.md says.
 func TestBoundLogin(t *testing.T) {
 	t.Parallel()
 	b := setupRoles(t, true)

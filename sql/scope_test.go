@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What is not exactly a scope shows nothing and changes nothing.
+// A malformed scope shows nothing and changes nothing.
 func TestMalformedScope(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

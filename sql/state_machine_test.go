@@ -12,17 +12,17 @@ import (
 const (
 	moves   = "moves"   // the status changes
 	retries = "retries" // the status changes and a new attempt begins
-	late    = "late"    // the line is kept and changes neither status nor times
+	kept    = "kept"    // the line is stored and changes neither status nor times
 	refused = "refused" // TA409, nothing is written
 )
 
 // transitions is the state machine of the contract: what a line asking for the second status does to the first.
 var transitions = map[string]map[string]string{
-	"QUEUED":   {"": late, "QUEUED": late, "RUNNING": moves, "COMPLETE": moves, "ERROR": moves, "CANCELED": moves},
-	"RUNNING":  {"": late, "QUEUED": moves, "RUNNING": late, "COMPLETE": moves, "ERROR": moves, "CANCELED": moves},
-	"COMPLETE": {"": late, "QUEUED": refused, "RUNNING": refused, "COMPLETE": late, "ERROR": refused, "CANCELED": refused},
-	"ERROR":    {"": late, "QUEUED": retries, "RUNNING": retries, "COMPLETE": refused, "ERROR": late, "CANCELED": refused},
-	"CANCELED": {"": late, "QUEUED": refused, "RUNNING": refused, "COMPLETE": refused, "ERROR": refused, "CANCELED": late},
+	"QUEUED":   {"": kept, "QUEUED": kept, "RUNNING": moves, "COMPLETE": moves, "ERROR": moves, "CANCELED": moves},
+	"RUNNING":  {"": kept, "QUEUED": moves, "RUNNING": kept, "COMPLETE": moves, "ERROR": moves, "CANCELED": moves},
+	"COMPLETE": {"": kept, "QUEUED": refused, "RUNNING": refused, "COMPLETE": kept, "ERROR": refused, "CANCELED": refused},
+	"ERROR":    {"": kept, "QUEUED": retries, "RUNNING": retries, "COMPLETE": refused, "ERROR": kept, "CANCELED": refused},
+	"CANCELED": {"": kept, "QUEUED": refused, "RUNNING": refused, "COMPLETE": refused, "ERROR": refused, "CANCELED": kept},
 }
 
 func isFinal(status string) bool {
@@ -107,10 +107,10 @@ func requireStep(b *bundle, d door, from, to, outcome string, percentage *int) {
 	want := before
 	want.LastSeq++
 	want.UpdatedAt = written.CreatedAt
-	if percentage != nil && (outcome != late || !isFinal(from)) { // a trailing line moves none
+	if percentage != nil && (outcome != kept || !isFinal(from)) { // a trailing line moves none
 		want.LatestPercentage = percentage
 	}
-	if outcome != late {
+	if outcome != kept {
 		want.Status = to
 		want.FinishedAt = nil
 		if isFinal(to) {
@@ -147,7 +147,7 @@ func TestStartedAtIsTheFirstRun(t *testing.T) {
 }
 
 // An ERROR that was never started, retried straight to the queue.
-func TestRetryOfWhatNeverRan(t *testing.T) {
+func TestRetryFromQueued(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	agent := b.create("research")

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What is rolled back leaves no gap, also where only a part of a transaction is.
+// A rollback leaves no gap, also a rollback to a savepoint.
 func TestRollbackLeavesNoGap(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

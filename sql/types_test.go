@@ -76,8 +76,8 @@ func TestStatusAsText(t *testing.T) {
 	requireRefused(t, err, "22P02")
 }
 
-// What functions return, and what an ORM reads back, holds no type that drivers cannot read.
-func TestNothingReturnedHoldsAnXid8(t *testing.T) {
+// No result of a function, and no column that an ORM reads back, has a type that drivers cannot read.
+func TestNoXid8IsReturned(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	require.Empty(t, all[string](t, b.pool, `select c.relname || '.' || a.attname from pg_attribute a join pg_class c on c.oid = a.attrelid

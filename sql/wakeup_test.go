@@ -21,8 +21,8 @@ func wakeups(b *bundle, listener *pgx.Conn) (n int) {
 	}
 }
 
-// No writer notifies while more than half of the notification queue is in use, so that a full queue fails no append. What
-// Postgres says of its queue is replaced in this database: to fill half a queue takes 4 GB.
+// No writer notifies while more than half of the notification queue is in use, so that a full queue fails no append. The
+// test replaces pg_notification_queue_usage in its database, because half a queue takes 4 GB.
 func TestNoWakeupWhileTheNotificationQueueIsHalfFull(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -9,7 +9,7 @@ import (
 	"github.com/agentexec/agentexec/internal/auth"
 )
 
-// authFlags are those of a command that checks tokens. What signs them is better given by the environment.
+// authFlags are those of a command that checks tokens. Pass secrets in the environment.
 func authFlags(flags *pflag.FlagSet) {
 	flags.String("jwt-secret", "", "`SECRET` that tokens are signed with; others see it in the list of processes, so prefer the variable (AGENTEXEC_JWT_SECRET)")
 	flags.String("jwt-key-file", "", "PEM `FILE` with the public key that tokens are checked with (AGENTEXEC_JWT_KEY_FILE)")

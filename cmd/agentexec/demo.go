@@ -105,7 +105,7 @@ func needSchema(ctx context.Context, conn *pgx.Conn, schema string) error {
 	}
 }
 
-// unlessStopped returns no error where it is only that ctx has ended: who asked for the end is not told of it.
+// unlessStopped returns err, or nil where ctx has ended: the end was asked for, so it is no error.
 func unlessStopped(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return nil

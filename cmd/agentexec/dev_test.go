@@ -130,9 +130,9 @@ func TestDevAsOrdinaryUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		return // TestDev was just that
 	}
-	nobody, err := user.Lookup("nobody")
+	unprivileged, err := user.Lookup("nobody")
 	require.NoError(t, err)
-	newHome(t, nobody).comesAndGoes(t)
+	newHome(t, unprivileged).comesAndGoes(t)
 }
 
 func (h *home) comesAndGoes(t *testing.T) {
@@ -204,7 +204,7 @@ func TestDevDiesWithItsGrandparent(t *testing.T) {
 func TestParentOf(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, os.Getppid(), parentOf(t.Context(), os.Getpid()))
-	require.Zero(t, parentOf(t.Context(), 1<<30)) // nobody's
+	require.Zero(t, parentOf(t.Context(), 1<<30)) // no process has this id
 	require.True(t, isParent(t.Context(), 12345, 1<<30))
 }
 

@@ -137,8 +137,8 @@ func (s *screen) table(items []client.ListItem) error {
 	return err
 }
 
-// json prints the JSON of an SQL function as it is. What JSON allows in a text and a terminal would obey is escaped
-// on a terminal.
+// json prints the JSON of an SQL function as it is. On a terminal, it escapes the
+// characters that a terminal would obey.
 func (s *screen) json(answer json.RawMessage) error {
 	text := string(answer)
 	if s.terminal {

@@ -24,7 +24,7 @@ const (
 	lastWords = 300 * time.Millisecond
 )
 
-// splitter makes lines of pieces of a text. The end of a line is no part of it. What Postgres cannot hold in a text
+// splitter makes lines of pieces of a text. The end of a line is no part of it. A character that Postgres cannot store
 // becomes U+FFFD, and a line over maxMessage is cut between characters.
 type splitter struct{ begun []byte }
 
@@ -79,7 +79,7 @@ type inputLog struct {
 	written int
 }
 
-// copy reads until the input ends, or ctx does. What was read by then is written all the same.
+// copy reads until the input ends, or ctx does. The input read by then is written all the same.
 func (l *inputLog) copy(ctx context.Context, in io.Reader) error {
 	pieces, failed := readPieces(in)
 	var (
@@ -174,5 +174,5 @@ func (l *inputLog) flush(ctx context.Context) error {
 	return nil
 }
 
-// entryNumber is how append_logs begins its errors. Which of several lines it was says nothing to whom sent them singly.
+// entryNumber is how append_logs begins its errors. The number means nothing to a caller that sent single lines.
 var entryNumber = regexp.MustCompile(`entries\[\d+\](: |\.)?`)

@@ -93,7 +93,7 @@ func TestLogOfInputIsLive(t *testing.T) {
 		require.NoError(t, err)
 		require.Regexp(t, `RUNNING 5% `+message+`$`, watching.line(t))
 	}
-	// What has come before Ctrl-C is written.
+	// Input from before Ctrl-C is written.
 	_, err = io.WriteString(in, "three\nfour")
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return len(c.messages(t, id)) == 3 }, 20*time.Second, 10*time.Millisecond)

@@ -18,7 +18,7 @@ func main() {
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run runs one command and returns its exit code. What it answers goes to stdout, everything else to stderr.
+// run runs one command and returns its exit code. Answers go to stdout, everything else to stderr.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	s := &settings{}
 	root := newRoot(s)

@@ -19,7 +19,7 @@ func registerOutside(flags *pflag.FlagSet) {
 	flags.String("proxy-header", "", "the `HEADER` they add to, X-Forwarded-For or Forwarded (AGENTEXEC_PROXY_HEADER; default X-Forwarded-For)")
 }
 
-// outside reads these settings. What is in the files, and in the networks, the sidecar judges.
+// outside reads these settings. The sidecar checks the contents of the files and the networks.
 func (s *settings) outside(c *sidecar.Config) error {
 	var (
 		source string

@@ -35,7 +35,7 @@ func TestOneVersion(t *testing.T) {
 		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(source, name)), 0o755))
 		require.NoError(t, os.WriteFile(filepath.Join(source, name), []byte(text), 0o600))
 	}
-	// Whatever the machine's settings: a stamp is wanted, and a commit needs a name.
+	// These settings replace the machine's: a stamp is wanted, and a commit needs a name.
 	env := append(os.Environ(), "GOFLAGS=-buildvcs=true", "GOWORK=off", "GOBIN="+filepath.Join(dir, "installed"),
 		"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example", "GIT_CONFIG_GLOBAL=/dev/null")
 	sh := func(in, script string) string {

@@ -26,7 +26,7 @@ func newView(out *screen, activity client.Activity) *view {
 
 const eraseRow = "\r\x1b[K"
 
-// line shows a line. What the activity has become with it, SQL says: see refresh in watch.go.
+// line shows a line. SQL gives the state of the activity after it: see refresh in watch.go.
 func (v *view) line(line client.Log) error {
 	v.lines++
 	v.ended = line.Status

@@ -90,7 +90,7 @@ func TestWatch(t *testing.T) {
 	require.Empty(t, c.ok(t, "watch", id, "--after-seq", "5"))
 }
 
-func TestWatchTellsHowItEnded(t *testing.T) {
+func TestWatchReportsEnd(t *testing.T) {
 	t.Parallel()
 	c := setup(t)
 	for command, code := range map[string]int{"complete": 0, "error": 1, "cancel": 3} {
@@ -114,19 +114,19 @@ func TestWatchInterrupted(t *testing.T) {
 	require.Equal(t, 130, code)
 	require.Empty(t, rest)
 	require.Empty(t, w.stderr.String())
-	// Who stops looking cancels nothing.
+	// The end of a watch cancels nothing.
 	require.Equal(t, "QUEUED", query[string](t, c, "select status::text from agentexec.activity_list"))
 }
 
-// TestWatchTellsTheDatabasesTimes: what stands below the lines is what the database has, also where a line follows the
+// TestWatchShowsDatabaseTimes: the text below the lines has the times of the database, also where a line follows the
 // end. (A retry, a restored line or a trailing one would each need a rule of its own here.)
-func TestWatchTellsTheDatabasesTimes(t *testing.T) {
+func TestWatchShowsDatabaseTimes(t *testing.T) {
 	t.Parallel()
 	c := setup(t)
 	id := c.ok(t, "create", "research")
 	c.ok(t, "log", id, "Go", "--status", "RUNNING", "--percentage", "40")
 	c.ok(t, "complete", id, "--percentage", "80")
-	c.ok(t, "log", id, "late", "--percentage", "10")
+	c.ok(t, "log", id, "trailing", "--percentage", "10")
 	c.db.Exec(t, `update agentexec.activity set started_at = now() - interval '1 hour', finished_at = now() - interval '58 minutes'`)
 	out, b := onTerminal()
 	err := (&settings{flags: flagsOf(t, c)}).watch(t.Context(), out, uuid.MustParse(id), 0, retries{})

@@ -10,7 +10,7 @@ import (
 const maxVerified = 4096
 
 // verified remembers tokens whose signature was found to hold: an ECDSA signature takes longer to check than all else of
-// a request. What time changes, such as the expiry, is looked at every time. Tokens that do not hold are not remembered,
+// a request. The expiry, and all else that time changes, is checked every time. Tokens that do not hold are not remembered,
 // so a client without a key cannot fill it.
 type verified struct {
 	cache *lru.Cache[[sha256.Size]byte, entry]

@@ -18,7 +18,7 @@ import (
 
 // Grant is what a token allows: a verb is granted where it is true, on the activities of the scope.
 type Grant struct {
-	// Subject is who it was issued to, "" where the token does not say.
+	// Subject is the subject of the token, "" where it has none.
 	Subject string
 	// Expires is the token's exp. A token is taken for the leeway longer, see Until.
 	Expires time.Time

@@ -16,7 +16,7 @@ type MintConfig struct {
 	Secret string
 	// PrivateKeyFile is a PEM file.
 	PrivateKeyFile string
-	// KeyID names the key in the token's header, for those who have several.
+	// KeyID names the key in the token's header, for a verifier with several keys.
 	KeyID string
 	// Algorithm. Default HS256 with a secret, else the one of the key.
 	Algorithm string

@@ -80,7 +80,7 @@ func Run(ctx context.Context, config Config) error {
 	return nil
 }
 
-// reap cancels what an earlier run left behind because it was killed: its agents are gone and will not say so.
+// reap cancels the activities of an earlier run that was killed: its agents cannot end them.
 func reap(ctx context.Context, config Config) {
 	for {
 		_, err := config.Client.CancelPending(ctx, client.CancelPendingParams{

@@ -82,7 +82,7 @@ func is(status client.Status) func(client.ListItem) bool {
 	return func(item client.ListItem) bool { return item.Status == status }
 }
 
-func TestReportsWhatItDoes(t *testing.T) {
+func TestReportsProgress(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.run(fast, plant(t, map[string]string{"pkg/one": "1\n", "pkg/sub/two": "1\n2\n", "pkg/three": strings.Repeat("x\n", 100_000)}))

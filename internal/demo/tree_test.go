@@ -127,7 +127,7 @@ func TestHash(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, int64(maxFileBytes), d.bytes)
 
-	// What became of a file since it was found must not hold an agent up.
+	// A file that changed since it was found must not stop an agent.
 	for _, path := range []string{"missing", "link", "pipe", "dir"} {
 		_, err := tr.hash(context.Background(), path, func(int) error { return nil })
 		require.ErrorIs(t, err, errGone, path)

@@ -19,8 +19,8 @@ type account struct {
 	uid, gid int
 }
 
-// serverAccount returns nil for an ordinary user, and for root the first that exists of the users made for Postgres
-// and nobody.
+// serverAccount returns nil for an ordinary user. For root it returns the first user that exists of those made for
+// Postgres and the unprivileged one.
 func serverAccount() (*account, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
@@ -54,7 +54,7 @@ func (a *account) apply(cmd *exec.Cmd) {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	if a != nil {
-		// The conversion wraps a negative id, as macOS has it for nobody, to the number the kernel means.
+		// The conversion wraps a negative id, which macOS gives the unprivileged user, to the number the kernel means.
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(a.uid), Gid: uint32(a.gid)}
 	}
 }

@@ -136,11 +136,11 @@ func TestDefaultDataDir(t *testing.T) {
 
 func TestFolderClosedToTheServersUser(t *testing.T) {
 	t.Parallel()
-	as := &account{name: "somebody", uid: 54321, gid: 54321}
+	as := &account{name: "other", uid: 54321, gid: 54321}
 	dir := openDir(t)
 	require.NoError(t, as.reach(dir))
 	closed := filepath.Join(dir, "closed")
 	require.NoError(t, os.Mkdir(closed, 0o700))
-	require.EqualError(t, as.reach(filepath.Join(closed, "not", "there")), closed+" is closed to user somebody, "+
+	require.EqualError(t, as.reach(filepath.Join(closed, "not", "there")), closed+" is closed to user other, "+
 		"as whom PostgreSQL runs because it refuses root: choose another folder")
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // rootCache is where root keeps data and downloads, since root's own cache folder is closed to the server's user. Only
-// root can make it, so nobody else can put a folder of that name there first, and unlike /var/tmp it is never tidied.
+// root can make it, so no other user can put a folder of that name there first, and unlike /var/tmp it is never tidied.
 const rootCache = "/var/cache/agentexec"
 
 // DefaultDataDir returns the data folder for a major version where Options.DataDir is not set: "pg<major>" in the

@@ -28,7 +28,7 @@ type process struct {
 }
 
 // supervise starts argv as the account. If our process dies before stop, remove is removed after the program ended,
-// unless it is empty. What the program prints is copied to log.
+// unless it is empty. The output of the program is copied to log.
 func supervise(as *account, remove string, log io.Writer, argv ...string) (*process, error) {
 	stdin, ourStdin, err := os.Pipe()
 	if err != nil {

@@ -96,7 +96,7 @@ func read(text string) (*given, error) {
 	return readURL(text)
 }
 
-// isKeywords reports whether a text begins as keyword=value. What has a colon first is a URL, whatever follows.
+// isKeywords reports whether a text begins as keyword=value. A text with a colon first is a URL.
 func isKeywords(text string) bool {
 	name, _, found := strings.Cut(text, "=")
 	name = strings.TrimSpace(name)

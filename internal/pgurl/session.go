@@ -117,8 +117,8 @@ func RefusesParameters(err error) bool {
 	return errors.As(err, &refused) && (refused.Code == "08P01" || refused.Code == "0A000")
 }
 
-// BehindPooler reports whether conn talks to Postgres through a pooler, and whether to a server in recovery. What a pooler
-// cannot hide is that the process id it announced at the start is not the server's.
+// BehindPooler reports whether conn talks to Postgres through a pooler, and whether to a server in recovery. The process
+// id that a pooler announces at the start differs from the server's.
 func BehindPooler(ctx context.Context, conn *pgx.Conn) (pooled, standby bool, err error) {
 	var pid uint32
 	err = conn.QueryRow(ctx, "select pg_catalog.pg_backend_pid(), pg_catalog.pg_is_in_recovery()", pgx.QueryExecModeSimpleProtocol).

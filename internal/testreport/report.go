@@ -32,7 +32,7 @@ func newReport(out io.Writer, verbose bool) *report {
 	return &report{out: out, verbose: verbose, output: make(map[test]string)}
 }
 
-// line takes one line of the input. What is no event is shown as it is.
+// line takes one line of the input. A line that is no event is shown as it is.
 func (r *report) line(line []byte) {
 	var e event
 	if json.Unmarshal(line, &e) != nil || e.Action == "" {

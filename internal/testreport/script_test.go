@@ -50,7 +50,7 @@ echo '{"Action":"` + result + `","Package":"m/p"}'
 	return string(out), cmd.ProcessState.ExitCode()
 }
 
-func TestMakeTestEndsWithWhatWasSkipped(t *testing.T) {
+func TestMakeTestListsSkipped(t *testing.T) {
 	t.Parallel()
 	skipped := `== skipped
 go: the race detector: no working C compiler

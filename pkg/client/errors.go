@@ -7,7 +7,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// The kinds of errors a caller can act on, for errors.Is. What Postgres said is in the [DBError] around them.
+// The kinds of errors a caller can act on, for errors.Is. The message of Postgres is in the [DBError] around them.
 var (
 	// ErrNotFound: there is no such activity (SQLSTATE TA404), or it does not match the metadata filter.
 	ErrNotFound = errors.New("no such activity")

@@ -143,7 +143,7 @@ func TestDBError(t *testing.T) {
 	require.Contains(t, dbErr.Detail, id.String())
 }
 
-// What is none of the database's refusals keeps its own kind.
+// An error that is no refusal of the database keeps its own kind.
 func TestOtherErrors(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -156,7 +156,7 @@ func TestOtherErrors(t *testing.T) {
 		require.ErrorIs(t, err, context.Canceled)
 	}
 
-	pool, err := pgxpool.New(b.ctx, "postgres://nobody@127.0.0.1:1/none?connect_timeout=5")
+	pool, err := pgxpool.New(b.ctx, "postgres://unknown@127.0.0.1:1/none?connect_timeout=5")
 	require.NoError(t, err)
 	defer pool.Close()
 	_, err = client.New(pool).PendingIDs(b.ctx)

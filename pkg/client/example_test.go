@@ -82,7 +82,7 @@ func ExampleClient_Watch_resume() {
 	// Output: 3 Agent completed
 }
 
-// What is written inside a transaction comes and goes with it.
+// Writes inside a transaction are committed or rolled back with it.
 func ExampleClient_WithTx() {
 	ctx := context.Background()
 	pool, done := exampleDatabase()

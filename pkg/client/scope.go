@@ -14,8 +14,8 @@ import (
 )
 
 // Scope is the part of all activities that a caller may see and change. Each field narrows it where given, and all of
-// them must match; the zero value is everything. What lies outside does not exist: it is in no list and no count, and to
-// ask for it, or to write to it, says ErrNotFound.
+// them must match; the zero value is everything. Activities outside the scope are invisible: lists and counts omit
+// them, and reads and writes of one return ErrNotFound.
 //
 // Its JSON is the value of the session setting agentexec.scope, which the SQL functions obey (see docs/access.md).
 type Scope struct {

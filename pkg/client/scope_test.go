@@ -41,7 +41,7 @@ func TestScopeString(t *testing.T) {
 	_ = client.Scope{AgentTypes: types}.String()
 	require.Equal(t, []string{"b", "a"}, types)
 
-	// What cannot be written must not look like everything, nor like a scope.
+	// A scope that has no JSON becomes a text that is neither empty nor a valid scope.
 	bad := client.Scope{Metadata: map[string]any{"n": math.NaN()}}.String()
 	require.NotEmpty(t, bad)
 	require.False(t, json.Valid([]byte(bad)))

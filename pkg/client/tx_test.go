@@ -15,8 +15,8 @@ func TestRollbackLeavesNothingAndSendsNoWakeup(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	id := b.create(t)
-	ear := b.db.Conn(t)
-	_, err := ear.Exec(b.ctx, "listen agentexec")
+	listener := b.db.Conn(t)
+	_, err := listener.Exec(b.ctx, "listen agentexec")
 	require.NoError(t, err)
 
 	tx, err := b.pool.Begin(b.ctx)
@@ -36,10 +36,10 @@ func TestRollbackLeavesNothingAndSendsNoWakeup(t *testing.T) {
 	require.Equal(t, client.StatusQueued, d.Status)
 	require.Equal(t, 0, *d.LatestPercentage)
 
-	// Whatever the transaction sent would come before this.
+	// A notification of the transaction would come before this one.
 	_, err = b.pool.Exec(b.ctx, "select pg_notify('agentexec', 'nothing came before')")
 	require.NoError(t, err)
-	n, err := ear.WaitForNotification(b.ctx)
+	n, err := listener.WaitForNotification(b.ctx)
 	require.NoError(t, err)
 	require.Equal(t, "nothing came before", n.Payload)
 

@@ -97,11 +97,11 @@ func TestWatchEnds(t *testing.T) {
 				require.NoError(t, err)
 				require.Equal(t, want, messages(t, got, after+1))
 			}
-			// Late lines are not lost.
-			must[client.Log](t)(b.c.Update(b.ctx, id, "late"))
+			// Trailing lines are not lost.
+			must[client.Log](t)(b.c.Update(b.ctx, id, "trailing"))
 			got, err := collect(t, b.c.Watch(b.ctx, id, 1))
 			require.NoError(t, err)
-			require.Equal(t, []string{"end", "late"}, messages(t, got, 2))
+			require.Equal(t, []string{"end", "trailing"}, messages(t, got, 2))
 		})
 	}
 }

@@ -57,9 +57,9 @@ func TestALife(t *testing.T) {
 	must[client.Log](t)(b.c.Complete(b.ctx, id, "done", client.WithPercentage(99)))
 	require.Equal(t, 99, *state().LatestPercentage)
 
-	late := must[client.Log](t)(b.c.Update(b.ctx, id, "late"))
-	require.Equal(t, client.StatusComplete, late.Status)
-	require.Equal(t, 7, late.Seq)
+	trailing := must[client.Log](t)(b.c.Update(b.ctx, id, "trailing"))
+	require.Equal(t, client.StatusComplete, trailing.Status)
+	require.Equal(t, 7, trailing.Seq)
 	require.Equal(t, 7, state().LastSeq)
 
 	// A worker learns from its next line that it was canceled.

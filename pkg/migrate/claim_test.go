@@ -80,7 +80,7 @@ func TestSchemaOfAnotherRole(t *testing.T) {
 		require.NoError(t, migrate.Up(t.Context(), conn, nil))
 	})
 
-	t.Run("IsToldAfterwards", func(t *testing.T) {
+	t.Run("IsReportedAfterwards", func(t *testing.T) {
 		t.Parallel()
 		db := pgtest.New(t)
 		conn := db.Conn(t)

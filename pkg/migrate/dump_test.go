@@ -16,7 +16,7 @@ var sections = []struct{ title, query string }{
 	{"schema", `select format('%s owner %s acl %s comment %s', n.nspname, n.nspowner::regrole, n.nspacl,
 			obj_description(n.oid, 'pg_namespace'))
 		from pg_namespace n where n.nspname = $1`},
-	// Whatever kind of object it is: nothing can hide from the sections below.
+	// Objects of every kind are listed, so that none can hide from the sections below.
 	{"objects", `select format('%s %s', i.type, i.identity)
 		from pg_depend d
 		join pg_namespace n on d.refclassid = 'pg_namespace'::regclass and d.refobjid = n.oid

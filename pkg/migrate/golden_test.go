@@ -18,7 +18,7 @@ const golden = "testdata/schema.golden"
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main(m)) }
 
-// What is installed is in a file, so that a change of it is seen in review. After a change: go test ./pkg/migrate -update
+// The golden file has the installed schema, so that a review shows each change. After a change: go test ./pkg/migrate -update
 func TestGoldenSchema(t *testing.T) {
 	t.Parallel()
 	conn := pgtest.Empty(t).Conn(t)

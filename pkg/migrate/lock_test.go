@@ -13,7 +13,7 @@ import (
 	"github.com/agentexec/agentexec/sql"
 )
 
-// Whatever lock it is that Up waits for, Up says who holds it, and gives up.
+// Up names the holder of any lock it waits for, and gives up.
 func TestUpGivesUpWaiting(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

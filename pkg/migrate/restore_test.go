@@ -169,8 +169,8 @@ func TestOtherEncodings(t *testing.T) {
 	}
 }
 
-// What pg_dump does of it, on servers whose pg_dump is not on this machine: it copies every table that holds rows, with
-// row_security off, so that a policy that would leave rows out is an error.
+// A reader can copy every table as pg_dump does, also where this machine lacks the server's pg_dump: it copies every table
+// that holds rows, with row_security off, so that a policy that would leave rows out is an error.
 func TestReadersMayCopyEveryTable(t *testing.T) {
 	t.Parallel()
 	db, conn := withSchema(t)

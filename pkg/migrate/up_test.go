@@ -141,7 +141,7 @@ func requireFresh(t *testing.T, db *pgtest.Database) {
 	require.Equal(t, string(want), dump(t, conn, "agentexec"))
 }
 
-// Who gives up waiting leaves the lock, and the schema, to the others.
+// A canceled Up leaves the lock and the schema to other sessions.
 func TestUpCanceledWhileWaiting(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Empty(t)

@@ -119,7 +119,7 @@ func TestUpgradeIsFresh(t *testing.T) {
 	}
 }
 
-// Whatever became of the functions, views and triggers, applying the code makes them what they are when fresh.
+// An upgrade restores functions, views and triggers that were changed by hand to their fresh state.
 func TestCodeIsReappliedWhole(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -148,7 +148,7 @@ func TestCodeIsReappliedWhole(t *testing.T) {
 	requireWorks(t, conn, "agentexec")
 }
 
-// What an upgrade cannot apply leaves the code as it was: a program of the old version goes on working.
+// A failed upgrade leaves the code as it was: a program of the old version goes on working.
 func TestFailedUpgradeChangesNothing(t *testing.T) {
 	t.Parallel()
 	conn := pgtest.New(t).Conn(t)
@@ -212,7 +212,7 @@ func TestUpgradeLetsWritersThrough(t *testing.T) {
 	requireState(t, conn, nil, migrate.Current)
 }
 
-// Whatever the database's search_path puts first, what is installed means what it was written with.
+// The search_path of the database does not change the meaning of the installed code.
 func TestUpUnderAHostileSearchPath(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Empty(t)

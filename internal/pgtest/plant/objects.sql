@@ -56,7 +56,7 @@ begin
         from pg_type t where t.oid = f.result));
     end loop;
   end loop;
-  -- What takes any number of any arguments, and what is no function at all.
+  -- Functions with any number of arguments of any type, and constructs that are no functions.
   for f in
     select n.name, a.arguments
     from unnest('{format,concat,json_build_object,jsonb_build_object,num_nonnulls,coalesce,greatest,nullif,count,row}'::text[]) n(name)
