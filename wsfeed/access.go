@@ -39,11 +39,11 @@ func (h *Hub) authorize(w http.ResponseWriter, r *http.Request) (Access, bool) {
 // Access is the subject of a connection, and its scope. The zero value is any subject, everything,
 // forever: authentication is off.
 type Access struct {
-	// Subject names who it is, for limits and logs.
+	// Subject names the caller, for limits and logs.
 	Subject string
 	// Expires is when the access ends. Zero: never.
 	Expires time.Time
-	// Scope is what there is for them; everything else does not exist.
+	// Scope bounds the visible activities; all others are invisible.
 	Scope client.Scope
 }
 
@@ -58,8 +58,8 @@ func (a *Access) within(d time.Duration) time.Duration {
 	return min(d, max(0, time.Until(a.Expires)))
 }
 
-// Renewal is a token that came over an open socket, and whom the requests of that socket count for; Address is "" where
-// Config.Address says none.
+// Renewal is a token that came over an open socket, with the subject and the address that the requests of that socket
+// count for. Address is "" where Config.Address returns none.
 type Renewal struct{ Token, Subject, Address string }
 
 // expired is what a client is told at the end of its access.
@@ -137,7 +137,7 @@ func (c *conn) rescope(s *connSub, now *feedScope) error {
 		c.mu.Lock()
 		left := subscription(sub)
 		if s.over {
-			left = joined // who has ended it has left the other one
+			left = joined // the end of it left the other one
 		} else {
 			s.subscription = joined
 		}

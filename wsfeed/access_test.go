@@ -138,7 +138,7 @@ func TestRenewRaces(t *testing.T) {
 }
 
 // Tokens that come over one socket are bounded, good and bad: each of them may be verified. The socket stays open, and is
-// told. Whom the requests of the socket count for is told to Renew.
+// told. Renew gets the subject and the address of the socket.
 func TestRenewalsPerSecond(t *testing.T) {
 	t.Parallel()
 	var (
@@ -196,7 +196,7 @@ func TestAccessEnds(t *testing.T) {
 	require.False(t, (&Access{}).over())
 }
 
-// What Authorize says is what a client is answered, before anything is looked up.
+// An error of Authorize is the answer to the client, before any lookup.
 func TestAuthorizeRefuses(t *testing.T) {
 	t.Parallel()
 	refusal := errors.New("who are you?")

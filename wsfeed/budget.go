@@ -19,9 +19,9 @@ const maxFrame = 1 << 20
 const holdTime = 5 * time.Second
 
 // budget bounds the bytes that all sockets together hold while slow clients take them: of frames, and of reads of Postgres
-// that are not sent yet. What is small is not counted. A read may be larger than was asked for, because it brings at least
-// one line; then the budget is overdrawn, by as many reads as there are at once, and nothing more is given until it is
-// not.
+// that are not sent yet. Up to smallFrame bytes are not counted. A read may be larger than was asked for, because it brings at
+// least one line; then the budget is overdrawn, by as many reads as there are at once, and nothing more is given until it
+// is not.
 type budget struct {
 	mu      sync.Mutex
 	max     int
@@ -32,7 +32,7 @@ type budget struct {
 	timer   *time.Timer
 }
 
-// hold is what one socket holds, or several hold together.
+// hold counts the bytes of one socket, or of a frame that several sockets write.
 type hold struct {
 	bytes int
 	since time.Time
@@ -109,7 +109,7 @@ func (b *budget) dropLocked(h *hold) {
 	b.gaveBack()
 }
 
-// gaveBack lets those go on for whom there may be room now. Called with mu held.
+// gaveBack wakes the waiting reads that may find room now. Called with mu held.
 func (b *budget) gaveBack() {
 	b.drops++
 	for b.waiting.Len() > 0 && b.used < b.max {
@@ -123,15 +123,15 @@ func (b *budget) gaveBack() {
 	}
 }
 
-// state returns whether nothing may be taken, and a number to wait with: it is taken before a look that may find no room.
+// state reports whether the budget is used up, and returns a number for wait. A caller takes it before it looks for room.
 func (b *budget) state() (full bool, drops int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.used >= b.max, b.drops
 }
 
-// wait returns when bytes were given back since state returned drops. Meanwhile sockets that have held theirs for too long
-// are ended.
+// wait returns when bytes were given back since state returned drops. While it waits, sockets that hold bytes for longer
+// than holdTime are ended.
 func (b *budget) wait(ctx context.Context, drops int) error {
 	b.mu.Lock()
 	if b.drops != drops {

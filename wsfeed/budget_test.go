@@ -23,8 +23,8 @@ func newHolder(name string) holder { return holder{name: name, n: new(atomic.Int
 func (h holder) socket() any { return h.name }
 func (h holder) cut()        { h.n.Add(1) }
 
-// A read that ends after its socket has left must not keep bytes that are never given back.
-func TestBudgetOfASocketThatLeft(t *testing.T) {
+// A read that ends after its socket has left keeps no bytes.
+func TestBudgetAfterSocketLeft(t *testing.T) {
 	t.Parallel()
 	b := newBudget(1 << 20)
 	h := holdOf(newHolder("a"))
@@ -36,8 +36,8 @@ func TestBudgetOfASocketThatLeft(t *testing.T) {
 	require.Zero(t, b.held.Len())
 }
 
-// The race detector watches this one: a socket leaves while its read is counted.
-func TestBudgetIsSharedByReaderAndLeaver(t *testing.T) {
+// A socket may leave while its read is counted. The race detector checks the locking.
+func TestBudgetWhileSocketLeaves(t *testing.T) {
 	t.Parallel()
 	b := newBudget(1 << 20)
 	for range 100 {
@@ -67,8 +67,8 @@ func TestBudgetWaitMissesNoDrop(t *testing.T) {
 	require.NoError(t, b.wait(t.Context(), drops))
 }
 
-// A socket that is through with a shared frame is not ended for those that still write it.
-func TestBudgetCutsThoseThatStillHold(t *testing.T) {
+// Only the sockets that still write a shared frame are ended.
+func TestBudgetEndsCurrentHolders(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBudget(100 << 10)
@@ -89,8 +89,8 @@ func TestBudgetCutsThoseThatStillHold(t *testing.T) {
 	})
 }
 
-// A read counts for what it brought, so that many small ones do not use up the budget.
-func TestBudgetCountsWhatIsHeld(t *testing.T) {
+// A read counts for the bytes it returned, so that many small ones do not use up the budget.
+func TestBudgetCountsBytesReturned(t *testing.T) {
 	t.Parallel()
 	b := newBudget(256 << 10)
 	for n := range 100 {

@@ -14,8 +14,8 @@ import (
 func TestSubscribeAgainWhileNotFoundIsUnderWay(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	id, nobody := b.src.create(1), b.src.create(1)
-	b.src.remove(nobody)
+	id, gone := b.src.create(1), b.src.create(1)
+	b.src.remove(gone)
 	looked, answer := make(chan struct{}, 1), make(chan struct{})
 	b.src.after = func(context.Context, string) {
 		select {
@@ -25,7 +25,7 @@ func TestSubscribeAgainWhileNotFoundIsUnderWay(t *testing.T) {
 		}
 	}
 	c := b.open(t)
-	c.subscribe("a", nobody, 0)
+	c.subscribe("a", gone, 0)
 	eventually(t, "the database is asked", func() bool { return len(looked) > 0 })
 	c.send(`{"type":"unsubscribe","sub":"a"}`)
 	c.subscribe("a", id, 0)

@@ -84,7 +84,7 @@ func TestDivergence(t *testing.T) {
 		require.Empty(t, p.frames())
 	})
 
-	t.Run("MoreThanTheRingRemembers", func(t *testing.T) {
+	t.Run("BeyondTheRing", func(t *testing.T) {
 		t.Parallel()
 		hub, src, id, p := seen(t, func(c *Config) { c.RingLines = 2 })
 		src.crash(id, 4)
@@ -93,7 +93,7 @@ func TestDivergence(t *testing.T) {
 		require.Equal(t, "gap:reset@7-1 logs:1-8", p.frames(), "all is sent again where nothing is known to be good")
 	})
 
-	t.Run("TwiceBeforeAnybodyLooks", func(t *testing.T) {
+	t.Run("TwiceBeforeTheNextRead", func(t *testing.T) {
 		t.Parallel()
 		hub, src, id, p := seen(t)
 		src.crash(id, 6)
@@ -105,7 +105,7 @@ func TestDivergence(t *testing.T) {
 		require.Equal(t, "gap:reset@7-1 logs:1-5", p.frames())
 	})
 
-	t.Run("TwiceWithALookBetween", func(t *testing.T) {
+	t.Run("TwiceWithAReadBetween", func(t *testing.T) {
 		t.Parallel()
 		hub, src, id, p := seen(t)
 		late := follow(t, hub, id, 0)

@@ -14,11 +14,11 @@ const maxListLimit = 1000
 
 var statuses = []string{"QUEUED", "RUNNING", "COMPLETE", "ERROR", "CANCELED"}
 
-// normalise checks a filter and brings it into one form, so that equal filters share one list. What Postgres cannot read
-// must not get there: one query serves the lists of all clients.
+// normalise checks a filter and brings it into one form, so that equal filters share one list. Values that Postgres
+// cannot read must not get there: one query serves the lists of all clients.
 func (f *ListFilter) normalise() error {
 	for i, s := range f.Statuses {
-		f.Statuses[i] = strings.ToUpper(s) // SQL, HTTP and the command line take either case, too
+		f.Statuses[i] = strings.ToUpper(s) // either case, as SQL, HTTP and the command line
 		if !slices.Contains(statuses, f.Statuses[i]) {
 			return fmt.Errorf("list.statuses: unknown status %.50q", s)
 		}

@@ -111,7 +111,7 @@ func (h *Hub) target(w http.ResponseWriter, r *http.Request, access Access) (*ta
 	return t, true
 }
 
-// ownerOf is whom the reads for a request count for while there is no socket: the token's subject, or the address.
+// ownerOf is the owner of the reads for a request while there is no socket: the token's subject, or the address.
 func (h *Hub) ownerOf(r *http.Request, access Access) any {
 	if access.Subject != "" || h.cfg.Address == nil {
 		return "subject " + access.Subject

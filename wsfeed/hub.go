@@ -13,7 +13,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Hub knows who watches what. The tail feeds it (Publish, Confirm, Gone, ListsChanged), connections subscribe to it.
+// Hub has the topics and lists that clients watch. The tail feeds it (Publish, Confirm, Gone, ListsChanged), and
+// connections subscribe to it.
 type Hub struct {
 	cfg      Config
 	src      Source
@@ -209,7 +210,7 @@ func (h *Hub) readSnapshot(ctx context.Context, agentID uuid.UUID, v *feedScope,
 	})
 }
 
-// exists returns ErrNotFound where there is no such activity. Those who ask at the same time share one read: a hundred
+// exists returns ErrNotFound where there is no such activity. Requests at the same time share one read: a hundred
 // clients of one activity come back at once.
 func (h *Hub) exists(ctx context.Context, agentID uuid.UUID, v *feedScope, owner any) error {
 	answer := h.asked.DoChan(agentID.String()+v.key(), func() (any, error) {

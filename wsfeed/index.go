@@ -8,12 +8,12 @@ import (
 )
 
 // index finds the topic of an activity. It is in shards, so that the tail, which publishes, and subscribers of other
-// activities, who come and go, do not meet at one lock.
+// activities, which come and go, do not meet at one lock.
 type index struct {
 	shards [indexShards]indexShard
 	// gen grows with every registration, of lists too; changes with every registration and every end of one. Both are
-	// raised while the lock of what is changed is held. So who reads one of them and then looks, under all the locks,
-	// sees at least what had been registered, or had changed, up to there.
+	// raised while the lock of what is changed is held. So a caller that reads one of them and then
+	// takes all the locks finds at least all registrations and changes up to that number.
 	gen, changes atomic.Uint64
 }
 

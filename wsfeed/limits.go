@@ -113,7 +113,7 @@ func uncount(tallies map[string]*tally, t *tally) {
 		return
 	}
 	if t.n--; t.n == 0 {
-		delete(tallies, t.of) // only who is here costs memory
+		delete(tallies, t.of) // only present clients cost memory
 	}
 }
 
@@ -126,7 +126,7 @@ func (h *Hub) withSlot(w http.ResponseWriter, r *http.Request, access Access, se
 	slot, limit, advice := h.slots.take(access.Subject, address)
 	if limit != "" {
 		h.limited(limit)
-		// Spread, so that those who are refused together do not come back together.
+		// Spread, so that clients refused together do not come back together.
 		w.Header().Set("Retry-After", strconv.Itoa(2+rand.IntN(8)))
 		h.cfg.Problem(w, http.StatusTooManyRequests, "", advice)
 		return

@@ -11,8 +11,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// listTopic is one live list, shared by all who watch the same filter in the same scope. It is state, not history: the items as last
-// read, each with the revision that changed it, so a subscription at any revision gets what is different now.
+// listTopic is one live list, shared by all subscriptions to the same filter in the same scope. It is state, not
+// history: the items as last read, each with the revision that changed it. So a subscription at any revision gets the
+// differences to the current state.
 type listTopic struct {
 	hub    *Hub
 	key    string
@@ -28,8 +29,8 @@ type listTopic struct {
 	bytes   int      // of them
 	removed map[uuid.UUID]uint64
 	counts  json.RawMessage // nil until they are read
-	// rev grows with every read that shows a difference; 0 before the first. Who is behind floor gets a snapshot:
-	// what was removed by then is forgotten.
+	// rev grows with every read that shows a difference; 0 before the first. A subscription behind floor gets a
+	// snapshot: the items removed by then are forgotten.
 	rev, floor uint64
 	refusal    *Refusal // why the list cannot be read; then it is not read again
 

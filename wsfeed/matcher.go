@@ -9,8 +9,8 @@ import (
 	"github.com/agentexec/agentexec/internal/jsonb"
 )
 
-// matcher finds the lists that may hold an activity. What that costs follows the activity: its conditions are looked up by
-// its agent_id, its type and the members of its metadata, whatever the number of lists.
+// matcher finds the lists that may hold an activity. The cost depends on the activity, not on the number of lists:
+// conditions are looked up by its agent_id, its type and the members of its metadata.
 type matcher struct {
 	mu         sync.Mutex
 	conditions map[string]*condition

@@ -24,9 +24,8 @@ const modelRuns = 60
 // and now and then the database loses its last lines. Each subscriber checks every frame; at the end it must have
 // exactly what the database has, save what was announced as missing.
 //
-// What a client brings along from elsewhere is a seq and no line. So nobody could tell that its line was lost once
-// another one has that seq, and in every other world nobody writes for a while after a divergence. In the others writing goes
-// on at once, and subscribers stay.
+// A new client brings a seq and no line. Once another line has that seq, the feed cannot detect that the client's line was
+// lost. So in every other world the writers pause after a divergence. In the others they go on at once, and subscribers stay.
 func TestModel(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(modelRuns) {
@@ -202,7 +201,7 @@ func (w *world) crasher(ctx context.Context) {
 		lost := 1 + w.n(10)
 		if w.writesOn {
 			w.sleep(ctx, time.Duration(200+w.n(1000))*time.Millisecond)
-			lost = 1 + w.n(2) // few, so that there are as many again before anybody looks
+			lost = 1 + w.n(2) // few, so that there are as many again before the next read
 		} else if w.sleep(ctx, time.Duration(500+w.n(3000))*time.Millisecond); w.n(3) > 0 {
 			continue
 		}

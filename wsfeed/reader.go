@@ -70,7 +70,7 @@ func (c *conn) readOne() error {
 }
 
 // readControl takes a ping or a pong, where that is what comes next. gorilla would take it too, and then go on waiting
-// for a message. Whatever else it is, whole or not, is left to gorilla.
+// for a message. Any other frame, whole or not, is left to gorilla.
 func (c *conn) readControl() bool {
 	const final, masked, headBytes, maxPayload = 0x80, 0x80, 6, 125
 	head, err := c.in.Peek(2)

@@ -54,11 +54,11 @@ func (b *bundle) dialAs(t *testing.T, v *feedScope, path string) (*browser, int)
 	return &browser{t: t, ws: ws}, resp.StatusCode
 }
 
-// What is outside the scope answers as what does not exist, also while another client watches it.
+// An activity outside the scope is answered like an unknown one, also while another client watches it.
 func TestOutsideTheScopeDoesNotExist(t *testing.T) {
 	t.Parallel()
 	b := setup(t, scoped)
-	mine, foreign, nobody := b.src.create(1), b.src.create(1), uuid.New()
+	mine, foreign, unknown := b.src.create(1), b.src.create(1), uuid.New()
 	owner := b.open(t)
 	owner.subscribe("f", foreign, 0)
 	owner.expect("snapshot", "f")
@@ -68,14 +68,14 @@ func TestOutsideTheScopeDoesNotExist(t *testing.T) {
 	require.Equal(t, "welcome", c.next().Type)
 	for range 2 {
 		var answers []string
-		for _, id := range []uuid.UUID{foreign, nobody} {
+		for _, id := range []uuid.UUID{foreign, unknown} {
 			c.subscribe("x", id, 0)
 			answers = append(answers, c.next().raw)
 		}
 		require.Equal(t, answers[1], answers[0])
 		require.Contains(t, answers[0], `"not_found"`)
 	}
-	for _, id := range []uuid.UUID{foreign, nobody} {
+	for _, id := range []uuid.UUID{foreign, unknown} {
 		_, status := b.dialAs(t, only(mine), "/v1/feed/"+id.String())
 		require.Equal(t, http.StatusNotFound, status)
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.url+"/v1/feed/"+id.String(), nil)
@@ -194,7 +194,7 @@ func TestListsPerScope(t *testing.T) {
 	require.ElementsMatch(t, []string{"", only(mine).key(), only(foreign).key(), `{"agent_ids":[]}`}, scopes)
 }
 
-// What Postgres could not read would break the tail's query for every client.
+// A value that Postgres cannot read would break the tail's query for every client.
 func TestUnreadableScopeShowsNothing(t *testing.T) {
 	t.Parallel()
 	for _, scope := range []client.Scope{

@@ -175,7 +175,7 @@ func TestEventStreamOfAClientThatTakesNothing(t *testing.T) {
 func TestShutdownOfEventStreams(t *testing.T) {
 	t.Parallel()
 
-	t.Run("AfterWhatWaits", func(t *testing.T) {
+	t.Run("AfterWaitingFrames", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			hub, src := newHub(t, func(c *Config) { c.FrameBytes = 1 })

@@ -17,7 +17,7 @@ type subscription interface {
 	leave()
 }
 
-// sink is who sends a subscription's frames. Its methods must not block and may be called from anywhere.
+// sink sends a subscription's frames. Its methods must not block and may be called from anywhere.
 type sink interface {
 	wake()
 	// feedScope is the scope of the connection's grant.
@@ -112,8 +112,8 @@ func (s *activitySub) open(ctx context.Context) (*frame, error) {
 // step is something to do without the topic's lock. Where it brings no frame, look again.
 type step func(context.Context) (*frame, error)
 
-// look returns the next frame if the topic has it, or else what to do to get one, or nothing where all was sent. drops is
-// the budget's number of before.
+// look returns the next frame if the topic has it, or else the step that gets one, or nothing where all was sent. drops is
+// the number that budget.state returned before.
 func (s *activitySub) look(drops int) (*frame, step, error) {
 	t := s.topic
 	t.mu.Lock()
@@ -175,7 +175,7 @@ func (s *activitySub) fromRing() *frame {
 	return nil
 }
 
-// awaitRoom waits until others hold less.
+// awaitRoom waits until other sockets hold fewer bytes.
 func (s *activitySub) awaitRoom(ctx context.Context, drops int) (*frame, error) {
 	s.topic.hub.limited(LimitFrameBytes)
 	return nil, s.topic.hub.budget.wait(ctx, drops)
@@ -213,8 +213,8 @@ func (s *activitySub) read(ctx context.Context, known Known) (*frame, error) {
 	return s.takeOrWait(ctx, known, batch, drops)
 }
 
-// takeOrWait takes what was read, unless it is a line that is too large while others hold all there is: it is read again when
-// they hold less.
+// takeOrWait takes the batch. While the budget is used up, it drops a batch with a large line and waits; the line is then
+// read again.
 func (s *activitySub) takeOrWait(ctx context.Context, known Known, batch Batch, drops int) (*frame, error) {
 	if full, _ := s.topic.hub.budget.state(); full && bytesOf(batch.Lines) > 2*smallFrame {
 		s.topic.hub.budget.drop(&s.hold)

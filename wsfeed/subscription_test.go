@@ -142,11 +142,11 @@ func TestEnd(t *testing.T) {
 		require.Equal(t, "snapshot logs:2 end:CANCELED@2", follow(t, hub, id, 1).frames())
 	})
 
-	t.Run("AgainForLateLines", func(t *testing.T) {
+	t.Run("AgainForTrailingLines", func(t *testing.T) {
 		t.Parallel()
 		hub, src, id, p := begin(t, 1)
 		for range 3 {
-			hub.Publish(id, src.write(id, 1, "COMPLETE", "late"))
+			hub.Publish(id, src.write(id, 1, "COMPLETE", "trailing"))
 		}
 		require.Equal(t, "logs:2-4 end:COMPLETE@4", p.frames())
 		hub.Publish(id, src.write(id, 1, "COMPLETE", "later"))
@@ -240,7 +240,7 @@ func TestEndAfterLinesThatWereDeleted(t *testing.T) {
 func TestReset(t *testing.T) {
 	t.Parallel()
 
-	t.Run("AboveWhatThereIs", func(t *testing.T) {
+	t.Run("AboveTheLastLine", func(t *testing.T) {
 		t.Parallel()
 		hub, src := newHub(t)
 		id := src.create(3)

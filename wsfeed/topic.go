@@ -8,7 +8,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// topic is one watched activity: its recent lines, encoded as Postgres wrote them, and who watches.
+// topic is one watched activity: its recent lines, encoded as Postgres wrote them, and its subscriptions.
 type topic struct {
 	hub     *Hub
 	agentID uuid.UUID
@@ -129,7 +129,7 @@ func (t *topic) shows(v *feedScope) bool {
 	return v == nil || known
 }
 
-// maxShown bounds what is remembered of who may see one activity; to ask again costs one read.
+// maxShown bounds how many scopes are remembered that contain one activity. A forgotten one costs one read.
 const maxShown = 1000
 
 // show notes that a scope contains the activity. That a scope does not is not noted: to ask for it takes a read every time, as
