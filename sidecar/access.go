@@ -13,8 +13,7 @@ import (
 	"github.com/agentexec/agentexec/internal/auth"
 )
 
-// access finds out who a request is from and what they may. What there is for them is not its business: the scope of the
-// grant goes down to SQL (client.WithScope), which knows nothing outside of it.
+// access authenticates requests and returns the caller's grant. SQL applies the scope of that grant (client.WithScope).
 type access struct {
 	verifier    *auth.Verifier // nil: authentication is off, and every caller has every right
 	origins     *origins
@@ -42,8 +41,8 @@ func grantOf(ctx context.Context) auth.Grant {
 	return g
 }
 
-// required lets requests through that bring a token that holds, with its grant in their context.
-func (a *access) required(next http.Handler) http.Handler {
+// requireToken rejects requests without a valid token with 401, and puts the grant into the context of the others.
+func (a *access) requireToken(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g, err := a.check(r, bearer(r))
 		if err != nil {
@@ -153,18 +152,18 @@ func notGranted(what string) *problem {
 	return newProblem(http.StatusForbidden, "", "the token does not grant "+what)
 }
 
-// operators lets only those through who may read everything: what it guards tells of all activities at once.
+// operators rejects callers that may not read everything, for pages that show all activities at once.
 func (a *access) operators(next http.Handler) http.Handler {
 	return a.only(next, "read of everything", func(g auth.Grant) bool { return g.Read && g.Scope.IsZero() })
 }
 
-// owners lets only those through from whom nothing is kept.
+// owners rejects callers that lack any right.
 func (a *access) owners(next http.Handler) http.Handler {
 	return a.only(next, "everything", auth.Grant.IsEverything)
 }
 
 func (a *access) only(next http.Handler, what string, may func(auth.Grant) bool) http.Handler {
-	return a.required(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return a.requireToken(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !may(grantOf(r.Context())) {
 			notGranted(what).write(w)
 			return

@@ -38,9 +38,9 @@ func (o *origins) allow(r *http.Request) bool {
 	return wsfeed.SameOrigin(r) || o.names(r.Header.Get("Origin"))
 }
 
-// protected refuses what a page of a foreign origin has a browser send: a POST without a body goes to any address,
-// whoever's page asks for it, and on loopback there may be no authentication that stops it. Programs that are no
-// browsers are not concerned.
+// protected rejects requests that a page of a foreign origin has a browser send. A browser sends a POST without a body to
+// any address, for any page, and on loopback there may be no authentication that stops it. Programs that are no browsers
+// are not affected.
 func (o *origins) protected(next http.Handler) http.Handler {
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

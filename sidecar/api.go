@@ -121,8 +121,8 @@ func (a *api) timeout(op huma.Operation) time.Duration {
 	return a.answerTimeout
 }
 
-// refuse makes a problem of an error of the database, and leaves one that is a problem already. What is not the caller's
-// doing is logged; a caller that went away is not.
+// refuse makes a problem of an error of the database, and leaves one that is a problem already. An error that the
+// caller did not cause is logged, except that the caller went away.
 func (a *api) refuse(ctx context.Context, op huma.Operation, err error) *problem {
 	if p := (*problem)(nil); errors.As(err, &p) {
 		return p

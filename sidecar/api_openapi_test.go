@@ -136,7 +136,7 @@ func (b *apiBundle) provoke(t *testing.T, method, route, status string) reply {
 	bodies := map[string]string{
 		"/v1/activities":                 `{"task_name":"x"}`,
 		"/v1/activities/{agent_id}/logs": `{"message":"x"}`,
-		"/v1/activities/cancel-pending":  `{"agent_type":"unknown"}`, // those of the other requests go on
+		"/v1/activities/cancel-pending":  `{"agent_type":"unknown"}`, // the activities of the other requests go on
 	}
 	body, query, headers := bodies[route], "", []string(nil)
 	if method == http.MethodGet {
@@ -173,9 +173,9 @@ func (b *apiBundle) provoke(t *testing.T, method, route, status string) reply {
 	return b.do(t, method, strings.ReplaceAll(route, "{agent_id}", id.String())+query, body, headers...)
 }
 
-// TestOpenAPIDescribesWhatIsTaken: every documented field and parameter is taken, and their number is that of the
-// contract. That no other is taken, api_refuse_test.go shows.
-func TestOpenAPIDescribesWhatIsTaken(t *testing.T) {
+// TestOpenAPIFieldsAreAccepted: every documented field and parameter is accepted, and their number is that of the
+// contract. api_refuse_test.go shows that no other is accepted.
+func TestOpenAPIFieldsAreAccepted(t *testing.T) {
 	t.Parallel()
 	b := setupAPI(t)
 	document := b.document(t)

@@ -15,8 +15,8 @@ import (
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
-// query reads a query string strictly: every parameter is known, of its type, and given once. What is read is taken
-// out, so what is left at the end is unknown. A parameter without a value counts as not given, as forms send it.
+// query reads a query string strictly: every parameter is known, of its type, and given once. Each parameter
+// that is read is removed, so the remaining ones are unknown. A parameter without a value counts as not given, as forms send it.
 //
 // huma could read plain parameters by itself, but takes the first of several silently, cuts integers to 32 bits, and
 // knows no names like metadata.KEY.

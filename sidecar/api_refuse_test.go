@@ -80,7 +80,7 @@ func TestAPIRefuses(t *testing.T) {
 		{"POST", pending, `{"idle_for":900}`, 422, "TA422", "idle_for: must be a duration"},
 		{"POST", pending, `{"message":"x"}`, 422, "TA422", "message: unknown field"},
 
-		// What Postgres cannot store.
+		// Values that Postgres cannot store.
 		{"POST", logs, `{"message":"a\u0000b"}`, 422, "TA422", "message: must not contain a NUL character"},
 		{"POST", logs, `{"message":"x","data":{"deep":["\u0000"]}}`, 422, "TA422", "data: must not contain a NUL character"},
 		{"POST", logs, `{"message":"x","data":{"\u0000":1}}`, 422, "TA422", "data: must not contain a NUL character"},
@@ -95,7 +95,7 @@ func TestAPIRefuses(t *testing.T) {
 		{"POST", pending, `{"metadata_filter":{"a":"\u0000"}}`, 422, "TA422", "metadata_filter: must not contain a NUL character"},
 		{"POST", logs, `{"message":"x","data":1e999999}`, 422, "TA422", "overflow"},
 
-		// What SQL refuses, in SQL's words.
+		// Refusals of SQL, in SQL's words.
 		{"POST", logs, `{"message":"x","percentage":101}`, 422, "TA422", "percentage must be between 0 and 100, got 101"},
 		{"POST", logs, `{"message":"x","percentage":-1}`, 422, "TA422", "percentage must be between 0 and 100, got -1"},
 		{"POST", logs, `{"message":"x","percentage":100.5}`, 422, "TA422", "percentage must be between 0 and 100, got 100.5"},

@@ -71,7 +71,7 @@ func TestAPIAppend(t *testing.T) {
 		b.conforms(t, "ActivityLog", line)
 		require.Equal(t, json.Number(fmt.Sprint(i+2)), line["seq"])
 
-		// What a write answers is what a read says of the line, to the letter.
+		// The answer to a write equals the line in the answer to a read, to the letter.
 		detail := decoded[map[string]json.RawMessage](t, b.get(t, fmt.Sprintf("%s?after_seq=%d", path(id), i+1), 200).text)
 		lines := decoded[[]map[string]json.RawMessage](t, string(detail["logs"]))
 		require.Len(t, lines, 1)

@@ -314,11 +314,11 @@ func TestAddressNeedsAuthentication(t *testing.T) {
 		_ = server.Run(ended)
 		require.Contains(t, logged.String(), "AGENTEXEC_JWT_SECRET is short")
 	}
-	// What would be taken for authentication, and is not, is refused.
+	// A setting that looks like authentication, and is none, is refused.
 	half := sidecar.Config{DatabaseURL: "postgres://x"}
-	half.Feed.Authorize = func(*http.Request) (wsfeed.Access, error) { return wsfeed.Access{}, errors.New("nobody") }
+	half.Feed.Authorize = func(*http.Request) (wsfeed.Access, error) { return wsfeed.Access{}, errors.New("no access") }
 	_, err = sidecar.New(half)
-	require.ErrorContains(t, err, "said by Auth")
+	require.ErrorContains(t, err, "Feed.Authorize and Feed.Renew must be nil")
 	for _, addr := range []string{"0.0.0.0:0", "127.0.0.1:0"} {
 		_, err = sidecar.New(sidecar.Config{DatabaseURL: "postgres://x", Addr: addr, Auth: auth.Config{Issuer: "https://issuer"}})
 		require.ErrorContains(t, err, "AGENTEXEC_JWT_SECRET")

@@ -61,8 +61,8 @@ type Config struct {
 	// so; a pair that does not fit leaves the one before in place.
 	TLSCert, TLSKey string
 	Reload          <-chan os.Signal
-	// Feed bounds the live feed. What it shares with the rest is set here: the limits, the ring, Problem and Logger. Who
-	// may connect is said by Auth, and not by its Authorize and Renew.
+	// Feed bounds the live feed. The sidecar sets the fields that it shares with it: the limits, the ring, Problem and
+	// Logger. Auth decides which clients may connect; Authorize and Renew must be nil.
 	Feed wsfeed.Config
 	// Logger receives what an operator should know. Default slog.Default().
 	Logger *slog.Logger
@@ -100,7 +100,7 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("TLS needs both a certificate and its key: --tls-cert and --tls-key")
 	}
 	if c.Feed.Authorize != nil || c.Feed.Renew != nil {
-		return c, errors.New("who may connect to the feed is said by Auth, and not by Feed.Authorize or Feed.Renew")
+		return c, errors.New("Feed.Authorize and Feed.Renew must be nil: Auth decides which clients may connect to the feed")
 	}
 	var err error
 	if c.Limits.Connections, err = connectionsWithin(maxFiles(), c.Limits.Connections, c.PoolSize, c.Logger); err != nil {

@@ -19,7 +19,7 @@ func TestEnds(t *testing.T) {
 		return so
 	}
 
-	t.Run("AtOnceWhereAllIsSeen", func(t *testing.T) {
+	t.Run("AfterTheLastLine", func(t *testing.T) {
 		t.Parallel()
 		for status, end := range map[string]func(id uuid.UUID) error{
 			"COMPLETE": func(id uuid.UUID) error { _, err := s.c.Complete(t.Context(), id, ""); return err },
@@ -37,14 +37,14 @@ func TestEnds(t *testing.T) {
 		}
 	})
 
-	t.Run("AgainForLateLines", func(t *testing.T) {
+	t.Run("AgainForTrailingLines", func(t *testing.T) {
 		t.Parallel()
 		id := s.create(t)
 		so := follow(t, id, 1)
 		_, err := s.c.Complete(t.Context(), id, "")
 		require.NoError(t, err)
 		require.Equal(t, "logs:2-2 end:COMPLETE@2", so.frames(t, "end:COMPLETE@2"))
-		s.append(t, id, "late")
+		s.append(t, id, "trailing")
 		require.Equal(t, "logs:3-3 end:COMPLETE@3", so.frames(t, "end:COMPLETE@3"))
 	})
 

@@ -23,7 +23,7 @@ import (
 func TestCrashesOfAnAsynchronousServer(t *testing.T) {
 	t.Parallel()
 	server := pgtest.NewServer(t, map[string]string{
-		// What is not flushed stays in memory, and a kill loses it.
+		// WAL stays in memory, so that a kill loses it.
 		"synchronous_commit": "off", "wal_writer_delay": "10s", "wal_writer_flush_after": "1GB", "wal_buffers": "64MB",
 		"bgwriter_lru_maxpages": "0", "autovacuum": "off", // it would flush as it commits
 	})
@@ -47,7 +47,7 @@ func TestCrashesOfAnAsynchronousServer(t *testing.T) {
 		writers.Go(func() {
 			c := client.New(pool)
 			for n := 0; ctx.Err() == nil; n++ {
-				// What an error leaves open, the table knows.
+				// After an error, the table shows whether the line was written.
 				_, _ = c.Update(ctx, ids[n%3], fmt.Sprintf("writer %d, line %d", w, n))
 			}
 		})

@@ -103,8 +103,8 @@ func TestVanished(t *testing.T) {
 	calm()
 }
 
-// TestTenThousandSubscriptions: one socket may have a thousand; it is told so for every other one, and keeps nobody
-// from theirs.
+// TestTenThousandSubscriptions: one socket may have a thousand. Every other one is refused, and other sockets keep
+// theirs.
 func TestTenThousandSubscriptions(t *testing.T) {
 	t.Parallel()
 	const asked, allowed = 10_000, 1000

@@ -201,7 +201,7 @@ func TestSlowloris(t *testing.T) {
 	require.Equal(t, 1, strings.Count(again, "200 OK"))
 	s.await(t, over("header_timeout"), 3)
 
-	// Who was idle for long, and then gives up in the middle of a header, was not late.
+	// A client that was idle for long, and then gives up in the middle of a header, is not counted as slow.
 	idle, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
 	require.NoError(t, err)
 	_, err = io.WriteString(idle, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")

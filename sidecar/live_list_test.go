@@ -124,7 +124,7 @@ func TestListFilters(t *testing.T) {
 		`{"statuses":["RUNNING"]}`:               {"running"},
 		`{"statuses":["ERROR","QUEUED"]}`:        {"failed", "queued"},
 		`{"agent_type":"coding"}`:                {"complete", "canceled"},
-		`{"agent_type":"nobody's"}`:              {},
+		`{"agent_type":"unknown's"}`:             {},
 		`{"metadata":{}}`:                        all,
 		`{"metadata":{"org":"1"}}`:               {"queued", "complete"},
 		`{"metadata":{"org":1}}`:                 {"running"},

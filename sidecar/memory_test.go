@@ -30,8 +30,8 @@ func (s *service) slowly(t testing.TB, id uuid.UUID) net.Conn {
 }
 
 // TestASlowReaderCostsABoundedAmount: many clients that ask for large pages and take nothing of them hold no more memory than
-// the budget for answers. Whatever is beyond is answered 503 with Retry-After; small answers go on, and large ones again when
-// the slow clients are gone.
+// the budget for answers. A request beyond it is answered 503 with Retry-After; small answers go on, and large ones again
+// when the slow clients are gone.
 //
 // It is not parallel: it weighs the heap.
 func TestASlowReaderCostsABoundedAmount(t *testing.T) { //nolint:paralleltest // it weighs the heap
@@ -51,7 +51,7 @@ func TestASlowReaderCostsABoundedAmount(t *testing.T) { //nolint:paralleltest //
 	s.awaitAtLeast(t, `agentexec_over_limit_total{limit="held_bytes"}`, 30)
 	grown := heap() - before
 	t.Logf("the heap grew by %d MiB", grown>>20)
-	// What was read of Postgres stays in its connection until the next read, so each may hold a page too.
+	// A connection keeps the bytes of its last read until the next one, so each may hold a page too.
 	require.Less(t, grown, budget+8*(8<<20))
 
 	status, text, err := s.tryCall(http.MethodGet, "/v1/activities/"+id.String(), "")

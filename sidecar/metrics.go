@@ -9,8 +9,8 @@ import (
 	"github.com/agentexec/agentexec/wsfeed"
 )
 
-// metrics of one sidecar, in a registry of their own, so that several can run in one process. What the feed counts
-// itself is in feed_metrics.go. docs/metrics.md has a row for each.
+// metrics of one sidecar, in a registry of their own, so that several can run in one process. The feed's own
+// counters are in feed_metrics.go. docs/metrics.md has a row for each.
 type metrics struct {
 	registry    *prometheus.Registry
 	wakeups     prometheus.Counter

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// position is a place in the history of the whole database: a pg_snapshot. What was not visible in it and is visible
-// now is what a transaction inserted that had not begun (xid >= xmax) or was still running (xid in xip) then. Ids
-// from a sequence become visible out of order, so no id could say that.
+// position is a place in the history of the whole database: a pg_snapshot. Rows that were not visible in it and are
+// visible now come from transactions that had not begun (xid >= xmax) or were still running (xid in xip) then. Ids
+// from a sequence become visible out of order, so an id cannot be such a place.
 //
 // It holds for one session's life: after a crash, transaction ids that were never flushed are handed out again.
 type position struct {

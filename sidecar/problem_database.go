@@ -13,8 +13,8 @@ import (
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
-// databaseProblem says what an error of pkg/client means to the caller of the API. What SQL refuses goes on in SQL's own
-// words. 422 says that the same request can never be taken, so that a client may drop it; what may go away by itself is 503.
+// databaseProblem says what an error of pkg/client means to the caller of the API. Refusals of SQL keep the words
+// of SQL. 422 says that the same request can never be taken, so that a client may drop it; what may go away by itself is 503.
 // Of everything else the caller learns nothing but that it was not their doing.
 func databaseProblem(err error) *problem {
 	if unreachable(err) {

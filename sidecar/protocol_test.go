@@ -221,7 +221,7 @@ func TestBadMessages(t *testing.T) {
 		`{"type":"x","sub":"a"}`:                {"a", "invalid", "unknown type"},
 		`{"type":"ping","pong":1}`:              {"", "invalid", "unknown field"},
 		`{"type":"ping"}{"type":"ping"}`:        {"", "invalid", "more than one"},
-		`{"type":"unsubscribe","sub":"nobody"}`: {"nobody", "invalid", "no subscription"},
+		`{"type":"unsubscribe","sub":"absent"}`: {"absent", "invalid", "no subscription"},
 		`{"type":"unsubscribe"}`:                {"", "invalid", "agent_id"},
 		`{"type":"subscribe","sub":"a"}`:        {"a", "invalid", "agent_id must be a UUID"},
 		`{"type":"subscribe","sub":"a","agent_id":"1234"}`:                     {"a", "invalid", "agent_id must be a UUID"},

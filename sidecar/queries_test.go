@@ -45,8 +45,8 @@ func TestTailPlan(t *testing.T) {
 	plan("metadata(array[gen_random_uuid()])")
 }
 
-// TestReplayReadsNoMoreThanItSends: lines behind those that fit are neither read from the TOAST table nor converted.
-func TestReplayReadsNoMoreThanItSends(t *testing.T) {
+// TestReplayReadsOnlySentLines: lines behind those that fit are neither read from the TOAST table nor converted.
+func TestReplayReadsOnlySentLines(t *testing.T) {
 	t.Parallel()
 	conn := pgtest.New(t).Conn(t)
 	for _, sql := range []string{

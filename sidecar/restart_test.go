@@ -37,7 +37,7 @@ func TestRestartUnderneath(t *testing.T) {
 	for w := range 4 {
 		writers.Go(func() {
 			for n := 0; ctx.Err() == nil; n++ {
-				// What an error leaves open, the table knows.
+				// After an error, the table shows whether the line was written.
 				_, _ = s.c.Update(ctx, ids[w%2], fmt.Sprintf("writer %d, line %d", w, n))
 			}
 		})
@@ -117,7 +117,7 @@ func sameLines(t testing.TB, want, got []client.Log) {
 
 // TestLostLines: after a crash the database lacks lines that subscribers have seen, as with asynchronous commit or a
 // restored backup. They are told which, and get those that come in their place, also when these were written before
-// anybody could look.
+// the next read.
 func TestLostLines(t *testing.T) {
 	t.Parallel()
 	server := pgtest.NewServer(t, nil)

@@ -10,7 +10,7 @@ import (
 	"github.com/agentexec/agentexec/sidecar"
 )
 
-// What is wrong with a schema of the right version is in the log when serving begins.
+// Faults of a schema of the right version are logged when serving begins.
 func TestServeWarnsOfTheSchema(t *testing.T) {
 	t.Parallel()
 	for words, change := range map[string]string{

@@ -21,10 +21,9 @@ import (
 	"github.com/agentexec/agentexec/sidecar"
 )
 
-// TestScopeModel compares every way through HTTP and the feed with the model of scopes, while activities change: nobody
-// is told of an activity, or counts one, outside the scope of their token, nobody changes one, and a verb that was not
-// granted is denied alike whether there is such an activity or not. What SQL and pkg/client say of scopes, the test of
-// the same name there compares with the same model.
+// TestScopeModel compares every way through HTTP and the feed with the model of scopes, while activities change. No
+// caller reads, counts or changes an activity outside the scope of its token. A verb that was not granted is denied
+// alike whether the activity exists or not. The test of the same name in pkg/client compares SQL with the same model.
 //
 // A run is its seed's: to see one again, put the seed into the list.
 func TestScopeModel(t *testing.T) {

@@ -71,7 +71,7 @@ func TestStorm(t *testing.T) {
 	t.Logf("%d connections killed", kills)
 }
 
-// write does one transaction of some kind. What it commits, and what it does not, the database knows best.
+// write does one transaction of some kind. The database tells afterwards whether it was committed.
 func write(ctx context.Context, t *testing.T, pool *pgxpool.Pool, ids []uuid.UUID, name string) {
 	c := client.New(pool)
 	switch rand.IntN(10) {

@@ -13,9 +13,9 @@ import (
 	"github.com/agentexec/agentexec/sidecar"
 )
 
-// TestTailReadCostsWhatChanged: what the tail sends to Postgres for a line is the same with one watcher and with 2,000
+// TestTailReadCostFollowsChanges: the tail sends the same to Postgres for a line with one watcher and with 2,000
 // sockets whose lists have 2,000 scopes and filters, and which watch 2,000 activities.
-func TestTailReadCostsWhatChanged(t *testing.T) {
+func TestTailReadCostFollowsChanges(t *testing.T) {
 	t.Parallel()
 	const lines = 100
 	sockets := 2000
