@@ -105,8 +105,8 @@ func listPages(ctx context.Context, url string, o options) (table, error) {
 // keyPages are as many as a query by key goes through before it begins anew.
 const keyPages = 200
 
-// repeat asks again and again. What a query by key takes the first time through its pages is kept apart: the connection's
-// backend comes to most of that memory for the first time then, and has the kernel map it.
+// repeat asks again and again. The times of a query by key on its first way through the pages are kept apart: the
+// connection's backend comes to most of that memory for the first time then, and has the kernel map it.
 func (q listQuery) repeat(ctx context.Context, conn *pgx.Conn, each time.Duration) (again, first []time.Duration, err error) {
 	start, err := nextOf(ctx, conn, q.start)
 	if err != nil {

@@ -22,7 +22,7 @@ import (
 //go:embed dashboard/dist
 var dist embed.FS
 
-// policy lets the page run its own scripts and styles, talk to its own host and nothing else. Whatever comes from the
+// policy lets the page run its own scripts and styles, talk to its own host and nothing else. Text from the
 // server is shown through textContent; trusted-types has the browser hold us to that.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"

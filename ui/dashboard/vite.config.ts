@@ -1,6 +1,6 @@
 import { defineConfig } from 'vite';
 
-// The packages are built in as they are written, so that one build is enough. What comes out depends on nothing but the
+// The packages are built in as they are written, so that one build is enough. The output depends on nothing but the
 // sources and package-lock.json: dist/ is committed, and check-dist.sh compares it.
 export default defineConfig({
   resolve: { conditions: ['@agentexec/source', 'module', 'browser', 'import', 'default'] },

@@ -83,7 +83,7 @@ export async function open(options = {}) {
 }
 
 // play opens the page somewhere, and fails on any error the page itself had; what breaks the content security policy is
-// one. What the network had to say of the API while the sidecar was away is none.
+// one. Network errors of the API while the sidecar is away do not count.
 export async function play(at, act, options = {}) {
   const page = await open(options);
   const errors = [];
@@ -115,7 +115,7 @@ export async function shot(page, name) {
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 // state is one that the page can be in: it leaves a picture of it, light and dark, and axe finds nothing to object to in
-// either. What is dark differs in its colours alone.
+// either. The dark page differs in its colours alone.
 export async function state(page, name) {
   if (!(await page.evaluate(() => 'axe' in window))) await page.evaluate(axe);
   for (const [colorScheme, rules, suffix] of [['light', undefined, ''], ['dark', ['color-contrast'], '-dark']]) {

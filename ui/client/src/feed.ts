@@ -121,8 +121,8 @@ export function createFeed({ base, tokens, request, api, explain, parse, WebSock
     w.current = false;
     if (fallback.on) return fallback.start(w);
     if (!welcomed) return;
-    // Under the activity's own name the server shares one encoded frame among all who watch it. What is no UUID has a name
-    // of its own, under which the server refuses it.
+    // Under the activity's own name the server shares one encoded frame among all who watch it. An id that is no UUID
+    // gets a name of its own, under which the server refuses it.
     w.name = w.id && UUID.test(w.id) && !names.has(w.id) ? w.id : 'w' + ++counter;
     names.set(w.name, w);
     const { statuses, agentType: agent_type, metadata, limit } = w.filter ?? {};

@@ -11,8 +11,8 @@ export interface Reins {
 }
 
 /**
- * The events of a watch for `for await`. What the reader has not taken waits here, up to a bound; beyond it the watch
- * pauses, and goes on from its cursor when all that waits has been taken: the server keeps the rest.
+ * The events of a watch for `for await`. Events that the reader has not taken wait here, up to a bound; beyond it the
+ * watch pauses, and goes on from its cursor when all that waits has been taken: the server keeps the rest.
  */
 export function iterate<E>(start: (sink: Sink<E>) => Reins, signal: AbortSignal | undefined): AsyncIterable<E> {
   return {

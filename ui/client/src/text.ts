@@ -9,8 +9,8 @@ export const statusNames: Record<Status, string> = {
 };
 
 /**
- * Shows control characters as their pictures, also those that would turn the direction of the text around them. What is
- * left of bidirectional text is kept apart by the element it is in (dir="auto").
+ * Shows control characters as their pictures, also those that would turn the direction of the text around them. The
+ * element (dir="auto") isolates the remaining bidirectional text.
  */
 export function clean(text: string): string {
   return text.replaceAll('\r\n', '\n').replace(/[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g, (c) => {

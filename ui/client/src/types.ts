@@ -92,7 +92,7 @@ export interface ActivityLogs {
   activity: ActivityState;
 }
 
-/** All lines until now are there and leave the activity finished. Late lines and a retry may still follow. */
+/** All lines until now are there and leave the activity finished. Trailing lines and a retry may still follow. */
 export interface ActivityEnd {
   type: 'end';
   status: Status;

@@ -36,7 +36,7 @@ test('an activity follows its events', () => {
   expect(view.activity).toMatchObject({ status: 'RUNNING', started_at: time(2), finished_at: null, latest_percentage: 5, last_seq: 2 });
   applyActivity(view, { type: 'logs', logs: [line(3, 'ERROR'), line(4, 'ERROR')], activity: state('ERROR', 4) });
   applyActivity(view, { type: 'end', status: 'ERROR', last_seq: 4 });
-  expect(view).toMatchObject({ ended: true, activity: { status: 'ERROR', finished_at: time(3) } }); // a late line does not move the end
+  expect(view).toMatchObject({ ended: true, activity: { status: 'ERROR', finished_at: time(3) } }); // a trailing line does not move the end
   applyActivity(view, { type: 'logs', logs: [line(5, 'RUNNING')], activity: state('RUNNING', 5, 2) });
   expect(view).toMatchObject({ ended: false, activity: { status: 'RUNNING', attempt: 2, started_at: time(2), finished_at: null } });
   applyActivity(view, { type: 'gap', reason: 'pruned', after_seq: 5, next_seq: 8 });

@@ -4,7 +4,7 @@ import { compareItems } from '@agentexec/client/state';
 const noCounts = (): Counts => ({ RUNNING: 0, QUEUED: 0, COMPLETE: 0, ERROR: 0, CANCELED: 0 });
 
 /**
- * Items by id and in the order of a list. What does not move costs a search, what moves a shift of memory too: little
+ * Items by id and in the order of a list. An update costs a search, and a move a shift of memory too: little
  * enough for 100,000 rows that change a thousand times a second.
  */
 export class SortedItems {
