@@ -36,7 +36,7 @@ func TestFloodOfNotifications(t *testing.T) {
 
 	const flood = 5000
 	reads := func() float64 { return s.metric(t, "agentexec_tail_read_seconds_count") }
-	before := s.metric(t, "agentexec_wakeups_total")
+	wakeups := s.metric(t, "agentexec_wakeups_total")
 	notify := func(n int) {
 		for range n {
 			_, err := intruder.Exec(t.Context(), "select pg_notify('agentexec', '')", pgx.QueryExecModeExec)
@@ -53,7 +53,7 @@ func TestFloodOfNotifications(t *testing.T) {
 		last++
 	}
 	made, took := reads()-before, time.Since(began).Seconds()
-	require.Eventually(t, func() bool { return s.metric(t, "agentexec_wakeups_total")-before >= flood }, patience, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return s.metric(t, "agentexec_wakeups_total")-wakeups >= flood }, patience, 10*time.Millisecond)
 	t.Logf("%.0f reads in %.1f s for %d notifications", made, took, flood)
 	require.Less(t, made, 200*took+50)
 
