@@ -51,7 +51,8 @@ type connSub struct {
 	subscription // nil until it is registered
 	conn         *conn
 	name         string
-	sees         *view // the connection's, or the one before, until the writer comes to it
+	sees         *view // what it was made for
+	now          *view // what the connection saw when the writer took the subscription
 	queued       bool
 	over         bool // nothing of it may be sent any more
 	retries      int
