@@ -759,8 +759,8 @@ begin
 end
 $$;
 
--- _entry_problem says which field of an entry of append_logs cannot be read, or null. Each try is a subtransaction, so
--- it is asked only after reading all entries at once has failed.
+-- _entry_problem says which field of an entry of append_logs cannot be read, or null. The fields have the right JSON types.
+-- Each try is a subtransaction, so it is asked only after reading all entries at once has failed.
 create or replace function agentexec._entry_problem(entry jsonb)
   returns text
   language plpgsql
@@ -817,16 +817,26 @@ begin
   if entries is null or jsonb_typeof(entries) <> 'array' then
     perform agentexec._refuse('entries must be a JSON array');
   end if;
+  -- The types first: what comes below makes text of the fields, and a few bytes of another type can print many MB.
   select format('entries[%s]%s', e.ord - 1, case
       when jsonb_typeof(e.entry) <> 'object' then ' must be a JSON object'
+      when jsonb_typeof(e.entry -> 'agent_id') not in ('string', 'null')
+        then format('.agent_id must be a UUID, got %s', jsonb_typeof(e.entry -> 'agent_id'))
       when jsonb_typeof(e.entry -> 'message') not in ('string', 'null')
         then format('.message must be a string, got %s', jsonb_typeof(e.entry -> 'message'))
+      when jsonb_typeof(e.entry -> 'percentage') not in ('number', 'string', 'null')
+        then format('.percentage must be between 0 and 100, got %s', jsonb_typeof(e.entry -> 'percentage'))
+      when jsonb_typeof(e.entry -> 'status') not in ('string', 'null')
+        then format('.status must be one of %s, got %s', array_to_string(enum_range(null::agentexec.status), ', '), jsonb_typeof(e.entry -> 'status'))
       else format(' has an unknown field %s', (select left(to_jsonb(k.key)::text, 100) from jsonb_object_keys(e.entry) k(key)
              where k.key not in ('agent_id', 'message', 'percentage', 'status', 'data') limit 1)) end)
   into v_problem
   from jsonb_array_elements(entries) with ordinality e(entry, ord)
   where case when jsonb_typeof(e.entry) <> 'object' then true
-        else jsonb_typeof(e.entry -> 'message') not in ('string', 'null')
+        else jsonb_typeof(e.entry -> 'agent_id') not in ('string', 'null')
+          or jsonb_typeof(e.entry -> 'message') not in ('string', 'null')
+          or jsonb_typeof(e.entry -> 'percentage') not in ('number', 'string', 'null')
+          or jsonb_typeof(e.entry -> 'status') not in ('string', 'null')
           or (e.entry - '{agent_id,message,percentage,status,data}'::text[]) <> '{}' end
   order by e.ord
   limit 1;
