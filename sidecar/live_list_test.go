@@ -1,6 +1,8 @@
 package sidecar_test
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -260,6 +262,89 @@ func TestListItemsLeaveTheWindow(t *testing.T) {
 	_, err = s.c.Complete(t.Context(), ids[1], "")
 	require.NoError(t, err)
 	holds(ids[3], ids[2])
+}
+
+// many makes n activities of one created_at, of every status, each with one line. messages is SQL.
+func (s *service) many(t *testing.T, n int, message string) {
+	t.Helper()
+	s.db.Exec(t, fmt.Sprintf(`
+		with a as (
+			insert into agentexec.activity (agent_id, agent_type, status, latest_percentage, last_seq, created_at, updated_at, started_at, finished_at)
+			select gen_random_uuid(), 'research', v.status, 0, 1, v.at, v.at, case when v.status <> 'QUEUED' then v.at end,
+				case when v.status not in ('QUEUED', 'RUNNING') then v.at end
+			from generate_series(1, %d) n
+			cross join lateral (select timestamptz '2026-05-05', (enum_range(null::agentexec.status))[1 + n %% 5]) v(at, status)
+			returning id, status, created_at)
+		insert into agentexec.activity_log (id, activity_id, seq, message, status, percentage, created_at)
+		select nextval('agentexec.activity_log_id_seq'), a.id, 1, %s, a.status, 0, a.created_at from a`, n, message))
+}
+
+// listed subscribes to a list and returns its items in the order they come in, once n are there, and the sizes of the frames.
+func (s *service) listed(t *testing.T, filter string, n int) (items []listed, sizes []int) {
+	t.Helper()
+	so := s.open(t)
+	so.send(t, `{"type":"subscribe","sub":"l","list":`+filter+`}`)
+	for len(items) < n {
+		m := so.next(t)
+		var frame struct{ Items []listed }
+		require.NoError(t, json.Unmarshal([]byte(m.raw), &frame))
+		require.Equal(t, len(sizes) == 0, m.Type == "snapshot", m.Type)
+		require.NotEmpty(t, frame.Items)
+		items, sizes = append(items, frame.Items...), append(sizes, len(m.raw))
+	}
+	return items, sizes
+}
+
+type listed struct {
+	AgentID   uuid.UUID     `json:"agent_id"`
+	Status    client.Status `json:"status"`
+	LatestLog string        `json:"latest_log"`
+	Truncated bool          `json:"latest_log_truncated"`
+}
+
+// TestListOfLongLines: a list of 300 activities whose last line has 1 MB comes with the first 500 characters of each.
+func TestListOfLongLines(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	s.many(t, 300, "repeat('é', 500000)")
+	items, sizes := s.listed(t, `{"limit":1000}`, 300)
+	require.Len(t, items, 300)
+	for _, item := range items {
+		require.Equal(t, strings.Repeat("é", 500), item.LatestLog)
+		require.True(t, item.Truncated)
+	}
+	require.Len(t, sizes, 1)
+	require.Less(t, sizes[0], 1<<20)
+}
+
+// TestListOfOneMoment: of a thousand activities of one created_at each comes exactly once, in the order of a list, in frames
+// of at most 1 MiB.
+func TestListOfOneMoment(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	const n = 1000
+	s.many(t, n, `repeat(e'\x01', 500)`) // six bytes each in JSON
+	rank := map[client.Status]int{client.StatusRunning: 0, client.StatusQueued: 1, client.StatusComplete: 2, client.StatusError: 2, client.StatusCanceled: 2}
+	inOrder := func(a, b listed) int {
+		return cmp.Or(cmp.Compare(rank[a.Status], rank[b.Status]), -bytes.Compare(a.AgentID[:], b.AgentID[:]))
+	}
+	for filter, want := range map[string]int{`{"limit":1000}`: n, `{"limit":1000,"statuses":["RUNNING","ERROR"]}`: 2 * n / 5} {
+		items, sizes := s.listed(t, filter, want)
+		require.Len(t, items, want)
+		require.True(t, slices.IsSortedFunc(items, inOrder), filter)
+		ids := make(map[uuid.UUID]bool)
+		for _, item := range items {
+			ids[item.AgentID] = true
+		}
+		require.Len(t, ids, want, filter)
+		total := 0
+		for _, size := range sizes {
+			require.LessOrEqual(t, size, 1<<20)
+			total += size
+		}
+		require.Less(t, total, 4<<20)
+		require.Greater(t, len(sizes), 1)
+	}
 }
 
 // TestBadListHarmsNoOtherList: what one client asks for must not stop the feed of another.

@@ -74,6 +74,55 @@ func TestSettingsOfTheDatabase(t *testing.T) {
 	})
 }
 
+// TestTransactionTimeoutOfTheDatabase: a transaction_timeout of the database ends no read and no write that waits for a lock.
+func TestTransactionTimeoutOfTheDatabase(t *testing.T) {
+	t.Parallel()
+	for _, pooled := range []bool{false, true} {
+		t.Run(map[bool]string{false: "Direct", true: "BehindPgBouncer"}[pooled], func(t *testing.T) {
+			t.Parallel()
+			db := pgtest.New(t)
+			locker := db.Conn(t)
+			var version int
+			require.NoError(t, locker.QueryRow(t.Context(), "select current_setting('server_version_num')::int").Scan(&version))
+			if version < 170000 {
+				t.Skip("transaction_timeout is a setting of Postgres 17 and newer")
+			}
+			db.Exec(t, fmt.Sprintf("alter database %s set transaction_timeout = '500ms'", db.Name))
+			s := start(t, db, func(cfg *sidecar.Config) {
+				if pooled {
+					cfg.DatabaseURL = startPgBouncer(t, db.URL)
+				}
+			})
+			id := s.create(t)
+			path := "/v1/activities/" + id.String()
+			tx, err := locker.Begin(t.Context())
+			require.NoError(t, err)
+			_, err = tx.Exec(t.Context(), "lock table agentexec.activity in access exclusive mode")
+			require.NoError(t, err)
+			answers := make(chan string, 2)
+			for method, body := range map[string]string{http.MethodGet: "", http.MethodPost: `{"message":"x"}`} {
+				go func() {
+					at := path
+					if body != "" {
+						at += "/logs"
+					}
+					status, text, err := s.tryCall(method, at, body)
+					if err == nil && status < 300 {
+						text = "ok"
+					}
+					answers <- fmt.Sprint(text, err)
+				}()
+			}
+			db.AwaitLockWaits(t, 2)
+			_, err = tx.Exec(t.Context(), "select pg_sleep(1)")
+			require.NoError(t, err)
+			require.NoError(t, tx.Rollback(t.Context()))
+			require.Equal(t, "ok<nil>", <-answers)
+			require.Equal(t, "ok<nil>", <-answers)
+		})
+	}
+}
+
 // serviceHolds writes from several clients at once, and reads it all back over HTTP and the feed.
 func serviceHolds(t *testing.T, db *pgtest.Database, tweaks ...func(*sidecar.Config)) {
 	t.Helper()

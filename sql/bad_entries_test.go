@@ -47,12 +47,13 @@ func TestAppendLogsRefusesBadEntries(t *testing.T) {
 		{with(`"message": "x", "percentage": "NaN"`), "TA422", []string{".percentage", "between 0 and 100", "NaN"}},
 		{with(`"message": "x", "percentage": "-Infinity"`), "TA422", []string{".percentage", "between 0 and 100"}},
 		{with(`"message": "x", "percentage": "much"`), "TA422", []string{".percentage", "between 0 and 100", "much"}},
-		{with(`"message": "x", "percentage": true`), "TA422", []string{".percentage", "between 0 and 100", "true"}},
-		{with(`"message": "x", "percentage": [5]`), "TA422", []string{".percentage", "between 0 and 100"}},
+		{with(`"message": "x", "percentage": true`), "TA422", []string{".percentage", "between 0 and 100", "got boolean"}},
+		{with(`"message": "x", "percentage": [5]`), "TA422", []string{".percentage", "between 0 and 100", "got array"}},
 		{with(`"message": "x", "status": "DONE"`), "TA422", []string{".status", "QUEUED, RUNNING, COMPLETE, ERROR, CANCELED", "DONE"}},
 		{with(`"message": "x", "data": [1e131071]`), "TA422", []string{".data", "exponent"}},
 		{with(`"message": "x", "status": ""`), "TA422", []string{".status"}},
-		{with(`"message": "x", "status": 1`), "TA422", []string{".status"}},
+		{with(`"message": "x", "status": 1`), "TA422", []string{".status", "got number"}},
+		{with(`"message": "x", "status": {}`), "TA422", []string{".status", "got object"}},
 		{with(`"message": "x", "colour": "red"`), "TA422", []string{"unknown field", "colour"}},
 		{with(`"message": "x", "Percentage": 5`), "TA422", []string{"unknown field", "Percentage"}},
 		{with(`"message": "x", "": 5`), "TA422", []string{"unknown field"}},
@@ -79,6 +80,27 @@ func TestAppendLogsRefusesBadEntries(t *testing.T) {
 	requireRefused(t, err, "TA422", "entries", "JSON array")
 	require.Equal(t, before, contents(t, b.pool))
 	require.Zero(t, one[int](t, b.pool, "select agentexec.append_logs('[]')"))
+	require.Equal(t, before, contents(t, b.pool))
+}
+
+// A field of another type is refused by its type, before its value is made text. The text of each of these is longer than any
+// Postgres can hold.
+func TestAppendLogsRefusesAnotherTypeByItsType(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	agent := b.in("RUNNING")
+	before := contents(t, b.pool)
+	b.exec(`create view public.huge as
+		select jsonb_agg(t.a) as value from (select jsonb_agg(1e131071) as a from generate_series(1, 100) offset 0) t, generate_series(1, 100)`)
+	for _, field := range []string{"agent_id", "message", "percentage", "status"} {
+		for value, name := range map[string]string{"value": "array", "jsonb_build_object('a', value)": "object"} {
+			_, err := b.pool.Exec(t.Context(), `select agentexec.append_logs(jsonb_build_array(
+				jsonb_build_object('agent_id', $1::uuid, 'message', 'x'),
+				jsonb_build_object('agent_id', $1::uuid, 'message', 'x') || jsonb_build_object($2::text, `+value+`))) from public.huge`, agent, field)
+			requireRefused(t, err, "TA422", "entries[1]."+field+" must be ", ", got "+name)
+			require.Less(t, len(err.Error()), 200)
+		}
+	}
 	require.Equal(t, before, contents(t, b.pool))
 }
 

@@ -90,3 +90,37 @@ func TestMetadataBounds(t *testing.T) {
 	}
 	require.Equal(t, before, contents(t, b.pool))
 }
+
+// JSON that a query builds can print far more than it takes: a numeric keeps the decimals it was rounded to. The text of each
+// of these values is longer than any Postgres can hold, so a function that prints one before it refuses it fails otherwise.
+func TestJSONBuiltInTheDatabase(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	agent := b.in("RUNNING")
+	before := contents(t, b.pool)
+	for _, number := range []string{"round(0.5, 16000)", "round(-1, 16383)"} {
+		// From arrays of a thousand, because jsonb_agg takes a number through its text.
+		b.exec(`create or replace view public.long as
+			select jsonb_build_object('a', jsonb_agg(t.a)) as value
+			from (select jsonb_agg(` + number + `) as a from generate_series(1, 1000) offset 0) t, generate_series(1, 100)`)
+		for _, call := range []string{
+			"select agentexec.append_log($1, 'x', data => value) from public.long",
+			"select agentexec.append_logs(jsonb_build_array(jsonb_build_object('agent_id', $1::uuid, 'message', 'x', 'data', value))) from public.long",
+			"select agentexec.complete($1, data => value) from public.long",
+			"select agentexec.error($1, data => value) from public.long",
+			`insert into agentexec.activity_log (activity_id, message, data)
+				select a.id, 'x', value from agentexec.activity a, public.long where a.agent_id = $1`,
+			"select agentexec.create_activity('x', metadata => value), $1::uuid from public.long",
+		} {
+			_, err := b.pool.Exec(t.Context(), call, agent)
+			requireRefused(t, err, "TA422", "data must be at most 1048576 bytes as text")
+		}
+	}
+	require.Equal(t, before, contents(t, b.pool))
+
+	// Decimals alone are no fault.
+	for _, number := range []string{"round(0.5, 16000)", "round(-1, 16383)"} {
+		b.exec("select agentexec.append_log($1, 'x', data => (select jsonb_agg("+number+") from generate_series(1, 60)))", agent)
+		b.exec("select agentexec.append_log($1, 'x', data => jsonb_build_array("+number+", repeat('x', 5000)))", agent)
+	}
+}

@@ -44,6 +44,21 @@ func TestPercentageOfEveryType(t *testing.T) {
 	}
 }
 
+// A direct INSERT rounds a fraction to the nearest integer before its bounds are checked, because the column is an integer.
+func TestInsertRoundsAPercentage(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	agent := b.in("RUNNING")
+	insert := "insert into agentexec.activity_log (activity_id, message, percentage) select a.id, 'x', %s from agentexec.activity a where a.agent_id = $1 returning percentage"
+	for value, want := range map[string]int{"55.7": 56, "55.4": 55, "100.4": 100, "-0.4": 0} {
+		require.Equal(t, want, one[int](t, b.pool, fmt.Sprintf(insert, value), agent))
+	}
+	for _, value := range []string{"100.6", "-0.6"} {
+		_, err := b.pool.Exec(t.Context(), fmt.Sprintf(insert, value), agent)
+		requireRefused(t, err, "TA422", "percentage must be between 0 and 100")
+	}
+}
+
 // Text is a status in upper or lower case wherever a status is asked for.
 func TestStatusAsText(t *testing.T) {
 	t.Parallel()

@@ -137,6 +137,59 @@ func TestRenewRaces(t *testing.T) {
 	<-stopped
 }
 
+// The scope changes when the writer has taken a list to send, but has not read it yet. The list of the new scope is at hand,
+// because others watch it; it is still sent after the answer, and not before.
+func TestRenewWhileAListIsTaken(t *testing.T) {
+	t.Parallel()
+	b := setup(t, renewable)
+	one, two := b.src.create(1), b.src.create(1)
+	b.src.setList(ListFilter{Limit: 50}, []testItem{{AgentID: one}, {AgentID: two}})
+	other, c := b.open(t), b.open(t)
+	for socket, v := range map[*browser]*feedScope{other: only(two), c: only(one)} {
+		socket.renew(v)
+		socket.send(`{"type":"subscribe","sub":"l","list":{}}`)
+		socket.expect("snapshot", "l")
+	}
+	server := b.connOf(t, only(one))
+	server.mu.Lock()
+	require.False(t, server.writing)
+	server.writing = true // no writer but this test
+	server.enqueue(server.subs[0])
+	server.mu.Unlock()
+
+	_, taken, _ := server.take()
+	require.NotNil(t, taken)
+	require.Nil(t, server.renew(only(two).key()))
+	require.Nil(t, server.pull(taken), "before the answer")
+
+	server.writers.Add(1)
+	server.write()
+	c.expect("auth", "")
+	m := c.expect("snapshot", "l")
+	require.Len(t, m.Items, 1)
+	require.Equal(t, two, m.Items[0].AgentID)
+}
+
+// connOf returns the server's side of the one connection with this scope, once its writer is idle.
+func (b *bundle) connOf(t *testing.T, v *feedScope) (found *conn) {
+	t.Helper()
+	eventually(t, "the writer is idle", func() bool {
+		b.hub.mu.Lock()
+		defer b.hub.mu.Unlock()
+		for p := range b.hub.conns {
+			c, ok := p.(*conn)
+			require.True(t, ok)
+			c.mu.Lock()
+			if c.scope.key() == v.key() && !c.writing {
+				found = c
+			}
+			c.mu.Unlock()
+		}
+		return found != nil
+	})
+	return found
+}
+
 // Tokens that come over one socket are bounded, good and bad: each of them may be verified. The socket stays open, and is
 // told. Renew gets the subject and the address of the socket.
 func TestRenewalsPerSecond(t *testing.T) {

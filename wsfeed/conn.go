@@ -51,7 +51,8 @@ type connSub struct {
 	subscription // nil until it is registered
 	conn         *conn
 	name         string
-	scope        *feedScope // the connection's, or the one before, until the writer comes to it
+	scope        *feedScope // the one it was made for
+	now          *feedScope // the connection's when the writer took the subscription
 	queued       bool
 	over         bool // nothing of it may be sent any more
 	retries      int

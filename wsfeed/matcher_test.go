@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/uuid"
@@ -32,13 +33,25 @@ func (r stock) object() string {
 	return text + "}"
 }
 
+// metadata is what a filter asks for: an object, or an array of alternatives.
+func (r stock) metadata() string {
+	if r.IntN(3) > 0 {
+		return r.object()
+	}
+	alternatives := []string{r.object()}
+	for range r.IntN(4) {
+		alternatives = append(alternatives, r.object())
+	}
+	return "[" + strings.Join(alternatives, ",") + "]"
+}
+
 func (r stock) filter(t *testing.T) ListFilter {
 	f := ListFilter{Limit: 1 + r.IntN(1000)}
 	if r.IntN(3) == 0 {
 		f.AgentType = r.pick("research", "write", "it's")
 	}
 	if r.IntN(3) > 0 {
-		f.Metadata = json.RawMessage(r.object())
+		f.Metadata = json.RawMessage(r.metadata())
 	}
 	require.NoError(t, f.normalise())
 	return f
@@ -58,7 +71,9 @@ func (r stock) scope(t *testing.T, ids []uuid.UUID) (s client.Scope) {
 		}
 	}
 	if r.IntN(2) == 0 {
-		require.NoError(t, json.Unmarshal([]byte(r.object()), &s.Metadata))
+		var of client.Scope
+		require.NoError(t, json.Unmarshal([]byte(`{"metadata":`+r.metadata()+`}`), &of))
+		s.Metadata, s.MetadataAny = of.Metadata, of.MetadataAny
 	}
 	return s
 }
@@ -122,7 +137,7 @@ func TestListsAreFoundAsInPostgres(t *testing.T) {
 			from unnest($1::text[], $2::text[], $3::text[]) with ordinality w(agent_type, filter, scope, ord)
 			cross join lateral agentexec._scope_of(nullif(w.scope, '')) s
 			join agentexec.activity a on (w.agent_type = '' or a.agent_type = w.agent_type)
-				and (w.filter = '' or a.metadata @> w.filter::jsonb)
+				and (w.filter = '' or agentexec._matches(a.metadata, w.filter::jsonb))
 			where agentexec._in_scope(s.agent_ids, s.agent_types, s.metadata, a.agent_id, a.agent_type, a.metadata)`, types, filters, scopes)
 		require.NoError(t, err)
 		want := make(map[uuid.UUID][]string)

@@ -92,7 +92,8 @@ func (c *conn) write() {
 }
 
 // take returns the next reply, or the next subscription to pull, or, with nothing left, the goodbye that is due.
-// Without any of them the writer ends.
+// Without any of them the writer ends. A subscription is pulled in the scope that holds now, with no reply waiting: one
+// that changes after this has its answer sent first.
 func (c *conn) take() (*frame, *connSub, *goodbye) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -110,11 +111,12 @@ func (c *conn) take() (*frame, *connSub, *goodbye) {
 	case c.current != nil:
 		s := c.current
 		c.current = nil
+		s.now = c.scope
 		return nil, s, nil
 	case len(c.ready) > 0:
 		s := c.ready[0]
 		c.ready = c.ready[1:]
-		s.queued = false
+		s.queued, s.now = false, c.scope
 		return nil, s, nil
 	}
 	for range c.replies {
@@ -129,13 +131,10 @@ func (c *conn) take() (*frame, *connSub, *goodbye) {
 	return nil, nil, nil
 }
 
-// next returns a subscription's next frame, within the connection's current scope.
+// next returns a subscription's next frame, within the scope that the connection had when the writer took it.
 func (c *conn) next(s *connSub) (*frame, error) {
-	c.mu.Lock()
-	now := c.scope
-	c.mu.Unlock()
-	if now != s.scope {
-		if err := c.rescope(s, now); err != nil {
+	if s.now != s.scope {
+		if err := c.rescope(s, s.now); err != nil {
 			return nil, err
 		}
 	}

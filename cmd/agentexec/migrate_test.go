@@ -43,7 +43,7 @@ func TestMigratePrint(t *testing.T) {
 	c := onDatabase(t, pgtest.Empty(t))
 	c.db.Exec(t, sql)
 	require.Contains(t, c.ok(t, "migrate", "--status"), "is current")
-	require.Contains(t, bare(t).ok(t, "migrate", "--print", "--schema", "tracker"), `create schema if not exists "tracker"`)
+	require.Contains(t, bare(t).ok(t, "migrate", "--print", "--schema", "tracker"), `create schema "tracker"`)
 }
 
 func TestMigrateRoles(t *testing.T) {

@@ -3,6 +3,7 @@ package pgurl
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"strconv"
 	"time"
@@ -25,6 +26,7 @@ type Session struct {
 // default_transaction_read_only is none of them: an operator, or a provider whose disk is full, means it.
 // A search_path of pg_catalog alone keeps operators and functions of other schemas out of every statement.
 // idle_in_transaction_session_timeout and the like end sessions that are used rarely, such as the one that listens.
+// transaction_timeout is one of them too, which not every server knows: see transactionTimeoutSince.
 var fixed = map[string]string{
 	"search_path":                         "pg_catalog",
 	"default_transaction_isolation":       "read committed",
@@ -63,7 +65,7 @@ func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseco
 
 // Apply puts the session's settings into a configuration, as parameters of the start of a connection: they cost no round
 // trip and hold after RESET ALL. They take precedence over the connection string, except application_name and
-// statement_timeout.
+// statement_timeout. transaction_timeout is set once the server has told its version, in a round trip, where it knows it.
 func (s Session) Apply(c *pgx.ConnConfig) {
 	s.name(c)
 	for name, value := range s.settings() {
@@ -72,6 +74,29 @@ func (s Session) Apply(c *pgx.ConnConfig) {
 		}
 		c.RuntimeParams[name] = value
 	}
+	delete(c.RuntimeParams, "transaction_timeout")
+	next := c.AfterConnect
+	c.AfterConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
+		if err := endTransactionTimeout(ctx, conn); err != nil || next == nil {
+			return err
+		}
+		return next(ctx, conn)
+	}
+}
+
+// transactionTimeoutSince is the first version that has transaction_timeout; older ones refuse the name.
+const transactionTimeoutSince = 17
+
+// endTransactionTimeout sets transaction_timeout to 0, so that it ends no long read of the session. A session that is a
+// pooler's stays as it is: others get it next.
+func endTransactionTimeout(ctx context.Context, conn *pgconn.PgConn) error {
+	var major int
+	if _, err := fmt.Sscanf(conn.ParameterStatus("server_version"), "%d", &major); err != nil || major < transactionTimeoutSince {
+		return nil //nolint:nilerr // a server that tells no version is none that is known to have the setting
+	}
+	_, err := conn.Exec(ctx, fmt.Sprintf(`select pg_catalog.set_config('transaction_timeout', '0', false)
+		where pg_catalog.pg_backend_pid() operator(pg_catalog.=) %d`, conn.PID())).ReadAll()
+	return err
 }
 
 // ApplyBehindPooler puts only those settings into a configuration that every pooler takes. [Session.PerTransaction] has the
@@ -82,6 +107,7 @@ func (s Session) ApplyBehindPooler(c *pgx.ConnConfig) {
 		c.RuntimeParams[name] = fixed[name]
 	}
 	delete(c.RuntimeParams, "search_path")
+	delete(c.RuntimeParams, "transaction_timeout")
 }
 
 func (s Session) name(c *pgx.ConnConfig) {

@@ -30,6 +30,8 @@ func (s Session) PerTransaction(db DB) DB {
 			calls = append(calls, fmt.Sprintf("pg_catalog.set_config('%s', '%s', true)", name, settings[name]))
 		}
 	}
+	calls = append(calls, fmt.Sprintf("case when pg_catalog.current_setting('server_version_num')::pg_catalog.int4 operator(pg_catalog.>=) %d "+
+		"then pg_catalog.set_config('transaction_timeout', '0', true) end", transactionTimeoutSince*10000))
 	return &perTransaction{db: db, first: []string{
 		"set transaction isolation level read committed, not deferrable",
 		"select " + strings.Join(calls, ", "),

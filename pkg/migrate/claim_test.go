@@ -69,6 +69,35 @@ func TestSchemaOfAnotherRole(t *testing.T) {
 			"run: revoke create on schema agentexec from %[1]s", other)}, requireState(t, conn, nil, migrate.Current).Warnings)
 	})
 
+	// An event trigger stands for a session that makes the schema after Up found none.
+	t.Run("MadeMeanwhileIsRefused", func(t *testing.T) {
+		t.Parallel()
+		db := pgtest.Empty(t)
+		conn := db.Conn(t)
+		other := makeRole(t, db, "other", "")
+		execute(t, conn, fmt.Sprintf(`create function public.plant() returns event_trigger language plpgsql as $$
+			begin
+				if current_setting('test.planted', true) is distinct from 'yes' then
+					perform set_config('test.planted', 'yes', false);
+					create schema agentexec authorization %s;
+				end if;
+			end $$`, other), "create event trigger plant on ddl_command_start when tag in ('CREATE SCHEMA') execute function public.plant()")
+		require.ErrorContains(t, migrate.Up(t.Context(), conn, nil), "already exists")
+		execute(t, conn, "drop event trigger plant")
+		requireState(t, conn, nil, migrate.Missing)
+		require.NoError(t, migrate.Up(t.Context(), conn, nil), "the failed statement planted nothing")
+	})
+
+	t.Run("PrintedIsRefused", func(t *testing.T) {
+		t.Parallel()
+		db := pgtest.Empty(t)
+		conn := db.Conn(t)
+		execute(t, conn, "create schema agentexec authorization "+makeRole(t, db, "other", ""))
+		require.ErrorContains(t, simple(t, conn, printed(t, nil)), "already exists")
+		require.NoError(t, simple(t, conn, "rollback"))
+		requireState(t, conn, nil, migrate.Missing)
+	})
+
 	t.Run("UpgradeByAnotherRole", func(t *testing.T) {
 		t.Parallel()
 		db := pgtest.Empty(t)

@@ -115,8 +115,9 @@ func (s *schema) fingerprint() string {
 	return hex.EncodeToString(sum[:])
 }
 
+// createSchema fails where the schema exists: "if not exists" would install into one that another role made meanwhile.
 func (s *schema) createSchema() string {
-	return fmt.Sprintf("create schema if not exists %s;\n", s.quoted)
+	return fmt.Sprintf("create schema %s;\n", s.quoted)
 }
 
 // recordCode makes the function that tells what is installed. It is code and no row, so that a dump without data has it,
