@@ -28,7 +28,7 @@ const refuseRate = 100 // lines per second
 
 // runGuarded is a sidecar that asks for tokens.
 func runGuarded(ctx context.Context, url, addr string, ready func(string)) error {
-	return runSidecar(ctx, sidecar.Config{DatabaseURL: url, Addr: addr, Auth: auth.Config{Secret: benchSecret}}, ready)
+	return runSidecar(ctx, sidecar.Config{DatabaseURL: url, Addr: addr, Auth: sidecar.Auth{Secret: benchSecret}}, ready)
 }
 
 // measureRefuse compares the delays of sockets with valid tokens, with and without attempts to connect with invalid ones.

@@ -13,6 +13,12 @@ import (
 	"time"
 )
 
+// The names of the limits that are noted here.
+const (
+	limitConnections   = "connections"
+	limitHeaderTimeout = "header_timeout"
+)
+
 // limitListener counts the open connections and rejects those above the limit at once. Without it, the kernel would let them
 // wait for ever once the file descriptors are used up.
 type limitListener struct {
@@ -167,4 +173,12 @@ func arrived(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// connOf returns the connection of a request, nil where it is not one of a limitListener.
+func connOf(ctx context.Context) io.Closer {
+	if h, ok := ctx.Value(headingKey{}).(*heading); ok && h.conn != nil {
+		return h.conn
+	}
+	return nil
 }

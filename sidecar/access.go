@@ -10,6 +10,8 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/agentexec/agentexec/internal/auth"
 )
 
@@ -25,6 +27,53 @@ type access struct {
 	refusalLog  *rate.Limiter // limits how often a refused request is logged
 }
 
+// accessConfig is what decides about requests. The zero value lets every request through.
+type accessConfig struct {
+	auth         auth.Config // off where it names no key
+	allowOrigins []string
+	// allowLocalOrigins lets pages of localhost in, whatever the port.
+	allowLocalOrigins bool
+	trustedProxies    []string
+	proxyHeader       string // default X-Forwarded-For
+	// requestsPerSecond bounds each subject and address; negative for no limit.
+	requestsPerSecond int
+	metrics           prometheus.Registerer
+	note              func(limit string) // counts what is refused because of a limit
+	log               *slog.Logger
+}
+
+// openAccess checks a configuration and makes an access of it.
+func openAccess(c accessConfig) (*access, error) {
+	allowed, err := readOrigins(c.allowOrigins, c.auth.Enabled())
+	if err != nil {
+		return nil, err
+	}
+	allowed.local, allowed.refusals = c.allowLocalOrigins, newOriginRefusals(c.log)
+	var verifier *auth.Verifier
+	if c.auth.Enabled() {
+		if verifier, err = auth.New(c.auth); err != nil {
+			return nil, err
+		}
+	}
+	a := newAccess(verifier, allowed, c.log)
+	if a.behind, err = newAddresses(c.trustedProxies, c.proxyHeader); err != nil {
+		return nil, err
+	}
+	a.refusals = newRefusals(c.metrics)
+	a.rateLimiter = newRateLimiter(c.requestsPerSecond, a.behind, c.note)
+	return a, nil
+}
+
+// run fetches the keys of a JWKS URL until ctx ends. It returns at once where there is none.
+func (a *access) run(ctx context.Context) error {
+	if a.verifier == nil {
+		return nil
+	}
+	return a.verifier.Run(ctx)
+}
+
+// newAccess returns an access without limits. A nil verifier turns authentication off; nil origins allow none beside the
+// service's own.
 func newAccess(verifier *auth.Verifier, o *origins, log *slog.Logger) *access {
 	if o == nil {
 		o = &origins{}
@@ -102,6 +151,9 @@ func (a *access) remote(r *http.Request) string {
 	return r.RemoteAddr
 }
 
+// enabled reports whether requests need a token.
+func (a *access) enabled() bool { return a.verifier != nil }
+
 // holder returns the subject, or else the address, that the memory of a request counts for; "" for none.
 func (a *access) holder(r *http.Request) string {
 	if subject := grantOf(r.Context()).Subject; subject != "" {
@@ -170,41 +222,4 @@ func (a *access) only(next http.Handler, what string, may func(auth.Grant) bool)
 		}
 		next.ServeHTTP(w, r)
 	}))
-}
-
-// audited logs every write that a caller asks for: who, what, which activity, and what came of it.
-func (a *access) audited(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodPost {
-			next.ServeHTTP(w, r)
-			return
-		}
-		out := &startedWriter{ResponseWriter: w}
-		defer func() { a.audit(r, out) }()
-		next.ServeHTTP(out, r)
-	})
-}
-
-// audit is called when the request was answered, or has panicked.
-func (a *access) audit(r *http.Request, out *startedWriter) {
-	_, what, known := strings.Cut(r.Pattern, " ")
-	if !known || what == ticketsPath {
-		return // no write
-	}
-	id := ""
-	if strings.Contains(what, "{agent_id}") {
-		id, _, _ = strings.Cut(strings.TrimPrefix(r.URL.Path, activitiesPath+"/"), "/")
-	}
-	if location := out.Header().Get("Location"); location != "" {
-		id = strings.TrimPrefix(location, activitiesPath+"/")
-	}
-	status := out.status
-	if status == 0 {
-		status = http.StatusInternalServerError
-	}
-	who := "anonymous"
-	if a.verifier != nil {
-		who = grantOf(r.Context()).Subject
-	}
-	a.log.Info("audit", "who", who, "remote", a.remote(r), "what", what, "activity", clipped(id), "status", status)
 }

@@ -14,6 +14,7 @@ import (
 
 // guardFeed has the feed ask who may connect.
 func (a *access) guardFeed(feed *wsfeed.Config) {
+	feed.Address = a.behind.counted
 	if feed.CheckOrigin == nil {
 		feed.CheckOrigin = a.origins.allow
 	}

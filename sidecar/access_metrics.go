@@ -18,7 +18,7 @@ const (
 // refusals count what was refused for its token, by why.
 type refusals struct{ counted *prometheus.CounterVec }
 
-func newRefusals(registry *prometheus.Registry) *refusals {
+func newRefusals(registry prometheus.Registerer) *refusals {
 	r := &refusals{prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "agentexec_refused_tokens_total", Help: "Requests and renewals of sockets that were refused for their token, or for want of one.",
 	}, []string{"reason"})}

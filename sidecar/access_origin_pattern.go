@@ -123,6 +123,12 @@ func (o origin) isLocal() bool {
 	return usualPorts[o.scheme] != "" && (o.host == "localhost" || ip.IsLoopback())
 }
 
+// checkOrigins returns what is wrong with configured origins.
+func checkOrigins(texts []string, authenticated bool) error {
+	_, err := readOrigins(texts, authenticated)
+	return err
+}
+
 // readOrigins checks what was configured. Any origin is fine where a token is needed, for a page does not have it by
 // itself; without authentication any page in a browser could read and cancel everything.
 func readOrigins(texts []string, authenticated bool) (*origins, error) {

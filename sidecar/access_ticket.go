@@ -1,21 +1,14 @@
 package sidecar
 
 import (
-	"context"
 	"crypto/rand"
-	"net/http"
 	"sync"
 	"time"
-
-	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/agentexec/agentexec/internal/auth"
 )
 
 const (
-	ticketsPath    = "/v1/feed/tickets"
-	activitiesPath = "/v1/activities"
-
 	ticketLife = 30 * time.Second
 	// maxTickets is how many may be made in the life of one, in all and by one subject, so that one does not take all.
 	maxTickets        = 10_000
@@ -78,36 +71,4 @@ func (t *tickets) forget(now time.Time) {
 	if t.made = t.made[n:]; len(t.made) == 0 {
 		t.made = nil
 	}
-}
-
-type ticketOutput struct{ Body feedTicket }
-
-type feedTicket struct {
-	Ticket    string `json:"ticket" example:"7UZ4QJ3X5TLK2CV6WNOADBRMGY" doc:"Good once, as the parameter ticket of a feed's URL at this server."`
-	ExpiresIn int    `json:"expires_in" example:"30" doc:"For how many seconds it is good."`
-
-	_ struct{} `additionalProperties:"true"`
-}
-
-func (a *api) registerTickets() {
-	register(a, verbRead, huma.Operation{
-		OperationID: "create-feed-ticket",
-		Method:      http.MethodPost,
-		Path:        ticketsPath,
-		Tags:        []string{tagFeed},
-		Summary:     "Get a ticket for an EventSource",
-		Description: "A browser's EventSource sends no token. Instead, its URL may carry a ticket as `?ticket=`, which is good once, for 30 seconds, " +
-			"and for what the token that it was made with grants. The connection ends when that token expires.",
-		DefaultStatus: http.StatusCreated,
-		Responses:     jsonResponse(http.StatusCreated, "The ticket.", nil),
-		Errors:        []int{408, 413, 415, 422, 429},
-	}, a.makeTicket)
-}
-
-func (a *api) makeTicket(ctx context.Context, _ *struct{}) (*ticketOutput, error) {
-	text := a.access.tickets.make(grantOf(ctx), time.Now())
-	if text == "" {
-		return nil, newProblem(http.StatusTooManyRequests, "", "too many tickets were made in the last 30 seconds")
-	}
-	return &ticketOutput{Body: feedTicket{Ticket: text, ExpiresIn: int(ticketLife.Seconds())}}, nil
 }

@@ -35,8 +35,8 @@ func newAddresses(proxies []string, header string) (*addresses, error) {
 	return a, nil
 }
 
-// ValidProxy reports whether a text is an address or a network, as Config.TrustedProxies takes them.
-func ValidProxy(text string) bool {
+// validProxy reports whether a text is an address or a network.
+func validProxy(text string) bool {
 	_, err := realclientip.AddressesAndRangesToIPNets(text)
 	return err == nil
 }

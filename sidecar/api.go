@@ -14,7 +14,9 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/agentexec/agentexec/internal/budget"
+	"github.com/agentexec/agentexec/internal/pgurl"
 	"github.com/agentexec/agentexec/pkg/client"
+	"github.com/agentexec/agentexec/wsfeed"
 )
 
 // api is the HTTP API: it turns requests into calls of pkg/client and hands on what Postgres answers. It knows the
@@ -25,28 +27,51 @@ import (
 // api_write.go, which asks in the scope of the caller (scoped). Every refusal is a problem (problem.go). The document at
 // /openapi.json is made of the same registrations (api_openapi.go).
 type api struct {
+	apiConfig
 	reads  *client.Client // for operations that take verbRead
 	writes *client.Client // for all others: they may wait for row locks
-	access *access
-	log    *slog.Logger
 	huma   huma.API
 	verbs  map[string]verb // what must be granted, by the pattern of the route
 
-	limits        Limits
-	over          *limitMetrics  // nil where nothing is counted
-	memory        *budget.Budget // for bodies and answers; nil for no bound
-	readSlots     slots
-	writeSlots    slots
 	answerTimeout time.Duration // how long the database may take
 }
 
+// apiConfig is what the API needs.
+type apiConfig struct {
+	schema          string
+	readDB, writeDB pgurl.DB
+	access          *access
+	log             *slog.Logger
+	// note counts what is refused because of a limit; nil where nothing is counted.
+	note func(limit string)
+	// memory bounds bodies and answers; nil for no bound.
+	memory                *budget.Budget
+	readSlots, writeSlots slots
+	pageSize, bodyBytes   int
+	bodyTimeout           time.Duration
+}
+
+// The names of the limits that the API notes.
+const (
+	limitBodyBytes   = "body_bytes"
+	limitBodyTimeout = "body_timeout"
+	limitHeldBytes   = "held_bytes"
+	limitPageSize    = wsfeed.LimitListItems
+)
+
+// maxPageSize is the bound that SQL sets.
+const maxPageSize = 1000
+
+const activitiesPath = "/v1/activities"
+
 // newAPI returns the handler of the API. It answers everything below /v1/ but the feed, and /openapi.json.
-func (s *Server) newAPI() http.Handler {
-	schema := &client.Config{Schema: s.cfg.Schema}
+func newAPI(c apiConfig) http.Handler {
+	if c.note == nil {
+		c.note = func(string) {}
+	}
+	schema := &client.Config{Schema: c.schema}
 	return (&api{
-		reads: client.New(s.database.reads, schema), writes: client.New(s.database.writes, schema),
-		access: s.access, log: s.cfg.Logger, limits: s.cfg.Limits, over: s.metrics.limits, memory: s.memory,
-		readSlots: s.database.readSlots, writeSlots: s.database.writeSlots, answerTimeout: readTimeout,
+		apiConfig: c, reads: client.New(c.readDB, schema), writes: client.New(c.writeDB, schema), answerTimeout: readTimeout,
 	}).handler()
 }
 

@@ -19,7 +19,7 @@ const maxDrained = 8 << 20
 
 // guard puts around the routes what every request passes.
 func (a *api) guard(mux *http.ServeMux) http.Handler {
-	guarded := a.recovered(a.access.origins.protected(a.access.requireToken(a.holding(a.access.audited(a.routed(mux))))))
+	guarded := a.recovered(a.access.origins.protected(a.access.requireToken(a.holding(a.audited(a.routed(mux))))))
 	free := a.recovered(a.routed(mux))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == documentPath {
@@ -140,12 +140,12 @@ func (w *noRouteWriter) Write(p []byte) (int, error) {
 //
 // The deadline of a whole body is lifted again afterwards: left alone, it would also end the wait for the database.
 func (a *api) readBody(w http.ResponseWriter, r *http.Request) bool {
-	maxBody := a.limits.BodyBytes // a message of 1 MiB fits into the usual 2, whatever of it JSON escapes within reason
+	maxBody := a.bodyBytes // a message of 1 MiB fits into the usual 2, whatever of it JSON escapes within reason
 	if !a.reserveBody(w, r) {
 		return false
 	}
 	connection := http.NewResponseController(w)
-	_ = connection.SetReadDeadline(time.Now().Add(a.limits.BodyTimeout))
+	_ = connection.SetReadDeadline(time.Now().Add(a.bodyTimeout))
 	data, err := io.ReadAll(io.LimitReader(r.Body, int64(maxBody)+1))
 	if len(data) > maxBody {
 		_, _ = io.CopyN(io.Discard, r.Body, maxDrained)
@@ -157,11 +157,11 @@ func (a *api) readBody(w http.ResponseWriter, r *http.Request) bool {
 	network := net.Error(nil)
 	switch {
 	case len(data) > maxBody:
-		a.over.note(limitBodyBytes)
+		a.note(limitBodyBytes)
 		w.Header().Set("Connection", "close")
 		writeProblem(w, http.StatusRequestEntityTooLarge, "", "the body must be at most "+strconv.Itoa(maxBody)+" bytes")
 	case errors.As(err, &network) && network.Timeout():
-		a.over.note(limitBodyTimeout)
+		a.note(limitBodyTimeout)
 		w.Header().Set("Connection", "close")
 		writeProblem(w, http.StatusRequestTimeout, "", "the body did not come in time")
 	case err != nil:
@@ -194,8 +194,8 @@ const smallBody = 64 << 10
 // reserveBody waits for memory for the body, or answers with a problem and reports false.
 func (a *api) reserveBody(w http.ResponseWriter, r *http.Request) bool {
 	bytes := r.ContentLength
-	if bytes < 0 || bytes > int64(a.limits.BodyBytes) {
-		bytes = int64(a.limits.BodyBytes)
+	if bytes < 0 || bytes > int64(a.bodyBytes) {
+		bytes = int64(a.bodyBytes)
 	}
 	h := heldOf(r.Context())
 	if bytes <= smallBody || h == nil {

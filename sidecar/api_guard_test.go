@@ -32,7 +32,7 @@ func TestAPIAnswersAPanic(t *testing.T) {
 
 func TestAPIAbortsPartialAnswer(t *testing.T) {
 	t.Parallel()
-	a := &api{log: slog.New(slog.DiscardHandler)}
+	a := &api{apiConfig: apiConfig{log: slog.New(slog.DiscardHandler)}}
 	server := httptest.NewServer(a.recovered(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, `{"half":`)
 		panic("lost the rest")
@@ -90,7 +90,7 @@ func TestAPICleansPaths(t *testing.T) {
 // TestAPIBrokenBodies speaks HTTP by hand: a body that ends early, one that comes too slowly.
 func TestAPIBrokenBodies(t *testing.T) {
 	t.Parallel()
-	b := serveAPI(t, pgtest.New(t), func(a *api) { a.limits.BodyTimeout = 100 * time.Millisecond })
+	b := serveAPI(t, pgtest.New(t), func(a *api) { a.bodyTimeout = 100 * time.Millisecond })
 	id := b.create(t)
 	before := b.contents(t)
 	send := func(end func(*net.TCPConn)) reply {
@@ -165,7 +165,7 @@ func TestAPIReleasesClosedClient(t *testing.T) {
 // TestAPIWaitsForTheDatabase: the deadline of the body is not one of the answer.
 func TestAPIWaitsForTheDatabase(t *testing.T) {
 	t.Parallel()
-	b := serveAPI(t, pgtest.New(t), func(a *api) { a.limits.BodyTimeout = 50 * time.Millisecond })
+	b := serveAPI(t, pgtest.New(t), func(a *api) { a.bodyTimeout = 50 * time.Millisecond })
 	id := b.create(t)
 	release := b.lock(t, id)
 	answered := make(chan reply, 1)
@@ -180,7 +180,7 @@ func TestAPIWaitsForTheDatabase(t *testing.T) {
 	select {
 	case r := <-answered:
 		t.Errorf("answered %d: %s", r.status, r.text)
-	case <-time.After(4 * b.api.limits.BodyTimeout): // past the deadline nothing may have happened
+	case <-time.After(4 * b.api.bodyTimeout): // past the deadline nothing may have happened
 	}
 	release()
 	require.Equal(t, 201, (<-answered).status)

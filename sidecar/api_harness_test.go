@@ -46,14 +46,15 @@ func setupAPI(t *testing.T) *apiBundle {
 // serveAPI serves the API over db. tweak may change it before it starts.
 func serveAPI(t testing.TB, db *pgtest.Database, tweak func(*api)) *apiBundle {
 	t.Helper()
-	usual, err := Limits{}.withDefaults(8)
-	require.NoError(t, err)
 	b := &apiBundle{db: db, client: client.New(db.Pool(t)), logged: &logtest.Buffer{}}
 	// Below are the audit lines, which have tests of their own.
 	log := slog.New(slog.NewTextHandler(b.logged, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	b.api = &api{
-		reads: b.client, writes: b.client, access: newAccess(nil, nil, log), log: log,
-		limits: usual, answerTimeout: time.Minute,
+		apiConfig: apiConfig{
+			access: newAccess(nil, nil, log), log: log, note: func(string) {},
+			pageSize: maxPageSize, bodyBytes: usualBody, bodyTimeout: 30 * time.Second,
+		},
+		reads: b.client, writes: b.client, answerTimeout: time.Minute,
 	}
 	if tweak != nil {
 		tweak(b.api)

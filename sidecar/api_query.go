@@ -1,7 +1,6 @@
 package sidecar
 
 import (
-	"encoding/json"
 	"maps"
 	"net/http"
 	"net/url"
@@ -127,7 +126,7 @@ func (q *query) statuses(name string) []client.Status {
 	return statuses
 }
 
-// metadata takes out every metadata.KEY=VALUE and returns the object they make, nil for none; see MetadataValue.
+// metadata takes out every metadata.KEY=VALUE and returns the object they make, nil for none; see client.MetadataValue.
 func (q *query) metadata() map[string]any {
 	var filter map[string]any
 	for _, name := range slices.Sorted(maps.Keys(q.values)) {
@@ -144,21 +143,9 @@ func (q *query) metadata() map[string]any {
 		if filter == nil {
 			filter = map[string]any{}
 		}
-		filter[key] = MetadataValue(values[0])
+		filter[key] = client.MetadataValue(values[0])
 	}
 	return filter
-}
-
-// MetadataValue is the value that KEY=VALUE of a filter or scope names: true, false and null are JSON; 42 is the number 42 or
-// the string; text in double quotes is the string between them, and any other text is a string.
-func MetadataValue(text string) any {
-	switch {
-	case text == "true", text == "false", text == "null":
-		return json.RawMessage(text)
-	case len(text) >= 2 && text[0] == '"' && text[len(text)-1] == '"':
-		return text[1 : len(text)-1]
-	}
-	return client.NumberOrText(text)
 }
 
 // done returns all that is wrong with the query; what was not taken out is unknown.
@@ -210,15 +197,6 @@ func shortened(text string) string {
 		return strconv.Quote(short) + "..."
 	}
 	return strconv.Quote(text)
-}
-
-// clipped is the beginning of what a client sent.
-func clipped(text string) string {
-	const most = 60
-	if len(text) <= most {
-		return text
-	}
-	return strings.ToValidUTF8(text[:most], "")
 }
 
 func statusNames(separator string) string {

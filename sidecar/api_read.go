@@ -43,8 +43,8 @@ func (in *listInput) Resolve(ctx huma.Context) []error {
 }
 
 func (a *api) list(ctx context.Context, in *listInput) (*rawJSON, error) {
-	if most := a.limits.PageSize; in.params.PageSize > most && most < maxPageSize { // SQL's own bound is SQL's to tell
-		a.over.note(limitPageSize)
+	if most := a.pageSize; in.params.PageSize > most && most < maxPageSize { // SQL's own bound is SQL's to tell
+		a.note(limitPageSize)
 		return nil, newProblem(http.StatusUnprocessableEntity, codeInvalid,
 			fmt.Sprintf("page_size must be between 1 and %d here, got %d; go on with after", most, in.params.PageSize))
 	}

@@ -294,7 +294,7 @@ func TestAddressNeedsAuthentication(t *testing.T) {
 	t.Parallel()
 	_, err := sidecar.New(sidecar.Config{DatabaseURL: "postgres://x", Addr: "0.0.0.0:0"})
 	require.ErrorContains(t, err, "no authentication is configured")
-	server, err := sidecar.New(sidecar.Config{DatabaseURL: "postgres://x", Addr: "0.0.0.0:0", Auth: auth.Config{Secret: jwtSecret}})
+	server, err := sidecar.New(sidecar.Config{DatabaseURL: "postgres://x", Addr: "0.0.0.0:0", Auth: sidecar.Auth{Secret: jwtSecret}})
 	require.NoError(t, err)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -302,14 +302,14 @@ func TestAddressNeedsAuthentication(t *testing.T) {
 	// A secret that can be guessed is no better than none.
 	for _, addr := range []string{"0.0.0.0:0", ":0", "192.0.2.1:0", "[::]:0"} {
 		for _, insecure := range []bool{false, true} {
-			_, err = sidecar.New(sidecar.Config{DatabaseURL: "postgres://x", Addr: addr, Insecure: insecure, Auth: auth.Config{Secret: jwtSecret[:31]}})
+			_, err = sidecar.New(sidecar.Config{DatabaseURL: "postgres://x", Addr: addr, Insecure: insecure, Auth: sidecar.Auth{Secret: jwtSecret[:31]}})
 			require.ErrorContains(t, err, "AGENTEXEC_JWT_SECRET has 31 bytes", addr)
 			require.NotContains(t, err.Error(), jwtSecret[:31])
 		}
 	}
 	for _, addr := range []string{"127.0.0.1:0", "localhost:0", "[::1]:0"} {
 		logged := &logtest.Buffer{}
-		server, err := sidecar.New(sidecar.Config{DatabaseURL: "postgres://x", Addr: addr, Logger: logged.Logger(), Auth: auth.Config{Secret: jwtSecret[:31]}})
+		server, err := sidecar.New(sidecar.Config{DatabaseURL: "postgres://x", Addr: addr, Logger: logged.Logger(), Auth: sidecar.Auth{Secret: jwtSecret[:31]}})
 		require.NoError(t, err)
 		_ = server.Run(ended)
 		require.Contains(t, logged.String(), "AGENTEXEC_JWT_SECRET is short")
@@ -320,7 +320,7 @@ func TestAddressNeedsAuthentication(t *testing.T) {
 	_, err = sidecar.New(half)
 	require.ErrorContains(t, err, "Feed.Authorize and Feed.Renew must be nil")
 	for _, addr := range []string{"0.0.0.0:0", "127.0.0.1:0"} {
-		_, err = sidecar.New(sidecar.Config{DatabaseURL: "postgres://x", Addr: addr, Auth: auth.Config{Issuer: "https://issuer"}})
+		_, err = sidecar.New(sidecar.Config{DatabaseURL: "postgres://x", Addr: addr, Auth: sidecar.Auth{Issuer: "https://issuer"}})
 		require.ErrorContains(t, err, "AGENTEXEC_JWT_SECRET")
 	}
 }

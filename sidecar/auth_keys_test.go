@@ -36,7 +36,7 @@ func TestKeysOfAURL(t *testing.T) {
 		}}})
 	}))
 	t.Cleanup(issuer.Close)
-	s := setup(t, func(c *sidecar.Config) { c.Auth = auth.Config{JWKSURL: issuer.URL, Algorithm: "EdDSA"} })
+	s := setup(t, func(c *sidecar.Config) { c.Auth = sidecar.Auth{JWKSURL: issuer.URL, Algorithm: "EdDSA"} })
 	signed := jwt.NewWithClaims(jwt.SigningMethodEdDSA, jwt.MapClaims{
 		"exp": time.Now().Add(time.Hour).Unix(), "agentexec": map[string]any{"read": true},
 	})

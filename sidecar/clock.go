@@ -13,7 +13,7 @@ import (
 // Postgres's clock when a line is written, and the two clocks may be seconds apart.
 type clock struct {
 	ahead   atomic.Int64 // of Postgres's clock, in nanoseconds
-	metrics *metrics
+	metrics *tailMetrics
 }
 
 // set asks Postgres for the time, in one round trip: a session that is killed again and again must get to reading. The

@@ -18,6 +18,31 @@ import (
 // DefaultAddr is where the sidecar listens unless told otherwise: on loopback, where no authentication is needed.
 const DefaultAddr = "127.0.0.1:8484"
 
+// Auth says which tokens hold. The zero value turns authentication off.
+type Auth struct {
+	// Secret is the key of HS256, HS384 and HS512. Should be as long as the hash, 32, 48 or 64 bytes.
+	Secret string
+	// KeyFile is a PEM file with the public key, or its certificate, of the other algorithms.
+	KeyFile string
+	// JWKSURL answers with the public keys of the other algorithms as a JSON Web Key Set.
+	JWKSURL string
+	// Algorithm is the only one that is accepted. Default HS256 with a Secret; required with the others.
+	Algorithm string
+	// Issuer and Audience must be those of the token, where they are set.
+	Issuer, Audience string
+}
+
+// Enabled reports whether authentication is wanted. Without a key it is, and New says what is missing: a service with an
+// issuer set must not serve every client.
+func (a Auth) Enabled() bool { return a != Auth{} }
+
+// config is a as package auth takes it.
+func (a Auth) config(log *slog.Logger) auth.Config {
+	return auth.Config{
+		Secret: a.Secret, KeyFile: a.KeyFile, JWKSURL: a.JWKSURL, Algorithm: a.Algorithm, Issuer: a.Issuer, Audience: a.Audience, Logger: log,
+	}
+}
+
 // Config is what a sidecar needs to know. Zero values take the defaults named.
 type Config struct {
 	// DatabaseURL is the Postgres to serve, in any form libpq takes. Required.
@@ -32,7 +57,7 @@ type Config struct {
 	// Addr is the address to listen on, host:port; port 0 takes any. Default DefaultAddr.
 	Addr string
 	// Auth says which tokens hold, and turns authentication on where it names a key. Default: off.
-	Auth auth.Config
+	Auth Auth
 	// AllowOrigins are the origins, beside its own, whose pages may use the service from a browser: scheme://host[:port],
 	// also of an application's own scheme (tauri://localhost). One label in front may be left open
 	// (https://*.example.com), of an own scheme the host (vscode-webview://*). With authentication "*" is any.
@@ -116,6 +141,9 @@ func (c Config) withDefaults() (Config, error) {
 func (c Config) reads() int  { return max(1, (c.PoolSize+1)/2) }
 func (c Config) writes() int { return max(1, c.PoolSize/2) }
 
+// ValidProxy reports whether a text is an address or a network, as Config.TrustedProxies takes them.
+func ValidProxy(text string) bool { return validProxy(text) }
+
 // String names what a configuration serves, and where. It leaves the URLs and keys out: they hold secrets.
 func (c Config) String() string {
 	return fmt.Sprintf("sidecar of schema %q at %q", c.Schema, c.Addr)
@@ -144,23 +172,7 @@ func (c Config) CheckAddr() error {
 
 // CheckOrigins refuses allowed origins that are none, or that would let in too many. New does the same.
 func (c Config) CheckOrigins() error {
-	_, err := readOrigins(c.AllowOrigins, c.Auth.Enabled())
-	return err
-}
-
-// newAccess makes what checks requests of the configuration.
-func (c Config) newAccess() (*access, error) {
-	allowed, err := readOrigins(c.AllowOrigins, c.Auth.Enabled())
-	if err != nil {
-		return nil, err
-	}
-	allowed.local, allowed.refusals = c.AllowLocalOrigins, newOriginRefusals(c.Logger)
-	if !c.Auth.Enabled() {
-		return newAccess(nil, allowed, c.Logger), nil
-	}
-	c.Auth.Logger = c.Logger
-	verifier, err := auth.New(c.Auth)
-	return newAccess(verifier, allowed, c.Logger), err
+	return checkOrigins(c.AllowOrigins, c.Auth.Enabled())
 }
 
 func isLoopback(host string) bool {

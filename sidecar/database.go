@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/agentexec/agentexec/internal/backoff"
 	"github.com/agentexec/agentexec/internal/pgurl"
 )
 
@@ -34,9 +35,6 @@ var (
 // single direct ones for LISTEN and the tail.
 type database struct {
 	reads, writes *pool
-	// readSlots and writeSlots bound what requests take of the pools. The rest of reads is the feed's, and one connection is
-	// for probes.
-	readSlots, writeSlots slots
 
 	config *pgx.ConnConfig // of DatabaseURL
 	direct *pgx.ConnConfig // of ListenURL
@@ -44,28 +42,33 @@ type database struct {
 	pooled atomic.Bool     // DatabaseURL leads to a pooler
 }
 
+// databaseConfig is what a database needs.
+type databaseConfig struct {
+	url, listenURL string
+	reads, writes  int // the sizes of the pools
+}
+
 // openDatabase reads the URLs and makes the pools. It connects to nothing: a database that is down is waited for by Run.
-func openDatabase(cfg Config) (*database, error) {
-	config, err := pgurl.Parse(cfg.DatabaseURL)
+func openDatabase(cfg databaseConfig) (*database, error) {
+	config, err := pgurl.Parse(cfg.url)
 	if err != nil {
 		return nil, fmt.Errorf("database URL: %w", err)
 	}
-	direct, err := pgurl.Parse(cfg.ListenURL)
+	direct, err := pgurl.Parse(cfg.listenURL)
 	if err != nil {
 		return nil, fmt.Errorf("listen URL: %w", err)
 	}
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = connectTimeout
 	}
-	if !strings.Contains(cfg.DatabaseURL, "pool_ping_timeout") {
+	if !strings.Contains(cfg.url, "pool_ping_timeout") {
 		config.PingTimeout = connectTimeout
 	}
-	d := &database{config: config.ConnConfig, direct: direct.ConnConfig, same: cfg.ListenURL == cfg.DatabaseURL}
-	d.readSlots, d.writeSlots = newSlots(cfg.reads()-cfg.Limits.CatchUpReads), newSlots(cfg.writes())
-	if d.reads, err = newPool(config, readSession, cap(d.readSlots)+cfg.Limits.CatchUpReads+1, &d.pooled); err != nil {
+	d := &database{config: config.ConnConfig, direct: direct.ConnConfig, same: cfg.listenURL == cfg.url}
+	if d.reads, err = newPool(config, readSession, cfg.reads, &d.pooled); err != nil {
 		return nil, err
 	}
-	d.writes, err = newPool(config, writeSession, cfg.writes(), &d.pooled)
+	d.writes, err = newPool(config, writeSession, cfg.writes, &d.pooled)
 	return d, err
 }
 
@@ -174,6 +177,11 @@ func (d *database) checkDirect(ctx context.Context) error {
 	defer conn.Close(context.WithoutCancel(ctx))
 	_, err = behindPooler(ctx, conn)
 	return err
+}
+
+// reconnectDelay is the time to wait after so many failed attempts to connect.
+func reconnectDelay(failures int) time.Duration {
+	return backoff.Delay(failures, 100*time.Millisecond, 5*time.Second)
 }
 
 // isHopeless tells a wrong setting (password, database, rights, a parameter of the start) from a server that is not there

@@ -62,20 +62,6 @@ type Limits struct {
 	FrameBytes int
 }
 
-// The names of the limits that are not the feed's, as the label of the metrics.
-const (
-	limitConnections   = "connections"
-	limitRequests      = "requests_per_second"
-	limitBodyBytes     = "body_bytes"
-	limitHeaderBytes   = "header_bytes"
-	limitHeaderTimeout = "header_timeout"
-	limitBodyTimeout   = "body_timeout"
-	limitHeldBytes     = "held_bytes"
-	limitPageSize      = wsfeed.LimitListItems
-)
-
-const maxPageSize = 1000 // SQL's
-
 // withDefaults puts the defaults in place. Connections is chosen before (connectionsWithin).
 func (l Limits) withDefaults(reads int) (Limits, error) {
 	if l.Sockets == 0 {
@@ -137,7 +123,7 @@ func (l Limits) values() map[string]float64 {
 		wsfeed.LimitMessageBytes:          whole(l.MessageBytes),
 		limitRequests:                     whole(l.RequestsPerSecond),
 		limitBodyBytes:                    whole(l.BodyBytes),
-		limitHeaderBytes:                  whole(l.HeaderBytes),
+		"header_bytes":                    whole(l.HeaderBytes),
 		limitHeaderTimeout:                l.HeaderTimeout.Seconds(),
 		limitBodyTimeout:                  l.BodyTimeout.Seconds(),
 		limitPageSize:                     whole(l.PageSize),
@@ -168,11 +154,6 @@ func newLimitMetrics(registry *prometheus.Registry, l Limits) *limitMetrics {
 		m.over.WithLabelValues(name)
 	}
 	return m
-}
-
-// gauge registers a number that is asked for when Prometheus asks.
-func gauge(registry *prometheus.Registry, name, help string, value func() float64) {
-	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
 }
 
 // note counts one refusal.

@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/agentexec/agentexec/internal/backoff"
 )
 
 // A LISTEN that succeeded proves little: behind a pooler in transaction mode nothing ever arrives, and a connection
@@ -74,12 +76,10 @@ func (p *listenProbe) run(ctx context.Context, l *listener) {
 			// Nothing was sent, so nothing can arrive. After a restart of Postgres each connection of the pool fails
 			// once: try again, soon.
 			failed++
-			select {
-			case <-ctx.Done():
+			if backoff.Wait(ctx, reconnectDelay(failed)) != nil {
 				return
-			case <-time.After(reconnectDelay(failed)):
-				p.trigger()
 			}
+			p.trigger()
 			continue
 		}
 		failed = 0

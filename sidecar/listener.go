@@ -11,6 +11,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgxlisten"
+
+	"github.com/agentexec/agentexec/internal/backoff"
 )
 
 // wakeup tells the tail that there may be something to read. That is all a notification does.
@@ -50,7 +52,7 @@ type listener struct {
 	connect func(context.Context) (*pgx.Conn, error)
 	wakeup  *wakeup
 	log     *slog.Logger
-	metrics *metrics
+	metrics *tailMetrics
 	probe   *listenProbe
 
 	attempt int  // since LISTEN last succeeded
@@ -84,10 +86,8 @@ func (l *listener) run(ctx context.Context) error {
 // connectLater connects at once the first time, then after a growing, jittered delay.
 func (l *listener) connectLater(ctx context.Context) (*pgx.Conn, error) {
 	if l.attempt++; l.attempt > 1 {
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(reconnectDelay(l.attempt - 2)):
+		if err := backoff.Wait(ctx, reconnectDelay(l.attempt-2)); err != nil {
+			return nil, err
 		}
 	}
 	conn, err := l.connect(ctx)

@@ -12,88 +12,25 @@ import (
 // metrics of one sidecar, in a registry of their own, so that several can run in one process. The feed's own
 // counters are in feed_metrics.go. docs/metrics.md has a row for each.
 type metrics struct {
-	registry    *prometheus.Registry
-	wakeups     prometheus.Counter
-	linesIn     prometheus.Counter
-	missed      prometheus.Counter
-	wakeupMode  *prometheus.GaugeVec
-	lockTaken   prometheus.Counter
-	roundTrip   prometheus.Gauge
-	queue       prometheus.Gauge
-	foreignLock prometheus.Gauge
-	reads       prometheus.Histogram
-	lag         prometheus.Gauge
-	lagRows     prometheus.Gauge
-	clock       prometheus.Gauge
-	delivery    prometheus.Histogram
-	limits      *limitMetrics
+	registry *prometheus.Registry
+	delivery prometheus.Histogram
+	limits   *limitMetrics
 }
 
 func newMetrics(limits Limits) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
-		wakeups:  newCounter("agentexec_wakeups_total", "Wake-ups received: notifications on the channel without a payload."),
-		linesIn:  newCounter("agentexec_lines_in_total", "Lines of watched activities read by the tail."),
-		missed: newCounter("agentexec_missed_lines_total",
-			"Lines that the backstop poll found though the listener was healthy and no wake-up had arrived. Must stay 0."),
-		wakeupMode: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "agentexec_wakeup_mode", Help: "1 for the mode the tail is in: " +
-			"notified (it holds the wake-up lock), standby (another session holds it) or polling (a timer reads)."}, []string{"mode"}),
-		lockTaken: newCounter("agentexec_wakeup_lock_taken_total", "How often this sidecar took the wake-up lock."),
-		roundTrip: newGauge("agentexec_listen_round_trip_seconds", "Round-trip time of the last probe, from NOTIFY to LISTEN."),
-		queue: newGauge("agentexec_notification_queue_usage",
-			"Share of the instance's notification queue that is full, 0 to 1; at 1 every NOTIFY fails."),
-		foreignLock: newGauge("agentexec_wakeup_lock_foreign",
-			"1 while a session of a role without rights to the schema holds the wake-up lock; the sidecar polls meanwhile."),
-		reads: newHistogram("agentexec_tail_read_seconds", "How long a read of the tail took.",
-			prometheus.ExponentialBuckets(0.0005, 2, 14)),
-		lag: newGauge("agentexec_tail_lag_seconds", "Age, by created_at and the offset of Postgres's clock, of the oldest "+
-			"line of the tail's last read when that had been read; 0 where it found none, and while nothing is watched."),
-		lagRows: newGauge("agentexec_tail_lag_rows",
-			"Lines of watched activities that the tail's last read found; 0 while nothing is watched."),
-		clock: newGauge("agentexec_clock_offset_seconds",
-			"How far Postgres's clock is ahead of this machine's, as measured when the tail's session began."),
 		delivery: newHistogram("agentexec_commit_to_frame_seconds", "From the created_at of a frame's newest line, by the "+
 			"offset of Postgres's clock, until a socket took the frame. Of live lines only: what a subscription catches up with is left out.",
 			[]float64{.0005, .001, .002, .003, .005, .0075, .01, .015, .02, .03, .04, .06, .1, .15, .25, .5, 1, 2.5, 5, 10, 30}),
 	}
-	m.registry.MustRegister(m.wakeups, m.linesIn, m.missed, m.wakeupMode, m.lockTaken, m.roundTrip, m.queue, m.foreignLock, m.reads, m.lag, m.lagRows,
-		m.clock, m.delivery, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	m.setWakeupMode(modePolling)
+	m.registry.MustRegister(m.delivery, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.limits = newLimitMetrics(m.registry, limits)
 	return m
-}
-
-// setWakeupMode sets the series of one mode to 1 and the others to 0.
-func (m *metrics) setWakeupMode(mode string) {
-	for _, known := range []string{modeNotified, modeStandby, modePolling} {
-		value := 0.0
-		if known == mode {
-			value = 1
-		}
-		m.wakeupMode.WithLabelValues(known).Set(value)
-	}
 }
 
 // delivered is wsfeed.Config.Delivered.
 func (m *metrics) delivered(took time.Duration) { m.delivery.Observe(took.Seconds()) }
 
-// lagged notes how far the last read of the tail was behind; nothing at all where nothing is watched.
-func (m *metrics) lagged(l lag) {
-	m.lag.Set(l.seconds())
-	m.lagRows.Set(float64(l.lines))
-}
-
 // feed has the feed's own numbers collected.
 func (m *metrics) feed(stats func() wsfeed.Stats) { m.registry.MustRegister(newFeedCollector(stats)) }
-
-func newCounter(name, help string) prometheus.Counter {
-	return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
-}
-
-func newGauge(name, help string) prometheus.Gauge {
-	return prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
-}
-
-func newHistogram(name, help string, buckets []float64) prometheus.Histogram {
-	return prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets})
-}

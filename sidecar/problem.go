@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -147,6 +148,15 @@ var (
 	_ huma.HeadersError      = (*problem)(nil)
 	_ huma.ContentTypeFilter = (*problem)(nil)
 )
+
+// clipped is the beginning of what a client sent.
+func clipped(text string) string {
+	const most = 60
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "")
+}
 
 // encodeJSON writes v as JSON, characters of HTML as they are. A client that is gone is no error.
 func encodeJSON(w io.Writer, v any) error {

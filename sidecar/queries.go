@@ -6,34 +6,30 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// The reads of the feed. They pick rows; what a row looks like as JSON is up to the SQL functions.
+// queries are the statements of the tail. They pick rows; the SQL functions write their JSON.
 type queries struct {
-	readable, position, foreign, takeLock, releaseLock, holder, barrier, listenProbe, touched, lines, metadata, states, deleted, snapshot, replay, list, counts string
+	position, foreign, barrier, takeLock, releaseLock, holder, listenProbe, touched, lines, metadata, states, deleted string
 }
-
-// replayLines bounds one replay read, beside the bytes that the feed asks for; at least one line is read whatever its
-// size.
-const replayLines = 500
 
 func newQueries(schema string) queries {
 	in := func(sql string) string {
 		return strings.ReplaceAll(sql, "$schema", pgx.Identifier{schema}.Sanitize())
 	}
 	return queries{
-		// It waits as every read does where a session has locked the table.
-		readable: in(`select from $schema.activity limit 1`),
 		position: `select pg_current_snapshot()::text`,
+
 		// The line that came with a dump from another cluster and has the highest xid, where that lies in this one's future;
 		// 0 where there is none.
 		foreign: in(`select coalesce((
 			select l.id from $schema.activity_log l
 			where l.xid >= txid_snapshot_xmax(txid_current_snapshot())
 			order by l.xid desc limit 1), 0)`),
-		barrier:     `select pg_current_xact_id()::text`,
-		listenProbe: `select pg_notification_queue_usage() from pg_notify($1::text, $2::text)`,
+
+		barrier: `select pg_current_xact_id()::text`,
 
 		// The lock that writers probe; see _send_wakeup in functions.sql.
-		takeLock:    in(`select pg_try_advisory_lock(1635271269, '$schema.activity_log'::regclass::oid::int4)`),
+		takeLock: in(`select pg_try_advisory_lock(1635271269, '$schema.activity_log'::regclass::oid::int4)`),
+
 		releaseLock: in(`select pg_advisory_unlock(1635271269, '$schema.activity_log'::regclass::oid::int4)`),
 
 		// A session that holds this lock though its role may not use the schema, and so can be no reader of ours. A role
@@ -50,6 +46,8 @@ func newQueries(schema string) queries {
 			  and l.pid <> pg_backend_pid()
 			  and not has_schema_privilege(a.usesysid, c.relnamespace, 'USAGE')
 			limit 1`),
+
+		listenProbe: `select pg_notification_queue_usage() from pg_notify($1::text, $2::text)`,
 
 		// The lines that became visible since a position ($1 its xmax, $2 its xip), as two kinds of rows in this order:
 		//   0  one row: the new position, and the number of transactions that wrote
@@ -124,32 +122,5 @@ func newQueries(schema string) queries {
 			select k.agent_id
 			from unnest($1::uuid[]) k(agent_id)
 			where not exists (select from $schema.activity a where a.agent_id = k.agent_id)`),
-
-		snapshot: in(`
-			select $schema._activity_json(a, false)::text, a.id, a.last_seq, a.status::text, $schema._state_json(a)::text
-			from $schema._scope_of(coalesce($2::text, current_setting('agentexec.scope', true))) s
-			cross join $schema.activity a
-			where a.agent_id = $1::uuid
-			  and $schema._in_scope(s.agent_ids, s.agent_types, s.metadata, a.agent_id, a.agent_type, a.metadata)`),
-
-		// The activity's state, and the lines after $2: at most $3 of them, or $4 bytes, and at least one.
-		replay: in(`
-			select a.id, a.last_seq, a.status::text, $schema._state_json(a)::text, l.seq, l.line
-			from $schema._scope_of(coalesce($5::text, current_setting('agentexec.scope', true))) s
-			cross join $schema.activity a
-			left join lateral $schema._lines_page(a.id, $2::int, $3::int, $4::int) l on true
-			where a.agent_id = $1::uuid
-			  and $schema._in_scope(s.agent_ids, s.agent_types, s.metadata, a.agent_id, a.agent_type, a.metadata)
-			order by l.seq`),
-
-		// The setting is the statement's alone, and is made before the row it goes with is.
-		list: in(`
-			select $schema.list_activities(page_size => $1::int, statuses => $2::text[]::$schema.status[], agent_type => $3::text,
-				metadata_filter => $4::text::jsonb, after => $schema._list_start())->'items'
-			from set_config('agentexec.scope', coalesce($5::text, current_setting('agentexec.scope', true), ''), true)`),
-
-		counts: in(`
-			select $schema.count_by_status(agent_type => $1::text, metadata_filter => $2::text::jsonb)::text
-			from set_config('agentexec.scope', coalesce($3::text, current_setting('agentexec.scope', true), ''), true)`),
 	}
 }

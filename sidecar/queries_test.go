@@ -56,7 +56,7 @@ func TestReplayReadsOnlySentLines(t *testing.T) {
 			select n, a.id, n, 'line', 'RUNNING', d.data, now() from agentexec.activity a, generate_series(1, 100) n,
 				(select to_jsonb(string_agg(md5(i::text), '')) as data from generate_series(1, 3000) i) d`,
 		sessionSettings,
-		"prepare replay(uuid, int, int, int, text) as " + newQueries("agentexec").replay,
+		"prepare replay(uuid, int, int, int, text) as " + newFeedQueries("agentexec").replay,
 	} {
 		_, err := conn.Exec(t.Context(), sql, pgx.QueryExecModeSimpleProtocol)
 		require.NoError(t, err)

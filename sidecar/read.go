@@ -143,7 +143,7 @@ func (r *tailRead) readLines(ctx context.Context) error {
 		r.moved()
 		agentID := r.watched[ord-1].AgentID
 		if status != nil {
-			chunk.states[agentID] = newState(r.watched[ord-1].ID, seq, *status, body)
+			chunk.states[agentID] = wsfeed.NewState(r.watched[ord-1].ID, seq, *status, body)
 			return nil
 		}
 		line := wsfeed.Line{AgentID: agentID, Seq: seq, JSON: body}

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 const (
@@ -32,9 +34,10 @@ type probe struct {
 
 func (s *Server) newProbes() []*probe {
 	d := s.database
+	readable := "select from " + pgx.Identifier{s.cfg.Schema, "activity"}.Sanitize() + " limit 1" // waits where a session has locked the table
 	return []*probe{
-		{name: "reads", what: "a connection for reads", try: probePool(d.readSlots, d.reads, s.tailer.q.readable)},
-		{name: "writes", what: "a connection for writes", try: probePool(d.writeSlots, d.writes, "select")},
+		{name: "reads", what: "a connection for reads", try: probePool(s.readSlots, d.reads, readable)},
+		{name: "writes", what: "a connection for writes", try: probePool(s.writeSlots, d.writes, "select")},
 		{name: "memory", what: "memory for answers", try: func(ctx context.Context) error {
 			share, err := s.memory.Reserve(ctx, "", pageBytes)
 			share.Release()
@@ -113,7 +116,7 @@ type readiness struct {
 // all, or the notification queue is near full ("polling"), or LISTEN is off ("off"). readyz queries nothing and waits for
 // nothing, so it answers at once also when everything else is starved.
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
-	feed := s.feedHealth()
+	feed := s.tail.health()
 	r := readiness{Tail: feed.tail, Listen: feed.listener, Parts: make(map[string]bool), Holder: feed.holder}
 	switch {
 	case !s.ready.Load():

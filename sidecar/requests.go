@@ -15,6 +15,9 @@ import (
 // and begins anew.
 const maxLimiters = 16_384
 
+// limitRequests is the name of the limit that a rateLimiter notes.
+const limitRequests = "requests_per_second"
+
 // rateLimiter bounds the requests per second of each subject and address.
 type rateLimiter struct {
 	each      rate.Limit

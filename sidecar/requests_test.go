@@ -96,7 +96,7 @@ func TestAddress(t *testing.T) {
 	for _, wrong := range []string{"proxy", "10.0.0.0/33", "fe80::1%eth0", ""} {
 		_, err := newAddresses([]string{wrong}, "")
 		require.Error(t, err, wrong)
-		require.False(t, ValidProxy(wrong))
+		require.False(t, validProxy(wrong))
 	}
 	_, err = newAddresses([]string{"10.0.0.1"}, "X-Real-IP")
 	require.Error(t, err)

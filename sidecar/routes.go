@@ -16,7 +16,12 @@ import (
 func (s *Server) newRoutes() http.Handler {
 	mux := http.NewServeMux()
 	feed := s.hub.Handler()
-	api := s.newAPI()
+	limits := s.cfg.Limits
+	api := newAPI(apiConfig{
+		schema: s.cfg.Schema, readDB: s.database.reads, writeDB: s.database.writes, access: s.access, log: s.cfg.Logger,
+		note: s.metrics.limits.note, memory: s.memory, readSlots: s.readSlots, writeSlots: s.writeSlots,
+		pageSize: limits.PageSize, bodyBytes: limits.BodyBytes, bodyTimeout: limits.BodyTimeout,
+	})
 	for pattern, h := range map[string]http.Handler{"GET /v1/feed": feed, "GET /v1/feed/{agent_id}": feed, "/v1/": api} {
 		mux.Handle(pattern, s.access.origins.shared(s.onceReady(h)))
 	}
@@ -28,7 +33,7 @@ func (s *Server) newRoutes() http.Handler {
 		mux.Handle("/debug/pprof/", s.access.owners(profiles()))
 	}
 	mux.Handle("/", ui.Handler())
-	if s.access.verifier == nil {
+	if !s.access.enabled() {
 		return safely(s.access.origins.guardHost(mux, s.cfg.Insecure))
 	}
 	return safely(mux)

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/agentexec/agentexec/internal/backoff"
 	"github.com/agentexec/agentexec/internal/budget"
 	"github.com/agentexec/agentexec/pkg/migrate"
 	"github.com/agentexec/agentexec/wsfeed"
@@ -22,15 +23,14 @@ type Server struct {
 	cfg         Config
 	database    *database
 	hub         *wsfeed.Hub
-	wakeup      *wakeup
-	tailer      *tailer
-	listener    *listener
+	tail        *tail
 	metrics     *metrics
 	memory      *budget.Budget // for bodies and answers of the API
+	readSlots   slots
+	writeSlots  slots
 	probes      []*probe
 	access      *access
 	routes      http.Handler
-	addresses   *addresses
 	connections atomic.Int64 // open
 	certificate *certificate // nil without TLS
 	ready       atomic.Bool  // the schema was found; there is no point in a request before
@@ -47,73 +47,50 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	who, err := cfg.newAccess()
+	s := &Server{cfg: cfg, metrics: newMetrics(cfg.Limits), memory: budget.New(int64(cfg.Limits.HeldBytes))}
+	s.access, err = openAccess(accessConfig{
+		auth: cfg.Auth.config(cfg.Logger), allowOrigins: cfg.AllowOrigins, allowLocalOrigins: cfg.AllowLocalOrigins,
+		trustedProxies: cfg.TrustedProxies, proxyHeader: cfg.ProxyHeader, requestsPerSecond: cfg.Limits.RequestsPerSecond,
+		metrics: s.metrics.registry, note: s.metrics.limits.note, log: cfg.Logger,
+	})
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, wakeup: newWakeup(), access: who, memory: budget.New(int64(cfg.Limits.HeldBytes))}
-	if s.addresses, err = newAddresses(cfg.TrustedProxies, cfg.ProxyHeader); err != nil {
-		return nil, err
-	}
-	who.behind = s.addresses
 	if cfg.TLSCert != "" {
 		if s.certificate, err = loadCertificate(cfg.TLSCert, cfg.TLSKey, cfg.Logger); err != nil {
 			return nil, err
 		}
 	}
-	db, err := openDatabase(cfg) // the last that may fail: its pools want to be closed
+	db, err := openDatabase(databaseConfig{
+		url: cfg.DatabaseURL, listenURL: cfg.ListenURL,
+		reads:  max(1, cfg.reads()-cfg.Limits.CatchUpReads) + cfg.Limits.CatchUpReads + 1, // the last for probes
+		writes: cfg.writes(),
+	}) // the last that may fail: its pools want to be closed
 	if err != nil {
 		return nil, err
 	}
 	s.database = db
-	q := newQueries(cfg.Schema)
 	feed := cfg.Feed
 	feed.RingLines = ringLines
 	cfg.Limits.feed(&feed)
-	feed.Address = s.addresses.counted
 	feed.Problem = writeProblem
-	who.guardFeed(&feed)
+	s.access.guardFeed(&feed)
 	feed.Logger = cfg.Logger
-	s.metrics = newMetrics(cfg.Limits)
-	who.refusals = newRefusals(s.metrics.registry)
 	feed.Delivered = s.metrics.delivered
-	gauge(s.metrics.registry, "agentexec_connections", "Open connections, of HTTP and of the feed.",
+	newGaugeFunc(s.metrics.registry, "agentexec_connections", "Open connections, of HTTP and of the feed.",
 		func() float64 { return float64(s.connections.Load()) })
-	gauge(s.metrics.registry, "agentexec_held_bytes", "Bytes of bodies and answers of the HTTP API that are in memory.",
+	newGaugeFunc(s.metrics.registry, "agentexec_held_bytes", "Bytes of bodies and answers of the HTTP API that are in memory.",
 		func() float64 { return float64(s.memory.Held()) })
-	gauge(s.metrics.registry, "agentexec_tls_expires_seconds", "When the TLS certificate in use expires, in Unix time; 0 without TLS.",
+	newGaugeFunc(s.metrics.registry, "agentexec_tls_expires_seconds", "When the TLS certificate in use expires, in Unix time; 0 without TLS.",
 		s.certificate.expires)
 	feed.Limited = s.metrics.limits.note
-	who.rateLimiter = newRateLimiter(cfg.Limits.RequestsPerSecond, s.addresses, s.metrics.limits.note)
-	s.hub = wsfeed.New(&source{pool: db.reads, q: q}, feed)
+	s.hub = wsfeed.New(newSource(db.reads, cfg.Schema), feed)
 	s.metrics.feed(s.hub.Stats)
-	s.tailer = &tailer{
-		hub: s.hub, q: q, wakeup: s.wakeup, poll: cfg.PollInterval, log: cfg.Logger, metrics: s.metrics,
-		clock: &clock{metrics: s.metrics}, connect: db.connectTail,
-	}
-	gauge(s.metrics.registry, "agentexec_tail_age_seconds", "Time since the tail's last successful read; -1 before the first.",
-		func() float64 {
-			if s.tailer.lastRead.Load() == 0 {
-				return -1
-			}
-			return s.tailer.age().Seconds()
-		})
-	s.listener = &listener{
-		channel: cfg.Schema, wakeup: s.wakeup, log: cfg.Logger, metrics: s.metrics,
-		connect: db.connectListener,
-		probe: newListenProbe(func(ctx context.Context, id string) error {
-			queue := -1.0
-			err := db.reads.QueryRow(ctx, s.tailer.q.listenProbe, cfg.Schema, id).Scan(&queue)
-			if queue >= 0 { // it is known even where the queue has no room for the probe
-				s.metrics.queue.Set(queue)
-				if s.wakeup.setQueueUsage(queue) {
-					cfg.Logger.Warn("notification queue near full (does a session listen and hold a transaction open?); "+
-						"polling until it empties", "usage", queue)
-				}
-			}
-			return err
-		}),
-	}
+	s.tail = newTail(tailConfig{
+		hub: s.hub, schema: cfg.Schema, connect: db.connectTail, connectListener: db.connectListener, probe: db.reads,
+		poll: cfg.PollInterval, pollOnly: cfg.PollOnly, log: cfg.Logger, metrics: s.metrics.registry,
+	})
+	s.readSlots, s.writeSlots = newSlots(cfg.reads()-cfg.Limits.CatchUpReads), newSlots(cfg.writes())
 	s.probes = s.newProbes()
 	s.routes = s.newRoutes()
 	return s, nil
@@ -138,9 +115,7 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 		return nil
 	})
-	if s.access.verifier != nil {
-		g.Go(func() error { return s.access.verifier.Run(ctx) })
-	}
+	g.Go(func() error { return s.access.run(ctx) })
 	g.Go(func() error {
 		if err := s.awaitSchema(ctx); err != nil {
 			return err
@@ -151,12 +126,7 @@ func (s *Server) Run(ctx context.Context) error {
 			s.runProbes(tailing)
 			return nil
 		})
-		if s.cfg.PollOnly {
-			s.cfg.Logger.Warn("LISTEN is off: reading on a timer")
-		} else {
-			tails.Go(func() error { return s.listener.run(tailing) })
-		}
-		tails.Go(func() error { return s.tailer.run(tailing) })
+		tails.Go(func() error { return s.tail.run(tailing) })
 		s.cfg.Logger.Info("serving", "url", s.baseURL(l.Addr()), "schema", s.cfg.Schema)
 		if s.cfg.OnReady != nil {
 			s.cfg.OnReady(s.baseURL(l.Addr()))
@@ -234,10 +204,8 @@ func (s *Server) awaitSchema(ctx context.Context) error {
 		case attempt == 0:
 			s.cfg.Logger.Warn("Postgres cannot be reached; waiting for it", "error", err)
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(reconnectDelay(attempt)):
+		if err := backoff.Wait(ctx, reconnectDelay(attempt)); err != nil {
+			return err
 		}
 	}
 }

@@ -83,7 +83,7 @@ func (a *api) reserve(ctx context.Context, h *held, bytes int64) (*budget.Share,
 	if err == nil {
 		return share, nil
 	}
-	a.over.note(limitHeldBytes)
+	a.note(limitHeldBytes)
 	return nil, newProblem(http.StatusServiceUnavailable, "", "requests and answers that clients are slow to send or take use all memory for them; "+
 		"try again shortly, and ask for less at once")
 }
@@ -91,11 +91,11 @@ func (a *api) reserve(ctx context.Context, h *held, bytes int64) (*budget.Share,
 // endAfter closes the connection of the request when its client does not take so many bytes in 30 s, and 1 s for each
 // 32 KiB.
 func (h *held) endAfter(ctx context.Context, bytes int) {
-	head, ok := ctx.Value(headingKey{}).(*heading)
-	if h == nil || !ok || head.conn == nil {
+	conn := connOf(ctx)
+	if h == nil || conn == nil {
 		return
 	}
-	h.slow = time.AfterFunc(30*time.Second+time.Duration(bytes>>15)*time.Second, func() { _ = head.conn.Close() })
+	h.slow = time.AfterFunc(30*time.Second+time.Duration(bytes>>15)*time.Second, func() { _ = conn.Close() })
 }
 
 // run serves an operation once there is memory for its answer and a connection for it.

@@ -16,19 +16,14 @@ import (
 // source is the feed's view of Postgres: snapshots, replays and lists, through the pool.
 type source struct {
 	pool pgurl.DB
-	q    queries
+	q    feedQueries
 }
 
 var _ wsfeed.Source = (*source)(nil)
 
-func newState(activity uuid.UUID, lastSeq int, status string, body []byte) wsfeed.State {
-	return wsfeed.State{
-		Activity: activity,
-		LastSeq:  lastSeq,
-		Status:   status,
-		Final:    client.Status(status).IsFinished(),
-		JSON:     body,
-	}
+// newSource returns the source of one schema, which reads through pool.
+func newSource(pool pgurl.DB, schema string) *source {
+	return &source{pool: pool, q: newFeedQueries(schema)}
 }
 
 // Snapshot implements wsfeed.Source.
@@ -43,7 +38,7 @@ func (s *source) Snapshot(ctx context.Context, agentID uuid.UUID, scope client.S
 	} else if err != nil {
 		return wsfeed.Snapshot{}, err
 	}
-	return wsfeed.Snapshot{Activity: activity, State: newState(id, lastSeq, status, state)}, nil
+	return wsfeed.Snapshot{Activity: activity, State: wsfeed.NewState(id, lastSeq, status, state)}, nil
 }
 
 // Replay implements wsfeed.Source.
@@ -72,7 +67,7 @@ func (s *source) Replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes 
 	if tag.RowsAffected() == 0 {
 		return wsfeed.Batch{}, wsfeed.ErrNotFound
 	}
-	b.State = newState(id, lastSeq, status, state)
+	b.State = wsfeed.NewState(id, lastSeq, status, state)
 	return b, nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/agentexec/agentexec/internal/backoff"
 	"github.com/agentexec/agentexec/wsfeed"
 )
 
@@ -26,7 +26,7 @@ type tailer struct {
 	wakeup  *wakeup
 	poll    time.Duration
 	log     *slog.Logger
-	metrics *metrics
+	metrics *tailMetrics
 	clock   *clock
 
 	reading  atomic.Bool  // the session stands and its last read went well
@@ -92,18 +92,10 @@ func (t *tailer) run(ctx context.Context) error {
 			told = true
 			t.log.Warn("the tail was interrupted; trying again", "error", err)
 		}
-		select {
-		case <-ctx.Done():
+		if backoff.Wait(ctx, reconnectDelay(attempt)) != nil {
 			return nil
-		case <-time.After(reconnectDelay(attempt)):
 		}
 	}
-}
-
-// reconnectDelay grows from about 50 ms to about 5 s, jittered, so that many sidecars do not come back at once.
-func reconnectDelay(attempt int) time.Duration {
-	d := min(100*time.Millisecond<<min(attempt, 6), 5*time.Second)
-	return d/2 + rand.N(d/2)
 }
 
 // session tails on one connection. A position lives no longer than that: after a crash, transaction ids that were
@@ -292,7 +284,7 @@ func (t *tailer) confirm(ctx context.Context, conn *tailConn, w *wsfeed.Watch) e
 			body, line []byte
 		)
 		_, err = pgx.ForEachRow(rows, []any{&id, &a, &lastSeq, &status, &body, &line}, func() error {
-			t.hub.Confirm(known[id], newState(a, lastSeq, status, body), line)
+			t.hub.Confirm(known[id], wsfeed.NewState(a, lastSeq, status, body), line)
 			delete(known, id)
 			return nil
 		})

@@ -64,6 +64,11 @@ type State struct {
 	JSON     json.RawMessage // {status, latest_percentage, updated_at, last_seq, attempt}
 }
 
+// NewState returns the state of an activity as the rows of the database tell it.
+func NewState(activity uuid.UUID, lastSeq int, status string, json []byte) State {
+	return State{Activity: activity, LastSeq: lastSeq, Status: status, Final: client.Status(status).IsFinished(), JSON: json}
+}
+
 // Line is one committed line.
 type Line struct {
 	AgentID uuid.UUID

@@ -76,7 +76,7 @@ func (e *eventStream) run(s subscription) {
 			return
 		case err != nil:
 			retries++
-			again = time.After(backoff(retries))
+			again = time.After(retryDelay(retries))
 		case f != nil:
 			retries = 0
 			err := e.send(f, s.live())

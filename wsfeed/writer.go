@@ -2,10 +2,11 @@ package wsfeed
 
 import (
 	"errors"
-	"math/rand/v2"
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/agentexec/agentexec/internal/backoff"
 )
 
 // wake implements sink.
@@ -167,7 +168,7 @@ func (c *conn) pull(s *connSub) *frame {
 		if c.ctx.Err() == nil {
 			c.hub.cfg.Logger.Debug("reading for a subscription; will try again", "error", err)
 			s.retries++
-			time.AfterFunc(backoff(s.retries), s.wake)
+			time.AfterFunc(retryDelay(s.retries), s.wake)
 		}
 		return nil
 	}
@@ -183,10 +184,9 @@ func (c *conn) pull(s *connSub) *frame {
 	return f
 }
 
-// backoff grows from 0.1 to 2 seconds, jittered, so that a thousand subscriptions do not come back at once.
-func backoff(retries int) time.Duration {
-	d := min(100*time.Millisecond<<min(retries, 5), 2*time.Second)
-	return d/2 + rand.N(d/2)
+// retryDelay is the time to wait after so many failed reads for a subscription.
+func retryDelay(failures int) time.Duration {
+	return backoff.Delay(failures, 100*time.Millisecond, 2*time.Second)
 }
 
 // sent has the subscription pulled again, behind the others that are ready; but first the rest of what one read

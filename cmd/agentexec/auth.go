@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/agentexec/agentexec/internal/auth"
+	"github.com/agentexec/agentexec/sidecar"
 )
 
 // authFlags are those of a command that checks tokens. Pass secrets in the environment.
@@ -25,8 +25,8 @@ func tokenFlags(flags *pflag.FlagSet) {
 }
 
 // auth is how tokens are checked; nothing is set where authentication is off.
-func (s *settings) auth() (auth.Config, error) {
-	var c auth.Config
+func (s *settings) auth() (sidecar.Auth, error) {
+	var c sidecar.Auth
 	for _, setting := range []struct {
 		name  string
 		field *string

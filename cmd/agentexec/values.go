@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/agentexec/agentexec/pkg/client"
-	"github.com/agentexec/agentexec/sidecar"
 )
 
 // The flags below say what they want in words of their own where the flag package would say how it failed.
@@ -186,7 +185,7 @@ func (p *pairs) Set(text string) error {
 		if !ok || key == "" {
 			return errors.New(`must be KEY=VALUE, such as org=1, or a JSON object, such as '{"org": "1"}'`)
 		}
-		members = map[string]any{key: sidecar.MetadataValue(value)}
+		members = map[string]any{key: client.MetadataValue(value)}
 	}
 	if *p == nil {
 		*p = pairs{}

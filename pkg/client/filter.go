@@ -15,6 +15,18 @@ import (
 // otherwise those with the string. It counts as a member of the filter itself, and is a string where it is nested deeper.
 type NumberOrText string
 
+// MetadataValue is the value that KEY=VALUE of a filter or scope names: true, false and null are JSON; 42 is the number 42 or
+// the string; text in double quotes is the string between them, and any other text is a string.
+func MetadataValue(text string) any {
+	switch {
+	case text == "true", text == "false", text == "null":
+		return json.RawMessage(text)
+	case len(text) >= 2 && text[0] == '"' && text[len(text)-1] == '"':
+		return text[1 : len(text)-1]
+	}
+	return NumberOrText(text)
+}
+
 // maxAlternatives is how many objects a filter may have, of which at least one must match.
 const maxAlternatives = 16
 

@@ -44,7 +44,7 @@ type wakeupLease struct {
 }
 
 func newWakeupLease(conn *pgx.Conn, schema string) *wakeupLease {
-	return &wakeupLease{conn: conn, table: schema + ".activity_log", cooldown: delay{min: minCooldown, max: maxCooldown}}
+	return &wakeupLease{conn: conn, table: schema + ".activity_log", cooldown: delay{least: minCooldown, most: maxCooldown}}
 }
 
 // take tries to get the lock, when a try is due, and reports whether it has just got it. It releases a held lock once the

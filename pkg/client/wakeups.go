@@ -7,6 +7,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/agentexec/agentexec/internal/backoff"
 )
 
 const (
@@ -57,7 +59,7 @@ func (c *Client) newWakeups(ctx context.Context) (wakeups, error) {
 // noWakeups has no wake-ups: Watch polls.
 type noWakeups struct{}
 
-func (noWakeups) wait(ctx context.Context, d time.Duration) error { return pause(ctx, d) }
+func (noWakeups) wait(ctx context.Context, d time.Duration) error { return backoff.Wait(ctx, d) }
 func (noWakeups) suspend(context.Context)                         {}
 func (noWakeups) broken() bool                                    { return false }
 func (noWakeups) close()                                          {}
@@ -81,14 +83,14 @@ func newPoolWakeups(ctx context.Context, pool *pgxpool.Pool, schema string) *poo
 	b := &poolWakeups{pool: pool, schema: schema, woken: make(chan struct{}, 1), cancel: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(b.done)
-		retry := delay{min: minRetry, max: maxRetry}
+		retry := delay{least: minRetry, most: maxRetry}
 		for {
 			began := time.Now()
 			b.listen(ctx)
 			if time.Since(began) > maxRetry {
 				retry.reset()
 			}
-			if pause(ctx, retry.grow()) != nil {
+			if backoff.Wait(ctx, retry.grow()) != nil {
 				return
 			}
 		}
@@ -206,7 +208,7 @@ func (b *connWakeups) bound(ctx context.Context) (context.Context, context.Cance
 
 func (b *connWakeups) wait(ctx context.Context, d time.Duration) error {
 	if b.pollOnly {
-		return pause(ctx, d)
+		return backoff.Wait(ctx, d)
 	}
 	bound, done := b.bound(ctx)
 	defer done()

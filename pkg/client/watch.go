@@ -5,11 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"math/rand/v2"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/agentexec/agentexec/internal/backoff"
 )
 
 const (
@@ -55,8 +56,8 @@ func (c *Client) Watch(ctx context.Context, agentID uuid.UUID, afterSeq int) ite
 		}
 		defer wake.close()
 		w := watch{pager: newPager(c, agentID, afterSeq), wakeups: wake, lastSeq: afterSeq}
-		w.poll = delay{min: c.config.MinPoll, max: c.config.MaxPoll}
-		w.retry = delay{min: minRetry, max: maxRetry}
+		w.poll = delay{least: c.config.MinPoll, most: c.config.MaxPoll}
+		w.retry = delay{least: minRetry, most: maxRetry}
 		if err := w.run(ctx, yield); err != nil && !errors.Is(err, errLeft) {
 			yield(Log{}, err)
 		}
@@ -103,7 +104,7 @@ func (w *watch) run(ctx context.Context, yield func(Log, error) bool) error {
 			w.retry.reset()
 			continue
 		}
-		if ctx.Err() == nil && !w.hopeless(err) && pause(ctx, w.retry.grow()) == nil {
+		if ctx.Err() == nil && !w.hopeless(err) && backoff.Wait(ctx, w.retry.grow()) == nil {
 			continue
 		}
 		switch {
@@ -133,7 +134,7 @@ func (w *watch) wait(ctx context.Context) error {
 	if err := w.wakeups.wait(ctx, w.poll.grow()); err != nil {
 		return err
 	}
-	return pause(ctx, min(minGap, w.poll.min)-time.Since(w.readAt))
+	return backoff.Wait(ctx, min(minGap, w.poll.least)-time.Since(w.readAt))
 }
 
 // hopeless reports whether trying again would be in vain.
@@ -165,27 +166,15 @@ func isPoolClosed(err error) bool {
 	return false
 }
 
-// delay doubles from min to max, with jitter, so that many who wait for the same thing do not come back together.
-type delay struct{ min, max, last time.Duration }
-
-func (d *delay) reset() { d.last = 0 }
-
-func (d *delay) grow() time.Duration {
-	d.last = min(max(2*d.last, d.min), d.max)
-	return d.last - time.Duration(rand.Int64N(int64(d.last)/4+1))
+// delay is a time to wait that grows with each use, from least to most.
+type delay struct {
+	least, most time.Duration
+	uses        int
 }
 
-// pause waits that long, or until ctx ends, and returns its error then.
-func pause(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
+func (d *delay) reset() { d.uses = 0 }
+
+func (d *delay) grow() time.Duration {
+	d.uses++
+	return backoff.Delay(d.uses-1, d.least, d.most)
 }

@@ -1,0 +1,34 @@
+// Package backoff says how long to wait before the next try: the time doubles with each failure up to a bound, with jitter, so
+// that many clients of one server do not come back together. It imports nothing of this module.
+package backoff
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+)
+
+// Delay returns the time to wait after so many failures in a row, from 0 on: least, doubled with each failure, at most
+// most; less up to a quarter, at random.
+func Delay(failures int, least, most time.Duration) time.Duration {
+	d := most
+	if failures < 32 && least<<failures>>failures == least {
+		d = min(least<<max(failures, 0), most)
+	}
+	return d - rand.N(d/4+1)
+}
+
+// Wait waits that long, or until ctx ends, and returns the error of ctx then.
+func Wait(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
