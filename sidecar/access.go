@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"time"
 
 	"golang.org/x/time/rate"
 
@@ -63,6 +64,23 @@ func openAccess(c accessConfig) (*access, error) {
 	a.rateLimiter = newRateLimiter(c.requestsPerSecond, a.behind, c.note)
 	return a, nil
 }
+
+// protected refuses what a page of a foreign origin has a browser send; see origins.protected.
+func (a *access) protected(next http.Handler) http.Handler { return a.origins.protected(next) }
+
+// shared lets pages of allowed origins read the answers (CORS); see origins.shared.
+func (a *access) shared(next http.Handler) http.Handler { return a.origins.shared(next) }
+
+// guardHost refuses requests for a host that is not this machine's, where authentication is off; see origins.guardHost.
+func (a *access) guardHost(next http.Handler, anyAddress bool) http.Handler {
+	if a.enabled() {
+		return next
+	}
+	return a.origins.guardHost(next, anyAddress)
+}
+
+// makeTicket returns a ticket for what a grant allows, good for ticketLife; "" where there are too many.
+func (a *access) makeTicket(g auth.Grant) string { return a.tickets.make(g, time.Now()) }
 
 // run fetches the keys of a JWKS URL until ctx ends. It returns at once where there is none.
 func (a *access) run(ctx context.Context) error {
@@ -165,13 +183,6 @@ func (a *access) holder(r *http.Request) string {
 		}
 	}
 	return ""
-}
-
-// refuse answers with a problem.
-func refuse(w http.ResponseWriter, err error) {
-	p := internalProblem()
-	errors.As(err, &p)
-	p.write(w)
 }
 
 // bearer is the token of the header Authorization, "" without one.

@@ -19,7 +19,7 @@ const maxDrained = 8 << 20
 
 // guard puts around the routes what every request passes.
 func (a *api) guard(mux *http.ServeMux) http.Handler {
-	guarded := a.recovered(a.access.origins.protected(a.access.requireToken(a.holding(a.audited(a.routed(mux))))))
+	guarded := a.recovered(a.access.protected(a.access.requireToken(a.holding(a.audited(a.routed(mux))))))
 	free := a.recovered(a.routed(mux))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == documentPath {

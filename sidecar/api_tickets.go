@@ -3,7 +3,6 @@ package sidecar
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -35,7 +34,7 @@ func (a *api) registerTickets() {
 }
 
 func (a *api) makeTicket(ctx context.Context, _ *struct{}) (*ticketOutput, error) {
-	text := a.access.tickets.make(grantOf(ctx), time.Now())
+	text := a.access.makeTicket(grantOf(ctx))
 	if text == "" {
 		return nil, newProblem(http.StatusTooManyRequests, "", "too many tickets were made in the last 30 seconds")
 	}

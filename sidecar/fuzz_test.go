@@ -80,20 +80,6 @@ func FuzzClaim(f *testing.F) {
 	})
 }
 
-// FuzzTicket: no text but a ticket that was made is one.
-func FuzzTicket(f *testing.F) {
-	for _, seed := range []string{"", "7UZ4QJ3X5TLK2CV6WNOADBRMGY", "\x00", "bearer.x", strings.Repeat("A", 26)} {
-		f.Add(seed)
-	}
-	var all tickets
-	good := all.make(auth.Grant{Subject: "ada", Expires: time.Now().Add(24 * time.Hour)}, time.Now())
-	require.NotEmpty(f, good)
-	f.Fuzz(func(t *testing.T, text string) {
-		_, ok := all.use(text, time.Now())
-		require.Equal(t, text == good, ok)
-	})
-}
-
 // fuzzedAPI is the API over a database with a few activities, without a server: only its answers are looked at.
 func fuzzedAPI(f *testing.F, tweaks ...func(*api)) http.Handler {
 	f.Helper()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -121,6 +122,13 @@ func (p *problem) write(w http.ResponseWriter) {
 	header.Set("Content-Type", problemType)
 	w.WriteHeader(p.Status)
 	_ = encodeJSON(w, p)
+}
+
+// refuse answers with a problem.
+func refuse(w http.ResponseWriter, err error) {
+	p := internalProblem()
+	errors.As(err, &p)
+	p.write(w)
 }
 
 // Error implements error.

@@ -23,7 +23,7 @@ func (s *Server) newRoutes() http.Handler {
 		pageSize: limits.PageSize, bodyBytes: limits.BodyBytes, bodyTimeout: limits.BodyTimeout,
 	})
 	for pattern, h := range map[string]http.Handler{"GET /v1/feed": feed, "GET /v1/feed/{agent_id}": feed, "/v1/": api} {
-		mux.Handle(pattern, s.access.origins.shared(s.onceReady(h)))
+		mux.Handle(pattern, s.access.shared(s.onceReady(h)))
 	}
 	mux.Handle(documentPath, api)
 	mux.Handle("/healthz", readOnly(http.HandlerFunc(s.healthz)))
@@ -33,10 +33,7 @@ func (s *Server) newRoutes() http.Handler {
 		mux.Handle("/debug/pprof/", s.access.owners(profiles()))
 	}
 	mux.Handle("/", ui.Handler())
-	if !s.access.enabled() {
-		return safely(s.access.origins.guardHost(mux, s.cfg.Insecure))
-	}
-	return safely(mux)
+	return safely(s.access.guardHost(mux, s.cfg.Insecure))
 }
 
 // profiles are Go's own, where net/http/pprof has them.

@@ -1,7 +1,7 @@
 package sidecar
 
 import (
-	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentexec/agentexec/internal/auth"
@@ -218,151 +219,15 @@ func TestRefusalsAreFewLines(t *testing.T) {
 	require.NotContains(t, b.logged.String(), "nonsense")
 }
 
-func TestTickets(t *testing.T) {
-	t.Parallel()
-	var all tickets
-	now := time.Now()
-	ada, bob := auth.Grant{Subject: "ada", Expires: now.Add(time.Hour)}, auth.Grant{Subject: "bob", Expires: now.Add(time.Hour)}
-	one := all.make(ada, now)
-	require.NotEmpty(t, one)
-	g, ok := all.use(one, now)
-	require.True(t, ok)
-	require.Equal(t, ada, g)
-	_, ok = all.use(one, now)
-	require.False(t, ok, "once")
-	_, ok = all.use("", now)
-	require.False(t, ok)
-
-	late := all.make(ada, now)
-	_, ok = all.use(late, now.Add(ticketLife-time.Nanosecond))
-	require.True(t, ok)
-	late = all.make(ada, now)
-	_, ok = all.use(late, now.Add(ticketLife))
-	require.False(t, ok, "for 30 seconds")
-
-	// One subject does not take all, and all together do not take more than there is.
-	now = now.Add(time.Hour)
-	fresh := func(g auth.Grant) auth.Grant { g.Expires = now.Add(time.Hour); return g }
-	for range maxSubjectTickets {
-		require.NotEmpty(t, all.make(fresh(ada), now))
-	}
-	require.Empty(t, all.make(fresh(ada), now))
-	require.NotEmpty(t, all.make(fresh(bob), now))
-	for n := range maxTickets {
-		all.make(auth.Grant{Subject: fmt.Sprint(n), Expires: now.Add(time.Hour)}, now)
-	}
-	require.Len(t, all.made, maxTickets)
-	require.LessOrEqual(t, len(all.grants), maxTickets)
-	require.Empty(t, all.make(fresh(bob), now))
-	now = now.Add(ticketLife)
-	require.NotEmpty(t, all.make(fresh(bob), now))
-	require.Len(t, all.made, 1)
-	require.Len(t, all.grants, 1)
-	require.Len(t, all.subjects, 1)
-
-	// A ticket is worth no more than the token it was made with.
-	short := all.make(auth.Grant{Expires: now.Add(-auth.Leeway + time.Second)}, now)
-	_, ok = all.use(short, now.Add(2*time.Second))
-	require.False(t, ok)
-}
-
-func TestReadOrigins(t *testing.T) {
-	t.Parallel()
-	for _, text := range []string{
-		"https://app.example.com", "http://localhost:3000", "https://[::1]:8443", "http://192.0.2.1", "https://xn--bcher-kva.example",
-		"tauri://localhost", "capacitor://localhost", "ionic://localhost", "app://obsidian.md", "app://-", "chrome-extension://abcdefghijklmnop",
-		"moz-extension://8d0e1c9a-5b7f-4c3e-9a51-0d2f6b7e4c11", "vscode-webview://1k2abc", "vscode-file://vscode-app", "com.example.app://x:8080",
-	} {
-		o, err := readOrigins([]string{text}, false)
-		require.NoError(t, err, text)
-		require.True(t, o.names(text))
-		require.True(t, o.names(strings.ToUpper(text)))
-		for _, other := range []string{
-			"", "null", text + ".evil.com", "https://evil.com", "tauri://evil", strings.Replace(text, "://", "://x.", 1), text + ":1", "x" + text,
-			strings.Replace(text, "://", "s://", 1), text + "/", text + "/x", text + "@evil.com",
-		} {
-			require.False(t, o.names(other), "%s %s", text, other)
-		}
-	}
-	for text, sent := range map[string]string{ // as browsers write it
-		"https://app.example.com:443": "https://app.example.com", "http://app.example.com:80": "http://app.example.com",
-		"https://[0:0:0:0:0:0:0:1]:8443": "https://[::1]:8443", "HTTPS://App.Example.Com": "https://app.example.com",
-	} {
-		o, err := readOrigins([]string{text}, false)
-		require.NoError(t, err, text)
-		require.True(t, o.names(sent), text)
-	}
-	for _, text := range []string{
-		"", "null", "app.example.com", "https://app.example.com/", "https://app.example.com/x", "https://*.example.com ", "ftp://x", "https://",
-		"https://u:p@x", "https://x?y", "https://x#y", "*", "https://b\u00fccher.example", "wss://app.example.com", "file://", "file:///x", "data://x",
-		"https://x:0", "https://x:65536", "https://x:", "https://x:08", "https://[x]", "https://[::1", "https://a..b", "1x://y", "https:/x", "tauri://",
-	} {
-		_, err := readOrigins([]string{text}, false)
-		require.Error(t, err, text)
-	}
-	o, err := readOrigins([]string{"*"}, true)
-	require.NoError(t, err)
-	require.True(t, o.names("https://anything"))
-}
-
-// TestOriginWildcards: a * is the first label of a host and nothing else.
-func TestOriginWildcards(t *testing.T) {
-	t.Parallel()
-	for text, matches := range map[string][]string{
-		"https://*.example.com":      {"https://a.example.com", "https://A-1.Example.com"},
-		"https://*.example.com:8443": {"https://a.example.com:8443"},
-		"https://*.example.com:443":  {"https://a.example.com"},
-		"http://*.localhost:3000":    {"http://app.localhost:3000"},
-		"vscode-webview://*":         {"vscode-webview://1k2abc", "vscode-webview://8d0e1c9a"},
-		"app://*.local":              {"app://a.local"},
-	} {
-		o, err := readOrigins([]string{text}, false)
-		require.NoError(t, err, text)
-		for _, origin := range matches {
-			require.True(t, o.names(origin), "%s %s", text, origin)
-		}
-		for _, origin := range []string{
-			"https://example.com", "https://a.b.example.com", "https://.example.com", "https://example.com.evil", "https://aexample.com", "http://a.example.com",
-			"https://a.example.com:1", "https://evil/.example.com", "https://a@.example.com", "http://localhost:3000", "vscode-webview://a.b", "vscode-webview://a:1",
-			"vscode-webview://", "app://local", "https://*.example.com", "", "null",
-		} {
-			require.False(t, o.names(origin), "%s %s", text, origin)
-		}
-	}
-	for _, text := range []string{
-		"https://*", "https://*:8443", "https://*example.com", "https://a.*.com", "https://*.*.com", "https://ex*mple.com", "https://a.example.*",
-		"https://*.com", "https://*.0.0.1", "https://*.[::1]", "https://**.example.com", "*.example.com", "*://example.com", "https://*.", "https://example.com:*",
-		"*://*", "tauri://*x", "wss://*.example.com", "https://*.example.com/",
-	} {
-		for _, authenticated := range []bool{false, true} {
-			_, err := readOrigins([]string{text}, authenticated)
-			require.Error(t, err, text)
-			require.Contains(t, err.Error(), "allowed origin")
-		}
-	}
-	_, err := readOrigins([]string{"https://a.*.com"}, true)
-	require.ErrorContains(t, err, "first label")
-}
-
-// TestLocalOrigins are those of web servers on this machine, whatever their port.
-func TestLocalOrigins(t *testing.T) {
-	t.Parallel()
-	o := &origins{local: true}
-	for _, origin := range []string{"http://localhost:3000", "https://localhost", "http://127.0.0.1:5173", "http://[::1]:8080"} {
-		require.True(t, o.names(origin), origin)
-	}
-	for _, origin := range []string{"", "null", "http://localhost.evil.com", "http://evil.com", "http://192.0.2.1", "tauri://localhost", "http://0.0.0.0:1"} {
-		require.False(t, o.names(origin), origin)
-	}
-}
-
 // TestOrigins: pages of an allowed origin may do what those of the own one may, and only they.
 func TestOrigins(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	allowed, err := readOrigins([]string{"https://app.example.com"}, false)
+	allowed, err := openAccess(accessConfig{
+		allowOrigins: []string{"https://app.example.com"}, metrics: prometheus.NewRegistry(), log: slog.New(slog.DiscardHandler),
+	})
 	require.NoError(t, err)
-	b := serveAPI(t, db, func(a *api) { a.access.origins = allowed })
+	b := serveAPI(t, db, func(a *api) { a.access = allowed })
 	b.server.Config.Handler = allowed.shared(b.server.Config.Handler)
 	id := b.create(t)
 	const app, evil = "https://app.example.com", "https://evil.example.com"
@@ -390,7 +255,7 @@ func TestOrigins(t *testing.T) {
 	require.Equal(t, app, r.header.Get("Access-Control-Allow-Origin"))
 
 	plain := httptest.NewRecorder()
-	(&origins{}).shared(http.NotFoundHandler()).ServeHTTP(plain, httptest.NewRequest(http.MethodOptions, "/", nil))
+	newAccess(nil, nil, slog.New(slog.DiscardHandler)).shared(http.NotFoundHandler()).ServeHTTP(plain, httptest.NewRequest(http.MethodOptions, "/", nil))
 	require.Empty(t, plain.Header().Get("Vary"))
 }
 
