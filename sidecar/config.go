@@ -12,6 +12,8 @@ import (
 	"github.com/agentexec/agentexec/internal/auth"
 	"github.com/agentexec/agentexec/internal/pgurl"
 	"github.com/agentexec/agentexec/pkg/migrate"
+	"github.com/agentexec/agentexec/sidecar/internal/access"
+	"github.com/agentexec/agentexec/sidecar/internal/edge"
 	"github.com/agentexec/agentexec/wsfeed"
 )
 
@@ -128,7 +130,7 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("Feed.Authorize and Feed.Renew must be nil: Auth decides which clients may connect to the feed")
 	}
 	var err error
-	if c.Limits.Connections, err = connectionsWithin(maxFiles(), c.Limits.Connections, c.PoolSize, c.Logger); err != nil {
+	if c.Limits.Connections, err = edge.ConnectionsWithin(edge.MaxFiles(), c.Limits.Connections, c.PoolSize, c.Logger); err != nil {
 		return c, err
 	}
 	if c.Limits, err = c.Limits.withDefaults(c.reads()); err != nil {
@@ -142,7 +144,7 @@ func (c Config) reads() int  { return max(1, (c.PoolSize+1)/2) }
 func (c Config) writes() int { return max(1, c.PoolSize/2) }
 
 // ValidProxy reports whether a text is an address or a network, as Config.TrustedProxies takes them.
-func ValidProxy(text string) bool { return validProxy(text) }
+func ValidProxy(text string) bool { return access.ValidProxy(text) }
 
 // String names what a configuration serves, and where. It leaves the URLs and keys out: they hold secrets.
 func (c Config) String() string {
@@ -172,7 +174,7 @@ func (c Config) CheckAddr() error {
 
 // CheckOrigins refuses allowed origins that are none, or that would let in too many. New does the same.
 func (c Config) CheckOrigins() error {
-	return checkOrigins(c.AllowOrigins, c.Auth.Enabled())
+	return access.CheckOrigins(c.AllowOrigins, c.Auth.Enabled())
 }
 
 func isLoopback(host string) bool {

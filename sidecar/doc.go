@@ -1,6 +1,6 @@
-// Package sidecar is the service beside Postgres: it receives wake-ups (listener.go), reads new lines in order
-// (tailer.go), feeds them to the sockets (wsfeed), and serves the HTTP API (api*.go), health and metrics. It owns no
-// state: kill it at any moment, and clients go on from the last seq they saw.
+// Package sidecar is the service beside Postgres. It puts its parts together and runs them: the tail, which reads new lines in
+// order (internal/tail), the feed (wsfeed), the HTTP API (internal/httpapi), health, metrics and the dashboard (ui). It keeps no
+// state: after a restart, clients go on from the last seq they saw.
 //
-// Import rule: wsfeed, pkg/client, pkg/migrate, ui; nothing of cmd or internal.
+// May import: its internal packages, wsfeed, pkg/client, pkg/migrate, ui, internal/auth, internal/budget, internal/pgurl.
 package sidecar

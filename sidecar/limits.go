@@ -8,6 +8,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/agentexec/agentexec/sidecar/internal/access"
+	"github.com/agentexec/agentexec/sidecar/internal/edge"
+	"github.com/agentexec/agentexec/sidecar/internal/httpapi"
 	"github.com/agentexec/agentexec/wsfeed"
 )
 
@@ -80,7 +83,7 @@ func (l Limits) withDefaults(reads int) (Limits, error) {
 	l.HeaderBytes = cmp.Or(l.HeaderBytes, 64<<10)
 	l.HeaderTimeout = cmp.Or(l.HeaderTimeout, 10*time.Second)
 	l.BodyTimeout = cmp.Or(l.BodyTimeout, 30*time.Second)
-	l.PageSize = cmp.Or(l.PageSize, maxPageSize)
+	l.PageSize = cmp.Or(l.PageSize, httpapi.MaxPageSize)
 	l.HeldBytes = cmp.Or(l.HeldBytes, 64<<20)
 	l.CatchUpReads = cmp.Or(l.CatchUpReads, max(1, reads/2)) // the other half is for requests
 	l.FilterBytes = cmp.Or(l.FilterBytes, 64<<10)
@@ -95,8 +98,8 @@ func (l Limits) withDefaults(reads int) (Limits, error) {
 	if min(l.Subscriptions, l.MessageBytes, l.BodyBytes, l.HeaderBytes, l.HeldBytes, l.CatchUpReads) < 0 || min(l.HeaderTimeout, l.BodyTimeout) < 0 {
 		return l, errors.New("only limits of connections, sockets, messages and requests can be turned off")
 	}
-	if l.PageSize < 50 || l.PageSize > maxPageSize {
-		return l, fmt.Errorf("the page size must be between 50 and %d, got %d", maxPageSize, l.PageSize)
+	if l.PageSize < 50 || l.PageSize > httpapi.MaxPageSize {
+		return l, fmt.Errorf("the page size must be between 50 and %d, got %d", httpapi.MaxPageSize, l.PageSize)
 	}
 	return l, nil
 }
@@ -114,20 +117,20 @@ func (l Limits) feed(c *wsfeed.Config) {
 func (l Limits) values() map[string]float64 {
 	whole := func(n int) float64 { return float64(max(-1, n)) }
 	return map[string]float64{
-		limitConnections:                  whole(l.Connections),
+		edge.LimitConnections:             whole(l.Connections),
 		wsfeed.LimitSockets:               whole(l.Sockets),
 		wsfeed.LimitSocketsPerSubject:     whole(l.SocketsPerSubject),
 		wsfeed.LimitSocketsPerAddress:     whole(l.SocketsPerAddress),
 		wsfeed.LimitSubscriptions:         whole(l.Subscriptions),
 		wsfeed.LimitMessages:              whole(l.MessagesPerSecond),
 		wsfeed.LimitMessageBytes:          whole(l.MessageBytes),
-		limitRequests:                     whole(l.RequestsPerSecond),
-		limitBodyBytes:                    whole(l.BodyBytes),
+		access.LimitRequests:              whole(l.RequestsPerSecond),
+		httpapi.LimitBodyBytes:            whole(l.BodyBytes),
 		"header_bytes":                    whole(l.HeaderBytes),
-		limitHeaderTimeout:                l.HeaderTimeout.Seconds(),
-		limitBodyTimeout:                  l.BodyTimeout.Seconds(),
-		limitPageSize:                     whole(l.PageSize),
-		limitHeldBytes:                    whole(l.HeldBytes),
+		edge.LimitHeaderTimeout:           l.HeaderTimeout.Seconds(),
+		httpapi.LimitBodyTimeout:          l.BodyTimeout.Seconds(),
+		httpapi.LimitPageSize:             whole(l.PageSize),
+		httpapi.LimitHeldBytes:            whole(l.HeldBytes),
 		wsfeed.LimitCatchUpReads:          whole(l.CatchUpReads),
 		wsfeed.LimitFilterBytes:           whole(l.FilterBytes),
 		wsfeed.LimitListsPerSubject:       whole(l.ListsPerSubject),

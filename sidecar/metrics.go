@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/agentexec/agentexec/sidecar/internal/metric"
 	"github.com/agentexec/agentexec/wsfeed"
 )
 
@@ -20,7 +21,7 @@ type metrics struct {
 func newMetrics(limits Limits) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
-		delivery: newHistogram("agentexec_commit_to_frame_seconds", "From the created_at of a frame's newest line, by the "+
+		delivery: metric.Histogram("agentexec_commit_to_frame_seconds", "From the created_at of a frame's newest line, by the "+
 			"offset of Postgres's clock, until a socket took the frame. Of live lines only: what a subscription catches up with is left out.",
 			[]float64{.0005, .001, .002, .003, .005, .0075, .01, .015, .02, .03, .04, .06, .1, .15, .25, .5, 1, 2.5, 5, 10, 30}),
 	}

@@ -9,6 +9,10 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/agentexec/agentexec/sidecar/internal/database"
+	"github.com/agentexec/agentexec/sidecar/internal/httpapi"
+	"github.com/agentexec/agentexec/sidecar/internal/tail"
 )
 
 const (
@@ -36,19 +40,19 @@ func (s *Server) newProbes() []*probe {
 	d := s.database
 	readable := "select from " + pgx.Identifier{s.cfg.Schema, "activity"}.Sanitize() + " limit 1" // waits where a session has locked the table
 	return []*probe{
-		{name: "reads", what: "a connection for reads", try: probePool(s.readSlots, d.reads, readable)},
-		{name: "writes", what: "a connection for writes", try: probePool(s.writeSlots, d.writes, "select")},
+		{name: "reads", what: "a connection for reads", try: probePool(s.readSlots, d.Reads, readable)},
+		{name: "writes", what: "a connection for writes", try: probePool(s.writeSlots, d.Writes, "select")},
 		{name: "memory", what: "memory for answers", try: func(ctx context.Context) error {
-			share, err := s.memory.Reserve(ctx, "", pageBytes)
+			share, err := s.memory.Reserve(ctx, "", httpapi.PageBytes)
 			share.Release()
 			return err
 		}},
 	}
 }
 
-func probePool(slots slots, pool *pool, sql string) func(context.Context) error {
+func probePool(slots httpapi.Slots, pool *database.Pool, sql string) func(context.Context) error {
 	return func(ctx context.Context) error {
-		leave := slots.enter(ctx)
+		leave := slots.Enter(ctx)
 		if leave == nil {
 			return context.DeadlineExceeded
 		}
@@ -108,7 +112,7 @@ type readiness struct {
 	// Problems say why the sidecar is not ready.
 	Problems []string `json:"problems,omitempty"`
 	// Holder is a foreign session that holds the wake-up lock. The sidecar polls meanwhile, and is ready.
-	Holder *lockHolder `json:"wakeup_lock_held_by,omitempty"`
+	Holder *tail.LockHolder `json:"wakeup_lock_held_by,omitempty"`
 }
 
 // readyz reports whether a request would be served now, and lines reach the sockets as they commit: the tail reads, the
@@ -116,14 +120,14 @@ type readiness struct {
 // all, or the notification queue is near full ("polling"), or LISTEN is off ("off"). readyz queries nothing and waits for
 // nothing, so it answers at once also when everything else is starved.
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
-	feed := s.tail.health()
-	r := readiness{Tail: feed.tail, Listen: feed.listener, Parts: make(map[string]bool), Holder: feed.holder}
+	feed := s.tail.Health()
+	r := readiness{Tail: feed.Tail, Listen: feed.Listener, Parts: make(map[string]bool), Holder: feed.Holder}
 	switch {
 	case !s.ready.Load():
 		r.Problems = append(r.Problems, "the database has not been reached yet")
-	case !feed.tail:
-		r.Problems = append(r.Problems, "tail: no read has succeeded for "+ageText(feed.tailAge))
-	case feed.listener == "unhealthy":
+	case !feed.Tail:
+		r.Problems = append(r.Problems, "tail: no read has succeeded for "+ageText(feed.TailAge))
+	case feed.Listener == "unhealthy":
 		r.Problems = append(r.Problems, "listener unhealthy: its probe does not arrive")
 	}
 	for _, p := range s.probes {

@@ -5,35 +5,40 @@ import (
 	"log"
 	"log/slog"
 	"net/http"
-	"net/http/pprof" // beside what we use it registers with the default mux, which is not served
+	"net/http/pprof"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/agentexec/agentexec/sidecar/internal/edge"
+	"github.com/agentexec/agentexec/sidecar/internal/httpapi"
+	"github.com/agentexec/agentexec/sidecar/internal/problem"
 	"github.com/agentexec/agentexec/ui"
 )
+
+// beside what we use it registers with the default mux, which is not served
 
 // newRoutes is every address the sidecar answers.
 func (s *Server) newRoutes() http.Handler {
 	mux := http.NewServeMux()
 	feed := s.hub.Handler()
 	limits := s.cfg.Limits
-	api := newAPI(apiConfig{
-		schema: s.cfg.Schema, readDB: s.database.reads, writeDB: s.database.writes, access: s.access, log: s.cfg.Logger,
-		note: s.metrics.limits.note, memory: s.memory, readSlots: s.readSlots, writeSlots: s.writeSlots,
-		pageSize: limits.PageSize, bodyBytes: limits.BodyBytes, bodyTimeout: limits.BodyTimeout,
+	api := httpapi.New(httpapi.Config{
+		Schema: s.cfg.Schema, ReadDB: s.database.Reads, WriteDB: s.database.Writes, Access: s.access, Log: s.cfg.Logger,
+		Note: s.metrics.limits.note, Memory: s.memory, ReadSlots: s.readSlots, WriteSlots: s.writeSlots,
+		PageSize: limits.PageSize, BodyBytes: limits.BodyBytes, BodyTimeout: limits.BodyTimeout,
 	})
 	for pattern, h := range map[string]http.Handler{"GET /v1/feed": feed, "GET /v1/feed/{agent_id}": feed, "/v1/": api} {
-		mux.Handle(pattern, s.access.shared(s.onceReady(h)))
+		mux.Handle(pattern, s.access.Shared(s.onceReady(h)))
 	}
-	mux.Handle(documentPath, api)
+	mux.Handle(httpapi.DocumentPath, api)
 	mux.Handle("/healthz", readOnly(http.HandlerFunc(s.healthz)))
 	mux.Handle("/readyz", readOnly(http.HandlerFunc(s.readyz)))
-	mux.Handle("/metrics", readOnly(s.access.operators(promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))))
+	mux.Handle("/metrics", readOnly(s.access.Operators(promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))))
 	if s.cfg.Pprof {
-		mux.Handle("/debug/pprof/", s.access.owners(profiles()))
+		mux.Handle("/debug/pprof/", s.access.Owners(profiles()))
 	}
 	mux.Handle("/", ui.Handler())
-	return safely(s.access.guardHost(mux, s.cfg.Insecure))
+	return edge.SafeHeaders(s.access.GuardHost(mux, s.cfg.Insecure))
 }
 
 // profiles are Go's own, where net/http/pprof has them.
@@ -52,7 +57,7 @@ func readOnly(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
-			writeProblem(w, http.StatusMethodNotAllowed, codeMethodNotAllowed, "only GET is understood here")
+			problem.Write(w, http.StatusMethodNotAllowed, problem.CodeMethodNotAllowed, "only GET is understood here")
 			return
 		}
 		h.ServeHTTP(w, r)
@@ -64,7 +69,7 @@ func (s *Server) onceReady(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !s.ready.Load() {
 			w.Header().Set("Retry-After", "1")
-			writeProblem(w, http.StatusServiceUnavailable, codeUnavailable, "the database cannot be reached yet")
+			problem.Write(w, http.StatusServiceUnavailable, problem.CodeUnavailable, "the database cannot be reached yet")
 			return
 		}
 		h.ServeHTTP(w, r)

@@ -15,25 +15,33 @@ import (
 	"github.com/agentexec/agentexec/internal/backoff"
 	"github.com/agentexec/agentexec/internal/budget"
 	"github.com/agentexec/agentexec/pkg/migrate"
+	"github.com/agentexec/agentexec/sidecar/internal/access"
+	"github.com/agentexec/agentexec/sidecar/internal/database"
+	"github.com/agentexec/agentexec/sidecar/internal/edge"
+	"github.com/agentexec/agentexec/sidecar/internal/feedsource"
+	"github.com/agentexec/agentexec/sidecar/internal/httpapi"
+	"github.com/agentexec/agentexec/sidecar/internal/metric"
+	"github.com/agentexec/agentexec/sidecar/internal/problem"
+	"github.com/agentexec/agentexec/sidecar/internal/tail"
 	"github.com/agentexec/agentexec/wsfeed"
 )
 
 // Server is one sidecar.
 type Server struct {
 	cfg         Config
-	database    *database
+	database    *database.DB
 	hub         *wsfeed.Hub
-	tail        *tail
+	tail        *tail.Tail
 	metrics     *metrics
 	memory      *budget.Budget // for bodies and answers of the API
-	readSlots   slots
-	writeSlots  slots
+	readSlots   httpapi.Slots
+	writeSlots  httpapi.Slots
 	probes      []*probe
-	access      *access
+	access      *access.Guard
 	routes      http.Handler
-	connections atomic.Int64 // open
-	certificate *certificate // nil without TLS
-	ready       atomic.Bool  // the schema was found; there is no point in a request before
+	connections atomic.Int64      // open
+	certificate *edge.Certificate // nil without TLS
+	ready       atomic.Bool       // the schema was found; there is no point in a request before
 }
 
 const (
@@ -48,49 +56,49 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, metrics: newMetrics(cfg.Limits), memory: budget.New(int64(cfg.Limits.HeldBytes))}
-	s.access, err = openAccess(accessConfig{
-		auth: cfg.Auth.config(cfg.Logger), allowOrigins: cfg.AllowOrigins, allowLocalOrigins: cfg.AllowLocalOrigins,
-		trustedProxies: cfg.TrustedProxies, proxyHeader: cfg.ProxyHeader, requestsPerSecond: cfg.Limits.RequestsPerSecond,
-		metrics: s.metrics.registry, note: s.metrics.limits.note, log: cfg.Logger,
+	s.access, err = access.New(access.Config{
+		Auth: cfg.Auth.config(cfg.Logger), AllowOrigins: cfg.AllowOrigins, AllowLocalOrigins: cfg.AllowLocalOrigins,
+		TrustedProxies: cfg.TrustedProxies, ProxyHeader: cfg.ProxyHeader, RequestsPerSecond: cfg.Limits.RequestsPerSecond,
+		Metrics: s.metrics.registry, Note: s.metrics.limits.note, Log: cfg.Logger,
 	})
 	if err != nil {
 		return nil, err
 	}
 	if cfg.TLSCert != "" {
-		if s.certificate, err = loadCertificate(cfg.TLSCert, cfg.TLSKey, cfg.Logger); err != nil {
+		if s.certificate, err = edge.LoadCertificate(cfg.TLSCert, cfg.TLSKey, cfg.Logger); err != nil {
 			return nil, err
 		}
 	}
-	db, err := openDatabase(databaseConfig{
-		url: cfg.DatabaseURL, listenURL: cfg.ListenURL,
-		reads:  max(1, cfg.reads()-cfg.Limits.CatchUpReads) + cfg.Limits.CatchUpReads + 1, // the last for probes
-		writes: cfg.writes(),
+	db, err := database.Open(database.Config{
+		URL: cfg.DatabaseURL, ListenURL: cfg.ListenURL,
+		Reads:  max(1, cfg.reads()-cfg.Limits.CatchUpReads) + cfg.Limits.CatchUpReads + 1, // the last for probes
+		Writes: cfg.writes(),
 	}) // the last that may fail: its pools want to be closed
 	if err != nil {
 		return nil, err
 	}
 	s.database = db
 	feed := cfg.Feed
-	feed.RingLines = ringLines
+	feed.RingLines = tail.RingLines
 	cfg.Limits.feed(&feed)
-	feed.Problem = writeProblem
-	s.access.guardFeed(&feed)
+	feed.Problem = problem.Write
+	s.access.ConfigureFeed(&feed)
 	feed.Logger = cfg.Logger
 	feed.Delivered = s.metrics.delivered
-	newGaugeFunc(s.metrics.registry, "agentexec_connections", "Open connections, of HTTP and of the feed.",
+	metric.GaugeFunc(s.metrics.registry, "agentexec_connections", "Open connections, of HTTP and of the feed.",
 		func() float64 { return float64(s.connections.Load()) })
-	newGaugeFunc(s.metrics.registry, "agentexec_held_bytes", "Bytes of bodies and answers of the HTTP API that are in memory.",
+	metric.GaugeFunc(s.metrics.registry, "agentexec_held_bytes", "Bytes of bodies and answers of the HTTP API that are in memory.",
 		func() float64 { return float64(s.memory.Held()) })
-	newGaugeFunc(s.metrics.registry, "agentexec_tls_expires_seconds", "When the TLS certificate in use expires, in Unix time; 0 without TLS.",
-		s.certificate.expires)
+	metric.GaugeFunc(s.metrics.registry, "agentexec_tls_expires_seconds", "When the TLS certificate in use expires, in Unix time; 0 without TLS.",
+		s.certificate.Expires)
 	feed.Limited = s.metrics.limits.note
-	s.hub = wsfeed.New(newSource(db.reads, cfg.Schema), feed)
+	s.hub = wsfeed.New(feedsource.New(db.Reads, cfg.Schema), feed)
 	s.metrics.feed(s.hub.Stats)
-	s.tail = newTail(tailConfig{
-		hub: s.hub, schema: cfg.Schema, connect: db.connectTail, connectListener: db.connectListener, probe: db.reads,
-		poll: cfg.PollInterval, pollOnly: cfg.PollOnly, log: cfg.Logger, metrics: s.metrics.registry,
+	s.tail = tail.New(tail.Config{
+		Hub: s.hub, Schema: cfg.Schema, Connect: db.ConnectTail, ConnectListener: db.ConnectListener, Probe: db.Reads,
+		Poll: cfg.PollInterval, PollOnly: cfg.PollOnly, Log: cfg.Logger, Metrics: s.metrics.registry,
 	})
-	s.readSlots, s.writeSlots = newSlots(cfg.reads()-cfg.Limits.CatchUpReads), newSlots(cfg.writes())
+	s.readSlots, s.writeSlots = httpapi.NewSlots(cfg.reads()-cfg.Limits.CatchUpReads), httpapi.NewSlots(cfg.writes())
 	s.probes = s.newProbes()
 	s.routes = s.newRoutes()
 	return s, nil
@@ -115,7 +123,7 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 		return nil
 	})
-	g.Go(func() error { return s.access.run(ctx) })
+	g.Go(func() error { return s.access.Run(ctx) })
 	g.Go(func() error {
 		if err := s.awaitSchema(ctx); err != nil {
 			return err
@@ -126,7 +134,7 @@ func (s *Server) Run(ctx context.Context) error {
 			s.runProbes(tailing)
 			return nil
 		})
-		tails.Go(func() error { return s.tail.run(tailing) })
+		tails.Go(func() error { return s.tail.Run(tailing) })
 		s.cfg.Logger.Info("serving", "url", s.baseURL(l.Addr()), "schema", s.cfg.Schema)
 		if s.cfg.OnReady != nil {
 			s.cfg.OnReady(s.baseURL(l.Addr()))
@@ -135,7 +143,7 @@ func (s *Server) Run(ctx context.Context) error {
 	})
 	if s.certificate != nil {
 		g.Go(func() error {
-			s.certificate.run(ctx, s.cfg.Reload)
+			s.certificate.Run(ctx, s.cfg.Reload)
 			return nil
 		})
 	}
@@ -173,7 +181,7 @@ func (s *Server) closePool() {
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)
-		s.database.close()
+		s.database.Close()
 	}()
 	select {
 	case <-closed:
@@ -199,21 +207,21 @@ func (s *Server) awaitSchema(ctx context.Context) error {
 			return nil
 		case err == nil:
 			return errors.New(status.String())
-		case isHopeless(err), errors.Is(err, migrate.ErrEncoding):
+		case database.IsHopeless(err), errors.Is(err, migrate.ErrEncoding):
 			return err
 		case attempt == 0:
 			s.cfg.Logger.Warn("Postgres cannot be reached; waiting for it", "error", err)
 		}
-		if err := backoff.Wait(ctx, reconnectDelay(attempt)); err != nil {
+		if err := backoff.Wait(ctx, database.ReconnectDelay(attempt)); err != nil {
 			return err
 		}
 	}
 }
 
 func (s *Server) checkSchema(ctx context.Context) (status migrate.Status, err error) {
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	ctx, cancel := context.WithTimeout(ctx, database.ConnectTimeout)
 	defer cancel()
-	err = s.database.check(ctx, func(conn *pgx.Conn) error {
+	err = s.database.Check(ctx, func(conn *pgx.Conn) error {
 		status, err = migrate.Check(ctx, conn, &migrate.Options{Schema: s.cfg.Schema})
 		return err
 	})

@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/agentexec/agentexec/sidecar/internal/edge"
 )
 
 // newWeb returns the HTTP server, and the listener it serves. Connections are counted, have progress deadlines beneath TLS, and
@@ -12,20 +14,20 @@ import (
 // nothing is dropped (wsfeed.Hub.Listener).
 func (s *Server) newWeb(l net.Listener) (*http.Server, net.Listener) {
 	limits, note := s.cfg.Limits, s.metrics.limits.note
-	late := newHeaderTimeouts(note)
+	late := edge.NewHeaderTimeouts(note)
 	web := &http.Server{
-		Handler:           arrived(s.routes),
+		Handler:           edge.HeaderArrived(s.routes),
 		ReadHeaderTimeout: limits.HeaderTimeout,
 		ReadTimeout:       limits.HeaderTimeout + limits.BodyTimeout + time.Second, // the API has its own for a body, and says so
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    limits.HeaderBytes,
-		ConnState:         late.connState,
-		ConnContext:       late.connContext,
+		ConnState:         late.ConnState,
+		ConnContext:       late.ConnContext,
 		ErrorLog:          httpLog(s.cfg.Logger),
 	}
-	served := s.hub.Listener(newLimitListener(l, &s.connections, limits.Connections, s.certificate != nil, note))
+	served := s.hub.Listener(edge.NewListener(l, &s.connections, limits.Connections, s.certificate != nil, note))
 	if s.certificate != nil {
-		served = tls.NewListener(served, s.certificate.config())
+		served = tls.NewListener(served, s.certificate.Config())
 	}
 	return web, served
 }

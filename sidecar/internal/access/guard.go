@@ -1,0 +1,237 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
+
+	"github.com/agentexec/agentexec/internal/auth"
+	"github.com/agentexec/agentexec/sidecar/internal/problem"
+)
+
+// Guard finds out who a request is from and what they may. What there is for them is not its business: the scope of the
+// grant goes down to SQL (client.WithScope), which knows nothing outside of it.
+type Guard struct {
+	verifier    *auth.Verifier // nil: authentication is off, and every caller has every right
+	origins     *origins
+	tickets     tickets
+	rateLimiter *rateLimiter // nil where requests are not limited
+	refusals    *refusals    // nil where nothing is counted
+	behind      *addresses   // nil where there is no proxy to look behind
+	log         *slog.Logger
+	refusalLog  *rate.Limiter // limits how often a refused request is logged
+}
+
+// Config is what decides about requests. The zero value lets every request through.
+type Config struct {
+	Auth         auth.Config // off where it names no key
+	AllowOrigins []string
+	// AllowLocalOrigins lets pages of localhost in, whatever the port.
+	AllowLocalOrigins bool
+	TrustedProxies    []string
+	ProxyHeader       string // default X-Forwarded-For
+	// RequestsPerSecond bounds each subject and address; negative for no limit.
+	RequestsPerSecond int
+	Metrics           prometheus.Registerer
+	Note              func(limit string) // counts what is refused because of a limit
+	Log               *slog.Logger
+}
+
+// New checks a configuration and makes an access of it.
+func New(c Config) (*Guard, error) {
+	allowed, err := readOrigins(c.AllowOrigins, c.Auth.Enabled())
+	if err != nil {
+		return nil, err
+	}
+	allowed.local, allowed.refusals = c.AllowLocalOrigins, newOriginRefusals(c.Log)
+	var verifier *auth.Verifier
+	if c.Auth.Enabled() {
+		if verifier, err = auth.New(c.Auth); err != nil {
+			return nil, err
+		}
+	}
+	a := With(verifier, allowed, c.Log)
+	if a.behind, err = newAddresses(c.TrustedProxies, c.ProxyHeader); err != nil {
+		return nil, err
+	}
+	a.refusals = newRefusals(c.Metrics)
+	a.rateLimiter = newRateLimiter(c.RequestsPerSecond, a.behind, c.Note)
+	return a, nil
+}
+
+// Protected refuses what a page of a foreign origin has a browser send; see origins.protected.
+func (a *Guard) Protected(next http.Handler) http.Handler { return a.origins.protected(next) }
+
+// Shared lets pages of allowed origins read the answers (CORS); see origins.shared.
+func (a *Guard) Shared(next http.Handler) http.Handler { return a.origins.shared(next) }
+
+// GuardHost refuses requests for a host that is not this machine's, where authentication is off; see origins.guardHost.
+func (a *Guard) GuardHost(next http.Handler, anyAddress bool) http.Handler {
+	if a.Enabled() {
+		return next
+	}
+	return a.origins.guardHost(next, anyAddress)
+}
+
+// MakeTicket returns a ticket for what a grant allows, good for ticketLife; "" where there are too many.
+func (a *Guard) MakeTicket(g auth.Grant) string { return a.tickets.make(g, time.Now()) }
+
+// Run fetches the keys of a JWKS URL until ctx ends. It returns at once where there is none.
+func (a *Guard) Run(ctx context.Context) error {
+	if a.verifier == nil {
+		return nil
+	}
+	return a.verifier.Run(ctx)
+}
+
+// With returns an access without limits. A nil verifier turns authentication off; nil origins allow none beside the
+// service's own.
+func With(verifier *auth.Verifier, o *origins, log *slog.Logger) *Guard {
+	if o == nil {
+		o = &origins{}
+	}
+	return &Guard{verifier: verifier, origins: o, log: log, refusalLog: rate.NewLimiter(5, 20)}
+}
+
+// grantKey is where a request's context has its grant.
+type grantKey struct{}
+
+// GrantOf returns the caller's grant: the zero grant where the request was not authenticated.
+func GrantOf(ctx context.Context) auth.Grant {
+	g, _ := ctx.Value(grantKey{}).(auth.Grant)
+	return g
+}
+
+// Required lets requests through that bring a token that holds, with its grant in their context.
+func (a *Guard) Required(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		g, err := a.check(r, bearer(r))
+		if err != nil {
+			problem.Refuse(w, err)
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), grantKey{}, g)))
+	})
+}
+
+// check returns what a request with this token may, or a problem. A request counts for the subject of its token. One
+// without a token that is known counts for its address, before the token is verified: that is dearer than all else here.
+func (a *Guard) check(r *http.Request, token string) (auth.Grant, error) {
+	known, isKnown := auth.Everything(), false
+	if a.verifier != nil {
+		known, isKnown = a.verifier.Known(token)
+	}
+	if over := a.rateLimiter.over(r, known.Subject); over != nil {
+		return auth.Grant{}, over
+	}
+	switch {
+	case isKnown || a.verifier == nil:
+		return known, nil
+	case token == "":
+		return auth.Grant{}, a.refused(r, &auth.Refused{Kind: kindMissing, Reason: "a token is needed: Authorization: Bearer"})
+	}
+	g, err := a.verifier.Verify(r.Context(), token)
+	if err != nil {
+		return auth.Grant{}, a.refused(r, err)
+	}
+	if over := a.rateLimiter.overOf(g.Subject, ""); over != nil {
+		return auth.Grant{}, over
+	}
+	return g, nil
+}
+
+// refused makes a problem of why a request was refused, counts it and logs it; the reason holds nothing of the token.
+func (a *Guard) refused(r *http.Request, reason error) *problem.Problem {
+	a.refusals.note(reason)
+	p := problem.New(http.StatusUnauthorized, "", reason.Error())
+	if errors.Is(reason, auth.ErrUnavailable) || r.Context().Err() != nil {
+		p = problem.New(http.StatusServiceUnavailable, "", auth.ErrUnavailable.Error())
+	}
+	if a.refusalLog.Allow() {
+		a.log.Info("refused a request", "reason", p.Detail, "remote", a.Remote(r), "path", problem.Clipped(r.URL.Path))
+	}
+	return p
+}
+
+// Remote is where a request comes from, for the log: the connection, or who is behind a trusted proxy.
+func (a *Guard) Remote(r *http.Request) string {
+	if a.behind != nil {
+		if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && a.behind.trusts(peer.Addr()) {
+			return a.behind.client(r).String()
+		}
+	}
+	return r.RemoteAddr
+}
+
+// Enabled reports whether requests need a token.
+func (a *Guard) Enabled() bool { return a.verifier != nil }
+
+// Holder returns the subject, or else the address, that the memory of a request counts for; "" for none.
+func (a *Guard) Holder(r *http.Request) string {
+	if subject := GrantOf(r.Context()).Subject; subject != "" {
+		return "subject " + subject
+	}
+	if a.behind != nil {
+		if address := a.behind.counted(r); address != "" {
+			return "address " + address
+		}
+	}
+	return ""
+}
+
+// bearer is the token of the header Authorization, "" without one.
+func bearer(r *http.Request) string {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}
+
+// Verb is what a token must grant for an operation.
+type Verb string
+
+const (
+	VerbRead   Verb = "read"
+	VerbWrite  Verb = "write"
+	VerbCancel Verb = "cancel"
+)
+
+// Denied is the problem of a verb that was not granted, nil where it was.
+func Denied(g auth.Grant, v Verb) *problem.Problem {
+	if (v == VerbRead && g.Read) || (v == VerbWrite && g.Write) || (v == VerbCancel && g.Cancel) {
+		return nil
+	}
+	return NotGranted(string(v))
+}
+
+func NotGranted(what string) *problem.Problem {
+	return problem.New(http.StatusForbidden, "", "the token does not grant "+what)
+}
+
+// Operators lets only those through who may read everything: what it guards tells of all activities at once.
+func (a *Guard) Operators(next http.Handler) http.Handler {
+	return a.only(next, "read of everything", func(g auth.Grant) bool { return g.Read && g.Scope.IsZero() })
+}
+
+// Owners lets only those through from whom nothing is kept.
+func (a *Guard) Owners(next http.Handler) http.Handler {
+	return a.only(next, "everything", auth.Grant.IsEverything)
+}
+
+func (a *Guard) only(next http.Handler, what string, may func(auth.Grant) bool) http.Handler {
+	return a.Required(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !may(GrantOf(r.Context())) {
+			NotGranted(what).Write(w)
+			return
+		}
+		next.ServeHTTP(w, r)
+	}))
+}

@@ -1,0 +1,6 @@
+//go:build !unix
+
+package edge
+
+// MaxFiles is not known here.
+func MaxFiles() int { return 0 }

@@ -1,0 +1,50 @@
+package feedsource
+
+import (
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// feedQueries are the statements of a source. They pick rows; the SQL functions write their JSON.
+type feedQueries struct {
+	snapshot, replay, list, counts string
+}
+
+// replayLines bounds one replay read, beside the bytes that the feed asks for; at least one line is read whatever its
+// size.
+const replayLines = 500
+
+func newFeedQueries(schema string) feedQueries {
+	in := func(sql string) string {
+		return strings.ReplaceAll(sql, "$schema", pgx.Identifier{schema}.Sanitize())
+	}
+	return feedQueries{
+		snapshot: in(`
+			select $schema._activity_json(a, false)::text, a.id, a.last_seq, a.status::text, $schema._state_json(a)::text
+			from $schema._scope_of(coalesce($2::text, current_setting('agentexec.scope', true))) s
+			cross join $schema.activity a
+			where a.agent_id = $1::uuid
+			  and $schema._in_scope(s.agent_ids, s.agent_types, s.metadata, a.agent_id, a.agent_type, a.metadata)`),
+
+		// The activity's state, and the lines after $2: at most $3 of them, or $4 bytes, and at least one.
+		replay: in(`
+			select a.id, a.last_seq, a.status::text, $schema._state_json(a)::text, l.seq, l.line
+			from $schema._scope_of(coalesce($5::text, current_setting('agentexec.scope', true))) s
+			cross join $schema.activity a
+			left join lateral $schema._lines_page(a.id, $2::int, $3::int, $4::int) l on true
+			where a.agent_id = $1::uuid
+			  and $schema._in_scope(s.agent_ids, s.agent_types, s.metadata, a.agent_id, a.agent_type, a.metadata)
+			order by l.seq`),
+
+		// The setting is the statement's alone, and is made before the row it goes with is.
+		list: in(`
+			select $schema.list_activities(page_size => $1::int, statuses => $2::text[]::$schema.status[], agent_type => $3::text,
+				metadata_filter => $4::text::jsonb, after => $schema._list_start())->'items'
+			from set_config('agentexec.scope', coalesce($5::text, current_setting('agentexec.scope', true), ''), true)`),
+
+		counts: in(`
+			select $schema.count_by_status(agent_type => $1::text, metadata_filter => $2::text::jsonb)::text
+			from set_config('agentexec.scope', coalesce($3::text, current_setting('agentexec.scope', true), ''), true)`),
+	}
+}

@@ -1,0 +1,28 @@
+package feedsource
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/agentexec/agentexec/wsfeed"
+)
+
+// refused makes a *wsfeed.Refusal of an error that Postgres answers whenever the same is asked: the answer is larger than
+// it can make, or a value is none it can read. Every other error is returned as it is.
+func refused(err error) error {
+	var pgErr *pgconn.PgError
+	if !errors.As(err, &pgErr) || len(pgErr.Code) != 5 {
+		return err
+	}
+	switch code := pgErr.Code; {
+	case code[:2] == "54", code == "XX000" && strings.Contains(pgErr.Message, "memory alloc request size"):
+		return &wsfeed.Refusal{Code: "limit", Message: "the answer is larger than the database can make", Err: err}
+	case code == "TA422":
+		return &wsfeed.Refusal{Code: "invalid", Message: pgErr.Message, Err: err}
+	case code[:2] == "22":
+		return &wsfeed.Refusal{Code: "invalid", Message: "the database refuses to read this", Err: err}
+	}
+	return err
+}

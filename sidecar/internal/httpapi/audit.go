@@ -1,0 +1,46 @@
+package httpapi
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/agentexec/agentexec/sidecar/internal/access"
+	"github.com/agentexec/agentexec/sidecar/internal/problem"
+)
+
+// audited logs every write that a caller asks for: who, what, which activity, and what came of it.
+func (a *api) audited(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost {
+			next.ServeHTTP(w, r)
+			return
+		}
+		out := &startedWriter{ResponseWriter: w}
+		defer func() { a.audit(r, out) }()
+		next.ServeHTTP(out, r)
+	})
+}
+
+// audit is called when the request was answered, or has panicked.
+func (a *api) audit(r *http.Request, out *startedWriter) {
+	_, what, known := strings.Cut(r.Pattern, " ")
+	if !known || what == ticketsPath {
+		return // no write
+	}
+	id := ""
+	if strings.Contains(what, "{agent_id}") {
+		id, _, _ = strings.Cut(strings.TrimPrefix(r.URL.Path, activitiesPath+"/"), "/")
+	}
+	if location := out.Header().Get("Location"); location != "" {
+		id = strings.TrimPrefix(location, activitiesPath+"/")
+	}
+	status := out.status
+	if status == 0 {
+		status = http.StatusInternalServerError
+	}
+	who := "anonymous"
+	if a.Access.Enabled() {
+		who = access.GrantOf(r.Context()).Subject
+	}
+	a.Log.Info("audit", "who", who, "remote", a.Access.Remote(r), "what", what, "activity", problem.Clipped(id), "status", status)
+}

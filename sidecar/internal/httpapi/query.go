@@ -1,0 +1,209 @@
+package httpapi
+
+import (
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/agentexec/agentexec/pkg/client"
+	"github.com/agentexec/agentexec/sidecar/internal/problem"
+)
+
+// query reads a query string strictly: every parameter is known, of its type, and given once. Each parameter
+// that is read is removed, so the remaining ones are unknown. A parameter without a value counts as not given, as forms send it.
+//
+// huma could read plain parameters by itself, but takes the first of several silently, cuts integers to 32 bits, and
+// knows no names like metadata.KEY.
+type query struct {
+	values url.Values
+	faults []error
+}
+
+func readQuery(ctx huma.Context) *query {
+	u := ctx.URL()
+	return newQuery(u.RawQuery)
+}
+
+func newQuery(raw string) *query {
+	values, err := url.ParseQuery(raw)
+	q := &query{values: values}
+	if err != nil {
+		q.fault("query", err.Error())
+	}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		for _, text := range append([]string{name}, values[name]...) {
+			if fault := textFault(text); fault != "" {
+				q.fault("query."+strings.ToValidUTF8(name, "\uFFFD"), fault)
+				delete(values, name)
+				break
+			}
+		}
+	}
+	return q
+}
+
+func (q *query) fault(location, message string) {
+	q.faults = append(q.faults, &fault{location: location, message: message})
+}
+
+// take takes out the values of a parameter that may be given several times.
+func (q *query) take(name string) []string {
+	values := q.values[name]
+	delete(q.values, name)
+	return slices.DeleteFunc(values, func(v string) bool { return v == "" })
+}
+
+// text takes out a parameter that may be given once, "" if it is not.
+func (q *query) text(name string) string {
+	values := q.take(name)
+	if len(values) > 1 {
+		q.fault("query."+name, "must be given only once")
+	}
+	if len(values) != 1 {
+		return ""
+	}
+	return values[0]
+}
+
+// integer takes out an integer, nil if it is not given. Its bounds are SQL's to judge, but for those of its type.
+func (q *query) integer(name string) *int {
+	text := q.text(name)
+	if text == "" {
+		return nil
+	}
+	n, err := strconv.ParseInt(text, 10, 32)
+	if err != nil {
+		q.fault("query."+name, "must be an integer of 32 bits, got "+shortened(text))
+		return nil
+	}
+	i := int(n)
+	return &i
+}
+
+// boolean takes out true or false, false if it is not given.
+func (q *query) boolean(name string) bool {
+	switch text := q.text(name); text {
+	case "true":
+		return true
+	case "", "false":
+	default:
+		q.fault("query."+name, "must be true or false, got "+shortened(text))
+	}
+	return false
+}
+
+// positive is an integer that pkg/client takes 0 of for "not given", so that only here is it known that 0 was. Every
+// other bound is SQL's to judge.
+func (q *query) positive(name string) int {
+	n := q.integer(name)
+	if n == nil {
+		return 0
+	}
+	if *n == 0 {
+		q.fault("query."+name, "must be at least 1, got 0")
+	}
+	return *n
+}
+
+// statuses takes out a list of statuses, separated by commas or given several times.
+func (q *query) statuses(name string) []client.Status {
+	var statuses []client.Status
+	for _, text := range q.take(name) {
+		for part := range strings.SplitSeq(text, ",") {
+			s, err := parseStatus(part)
+			if err != nil {
+				q.fault("query."+name, "must be a list of "+statusNames(", ")+", got "+shortened(part))
+				return nil
+			}
+			statuses = append(statuses, s)
+		}
+	}
+	return statuses
+}
+
+// metadata takes out every metadata.KEY=VALUE and returns the object they make, nil for none; see client.MetadataValue.
+func (q *query) metadata() map[string]any {
+	var filter map[string]any
+	for _, name := range slices.Sorted(maps.Keys(q.values)) {
+		key, ok := strings.CutPrefix(name, "metadata.")
+		if !ok || key == "" {
+			continue
+		}
+		values := q.values[name]
+		delete(q.values, name)
+		if len(values) > 1 {
+			q.fault("query."+name, "must be given only once")
+			continue
+		}
+		if filter == nil {
+			filter = map[string]any{}
+		}
+		filter[key] = client.MetadataValue(values[0])
+	}
+	return filter
+}
+
+// done returns all that is wrong with the query; what was not taken out is unknown.
+func (q *query) done() []error {
+	for _, name := range slices.Sorted(maps.Keys(q.values)) {
+		q.fault("query."+name, "unknown query parameter")
+	}
+	return q.faults
+}
+
+// fault is what is wrong with one part of a request. Its status is 422 unless it says otherwise.
+type fault struct {
+	status            int
+	location, message string
+}
+
+// Error implements error.
+func (f *fault) Error() string { return f.location + ": " + f.message }
+
+// GetStatus implements huma.StatusError.
+func (f *fault) GetStatus() int {
+	if f.status == 0 {
+		return http.StatusUnprocessableEntity
+	}
+	return f.status
+}
+
+// ErrorDetail implements huma.ErrorDetailer.
+func (f *fault) ErrorDetail() *huma.ErrorDetail {
+	return &huma.ErrorDetail{Location: f.location, Message: f.message}
+}
+
+// textFault says why Postgres cannot store a text, "" if it can.
+func textFault(text string) string {
+	switch {
+	case strings.ContainsRune(text, 0):
+		return nulFault
+	case !utf8.ValidString(text):
+		return "must be valid UTF-8"
+	}
+	return ""
+}
+
+const nulFault = `must not contain a NUL character (\u0000): Postgres cannot store it`
+
+// shortened quotes what a client sent, for a message.
+func shortened(text string) string {
+	if short := problem.Clipped(text); short != text {
+		return strconv.Quote(short) + "..."
+	}
+	return strconv.Quote(text)
+}
+
+func statusNames(separator string) string {
+	var names []string
+	for _, s := range client.Statuses() {
+		names = append(names, string(s))
+	}
+	return strings.Join(names, separator)
+}

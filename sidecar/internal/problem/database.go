@@ -1,0 +1,96 @@
+package problem
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/agentexec/agentexec/pkg/client"
+)
+
+// OfDatabase says what an error of pkg/client means to the caller of the API. What SQL refuses goes on in SQL's own
+// words. 422 says that the same request can never be taken, so that a client may drop it; what may go away by itself is 503.
+// Of everything else the caller learns nothing but that it was not their doing.
+func OfDatabase(err error) *Problem {
+	if unreachable(err) {
+		return New(http.StatusServiceUnavailable, CodeUnavailable, "the database cannot be reached; try again shortly")
+	}
+	db := (*client.DBError)(nil)
+	if !errors.As(err, &db) {
+		return Internal()
+	}
+	pg := (*pgconn.PgError)(nil)
+	_ = errors.As(err, &pg)
+	switch {
+	case db.Code == CodeNotFound:
+		return New(http.StatusNotFound, CodeNotFound, db.Message)
+	case db.Code == CodeFinished:
+		return New(http.StatusConflict, CodeFinished, db.Message)
+	case errors.Is(err, client.ErrExists):
+		return New(http.StatusConflict, CodeExists, "an activity with this agent_id exists")
+	case db.Code == CodeLocked:
+		return Locked()
+	case passing(db.Code), queueFull(pg):
+		return New(http.StatusServiceUnavailable, CodeUnavailable, "the database cannot do this now; try again shortly")
+	case db.Code == CodeInvalid,
+		strings.HasPrefix(db.Code, "22"), // what cannot be a value of its type, such as a number of 200,000 digits
+		strings.HasPrefix(db.Code, "54"): // what is beyond a limit of Postgres, such as JSON nested too deeply
+		return New(http.StatusUnprocessableEntity, CodeInvalid, db.Message)
+	}
+	return Internal()
+}
+
+// Locked is the answer where a row stays locked.
+func Locked() *Problem {
+	return New(http.StatusServiceUnavailable, CodeLocked,
+		"another transaction has kept the activity locked for seconds, such as a worker that is idle in a transaction; try again shortly")
+}
+
+// queueFull reports whether the instance's notification queue is full. Its SQLSTATE (54000) is that of other limits, and its
+// message may be in any language, but not where in Postgres it comes from.
+func queueFull(pg *pgconn.PgError) bool {
+	return pg != nil && pg.Code == "54000" && pg.File == "async.c"
+}
+
+func Internal() *Problem {
+	return New(http.StatusInternalServerError, CodeInternal, "something went wrong here; the log of the sidecar says more")
+}
+
+// unreachable reports whether no answer came from Postgres: it is down, or starting, or too slow to answer in time.
+func unreachable(err error) bool {
+	var (
+		refused *pgconn.ConnectError
+		network net.Error
+	)
+	return errors.As(err, &refused) || errors.As(err, &network) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, net.ErrClosed) || errors.Is(err, pgconn.ErrConnClosed) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}
+
+// passing reports whether the SQLSTATE is of an error that goes away by itself.
+func passing(code string) bool {
+	for _, class := range []string{
+		"08",    // connection exceptions, of a pooler too
+		"25006", // a server that only reads: a failover is under way
+		"25P03", // idle_in_transaction_session_timeout
+		"25P04", // transaction_timeout
+		"26000", // a prepared statement that a pooler has lost
+		"40",    // serialization failures and deadlocks
+		"53",    // out of connections, memory or disk
+		"55006", // an object in use
+		"55P03", // a lock was not available in time
+		"57",    // canceled, shutting down, crashed, starting, idle for too long
+		"58",    // files and disks
+	} {
+		if strings.HasPrefix(code, class) {
+			return true
+		}
+	}
+	return false
+}

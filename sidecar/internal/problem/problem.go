@@ -1,0 +1,179 @@
+package problem
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// The codes of a problem. What SQL refuses carries the SQLSTATE; the rest, words of our own, so that a program tells
+// "no such activity" from "no such route".
+const (
+	CodeNotFound = "TA404" // no such activity
+	CodeFinished = "TA409" // the state machine refuses
+	CodeInvalid  = "TA422" // a bad argument
+	CodeExists   = "23505" // the agent_id is taken
+	CodeLocked   = "55P03" // 503: a row stays locked; Retry-After says when to come back
+	CodeDenied   = "42501" // outside the scope, or a right that was not granted; no code of a problem
+
+	CodeMalformed        = "malformed"              // 400: no JSON, no body where one must be, a broken request
+	CodeUnauthorized     = "unauthorized"           // 401: no token, or one that does not hold
+	CodeForbidden        = "forbidden"              // 403: a page of another origin, or a right that was not granted
+	CodeNoRoute          = "no_route"               // 404: nothing lives at this path
+	CodeMethodNotAllowed = "method_not_allowed"     // 405: Allow says what is
+	CodeTimeout          = "timeout"                // 408: the body did not come in time
+	CodeTooLarge         = "too_large"              // 413: the body is over the limit
+	CodeUnsupportedMedia = "unsupported_media_type" // 415: the body is no application/json
+	CodeOverLimit        = "over_limit"             // 429: over a limit; Retry-After says when to come back
+	CodeUpgradeRequired  = "upgrade_required"       // 426: a WebSocket lives here
+	CodeInternal         = "internal"               // 500: our fault; the log has more
+	CodeUnavailable      = "unavailable"            // 503: the database cannot be reached; Retry-After says when to come back
+)
+
+// CodeOf is the code of a problem that nothing more precise is known of.
+func CodeOf(status int) string {
+	switch status {
+	case http.StatusBadRequest:
+		return CodeMalformed
+	case http.StatusUnauthorized:
+		return CodeUnauthorized
+	case http.StatusForbidden:
+		return CodeForbidden
+	case http.StatusNotFound:
+		return CodeNoRoute
+	case http.StatusMethodNotAllowed:
+		return CodeMethodNotAllowed
+	case http.StatusRequestTimeout:
+		return CodeTimeout
+	case http.StatusConflict:
+		return CodeFinished
+	case http.StatusRequestEntityTooLarge:
+		return CodeTooLarge
+	case http.StatusUnsupportedMediaType:
+		return CodeUnsupportedMedia
+	case http.StatusUnprocessableEntity:
+		return CodeInvalid
+	case http.StatusTooManyRequests:
+		return CodeOverLimit
+	case http.StatusUpgradeRequired:
+		return CodeUpgradeRequired
+	case http.StatusServiceUnavailable:
+		return CodeUnavailable
+	}
+	return CodeInternal
+}
+
+const ContentType = "application/problem+json"
+
+// RetryAfter is when a client that met an unreachable database, or a limit, should come back, in seconds.
+const RetryAfter = 2
+
+// Problem is the answer to a request that was refused or failed (RFC 9457). It is also an error, so a handler returns
+// it and huma writes it.
+type Problem struct {
+	Type   string `json:"type" format:"uri-reference" example:"about:blank" doc:"Always about:blank: code tells the kinds apart."`
+	Title  string `json:"title" example:"Conflict" doc:"The name of the status."`
+	Status int    `json:"status" example:"409" doc:"The status of the response."`
+	Detail string `json:"detail" example:"activity 8d0e1c9a-5b7f-4c3e-9a51-0d2f6b7e4c11 is COMPLETE and cannot become RUNNING" doc:"What happened, for people."`
+	Code   string `json:"code" example:"TA409" doc:"What happened, for programs: TA404, TA409, TA422, 23505 and 55P03 as in SQL, or a word such as unavailable."`
+	Errors []Part `json:"errors,omitempty" nullable:"false" doc:"What is wrong with the request, part by part, where more is known."`
+
+	RetryAfter int `json:"-"` // seconds; 0 for the usual
+
+	_ struct{} `additionalProperties:"true"`
+}
+
+// Part is what is wrong with one part of a request.
+type Part struct {
+	Location string `json:"location" example:"body.percentage" doc:"Where: body, body.FIELD, query.PARAMETER or path.PARAMETER."`
+	Message  string `json:"message" example:"must be an integer, got \"half\"" doc:"What is wrong with it."`
+
+	_ struct{} `additionalProperties:"true"`
+}
+
+// New returns a problem; without a code it has the usual one of its status.
+func New(status int, code, detail string) *Problem {
+	if code == "" {
+		code = CodeOf(status)
+	}
+	return &Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: detail, Code: code}
+}
+
+// Write answers with a problem. An empty code is the usual one of the status. Headers that the caller has set
+// are sent too.
+func Write(w http.ResponseWriter, status int, code, detail string) {
+	New(status, code, detail).Write(w)
+}
+
+func (p *Problem) Write(w http.ResponseWriter) {
+	header := w.Header()
+	for name, values := range p.GetHeaders() {
+		if header.Get(name) == "" {
+			header[name] = values
+		}
+	}
+	header.Set("Content-Type", ContentType)
+	w.WriteHeader(p.Status)
+	_ = EncodeJSON(w, p)
+}
+
+// Refuse answers with a problem.
+func Refuse(w http.ResponseWriter, err error) {
+	p := Internal()
+	errors.As(err, &p)
+	p.Write(w)
+}
+
+// Error implements error.
+func (p *Problem) Error() string { return p.Detail }
+
+// GetStatus implements huma.StatusError.
+func (p *Problem) GetStatus() int { return p.Status }
+
+// GetHeaders implements huma.HeadersError.
+func (p *Problem) GetHeaders() http.Header {
+	switch p.Status {
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+		return http.Header{"Retry-After": {strconv.Itoa(cmp.Or(p.RetryAfter, RetryAfter))}}
+	case http.StatusUnauthorized:
+		return http.Header{"Www-Authenticate": {`Bearer realm="agentexec"`}}
+	}
+	return nil
+}
+
+// ContentType implements huma.ContentTypeFilter.
+func (p *Problem) ContentType(string) string { return ContentType }
+
+var (
+	_ huma.StatusError       = (*Problem)(nil)
+	_ huma.HeadersError      = (*Problem)(nil)
+	_ huma.ContentTypeFilter = (*Problem)(nil)
+)
+
+// Clipped is the beginning of what a client sent.
+func Clipped(text string) string {
+	const most = 60
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "")
+}
+
+// EncodeJSON writes v as JSON, characters of HTML as they are. A client that is gone is no error.
+func EncodeJSON(w io.Writer, v any) error {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	_, _ = w.Write(buf.Bytes())
+	return nil
+}

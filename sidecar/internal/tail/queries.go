@@ -1,0 +1,126 @@
+package tail
+
+import (
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// queries are the statements of the tail. They pick rows; the SQL functions write their JSON.
+type queries struct {
+	position, foreign, barrier, takeLock, releaseLock, holder, listenProbe, touched, lines, metadata, states, deleted string
+}
+
+func newQueries(schema string) queries {
+	in := func(sql string) string {
+		return strings.ReplaceAll(sql, "$schema", pgx.Identifier{schema}.Sanitize())
+	}
+	return queries{
+		position: `select pg_current_snapshot()::text`,
+
+		// The line that came with a dump from another cluster and has the highest xid, where that lies in this one's future;
+		// 0 where there is none.
+		foreign: in(`select coalesce((
+			select l.id from $schema.activity_log l
+			where l.xid >= txid_snapshot_xmax(txid_current_snapshot())
+			order by l.xid desc limit 1), 0)`),
+
+		barrier: `select pg_current_xact_id()::text`,
+
+		// The lock that writers probe; see _send_wakeup in functions.sql.
+		takeLock: in(`select pg_try_advisory_lock(1635271269, '$schema.activity_log'::regclass::oid::int4)`),
+
+		releaseLock: in(`select pg_advisory_unlock(1635271269, '$schema.activity_log'::regclass::oid::int4)`),
+
+		// A session that holds this lock though its role may not use the schema, and so can be no reader of ours. A role
+		// with that right, or a name that is made up, is not told from a sidecar.
+		holder: in(`
+			select l.pid, coalesce(r.rolname, '')::text, coalesce(a.application_name, '')
+			from pg_catalog.pg_class c
+			join pg_catalog.pg_locks l on l.objid = c.oid
+			left join pg_catalog.pg_stat_activity a on a.pid = l.pid
+			left join pg_catalog.pg_roles r on r.oid = a.usesysid
+			where c.oid = '$schema.activity_log'::regclass
+			  and l.locktype = 'advisory' and l.classid = 1635271269 and l.objsubid = 2 and l.granted
+			  and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = current_database())
+			  and l.pid <> pg_backend_pid()
+			  and not has_schema_privilege(a.usesysid, c.relnamespace, 'USAGE')
+			limit 1`),
+
+		listenProbe: `select pg_notification_queue_usage() from pg_notify($1::text, $2::text)`,
+
+		// The lines that became visible since a position ($1 its xmax, $2 its xip), as two kinds of rows in this order:
+		//   0  one row: the new position, and the number of transactions that wrote
+		//   1  a row per activity that has new lines: what decides who watches it, and the first and last seq of these lines.
+		//      An activity's lines become visible in seq order, so its new lines are those from the first to the last.
+		// The upper bound on xid and the comparison with xmin are for rows that a dump brought from another cluster: their
+		// xid may lie in this one's future. The bound leaves out nothing that is visible here; without it, each read would
+		// find all of them. When the counter comes to them, xmin tells: it is the transaction that inserted the row here,
+		// or a later one that changed it. For a line that was written here it is xid, or follows it (a subtransaction);
+		// for such a row it precedes xid. xmin has 32 bits and wraps around.
+		// Of the transactions that were running, only those that have ended since are looked up: one that goes on writing
+		// would have all its lines read again by every read.
+		// offset 0 keeps look-ups by key what they are; without it a scan of the whole table looks cheaper to a planner
+		// that cannot know how few lines are new. The union is materialized, so that the planner takes the index on xid for each half and filters afterwards.
+		touched: in(`
+			with fresh as materialized (
+				select l.activity_id, l.seq, l.xid
+				from $schema.activity_log l
+				where l.xid >= $1::text::bigint and l.xid < txid_snapshot_xmax(txid_current_snapshot())
+				  and ((l.xmin::text::bigint - l.xid) & 4294967295) < 2147483648
+				union all
+				select l.activity_id, l.seq, l.xid
+				from $schema.activity_log l
+				where l.xid = any (array(
+					select e.xid from unnest($2::text[]::bigint[]) e(xid)
+					where txid_visible_in_snapshot(e.xid, txid_current_snapshot())))
+				  and ((l.xmin::text::bigint - l.xid) & 4294967295) < 2147483648
+			)
+			select 0 as kind, null::uuid as id, null::uuid as agent_id, null::text as agent_type,
+			       (select count(distinct f.xid)::int from fresh f) as first, 0 as last, pg_current_snapshot()::text as position
+			union all
+			select 1, a.id, a.agent_id, a.agent_type, t.first, t.last, null
+			from (select f.activity_id, min(f.seq) as first, max(f.seq) as last from fresh f group by f.activity_id) t
+			cross join lateral (
+				select x.id, x.agent_id, x.agent_type from $schema.activity x where x.id = t.activity_id offset 0) a
+			order by 1`),
+
+		// The states of activities ($1, by id), each before its lines from one seq ($2) to another ($3). The statement may see
+		// more than the one that found these lines: it reads none beyond them, and a state that is ahead of the lines.
+		lines: in(`
+			select w.ord::int, s.seq, s.status, s.body
+			from unnest($1::uuid[], $2::int[], $3::int[]) with ordinality w(id, first, last, ord)
+			cross join lateral (
+				select (a.activity).last_seq as seq, (a.activity).status::text as status, $schema._state_json(a.activity)::text as body
+				from (select x as activity from $schema.activity x where x.id = w.id offset 0) a
+				union all
+				(select (l.line).seq, null, $schema._log_json(l.line)::text
+				from (
+					select x as line from $schema.activity_log x
+					where x.activity_id = w.id and x.seq between w.first and w.last
+					order by x.seq
+					offset 0
+				) l)
+			) s`),
+
+		metadata: in(`
+			select w.ord::int, a.metadata::text
+			from unnest($1::uuid[]) with ordinality w(id, ord)
+			cross join lateral (select x.metadata from $schema.activity x where x.id = w.id offset 0) a`),
+
+		// The states of activities ($1), and what tells the line of each that the feed knows ($2) from another one that
+		// had the same seq before the database lost it.
+		states: in(`
+			select a.agent_id, a.id, a.last_seq, a.status::text, $schema._state_json(a)::text,
+			       (select jsonb_build_object('id', l.id, 'created_at', $schema._time(l.created_at))::text
+			        from $schema.activity_log l
+			        where l.activity_id = a.id and l.seq = k.seq)
+			from unnest($1::uuid[], $2::int[]) k(agent_id, seq)
+			join $schema.activity a on a.agent_id = k.agent_id`),
+
+		deleted: in(`
+			select k.agent_id
+			from unnest($1::uuid[]) k(agent_id)
+			where not exists (select from $schema.activity a where a.agent_id = k.agent_id)`),
+	}
+}

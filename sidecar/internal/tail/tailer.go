@@ -1,0 +1,323 @@
+package tail
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/agentexec/agentexec/internal/backoff"
+	"github.com/agentexec/agentexec/sidecar/internal/database"
+	"github.com/agentexec/agentexec/wsfeed"
+)
+
+// tailer reads new lines since its position, whatever the number of sockets, and hands them to the hub.
+// It has a session of its own and holds no transaction between reads.
+type tailer struct {
+	hub     *wsfeed.Hub
+	q       queries
+	connect func(context.Context) (*database.Direct, error)
+	wakeup  *wakeup
+	poll    time.Duration
+	log     *slog.Logger
+	metrics *tailMetrics
+	clock   *clock
+
+	reading  atomic.Bool  // the session stands and its last read went well
+	lastRead atomic.Int64 // when that was, in Unix nanoseconds; 0 before the first
+
+	foreign atomic.Pointer[LockHolder] // of the wake-up lock; nil where there is none
+}
+
+// sessionSettings: a generic plan cannot know how few rows are new, and would choose workers, JIT or a scan of every
+// line; a custom one costs more planning than the read.
+const sessionSettings = `
+	set jit = off;
+	set max_parallel_workers_per_gather = 0;
+	set plan_cache_mode = force_generic_plan`
+
+// checkInterval is how often the tail begins anew behind a pooler, which may hide that Postgres crashed meanwhile.
+const checkInterval = 5 * time.Second
+
+// lookInterval is how often the tail looks for what leaves no new line behind: watched activities that were deleted, and
+// lines that were restored from another cluster.
+const lookInterval = 5 * time.Second
+
+// queryTimeout bounds every step of the tail, for the peer that vanished without a word; in a read that streams it is
+// counted from the last row.
+const queryTimeout = 30 * time.Second
+
+// notifyDelay is how late a notification may be on a busy machine, however short the poll.
+const notifyDelay = time.Second
+
+// errMissedWakeup: the lease was held, and lines came without a wake-up. Something has changed, such as the table whose oid is
+// in the key of the lock; a new session begins from the start.
+var errMissedWakeup = errors.New("lines were written without a wake-up")
+
+// errForeign: lines came from another cluster; a new session begins beyond them.
+var errForeign = errors.New("lines were restored from another cluster")
+
+// progressed notes that the session works.
+func (t *tailer) progressed() {
+	t.reading.Store(true)
+	t.lastRead.Store(time.Now().UnixNano())
+}
+
+// works reports whether the tail reads, and has done so lately.
+func (t *tailer) works() bool {
+	return t.reading.Load() && time.Since(time.Unix(0, t.lastRead.Load())) < 3*t.poll+10*time.Second
+}
+
+// statesChunk is how many activities one query confirms.
+const statesChunk = 1000
+
+// run tails until ctx ends, through any number of lost connections.
+func (t *tailer) run(ctx context.Context) error {
+	told := false
+	for attempt := 0; ; attempt++ {
+		err := t.session(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if t.reading.Swap(false) {
+			attempt, told = 0, false
+		}
+		if !told {
+			told = true
+			t.log.Warn("the tail was interrupted; trying again", "error", err)
+		}
+		if backoff.Wait(ctx, database.ReconnectDelay(attempt)) != nil {
+			return nil
+		}
+	}
+}
+
+// session tails on one connection. A position lives no longer than that: after a crash, transaction ids that were
+// never flushed are handed out again. So each session takes a new position first and then has everything watched
+// confirmed by seq.
+func (t *tailer) session(ctx context.Context) error {
+	conn, err := t.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	pooled := conn.Pooled
+	if !pooled { // else it would be some other session's setting
+		if _, err := conn.Exec(ctx, sessionSettings); err != nil {
+			return err
+		}
+	}
+	if err := t.clock.set(ctx, conn.Conn); err != nil {
+		return err
+	}
+	lease := newWakeupLease(conn, t)
+	defer lease.leave(ctx)
+
+	var (
+		pos     *position
+		woken   = true
+		missed  int // lines read without a wake-up, which may just be late
+		since   time.Time
+		checked time.Time
+		looked  = time.Now()
+		held    time.Time // when the wake-up lock's holder was looked up
+	)
+	for {
+		if time.Since(held) > lookInterval {
+			if err := t.findHolder(ctx, conn); err != nil {
+				return err
+			}
+			held = time.Now()
+		}
+		if t.hub.Empty() {
+			pos = nil // nothing is watched: read nothing, and begin anew when something is
+			t.progressed()
+			t.metrics.lagged(lag{})
+			if err := t.idle(ctx, conn, lease); err != nil {
+				return err
+			}
+			continue
+		}
+		if pos == nil || (pooled && time.Since(checked) > checkInterval) {
+			if pos, err = t.begin(ctx, conn); err != nil {
+				return err
+			}
+			checked = time.Now()
+		}
+		trusted := lease.trusts()
+		gen := t.hub.Gen()
+		batch, err := t.read(ctx, conn, pos)
+		if err != nil {
+			return err
+		}
+		t.progressed()
+		pos = batch.position
+		if !woken && trusted && batch.lines > 0 {
+			if missed == 0 {
+				since = time.Now()
+			}
+			missed += batch.lines
+		}
+		if late := t.hub.WatchedSince(gen); !late.Empty() {
+			if err := t.confirm(ctx, conn, late); err != nil {
+				return err
+			}
+		}
+		if time.Since(looked) > lookInterval {
+			if err := errors.Join(t.findDeleted(ctx, conn), t.checkForeign(ctx, conn, pos)); err != nil {
+				return err
+			}
+			looked = time.Now()
+		}
+		if err := lease.consider(ctx, batch); err != nil {
+			return err
+		}
+		if woken, err = t.wait(ctx, lease); err != nil {
+			return err
+		}
+		switch {
+		case woken || !lease.trusts():
+			missed = 0
+		case missed > 0 && time.Since(since) >= notifyDelay:
+			t.metrics.missed.Add(float64(missed))
+			return errMissedWakeup
+		}
+	}
+}
+
+// idle waits until something is watched, and checks the connection meanwhile. It releases the wake-up lock first.
+func (t *tailer) idle(ctx context.Context, conn *database.Direct, lease *wakeupLease) error {
+	if err := lease.release(ctx); err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.hub.Added():
+		return nil
+	case <-time.After(t.poll):
+		ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+		defer cancel()
+		return conn.Ping(ctx)
+	}
+}
+
+// wait waits for a wake-up or the time to poll, and reports whether a wake-up came. It clears the wake-up before the read,
+// never after: a notification that arrives during a read may be for lines that the read did not see.
+func (t *tailer) wait(ctx context.Context, lease *wakeupLease) (woken bool, err error) {
+	pause, listen := lease.pause()
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	pending := t.wakeup.pending
+	if !listen {
+		pending = nil
+	}
+	select {
+	case <-ctx.Done():
+		return false, ctx.Err()
+	case <-pending:
+		return true, nil
+	case <-timer.C:
+		return false, nil
+	}
+}
+
+// begin takes up a position and then confirms what is watched: what was committed before it is found by seq.
+func (t *tailer) begin(ctx context.Context, conn *database.Direct) (*position, error) {
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	var foreign int64
+	if err := conn.QueryRow(ctx, t.q.foreign).Scan(&foreign); err != nil {
+		return nil, err
+	}
+	var text string
+	if err := conn.QueryRow(ctx, t.q.position).Scan(&text); err != nil {
+		return nil, err
+	}
+	pos, err := parsePosition(text)
+	if err != nil {
+		return nil, err
+	}
+	pos.foreign = foreign
+	return pos, t.confirm(ctx, conn, t.hub.Watched())
+}
+
+// checkForeign returns errForeign when lines have come with a dump from another cluster since the position was taken up.
+func (t *tailer) checkForeign(ctx context.Context, conn *database.Direct, pos *position) error {
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	var id int64
+	err := conn.QueryRow(ctx, t.q.foreign).Scan(&id)
+	if err == nil && id != 0 && id != pos.foreign {
+		err = errForeign
+	}
+	return err
+}
+
+// confirm reads the states of watched activities and has watched lists read again.
+func (t *tailer) confirm(ctx context.Context, conn *database.Direct, w *wsfeed.Watch) error {
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	t.hub.ListsChanged(w)
+	for chunk := range slices.Chunk(t.hub.Known(w), statesChunk) {
+		known := make(map[uuid.UUID]wsfeed.Known, len(chunk))
+		var ids database.IDs
+		var seqs []int
+		for _, k := range chunk {
+			known[k.AgentID] = k
+			ids, seqs = append(ids, k.AgentID), append(seqs, k.LineSeq)
+		}
+		rows, err := conn.Query(ctx, t.q.states, ids, seqs)
+		if err != nil {
+			return err
+		}
+		var (
+			id, a      uuid.UUID // agent_id, and what identifies the activity
+			lastSeq    int
+			status     string
+			body, line []byte
+		)
+		_, err = pgx.ForEachRow(rows, []any{&id, &a, &lastSeq, &status, &body, &line}, func() error {
+			t.hub.Confirm(known[id], wsfeed.NewState(a, lastSeq, status, body), line)
+			delete(known, id)
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("confirming watched activities: %w", err)
+		}
+		for _, k := range known {
+			t.hub.Gone(k)
+		}
+	}
+	return nil
+}
+
+// findDeleted tells the hub which watched activities do not exist any more. It reads no states: those would run ahead
+// of the lines.
+func (t *tailer) findDeleted(ctx context.Context, conn *database.Direct) error {
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	known := make(map[uuid.UUID]wsfeed.Known)
+	for _, k := range t.hub.Known(t.hub.Watched()) {
+		known[k.AgentID] = k
+	}
+	rows, err := conn.Query(ctx, t.q.deleted, database.IDs(slices.Collect(maps.Keys(known))))
+	if err != nil {
+		return err
+	}
+	deleted, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	if err != nil {
+		return fmt.Errorf("looking for deleted activities: %w", err)
+	}
+	for _, id := range deleted {
+		t.hub.Gone(known[id])
+	}
+	return nil
+}
