@@ -58,6 +58,9 @@ type Config struct {
 	Schema string
 	// Addr is the address to listen on, host:port; port 0 takes any. Default DefaultAddr.
 	Addr string
+	// NoListener has Run open no port: the program serves Handler itself, with limits of connections, time limits and TLS of its
+	// own. Addr, TLSCert and TLSKey are then not used.
+	NoListener bool
 	// Auth says which tokens hold, and turns authentication on where it names a key. Default: off.
 	Auth Auth
 	// AllowOrigins are the origins, beside its own, whose pages may use the service from a browser: scheme://host[:port],
@@ -93,7 +96,7 @@ type Config struct {
 	Feed wsfeed.Config
 	// Logger receives what an operator should know. Default slog.Default().
 	Logger *slog.Logger
-	// OnReady is called once, with the service's URL, when requests are answered.
+	// OnReady is called once, when requests are answered, with the service's URL; "" with NoListener.
 	OnReady func(url string)
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -64,7 +65,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if cfg.TLSCert != "" {
+	if cfg.TLSCert != "" && !cfg.NoListener {
 		if s.certificate, err = edge.LoadCertificate(cfg.TLSCert, cfg.TLSKey, cfg.Logger); err != nil {
 			return nil, err
 		}
@@ -104,25 +105,21 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
+// Handler returns the whole service: the feed, the HTTP API, health, metrics and the dashboard. Run must run beside it; until
+// the schema is found, the API and the feed answer 503. To mount it under a prefix, wrap it in http.StripPrefix.
+func (s *Server) Handler() http.Handler { return s.routes }
+
 // Run serves until ctx ends, then lets everything drain and returns nil. A database that cannot be reached is waited
 // for. It returns an error that says what to do where the address is taken, or the schema is missing, older or newer.
 func (s *Server) Run(ctx context.Context) error {
 	defer s.closePool()
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.cfg.Addr)
-	if err != nil {
-		return fmt.Errorf("cannot listen on %s: %w", s.cfg.Addr, err)
-	}
-	web, served := s.newWeb(l)
-
 	g, ctx := errgroup.WithContext(ctx)
 	tailing, stopTailing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopTailing()
-	g.Go(func() error {
-		if err := web.Serve(served); !errors.Is(err, http.ErrServerClosed) {
-			return err
-		}
-		return nil
-	})
+	web, url, err := s.listen(ctx, g)
+	if err != nil {
+		return err
+	}
 	g.Go(func() error { return s.access.Run(ctx) })
 	g.Go(func() error {
 		if err := s.awaitSchema(ctx); err != nil {
@@ -135,18 +132,12 @@ func (s *Server) Run(ctx context.Context) error {
 			return nil
 		})
 		tails.Go(func() error { return s.tail.Run(tailing) })
-		s.cfg.Logger.Info("serving", "url", s.baseURL(l.Addr()), "schema", s.cfg.Schema)
+		s.cfg.Logger.Info("serving", "url", url, "schema", s.cfg.Schema)
 		if s.cfg.OnReady != nil {
-			s.cfg.OnReady(s.baseURL(l.Addr()))
+			s.cfg.OnReady(url)
 		}
 		return tails.Wait()
 	})
-	if s.certificate != nil {
-		g.Go(func() error {
-			s.certificate.Run(ctx, s.cfg.Reload)
-			return nil
-		})
-	}
 	g.Go(func() error {
 		<-ctx.Done()
 		s.shutdown(web)
@@ -159,21 +150,47 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
+// listen has the service answer at Addr, and returns the HTTP server and the URL; nil and "" with NoListener.
+func (s *Server) listen(ctx context.Context, g *errgroup.Group) (*http.Server, string, error) {
+	if s.cfg.NoListener {
+		return nil, "", nil
+	}
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.cfg.Addr)
+	if err != nil {
+		return nil, "", fmt.Errorf("cannot listen on %s: %w", s.cfg.Addr, err)
+	}
+	web, served := s.newWeb(l)
+	g.Go(func() error {
+		if err := web.Serve(served); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	if s.certificate != nil {
+		g.Go(func() error {
+			s.certificate.Run(ctx, s.cfg.Reload)
+			return nil
+		})
+	}
+	return web, s.baseURL(l.Addr()), nil
+}
+
 // shutdown, in this order: accept nothing new, tell every socket 1001 once it took what waits for it, let requests
 // end. http.Server.Shutdown leaves upgraded sockets alone and waits for event streams, so the hub ends both
 // meanwhile. The tail, the listener and the pool go last.
 func (s *Server) shutdown(web *http.Server) {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if err := web.Shutdown(ctx); err != nil {
-			_ = web.Close()
-		}
-	}()
+	var closing sync.WaitGroup
+	if web != nil {
+		closing.Go(func() {
+			if err := web.Shutdown(ctx); err != nil {
+				_ = web.Close()
+			}
+		})
+	}
 	s.hub.Shutdown(ctx)
-	<-done
+	closing.Wait()
 }
 
 // closePool closes the pools. Connections that have gone silent hold that up; it goes on in the background then.
