@@ -10,9 +10,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/agentexec/agentexec/internal/notify"
 	"github.com/agentexec/agentexec/sidecar/internal/database"
 	"github.com/agentexec/agentexec/sidecar/internal/httpapi"
-	"github.com/agentexec/agentexec/sidecar/internal/tail"
 )
 
 const (
@@ -112,7 +112,7 @@ type readiness struct {
 	// Problems say why the sidecar is not ready.
 	Problems []string `json:"problems,omitempty"`
 	// Holder is a foreign session that holds the wake-up lock. The sidecar polls meanwhile, and is ready.
-	Holder *tail.LockHolder `json:"wakeup_lock_held_by,omitempty"`
+	Holder *notify.Holder `json:"wakeup_lock_held_by,omitempty"`
 }
 
 // readyz reports whether a request would be served now, and lines reach the sockets as they commit: the tail reads, the

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/agentexec/agentexec/internal/backoff"
+	"github.com/agentexec/agentexec/internal/notify"
 )
 
 const (
@@ -73,14 +74,14 @@ type poolWakeups struct {
 	noWakeups
 	pool   *pgxpool.Pool
 	schema string // quoted, and the channel's name too
-	woken  chan struct{}
+	woken  notify.Signal
 	cancel context.CancelFunc
 	done   chan struct{}
 }
 
 func newPoolWakeups(ctx context.Context, pool *pgxpool.Pool, schema string) *poolWakeups {
 	ctx, cancel := context.WithCancel(ctx)
-	b := &poolWakeups{pool: pool, schema: schema, woken: make(chan struct{}, 1), cancel: cancel, done: make(chan struct{})}
+	b := &poolWakeups{pool: pool, schema: schema, woken: notify.NewSignal(), cancel: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(b.done)
 		retry := delay{least: minRetry, most: maxRetry}
@@ -114,7 +115,7 @@ func (b *poolWakeups) listen(ctx context.Context) {
 	if _, err := conn.Exec(ctx, "listen "+b.schema); err != nil {
 		return
 	}
-	b.wake() // for the lines written before
+	b.woken.Set() // for the lines written before
 	_ = b.receive(ctx, conn)
 }
 
@@ -131,7 +132,7 @@ func (b *poolWakeups) receive(ctx context.Context, conn *pgx.Conn) error {
 			most = checkEvery
 		}
 		if taken {
-			b.wake() // for the lines written before
+			b.woken.Set() // for the lines written before
 		}
 		limited, cancel := context.WithTimeout(ctx, most)
 		err = awaitWakeup(limited, conn)
@@ -139,7 +140,7 @@ func (b *poolWakeups) receive(ctx context.Context, conn *pgx.Conn) error {
 		cancel()
 		switch {
 		case err == nil:
-			b.wake()
+			b.woken.Set()
 			err = lease.count(ctx)
 		case silent:
 			err = nil // the next query of the lock or the queue shows whether the connection works
@@ -147,13 +148,6 @@ func (b *poolWakeups) receive(ctx context.Context, conn *pgx.Conn) error {
 		if err != nil {
 			return err
 		}
-	}
-}
-
-func (b *poolWakeups) wake() {
-	select {
-	case b.woken <- struct{}{}:
-	default:
 	}
 }
 
@@ -261,7 +255,7 @@ func (b *connWakeups) suspend(ctx context.Context) {
 func awaitWakeup(ctx context.Context, conn *pgx.Conn) error {
 	for {
 		n, err := conn.WaitForNotification(ctx)
-		if err != nil || n.Payload == "" {
+		if err != nil || notify.IsWakeup(n) {
 			return err
 		}
 	}

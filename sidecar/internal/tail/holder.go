@@ -2,37 +2,30 @@ package tail
 
 import (
 	"context"
-	"errors"
 
-	"github.com/jackc/pgx/v5"
-
+	"github.com/agentexec/agentexec/internal/notify"
 	"github.com/agentexec/agentexec/sidecar/internal/database"
 )
-
-// LockHolder is a session of Postgres that holds the wake-up lock.
-type LockHolder struct {
-	PID         int    `json:"pid"`
-	Role        string `json:"role"`
-	Application string `json:"application"` // application_name, which a session chooses freely
-}
 
 // findHolder looks for a foreign session that holds the wake-up lock. It is logged once.
 func (t *tailer) findHolder(ctx context.Context, conn *database.Direct) error {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
-	var h LockHolder
-	err := conn.QueryRow(ctx, t.q.holder).Scan(&h.PID, &h.Role, &h.Application)
-	if errors.Is(err, pgx.ErrNoRows) {
-		t.noteHolder(nil)
-		return nil
+	holders, err := notify.Holders(ctx, conn, t.schema)
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		t.noteHolder(&h)
+	for _, h := range holders {
+		if h.Foreign {
+			t.noteHolder(&h)
+			return nil
+		}
 	}
-	return err
+	t.noteHolder(nil)
+	return nil
 }
 
-func (t *tailer) noteHolder(h *LockHolder) {
+func (t *tailer) noteHolder(h *notify.Holder) {
 	before := t.foreign.Swap(h)
 	switch {
 	case h == nil:

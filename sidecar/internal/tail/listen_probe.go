@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/agentexec/agentexec/internal/backoff"
+	"github.com/agentexec/agentexec/internal/notify"
 	"github.com/agentexec/agentexec/sidecar/internal/database"
 )
 
@@ -27,8 +28,8 @@ const (
 type listenProbe struct {
 	id      string // this sidecar's, so that it recognises its own probe
 	send    func(ctx context.Context, id string) error
-	due     chan struct{} // LISTEN has succeeded: do not wait for the next tick
-	arrival chan struct{}
+	due     notify.Signal // LISTEN has succeeded: do not wait for the next tick
+	arrival notify.Signal
 	ever    bool // a probe has arrived
 	lost    int
 	// unusable: LISTEN succeeded from the start and no probe ever arrived.
@@ -36,18 +37,11 @@ type listenProbe struct {
 }
 
 func newListenProbe(send func(ctx context.Context, id string) error) *listenProbe {
-	return &listenProbe{id: uuid.NewString(), send: send, due: make(chan struct{}, 1), arrival: make(chan struct{}, 1)}
+	return &listenProbe{id: uuid.NewString(), send: send, due: notify.NewSignal(), arrival: notify.NewSignal()}
 }
 
-func (p *listenProbe) trigger() { signal(p.due) }
-func (p *listenProbe) arrived() { signal(p.arrival) }
-
-func signal(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
+func (p *listenProbe) trigger() { p.due.Set() }
+func (p *listenProbe) arrived() { p.arrival.Set() }
 
 // run sends a probe after each successful LISTEN and at every interval, until ctx ends.
 func (p *listenProbe) run(ctx context.Context, l *listener) {
@@ -99,18 +93,14 @@ func (p *listenProbe) run(ctx context.Context, l *listener) {
 	}
 }
 
-// queueNearFullAbove is the share of the notification queue that may be in use before the wake-up lock is released. A session
-// that listens and holds a transaction open keeps all that is sent meanwhile; the queue is the whole instance's.
-const queueNearFullAbove = 0.5
-
 // setQueueUsage stores how full the notification queue is, and reports whether it has just become near full.
 func (w *wakeup) setQueueUsage(usage float64) (nowNearFull bool) {
 	w.queue.Store(math.Float64bits(usage))
-	nearFull := usage > queueNearFullAbove
+	nearFull := usage > notify.QueueNearFull
 	if w.queueNearFull.Swap(nearFull) == nearFull {
 		return false
 	}
-	w.notify() // has the tail release the wake-up lock, or take it again
+	w.pending.Set() // has the tail release the wake-up lock, or take it again
 	return nearFull
 }
 

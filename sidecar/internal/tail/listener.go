@@ -13,13 +13,14 @@ import (
 	"github.com/jackc/pgxlisten"
 
 	"github.com/agentexec/agentexec/internal/backoff"
+	"github.com/agentexec/agentexec/internal/notify"
 	"github.com/agentexec/agentexec/sidecar/internal/database"
 )
 
 // wakeup tells the tail that there may be something to read. That is all a notification does.
 type wakeup struct {
-	pending chan struct{} // holds at most one wake-up; one read answers any number of notifications
-	healthy atomic.Bool   // notifications on the channel arrive here
+	pending notify.Signal
+	healthy atomic.Bool // notifications on the channel arrive here
 	// queueNearFull: no writer may be made to notify, because a commit that notifies fails when the queue is full.
 	queueNearFull atomic.Bool
 	received      atomic.Int64  // notifications in all
@@ -27,20 +28,13 @@ type wakeup struct {
 }
 
 func newWakeup() *wakeup {
-	w := &wakeup{pending: make(chan struct{}, 1)}
+	w := &wakeup{pending: notify.NewSignal()}
 	w.queue.Store(math.Float64bits(-1))
 	return w
 }
 
 // usage returns the share of the notification queue that is full, negative before it is known.
 func (w *wakeup) usage() float64 { return math.Float64frombits(w.queue.Load()) }
-
-func (w *wakeup) notify() {
-	select {
-	case w.pending <- struct{}{}:
-	default:
-	}
-}
 
 // listenPause is pgxlisten's own pause before it connects again; connectLater adds one that grows.
 const listenPause = 10 * time.Millisecond
@@ -115,15 +109,15 @@ func (l *listener) HandleBacklog(_ context.Context, _ string, conn *pgx.Conn) er
 
 // HandleNotification implements pgxlisten.Handler. A wake-up has no payload; a probe has one, and only its sender handles it.
 func (l *listener) HandleNotification(_ context.Context, n *pgconn.Notification, _ *pgx.Conn) error {
-	switch n.Payload {
-	case "":
+	switch {
+	case notify.IsWakeup(n):
 		l.metrics.wakeups.Inc()
 		l.wakeup.received.Add(1)
-		l.wakeup.notify()
-	case l.probe.id:
+		l.wakeup.pending.Set()
+	case n.Payload == l.probe.id:
 		l.probe.arrived()
 		if !l.wakeup.healthy.Swap(true) {
-			l.wakeup.notify() // for the lines that were written while the listener was unhealthy
+			l.wakeup.pending.Set() // for the lines that were written while the listener was unhealthy
 		}
 	}
 	return nil

@@ -8,7 +8,7 @@ import (
 
 // queries are the statements of the tail. They pick rows; the SQL functions write their JSON.
 type queries struct {
-	position, foreign, barrier, takeLock, releaseLock, holder, listenProbe, touched, lines, metadata, states, deleted string
+	position, foreign, barrier, touched, lines, metadata, states, deleted string
 }
 
 func newQueries(schema string) queries {
@@ -26,28 +26,6 @@ func newQueries(schema string) queries {
 			order by l.xid desc limit 1), 0)`),
 
 		barrier: `select pg_current_xact_id()::text`,
-
-		// The lock that writers probe; see _send_wakeup in functions.sql.
-		takeLock: in(`select pg_try_advisory_lock(1635271269, '$schema.activity_log'::regclass::oid::int4)`),
-
-		releaseLock: in(`select pg_advisory_unlock(1635271269, '$schema.activity_log'::regclass::oid::int4)`),
-
-		// A session that holds this lock though its role may not use the schema, and so can be no reader of ours. A role
-		// with that right, or a name that is made up, is not told from a sidecar.
-		holder: in(`
-			select l.pid, coalesce(r.rolname, '')::text, coalesce(a.application_name, '')
-			from pg_catalog.pg_class c
-			join pg_catalog.pg_locks l on l.objid = c.oid
-			left join pg_catalog.pg_stat_activity a on a.pid = l.pid
-			left join pg_catalog.pg_roles r on r.oid = a.usesysid
-			where c.oid = '$schema.activity_log'::regclass
-			  and l.locktype = 'advisory' and l.classid = 1635271269 and l.objsubid = 2 and l.granted
-			  and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = current_database())
-			  and l.pid <> pg_backend_pid()
-			  and not has_schema_privilege(a.usesysid, c.relnamespace, 'USAGE')
-			limit 1`),
-
-		listenProbe: `select pg_notification_queue_usage() from pg_notify($1::text, $2::text)`,
 
 		// The lines that became visible since a position ($1 its xmax, $2 its xip), as two kinds of rows in this order:
 		//   0  one row: the new position, and the number of transactions that wrote

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/agentexec/agentexec/internal/notify"
 	"github.com/agentexec/agentexec/internal/pgurl"
 	"github.com/agentexec/agentexec/sidecar/internal/database"
 	"github.com/agentexec/agentexec/sidecar/internal/metric"
@@ -42,7 +43,8 @@ type Tail struct {
 func New(c Config) *Tail {
 	q, w, m := newQueries(c.Schema), newWakeup(), newTailMetrics(c.Metrics)
 	t := &Tail{tailer: &tailer{
-		hub: c.Hub, q: q, wakeup: w, poll: c.Poll, log: c.Log, metrics: m, clock: &clock{metrics: m}, connect: c.Connect,
+		hub: c.Hub, q: q, schema: c.Schema,
+		lock: notify.NewLock(pgx.Identifier{c.Schema}.Sanitize()), wakeup: w, poll: c.Poll, log: c.Log, metrics: m, clock: &clock{metrics: m}, connect: c.Connect,
 	}}
 	metric.GaugeFunc(c.Metrics, "agentexec_tail_age_seconds", "Time since the tail's last successful read; -1 before the first.",
 		func() float64 {
@@ -57,8 +59,7 @@ func New(c Config) *Tail {
 	t.listener = &listener{
 		channel: c.Schema, wakeup: w, log: c.Log, metrics: m, connect: c.ConnectListener,
 		probe: newListenProbe(func(ctx context.Context, id string) error {
-			usage := -1.0
-			err := c.Probe.QueryRow(ctx, q.listenProbe, c.Schema, id).Scan(&usage)
+			usage, err := notify.Probe(ctx, c.Probe, c.Schema, id)
 			if usage >= 0 { // it is known even where the queue has no room for the probe
 				m.queue.Set(usage)
 				if w.setQueueUsage(usage) {
@@ -91,7 +92,7 @@ type tailHealth struct {
 	Listener string        // "healthy", "polling", "unhealthy", or "off"
 	// Holder is the session that holds the wake-up lock though its role has no right to the schema; nil where there is
 	// none. Meanwhile the tail polls.
-	Holder *LockHolder
+	Holder *notify.Holder
 }
 
 // Health returns the state of the live feed. It asks Postgres nothing.

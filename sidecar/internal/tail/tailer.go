@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/agentexec/agentexec/internal/backoff"
+	"github.com/agentexec/agentexec/internal/notify"
 	"github.com/agentexec/agentexec/sidecar/internal/database"
 	"github.com/agentexec/agentexec/wsfeed"
 )
@@ -23,6 +24,8 @@ import (
 type tailer struct {
 	hub     *wsfeed.Hub
 	q       queries
+	schema  string
+	lock    notify.Lock
 	connect func(context.Context) (*database.Direct, error)
 	wakeup  *wakeup
 	poll    time.Duration
@@ -33,7 +36,7 @@ type tailer struct {
 	reading  atomic.Bool  // the session stands and its last read went well
 	lastRead atomic.Int64 // when that was, in Unix nanoseconds; 0 before the first
 
-	foreign atomic.Pointer[LockHolder] // of the wake-up lock; nil where there is none
+	foreign atomic.Pointer[notify.Holder] // of the wake-up lock; nil where there is none
 }
 
 // sessionSettings: a generic plan cannot know how few rows are new, and would choose workers, JIT or a scan of every

@@ -131,7 +131,8 @@ func (l *wakeupLease) count(commits int) {
 func (l *wakeupLease) take(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
-	if err := l.conn.QueryRow(ctx, l.t.q.takeLock).Scan(&l.held); err != nil {
+	var err error
+	if l.held, err = l.t.lock.Take(ctx, l.conn); err != nil {
 		return err
 	}
 	if !l.held {
@@ -142,7 +143,6 @@ func (l *wakeupLease) take(ctx context.Context) error {
 	if err := l.conn.QueryRow(ctx, l.t.q.barrier).Scan(&xid); err != nil {
 		return err
 	}
-	var err error
 	if l.barrier, err = strconv.ParseUint(xid, 10, 64); err != nil {
 		return err
 	}
@@ -161,7 +161,7 @@ func (l *wakeupLease) release(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	l.held, l.barrier = false, 0
-	_, err := l.conn.Exec(ctx, l.t.q.releaseLock)
+	err := l.t.lock.Release(ctx, l.conn)
 	l.t.metrics.setWakeupMode(modePolling) // not before: until the lock is free, writers notify
 	return err
 }
