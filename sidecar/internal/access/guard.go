@@ -109,8 +109,8 @@ func GrantOf(ctx context.Context) auth.Grant {
 	return g
 }
 
-// Required lets requests through that bring a token that holds, with its grant in their context.
-func (a *Guard) Required(next http.Handler) http.Handler {
+// RequireToken rejects requests without a valid token with 401, and puts the grant into the context of the others.
+func (a *Guard) RequireToken(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g, err := a.check(r, bearer(r))
 		if err != nil {
@@ -216,18 +216,18 @@ func NotGranted(what string) *problem.Problem {
 	return problem.New(http.StatusForbidden, "", "the token does not grant "+what)
 }
 
-// Operators lets only those through who may read everything: what it guards tells of all activities at once.
+// Operators rejects callers that may not read everything, for pages that show all activities at once.
 func (a *Guard) Operators(next http.Handler) http.Handler {
 	return a.only(next, "read of everything", func(g auth.Grant) bool { return g.Read && g.Scope.IsZero() })
 }
 
-// Owners lets only those through from whom nothing is kept.
+// Owners rejects callers that lack any right.
 func (a *Guard) Owners(next http.Handler) http.Handler {
 	return a.only(next, "everything", auth.Grant.IsEverything)
 }
 
 func (a *Guard) only(next http.Handler, what string, may func(auth.Grant) bool) http.Handler {
-	return a.Required(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return a.RequireToken(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !may(GrantOf(r.Context())) {
 			NotGranted(what).Write(w)
 			return

@@ -13,7 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// The codes of a problem. What SQL refuses carries the SQLSTATE; the rest, words of our own, so that a program tells
+// The codes of a problem. Refusals of SQL carry the SQLSTATE; the others have words of our own, so that a program tells
 // "no such activity" from "no such route".
 const (
 	CodeNotFound = "TA404" // no such activity
