@@ -30,9 +30,11 @@ type frameConn struct {
 	refused bool  // a frame timed out before its first byte
 }
 
-func newFrameConn(c net.Conn, cfg *Config) *frameConn {
-	p := &frameConn{silence: cfg.PongTimeout, turn: make(chan struct{}, 1)}
-	p.Conn, p.progress = findProgressDeadline(c, cfg.WriteTimeout)
+// newFrameConn returns the frameConn on c. After a sign of life the client may be silent for as long as silence; a write ends
+// when nothing is taken for writeTimeout.
+func newFrameConn(c net.Conn, silence, writeTimeout time.Duration) *frameConn {
+	p := &frameConn{silence: silence, turn: make(chan struct{}, 1)}
+	p.Conn, p.progress = findProgressDeadline(c, writeTimeout)
 	return p
 }
 

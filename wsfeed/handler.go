@@ -174,11 +174,16 @@ func (p *frameHijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	p.hub.cfg.boundSendBuffer(c)
-	p.conn = newFrameConn(c, &p.hub.cfg)
+	boundSendBuffer(c, p.hub.cfg.InFlightBytes/2)
+	p.conn = newFrameConn(c, p.hub.cfg.PongTimeout, p.hub.cfg.WriteTimeout)
 	if rw.Reader.Buffered() == 0 { // else the client was too early, and gorilla refuses it
 		p.in = bufio.NewReaderSize(p.conn, readBuffer)
 		rw = bufio.NewReadWriter(p.in, rw.Writer)
 	}
 	return p.conn, rw, nil
+}
+
+// Listener gives l's connections progress deadlines, and bounds what the kernel holds for each. TLS goes on top of it.
+func (h *Hub) Listener(l net.Listener) net.Listener {
+	return newProgressListener(l, h.cfg.WriteTimeout, h.cfg.InFlightBytes/2)
 }

@@ -1,7 +1,5 @@
 package wsfeed
 
-import "net"
-
 // Config.InFlightBytes bounds the bytes that a socket holds, in two halves.
 //
 // In this process it is one read of Postgres: what a read may hold, and of it what is not sent yet, while the frame
@@ -14,17 +12,6 @@ import "net"
 
 // share is what a socket may hold in this process.
 func (c *Config) share() int { return c.InFlightBytes / 2 }
-
-// boundSendBuffer bounds what the kernel holds for a connection. Linux reserves twice what it is asked for, for its own
-// bookkeeping, so half of the kernel's half is asked for.
-func (c *Config) boundSendBuffer(conn net.Conn) {
-	for outer, ok := conn.(interface{ NetConn() net.Conn }); ok; outer, ok = conn.(interface{ NetConn() net.Conn }) {
-		conn = outer.NetConn() // such as of TLS
-	}
-	if tcp, ok := conn.(interface{ SetWriteBuffer(bytes int) error }); ok {
-		_ = tcp.SetWriteBuffer(c.InFlightBytes / 4)
-	}
-}
 
 // keep is what a subscription holds of a read: as much as a socket may, at least one line.
 func (c *Config) keep(lines []Line) []Line {

@@ -22,14 +22,16 @@ type progressDeadlineConn struct {
 	until time.Time // the end that others have set, zero for none
 }
 
-// Listener gives l's connections progress deadlines, and bounds what the kernel holds for each. TLS goes on top of it.
-func (h *Hub) Listener(l net.Listener) net.Listener {
-	return &progressDeadlineListener{Listener: l, cfg: &h.cfg}
+// newProgressListener returns l with progress deadlines for its connections: timeout from the last byte taken. The kernel holds at
+// most about sendBuffer bytes for each.
+func newProgressListener(l net.Listener, timeout time.Duration, sendBuffer int) net.Listener {
+	return &progressDeadlineListener{Listener: l, timeout: timeout, sendBuffer: sendBuffer}
 }
 
 type progressDeadlineListener struct {
 	net.Listener
-	cfg *Config
+	timeout    time.Duration
+	sendBuffer int
 }
 
 // Accept implements net.Listener.
@@ -38,8 +40,8 @@ func (l *progressDeadlineListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.cfg.boundSendBuffer(c)
-	return &progressDeadlineConn{Conn: c, timeout: l.cfg.WriteTimeout}, nil
+	boundSendBuffer(c, l.sendBuffer)
+	return &progressDeadlineConn{Conn: c, timeout: l.timeout}, nil
 }
 
 // findProgressDeadline returns the progressDeadlineConn at or beneath c; where there is none it wraps c. Only the TLS of a

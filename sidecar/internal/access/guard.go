@@ -16,8 +16,7 @@ import (
 	"github.com/agentexec/agentexec/sidecar/internal/problem"
 )
 
-// Guard finds out who a request is from and what they may. What there is for them is not its business: the scope of the
-// grant goes down to SQL (client.WithScope), which knows nothing outside of it.
+// Guard authenticates requests and returns the caller's grant. SQL applies the scope of that grant (client.WithScope).
 type Guard struct {
 	verifier    *auth.Verifier // nil: authentication is off, and every caller has every right
 	origins     *origins
