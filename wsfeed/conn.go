@@ -11,15 +11,17 @@ import (
 
 	"github.com/gorilla/websocket"
 	"golang.org/x/time/rate"
+
+	"github.com/agentexec/agentexec/wsfeed/internal/netconn"
 )
 
 // conn is one WebSocket. It is read all the time (reader.go); a writer goroutine lives only while there is something to
 // write (writer.go). The writer alone pulls from subscriptions, so their frames leave in order.
 type conn struct {
 	hub    *Hub
-	ws     *websocket.Conn // reads, and writes control frames
-	in     *bufio.Reader   // what ws reads from
-	out    *frameConn      // takes all other frames
+	ws     *websocket.Conn    // reads, and writes control frames
+	in     *bufio.Reader      // what ws reads from
+	out    *netconn.FrameConn // takes all other frames
 	ctx    context.Context
 	cancel context.CancelFunc
 	// single serves one activity without a subscribe, and closes with 1000 after the first "end".
@@ -113,8 +115,8 @@ func (c *conn) finish(err error) {
 	if errors.Is(err, websocket.ErrReadLimit) {
 		c.refuse(websocket.CloseMessageTooBig) // a length beyond all numbers, which gorilla drops without a word
 	}
-	if isProtocolError(err) {
-		linger(c.out) // so that the close frame, sent by gorilla, is not lost in a reset
+	if netconn.IsProtocolError(err) {
+		netconn.Linger(c.out) // so that the close frame, sent by gorilla, is not lost in a reset
 	}
 	c.cancel()
 
@@ -308,5 +310,5 @@ func (c *conn) goAway() { c.close(websocket.CloseGoingAway, "the server is going
 // cut implements peer.
 func (c *conn) cut() {
 	c.cancel()
-	_ = c.out.cut()
+	_ = c.out.Cut()
 }

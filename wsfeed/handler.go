@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/gorilla/websocket"
+
+	"github.com/agentexec/agentexec/wsfeed/internal/netconn"
 )
 
 // Handler serves the feed:
@@ -161,7 +163,7 @@ func acceptsEvents(r *http.Request) bool {
 type frameHijacker struct {
 	http.ResponseWriter
 	hub  *Hub
-	conn *frameConn
+	conn *netconn.FrameConn
 	in   *bufio.Reader
 }
 
@@ -174,8 +176,8 @@ func (p *frameHijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	boundSendBuffer(c, p.hub.cfg.InFlightBytes/2)
-	p.conn = newFrameConn(c, p.hub.cfg.PongTimeout, p.hub.cfg.WriteTimeout)
+	netconn.BoundSendBuffer(c, p.hub.cfg.InFlightBytes/2)
+	p.conn = netconn.NewFrameConn(c, p.hub.cfg.PongTimeout, p.hub.cfg.WriteTimeout)
 	if rw.Reader.Buffered() == 0 { // else the client was too early, and gorilla refuses it
 		p.in = bufio.NewReaderSize(p.conn, readBuffer)
 		rw = bufio.NewReadWriter(p.in, rw.Writer)
@@ -185,5 +187,5 @@ func (p *frameHijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 // Listener gives l's connections progress deadlines, and bounds what the kernel holds for each. TLS goes on top of it.
 func (h *Hub) Listener(l net.Listener) net.Listener {
-	return newProgressListener(l, h.cfg.WriteTimeout, h.cfg.InFlightBytes/2)
+	return netconn.NewListener(l, h.cfg.WriteTimeout, h.cfg.InFlightBytes/2)
 }

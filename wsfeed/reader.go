@@ -12,7 +12,7 @@ import (
 // a stack that has grown does not shrink again to so little. So a goroutine that has read leaves the waiting to a new one.
 // (The stack was half of what an idle socket took.)
 func (c *conn) awaitInput() {
-	c.out.awaitReadable()
+	c.out.AwaitReadable()
 	c.read()
 }
 

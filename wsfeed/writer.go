@@ -79,7 +79,7 @@ func (c *conn) write() {
 		if f == nil {
 			continue
 		}
-		err := c.out.writeFrame(f.wire)
+		err := c.out.WriteFrame(f.wire)
 		c.hub.budget.written(f, c)
 		if err != nil {
 			c.fail(err)
@@ -215,6 +215,6 @@ func (c *conn) fail(err error) {
 	if errors.Is(err, websocket.ErrCloseSent) {
 		return
 	}
-	c.out.lastWord(CloseTooSlow, "nothing was taken for too long")
+	c.out.LastWord(CloseTooSlow, "nothing was taken for too long")
 	c.cut()
 }

@@ -1,4 +1,4 @@
-package wsfeed
+package netconn
 
 import (
 	"errors"
@@ -22,9 +22,9 @@ type progressDeadlineConn struct {
 	until time.Time // the end that others have set, zero for none
 }
 
-// newProgressListener returns l with progress deadlines for its connections: timeout from the last byte taken. The kernel holds at
+// NewListener returns l with progress deadlines for its connections: timeout from the last byte taken. The kernel holds at
 // most about sendBuffer bytes for each.
-func newProgressListener(l net.Listener, timeout time.Duration, sendBuffer int) net.Listener {
+func NewListener(l net.Listener, timeout time.Duration, sendBuffer int) net.Listener {
 	return &progressDeadlineListener{Listener: l, timeout: timeout, sendBuffer: sendBuffer}
 }
 
@@ -40,7 +40,7 @@ func (l *progressDeadlineListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	boundSendBuffer(c, l.sendBuffer)
+	BoundSendBuffer(c, l.sendBuffer)
 	return &progressDeadlineConn{Conn: c, timeout: l.timeout}, nil
 }
 

@@ -1,4 +1,4 @@
-package wsfeed
+package netconn
 
 import (
 	"encoding/binary"
@@ -12,13 +12,13 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// frameConn writes whole frames to a WebSocket, one after the other. It has two users: gorilla, which writes control frames,
+// FrameConn writes whole frames to a WebSocket, one after the other. It has two users: gorilla, which writes control frames,
 // and the connection's writer, which has data frames encoded already (writeFrame). It waits for a slow client as
 // progressDeadlineConn does, which is this connection itself or, with TLS between, beneath it.
 //
 // Bytes that the client takes count as a sign of life: a ping waits behind all that a slow client has yet to take, and
 // so does the pong.
-type frameConn struct {
+type FrameConn struct {
 	net.Conn
 	progress *progressDeadlineConn
 	silence  time.Duration // how long after a sign of life the read deadline counts
@@ -30,15 +30,15 @@ type frameConn struct {
 	refused bool  // a frame timed out before its first byte
 }
 
-// newFrameConn returns the frameConn on c. After a sign of life the client may be silent for as long as silence; a write ends
+// NewFrameConn returns the frameConn on c. After a sign of life the client may be silent for as long as silence; a write ends
 // when nothing is taken for writeTimeout.
-func newFrameConn(c net.Conn, silence, writeTimeout time.Duration) *frameConn {
-	p := &frameConn{silence: silence, turn: make(chan struct{}, 1)}
+func NewFrameConn(c net.Conn, silence, writeTimeout time.Duration) *FrameConn {
+	p := &FrameConn{silence: silence, turn: make(chan struct{}, 1)}
 	p.Conn, p.progress = findProgressDeadline(c, writeTimeout)
 	return p
 }
 
-func (p *frameConn) Read(b []byte) (int, error) {
+func (p *FrameConn) Read(b []byte) (int, error) {
 	for {
 		n, err := p.Conn.Read(b)
 		until := time.Unix(0, p.progress.taken.Load()).Add(p.silence)
@@ -49,9 +49,9 @@ func (p *frameConn) Read(b []byte) (int, error) {
 	}
 }
 
-// awaitReadable returns when there is something to read, or when nothing will come. It returns at once where that cannot
+// AwaitReadable returns when there is something to read, or when nothing will come. It returns at once where that cannot
 // be known: of a connection that holds back what it has read from the network, as TLS does.
-func (p *frameConn) awaitReadable() {
+func (p *FrameConn) AwaitReadable() {
 	if p.Conn != net.Conn(p.progress) {
 		return
 	}
@@ -67,7 +67,7 @@ const closeFrame = 0x80 | websocket.CloseMessage
 
 // Write is gorilla's: a control frame, or the answer to the handshake. A control frame that does not come to its turn
 // in time is dropped; to say so would have gorilla write no other.
-func (p *frameConn) Write(b []byte) (int, error) {
+func (p *FrameConn) Write(b []byte) (int, error) {
 	select {
 	case p.turn <- struct{}{}:
 	default:
@@ -91,15 +91,15 @@ func (p *frameConn) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// writeFrame writes a data frame, head and all.
-func (p *frameConn) writeFrame(wire []byte) error {
+// WriteFrame writes a data frame, head and all.
+func (p *FrameConn) WriteFrame(wire []byte) error {
 	p.turn <- struct{}{}
 	_, err := p.write(wire)
 	<-p.turn
 	return err
 }
 
-func (p *frameConn) write(b []byte) (int, error) {
+func (p *FrameConn) write(b []byte) (int, error) {
 	if p.err != nil {
 		return 0, p.err
 	}
@@ -111,14 +111,14 @@ func (p *frameConn) write(b []byte) (int, error) {
 }
 
 // SetWriteDeadline is gorilla's, and is how long a control frame may wait for its turn. The rest is left to write.
-func (p *frameConn) SetWriteDeadline(at time.Time) error {
+func (p *FrameConn) SetWriteDeadline(at time.Time) error {
 	p.until = at
 	return nil
 }
 
-// lastWord writes a close frame to a connection that refused a frame. Between frames only: in the middle of one it
+// LastWord writes a close frame to a connection that refused a frame. Between frames only: in the middle of one it
 // would be taken for its payload.
-func (p *frameConn) lastWord(code uint16, reason string) {
+func (p *FrameConn) LastWord(code uint16, reason string) {
 	p.turn <- struct{}{}
 	defer func() { <-p.turn }()
 	if !p.refused {
@@ -130,19 +130,19 @@ func (p *frameConn) lastWord(code uint16, reason string) {
 	_, _ = p.Conn.Write(frame)
 }
 
-// cut closes the connection without a word; TLS would say goodbye, and wait for room to do so.
-func (p *frameConn) cut() error { return p.progress.NetConn().Close() }
+// Cut closes the connection without a word; TLS would say goodbye, and wait for room to do so.
+func (p *FrameConn) Cut() error { return p.progress.NetConn().Close() }
 
 // CloseWrite lets linger half-close the connection.
-func (p *frameConn) CloseWrite() error {
+func (p *FrameConn) CloseWrite() error {
 	if c, ok := p.Conn.(interface{ CloseWrite() error }); ok {
 		return c.CloseWrite()
 	}
 	return nil
 }
 
-// isProtocolError tells a broken rule, which gorilla has answered with a close frame, from a broken connection.
-func isProtocolError(err error) bool {
+// IsProtocolError tells a broken rule, which gorilla has answered with a close frame, from a broken connection.
+func IsProtocolError(err error) bool {
 	var closed *websocket.CloseError
 	var broken net.Error
 	return err != nil && !errors.As(err, &closed) && !errors.As(err, &broken) &&
@@ -152,9 +152,9 @@ func isProtocolError(err error) bool {
 // lingerTime is long enough for a close frame to arrive and be answered.
 const lingerTime = time.Second
 
-// linger says that nothing follows and reads away what the client still sends: closing with unread data would reset
+// Linger says that nothing follows and reads away what the client still sends: closing with unread data would reset
 // the connection, and a reset may overtake the close frame.
-func linger(p *frameConn) {
+func Linger(p *FrameConn) {
 	_ = p.CloseWrite()
 	_ = p.SetReadDeadline(time.Now().Add(lingerTime))
 	_, _ = io.Copy(io.Discard, io.LimitReader(p, 16<<20))

@@ -1,6 +1,6 @@
 //go:build !unix
 
-package wsfeed
+package netconn
 
 // readable cannot tell, so that a read has to wait by itself.
 func readable(uintptr) bool { return true }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package wsfeed
+package netconn
 
 import "syscall"
 

@@ -1,10 +1,10 @@
-package wsfeed
+package netconn
 
 import "net"
 
-// boundSendBuffer bounds the bytes that the kernel holds for a connection. Linux reserves twice what it is asked for, for its own
+// BoundSendBuffer bounds the bytes that the kernel holds for a connection. Linux reserves twice what it is asked for, for its own
 // bookkeeping, so half of the bound is asked for.
-func boundSendBuffer(conn net.Conn, bytes int) {
+func BoundSendBuffer(conn net.Conn, bytes int) {
 	for outer, ok := conn.(interface{ NetConn() net.Conn }); ok; outer, ok = conn.(interface{ NetConn() net.Conn }) {
 		conn = outer.NetConn() // such as of TLS
 	}
