@@ -105,7 +105,7 @@ func TestIdleSocketsUseSmallStacks(t *testing.T) { //nolint:paralleltest // see 
 	stacks := make([]byte, 1<<20)
 	eventually(t, "all of them wait", func() bool {
 		got := stacks[:runtime.Stack(stacks, true)]
-		return bytes.Count(got, []byte("awaitReadable")) == sockets && !bytes.Contains(got, []byte("(*conn).read("))
+		return bytes.Count(got, []byte("AwaitReadable")) == sockets && !bytes.Contains(got, []byte("(*conn).read("))
 	})
 	for _, in := range []time.Duration{0, time.Millisecond} {
 		theirs := b.conn()

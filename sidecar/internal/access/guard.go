@@ -197,6 +197,7 @@ func bearer(r *http.Request) string {
 // Verb is what a token must grant for an operation.
 type Verb string
 
+// The verbs that a token may grant.
 const (
 	VerbRead   Verb = "read"
 	VerbWrite  Verb = "write"
@@ -211,6 +212,7 @@ func Denied(g auth.Grant, v Verb) *problem.Problem {
 	return NotGranted(string(v))
 }
 
+// NotGranted returns the problem of a right that the token does not grant.
 func NotGranted(what string) *problem.Problem {
 	return problem.New(http.StatusForbidden, "", "the token does not grant "+what)
 }

@@ -9,6 +9,7 @@ import (
 )
 
 const (
+	// TicketLife is how long a ticket is good.
 	TicketLife = 30 * time.Second
 	// maxTickets is how many may be made in the life of one, in all and by one subject, so that one does not take all.
 	maxTickets        = 10_000

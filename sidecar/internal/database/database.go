@@ -18,6 +18,7 @@ import (
 )
 
 const (
+	// ConnectTimeout bounds an attempt to connect.
 	ConnectTimeout = 5 * time.Second
 	// lockTimeout bounds each wait of a request for a row lock.
 	lockTimeout = 4 * time.Second

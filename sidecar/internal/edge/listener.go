@@ -21,9 +21,9 @@ const (
 	LimitHeaderTimeout = "header_timeout"
 )
 
-// limitListener counts the open connections and rejects those above the limit at once. Without it, the kernel would let them
+// LimitListener counts the open connections and rejects those above the limit at once. Without it, the kernel would let them
 // wait for ever once the file descriptors are used up.
-type limitListener struct {
+type LimitListener struct {
 	net.Listener
 	most   int // negative for no limit
 	secret bool
@@ -32,12 +32,14 @@ type limitListener struct {
 	places chan struct{} // one slot for each connection that is being rejected
 }
 
-func NewListener(l net.Listener, open *atomic.Int64, most int, secret bool, note func(string)) *limitListener {
-	return &limitListener{Listener: l, open: open, most: most, secret: secret, note: note, places: make(chan struct{}, placesToRefuse(most))}
+// NewListener returns l with at most so many connections open at once (negative for no limit), which it counts in open. secret is
+// whether TLS goes on top: a rejected connection is then closed without an answer. note counts rejections by the limit's name.
+func NewListener(l net.Listener, open *atomic.Int64, most int, secret bool, note func(string)) *LimitListener {
+	return &LimitListener{Listener: l, open: open, most: most, secret: secret, note: note, places: make(chan struct{}, placesToRefuse(most))}
 }
 
 // Accept implements net.Listener.
-func (l *limitListener) Accept() (net.Conn, error) {
+func (l *LimitListener) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Listener.Accept()
 		if err != nil {
@@ -80,7 +82,7 @@ const tooManyConnections = `{"type":"about:blank","title":"Too Many Requests","s
 
 // reject answers 429, where an answer is possible before a handshake, and closes the connection. A close with unread data may
 // overtake the answer, so for a few connections a goroutine reads until the client has closed.
-func (l *limitListener) reject(c net.Conn) {
+func (l *LimitListener) reject(c net.Conn) {
 	select {
 	case l.places <- struct{}{}:
 	default:
@@ -103,9 +105,9 @@ func (l *limitListener) reject(c net.Conn) {
 	}()
 }
 
-// headerTimeouts counts the connections that net/http closes because a header, or a TLS handshake, did not arrive in time.
+// HeaderTimeouts counts the connections that net/http closes because a header, or a TLS handshake, did not arrive in time.
 // net/http itself reports none.
-type headerTimeouts struct {
+type HeaderTimeouts struct {
 	note func(limit string)
 
 	mu    sync.Mutex
@@ -120,12 +122,13 @@ type heading struct {
 
 type headingKey struct{}
 
-func NewHeaderTimeouts(note func(string)) *headerTimeouts {
-	return &headerTimeouts{note: note, heads: make(map[net.Conn]*heading)}
+// NewHeaderTimeouts returns a HeaderTimeouts that counts with note.
+func NewHeaderTimeouts(note func(string)) *HeaderTimeouts {
+	return &HeaderTimeouts{note: note, heads: make(map[net.Conn]*heading)}
 }
 
 // ConnContext is for http.Server.ConnContext.
-func (l *headerTimeouts) ConnContext(ctx context.Context, c net.Conn) context.Context {
+func (l *HeaderTimeouts) ConnContext(ctx context.Context, c net.Conn) context.Context {
 	h := &heading{conn: countedConnOf(c)}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -147,7 +150,7 @@ func countedConnOf(c net.Conn) *countedConn {
 }
 
 // ConnState is for http.Server.ConnState.
-func (l *headerTimeouts) ConnState(c net.Conn, state http.ConnState) {
+func (l *HeaderTimeouts) ConnState(c net.Conn, state http.ConnState) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	h := l.heads[c]
@@ -177,7 +180,7 @@ func HeaderArrived(next http.Handler) http.Handler {
 	})
 }
 
-// ConnOf returns the connection of a request, nil where it is not one of a limitListener.
+// ConnOf returns the connection of a request, nil where it is not one of a LimitListener.
 func ConnOf(ctx context.Context) io.Closer {
 	if h, ok := ctx.Value(headingKey{}).(*heading); ok && h.conn != nil {
 		return h.conn

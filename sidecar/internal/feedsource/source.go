@@ -22,7 +22,7 @@ type source struct {
 var _ wsfeed.Source = (*source)(nil)
 
 // New returns the source of one schema, which reads through pool.
-func New(pool pgurl.DB, schema string) *source {
+func New(pool pgurl.DB, schema string) wsfeed.Source {
 	return &source{pool: pool, q: newFeedQueries(schema)}
 }
 

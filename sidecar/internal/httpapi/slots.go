@@ -24,6 +24,7 @@ const (
 // Slots bound how many requests use the connections of a pool at once. nil is no bound.
 type Slots chan struct{}
 
+// NewSlots returns n slots, at least one.
 func NewSlots(n int) Slots { return make(Slots, max(1, n)) }
 
 // Enter takes a slot, and returns how to leave it, or nil where none became free in time.

@@ -57,6 +57,7 @@ func queueFull(pg *pgconn.PgError) bool {
 	return pg != nil && pg.Code == "54000" && pg.File == "async.c"
 }
 
+// Internal returns the answer to a failure of the sidecar's own.
 func Internal() *Problem {
 	return New(http.StatusInternalServerError, CodeInternal, "something went wrong here; the log of the sidecar says more")
 }

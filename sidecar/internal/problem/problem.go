@@ -70,6 +70,7 @@ func CodeOf(status int) string {
 	return CodeInternal
 }
 
+// ContentType is the media type of a problem.
 const ContentType = "application/problem+json"
 
 // RetryAfter is when a client that met an unreachable database, or a limit, should come back, in seconds.

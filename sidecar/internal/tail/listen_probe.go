@@ -2,7 +2,6 @@ package tail
 
 import (
 	"context"
-	"math"
 	"sync/atomic"
 	"time"
 
@@ -93,9 +92,8 @@ func (p *listenProbe) run(ctx context.Context, l *listener) {
 	}
 }
 
-// setQueueUsage stores how full the notification queue is, and reports whether it has just become near full.
+// setQueueUsage takes how full the notification queue is, and reports whether it has just become near full.
 func (w *wakeup) setQueueUsage(usage float64) (nowNearFull bool) {
-	w.queue.Store(math.Float64bits(usage))
 	nearFull := usage > notify.QueueNearFull
 	if w.queueNearFull.Swap(nearFull) == nearFull {
 		return false

@@ -3,7 +3,6 @@ package tail
 import (
 	"context"
 	"log/slog"
-	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,18 +22,10 @@ type wakeup struct {
 	healthy atomic.Bool // notifications on the channel arrive here
 	// queueNearFull: no writer may be made to notify, because a commit that notifies fails when the queue is full.
 	queueNearFull atomic.Bool
-	received      atomic.Int64  // notifications in all
-	queue         atomic.Uint64 // the share of the notification queue that is full, as math.Float64bits has it
+	received      atomic.Int64 // notifications in all
 }
 
-func newWakeup() *wakeup {
-	w := &wakeup{pending: notify.NewSignal()}
-	w.queue.Store(math.Float64bits(-1))
-	return w
-}
-
-// usage returns the share of the notification queue that is full, negative before it is known.
-func (w *wakeup) usage() float64 { return math.Float64frombits(w.queue.Load()) }
+func newWakeup() *wakeup { return &wakeup{pending: notify.NewSignal()} }
 
 // listenPause is pgxlisten's own pause before it connects again; connectLater adds one that grows.
 const listenPause = 10 * time.Millisecond

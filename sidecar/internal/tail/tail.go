@@ -40,6 +40,7 @@ type Tail struct {
 	listener *listener // nil with pollOnly
 }
 
+// New returns a tail. It connects when it runs.
 func New(c Config) *Tail {
 	q, w, m := newQueries(c.Schema), newWakeup(), newTailMetrics(c.Metrics)
 	t := &Tail{tailer: &tailer{
@@ -85,8 +86,8 @@ func (t *Tail) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// tailHealth is the state of the live feed at one moment. /readyz answers it.
-type tailHealth struct {
+// Health is the state of the live feed at one moment. /readyz answers it.
+type Health struct {
 	Tail     bool          // the tail's session works, and its last successful read is recent
 	TailAge  time.Duration // since the tail's last successful read; maximal before the first
 	Listener string        // "healthy", "polling", "unhealthy", or "off"
@@ -96,8 +97,8 @@ type tailHealth struct {
 }
 
 // Health returns the state of the live feed. It asks Postgres nothing.
-func (t *Tail) Health() tailHealth {
-	h := tailHealth{Tail: t.tailer.works(), TailAge: t.tailer.age(), Listener: "off", Holder: t.tailer.foreign.Load()}
+func (t *Tail) Health() Health {
+	h := Health{Tail: t.tailer.works(), TailAge: t.tailer.age(), Listener: "off", Holder: t.tailer.foreign.Load()}
 	if t.listener != nil {
 		h.Listener = t.listener.state()
 	}
