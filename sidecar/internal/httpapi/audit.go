@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"net/http"
 	"strings"
 
@@ -27,17 +28,11 @@ func (a *api) audit(r *http.Request, out *startedWriter) {
 	if !known || what == ticketsPath {
 		return // no write
 	}
-	id := ""
-	if strings.Contains(what, "{agent_id}") {
-		id, _, _ = strings.Cut(strings.TrimPrefix(r.URL.Path, activitiesPath+"/"), "/")
-	}
+	id := r.PathValue("agent_id")
 	if location := out.Header().Get("Location"); location != "" {
-		id = strings.TrimPrefix(location, activitiesPath+"/")
+		id = location[strings.LastIndexByte(location, '/')+1:]
 	}
-	status := out.status
-	if status == 0 {
-		status = http.StatusInternalServerError
-	}
+	status := cmp.Or(out.status, http.StatusInternalServerError)
 	who := "anonymous"
 	if a.Access.Enabled() {
 		who = access.GrantOf(r.Context()).Subject

@@ -21,11 +21,11 @@ func FuzzBody(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		var b body[appendLog]
-		b.decode(data)
-		if len(b.faults) > 0 {
-			for _, err := range b.faults {
-				require.Less(t, len(err.Error()), 500+len(data))
+		rq := &request{body: data}
+		value := body[appendLog](rq)
+		if len(rq.faults) > 0 {
+			for _, f := range rq.faults {
+				require.Less(t, len(f.location+f.message), 500+len(data))
 			}
 			return
 		}
@@ -34,10 +34,10 @@ func FuzzBody(f *testing.F) {
 		for name := range fields {
 			require.Contains(t, []string{"message", "percentage", "status", "data"}, name)
 		}
-		require.True(t, utf8.ValidString(b.value.Message))
-		require.NotContains(t, b.value.Message, "\x00")
+		require.True(t, utf8.ValidString(value.Message))
+		require.NotContains(t, value.Message, "\x00")
 		if sent := strings.ToLower(string(data)); !strings.Contains(sent, "\uFFFD") && !strings.Contains(sent, `\ufffd`) {
-			require.NotContains(t, b.value.Message, "\uFFFD", "nothing is put in the place of what cannot be read")
+			require.NotContains(t, value.Message, "\uFFFD", "nothing is put in the place of what cannot be read")
 		}
 	})
 }
@@ -62,7 +62,7 @@ func FuzzQuery(f *testing.F) {
 			require.Equal(t, *page, int(int32(*page)))
 		}
 		for _, s := range statuses {
-			require.Contains(t, statusNames(" "), string(s))
+			require.Contains(t, statusNames(), string(s))
 		}
 		require.Empty(t, textFault(agentType))
 		text, err := json.Marshal(metadata)
@@ -73,13 +73,11 @@ func FuzzQuery(f *testing.F) {
 
 func TestBodyFieldsAreAllRead(t *testing.T) {
 	t.Parallel()
-	// decodeObject reads what has a json tag and names what it takes; a type it has no name for would be "a JSON object".
+	// decodeObject reads what has a json tag, and names what the type of the field takes.
 	for _, value := range []any{createActivity{}, appendLog{}, completeActivity{}, failActivity{}, cancelActivity{}, cancelPending{}} {
 		for field := range reflect.TypeOf(value).Fields() {
 			require.NotEmpty(t, field.Tag.Get("json"), field.Name)
-			if expected(field.Type) == "a JSON object" {
-				require.True(t, field.Type.Kind() == reflect.Map || field.Type == reflect.TypeFor[json.RawMessage](), field.Name)
-			}
+			require.NotEmpty(t, expected[field.Type], field.Name)
 		}
 	}
 }

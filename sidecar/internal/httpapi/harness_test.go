@@ -78,8 +78,7 @@ func (b *apiBundle) do(t testing.TB, method, path, body string, headers ...strin
 	t.Helper()
 	r, err := b.try(t.Context(), method, path, body, headers...)
 	require.NoError(t, err)
-	require.Empty(t, r.header.Get("Link"))
-	require.NotContains(t, r.text, `"$schema"`)
+	requireDocumented(t, method, path, r)
 	return r
 }
 

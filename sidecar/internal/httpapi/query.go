@@ -2,14 +2,11 @@ package httpapi
 
 import (
 	"maps"
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/agentexec/agentexec/pkg/client"
 	"github.com/agentexec/agentexec/sidecar/internal/problem"
@@ -17,29 +14,21 @@ import (
 
 // query reads a query string strictly: every parameter is known, of its type, and given once. Each parameter
 // that is read is removed, so the remaining ones are unknown. A parameter without a value counts as not given, as forms send it.
-//
-// huma could read plain parameters by itself, but takes the first of several silently, cuts integers to 32 bits, and
-// knows no names like metadata.KEY.
 type query struct {
 	values url.Values
-	faults []error
-}
-
-func readQuery(ctx huma.Context) *query {
-	u := ctx.URL()
-	return newQuery(u.RawQuery)
+	faults []fault
 }
 
 func newQuery(raw string) *query {
 	values, err := url.ParseQuery(raw)
 	q := &query{values: values}
 	if err != nil {
-		q.fault("query", err.Error())
+		q.faults = append(q.faults, fault{location: "query", message: err.Error()})
 	}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		for _, text := range append([]string{name}, values[name]...) {
 			if fault := textFault(text); fault != "" {
-				q.fault("query."+strings.ToValidUTF8(name, "\uFFFD"), fault)
+				q.fault(strings.ToValidUTF8(name, "\uFFFD"), fault)
 				delete(values, name)
 				break
 			}
@@ -48,8 +37,8 @@ func newQuery(raw string) *query {
 	return q
 }
 
-func (q *query) fault(location, message string) {
-	q.faults = append(q.faults, &fault{location: location, message: message})
+func (q *query) fault(name, message string) {
+	q.faults = append(q.faults, fault{location: "query." + name, message: message})
 }
 
 // take takes out the values of a parameter that may be given several times.
@@ -63,7 +52,7 @@ func (q *query) take(name string) []string {
 func (q *query) text(name string) string {
 	values := q.take(name)
 	if len(values) > 1 {
-		q.fault("query."+name, "must be given only once")
+		q.fault(name, "must be given only once")
 	}
 	if len(values) != 1 {
 		return ""
@@ -79,7 +68,7 @@ func (q *query) integer(name string) *int {
 	}
 	n, err := strconv.ParseInt(text, 10, 32)
 	if err != nil {
-		q.fault("query."+name, "must be an integer of 32 bits, got "+shortened(text))
+		q.fault(name, "must be an integer of 32 bits, got "+shortened(text))
 		return nil
 	}
 	i := int(n)
@@ -93,7 +82,7 @@ func (q *query) boolean(name string) bool {
 		return true
 	case "", "false":
 	default:
-		q.fault("query."+name, "must be true or false, got "+shortened(text))
+		q.fault(name, "must be true or false, got "+shortened(text))
 	}
 	return false
 }
@@ -106,7 +95,7 @@ func (q *query) positive(name string) int {
 		return 0
 	}
 	if *n == 0 {
-		q.fault("query."+name, "must be at least 1, got 0")
+		q.fault(name, "must be at least 1, got 0")
 	}
 	return *n
 }
@@ -116,12 +105,12 @@ func (q *query) statuses(name string) []client.Status {
 	var statuses []client.Status
 	for _, text := range q.take(name) {
 		for part := range strings.SplitSeq(text, ",") {
-			s, err := parseStatus(part)
-			if err != nil {
-				q.fault("query."+name, "must be a list of "+statusNames(", ")+", got "+shortened(part))
+			var s status
+			if s.UnmarshalText([]byte(part)) != nil {
+				q.fault(name, "must be a list of "+statusNames()+", got "+shortened(part))
 				return nil
 			}
-			statuses = append(statuses, s)
+			statuses = append(statuses, client.Status(s))
 		}
 	}
 	return statuses
@@ -138,7 +127,7 @@ func (q *query) metadata() map[string]any {
 		values := q.values[name]
 		delete(q.values, name)
 		if len(values) > 1 {
-			q.fault("query."+name, "must be given only once")
+			q.fault(name, "must be given only once")
 			continue
 		}
 		if filter == nil {
@@ -150,33 +139,11 @@ func (q *query) metadata() map[string]any {
 }
 
 // done returns all that is wrong with the query; what was not taken out is unknown.
-func (q *query) done() []error {
+func (q *query) done() []fault {
 	for _, name := range slices.Sorted(maps.Keys(q.values)) {
-		q.fault("query."+name, "unknown query parameter")
+		q.fault(name, "unknown query parameter")
 	}
 	return q.faults
-}
-
-// fault is what is wrong with one part of a request. Its status is 422 unless it says otherwise.
-type fault struct {
-	status            int
-	location, message string
-}
-
-// Error implements error.
-func (f *fault) Error() string { return f.location + ": " + f.message }
-
-// GetStatus implements huma.StatusError.
-func (f *fault) GetStatus() int {
-	if f.status == 0 {
-		return http.StatusUnprocessableEntity
-	}
-	return f.status
-}
-
-// ErrorDetail implements huma.ErrorDetailer.
-func (f *fault) ErrorDetail() *huma.ErrorDetail {
-	return &huma.ErrorDetail{Location: f.location, Message: f.message}
 }
 
 // textFault says why Postgres cannot store a text, "" if it can.
@@ -200,10 +167,11 @@ func shortened(text string) string {
 	return strconv.Quote(text)
 }
 
-func statusNames(separator string) string {
+// statusNames are the names of all statuses, for a message.
+func statusNames() string {
 	var names []string
 	for _, s := range client.Statuses() {
 		names = append(names, string(s))
 	}
-	return strings.Join(names, separator)
+	return strings.Join(names, ", ")
 }

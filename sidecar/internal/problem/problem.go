@@ -9,8 +9,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-
-	"github.com/danielgtaylor/huma/v2"
 )
 
 // The codes of a problem. Refusals of SQL carry the SQLSTATE; the others have words of our own, so that a program tells
@@ -76,27 +74,23 @@ const ContentType = "application/problem+json"
 // RetryAfter is when a client that met an unreachable database, or a limit, should come back, in seconds.
 const RetryAfter = 2
 
-// Problem is the answer to a request that was refused or failed (RFC 9457). It is also an error, so a handler returns
-// it and huma writes it.
+// Problem is the answer to a request that was refused or failed (RFC 9457). It is also an error. The OpenAPI document
+// describes its fields.
 type Problem struct {
-	Type   string `json:"type" format:"uri-reference" example:"about:blank" doc:"Always about:blank: code tells the kinds apart."`
-	Title  string `json:"title" example:"Conflict" doc:"The name of the status."`
-	Status int    `json:"status" example:"409" doc:"The status of the response."`
-	Detail string `json:"detail" example:"activity 8d0e1c9a-5b7f-4c3e-9a51-0d2f6b7e4c11 is COMPLETE and cannot become RUNNING" doc:"What happened, for people."`
-	Code   string `json:"code" example:"TA409" doc:"What happened, for programs: TA404, TA409, TA422, 23505 and 55P03 as in SQL, or a word such as unavailable."`
-	Errors []Part `json:"errors,omitempty" nullable:"false" doc:"What is wrong with the request, part by part, where more is known."`
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+	Code   string `json:"code"`
+	Errors []Part `json:"errors,omitempty"`
 
 	RetryAfter int `json:"-"` // seconds; 0 for the usual
-
-	_ struct{} `additionalProperties:"true"`
 }
 
 // Part is what is wrong with one part of a request.
 type Part struct {
-	Location string `json:"location" example:"body.percentage" doc:"Where: body, body.FIELD, query.PARAMETER or path.PARAMETER."`
-	Message  string `json:"message" example:"must be an integer, got \"half\"" doc:"What is wrong with it."`
-
-	_ struct{} `additionalProperties:"true"`
+	Location string `json:"location"`
+	Message  string `json:"message"`
 }
 
 // New returns a problem; without a code it has the usual one of its status.
@@ -113,6 +107,7 @@ func Write(w http.ResponseWriter, status int, code, detail string) {
 	New(status, code, detail).Write(w)
 }
 
+// Write answers with the problem. Headers that the caller has set are sent too, in place of those of the problem.
 func (p *Problem) Write(w http.ResponseWriter) {
 	header := w.Header()
 	for name, values := range p.GetHeaders() {
@@ -135,10 +130,10 @@ func Refuse(w http.ResponseWriter, err error) {
 // Error implements error.
 func (p *Problem) Error() string { return p.Detail }
 
-// GetStatus implements huma.StatusError.
+// GetStatus is the status of the answer, for wsfeed.
 func (p *Problem) GetStatus() int { return p.Status }
 
-// GetHeaders implements huma.HeadersError.
+// GetHeaders are the headers that go with the answer, for wsfeed too.
 func (p *Problem) GetHeaders() http.Header {
 	switch p.Status {
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
@@ -148,15 +143,6 @@ func (p *Problem) GetHeaders() http.Header {
 	}
 	return nil
 }
-
-// ContentType implements huma.ContentTypeFilter.
-func (p *Problem) ContentType(string) string { return ContentType }
-
-var (
-	_ huma.StatusError       = (*Problem)(nil)
-	_ huma.HeadersError      = (*Problem)(nil)
-	_ huma.ContentTypeFilter = (*Problem)(nil)
-)
 
 // Clipped is the beginning of what a client sent.
 func Clipped(text string) string {

@@ -1,0 +1,30 @@
+package httpapi
+
+import "github.com/agentexec/agentexec/sidecar/internal/access"
+
+// route is one operation of the API.
+type route struct {
+	pattern   string      // the method and the path, as http.ServeMux takes them
+	operation string      // its operationId in the document; logs name it
+	takes     access.Verb // what the token must grant
+	handle    func(*request)
+}
+
+const (
+	activitiesPath  = "/v1/activities"
+	ticketsPath     = "/v1/feed/tickets"
+	cancelPendingID = "cancel-pending"
+)
+
+var routes = []route{
+	{"GET " + activitiesPath, "list-activities", access.VerbRead, (*request).list},
+	{"GET " + activitiesPath + "/{agent_id}", "get-activity", access.VerbRead, (*request).detail},
+	{"GET /v1/stats", "get-stats", access.VerbRead, (*request).stats},
+	{"POST " + ticketsPath, "create-feed-ticket", access.VerbRead, (*request).createTicket},
+	{"POST " + activitiesPath, "create-activity", access.VerbWrite, (*request).create},
+	{"POST " + activitiesPath + "/{agent_id}/logs", "append-log", access.VerbWrite, (*request).append},
+	{"POST " + activitiesPath + "/{agent_id}/complete", "complete-activity", access.VerbWrite, (*request).complete},
+	{"POST " + activitiesPath + "/{agent_id}/error", "fail-activity", access.VerbWrite, (*request).fail},
+	{"POST " + activitiesPath + "/{agent_id}/cancel", "cancel-activity", access.VerbCancel, (*request).cancel},
+	{"POST " + activitiesPath + "/cancel-pending", cancelPendingID, access.VerbCancel, (*request).cancelPending},
+}
