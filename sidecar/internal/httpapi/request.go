@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -181,4 +182,17 @@ func (rq *request) problemOf(ctx context.Context, err error) *problem.Problem {
 		rq.api.Log.Log(ctx, level, "the API cannot answer", "operation", rq.route.operation, "status", p.Status, "error", err)
 	}
 	return p
+}
+
+// mountPath returns the path at which http.StripPrefix mounts the service, "" for the root. RequestURI keeps the whole path.
+func mountPath(r *http.Request) string {
+	whole, err := url.ParseRequestURI(r.RequestURI)
+	if err != nil {
+		return ""
+	}
+	prefix, ok := strings.CutSuffix(whole.EscapedPath(), r.URL.EscapedPath())
+	if !ok {
+		return ""
+	}
+	return prefix
 }

@@ -37,7 +37,7 @@ func (rq *request) create() {
 			return nil, problem.New(http.StatusForbidden, "", "the activity would be outside the scope of the token")
 		}
 		if err == nil {
-			rq.w.Header().Set("Location", activitiesPath+"/"+id.String())
+			rq.w.Header().Set("Location", mountPath(rq.r)+activitiesPath+"/"+id.String())
 		}
 		return created{AgentID: id}, err
 	})

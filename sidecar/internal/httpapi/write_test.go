@@ -3,6 +3,7 @@ package httpapi
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -10,6 +11,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentexec/agentexec/internal/logtest"
+	"github.com/agentexec/agentexec/internal/pgtest"
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
@@ -49,6 +52,26 @@ func TestAPICreate(t *testing.T) {
 			require.Equal(t, test.metadata,
 				b.query(t, "select coalesce(metadata::text, '') from agentexec.activity where agent_id = $1", id))
 		})
+	}
+}
+
+// TestAPILocationUnderAPrefix: where http.StripPrefix mounts the service, the Location of an activity has the prefix.
+func TestAPILocationUnderAPrefix(t *testing.T) {
+	t.Parallel()
+	logged := &logtest.Buffer{}
+	b := serveAPI(t, pgtest.New(t), func(a *api) { a.Log = logged.Logger() })
+	mux := http.NewServeMux()
+	mux.Handle("/ops/agent%20exec/", http.StripPrefix("/ops/agent exec", b.api.handler()))
+	mux.Handle("/", b.api.handler())
+	b.server.Config.Handler = mux
+	for _, prefix := range []string{"", "/ops/agent%20exec"} {
+		for _, query := range []string{"", "?"} {
+			r := b.post(t, prefix+activitiesPath+query, `{"task_name":"research"}`, 201)
+			id := decoded[map[string]uuid.UUID](t, r.text)["agent_id"]
+			require.Equal(t, prefix+path(id), r.header.Get("Location"))
+			b.get(t, r.header.Get("Location"), 200)
+			require.Contains(t, logged.String(), "what=/v1/activities activity="+id.String()+" status=201")
+		}
 	}
 }
 
