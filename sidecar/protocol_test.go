@@ -89,7 +89,7 @@ func TestLinesAreThoseOfPostgres(t *testing.T) {
 			require.Equal(t, "logs", m.Type, m.raw)
 			got = append(got, m.rawLogs(t)...)
 			require.Len(t, m.Activity, 5)
-			for _, key := range []string{"status", "latest_percentage", "updated_at", "last_seq", "attempt"} {
+			for _, key := range []string{"status", "latest_percentage", "started_at", "updated_at", "finished_at", "last_seq", "attempt"} {
 				require.Contains(t, m.Activity, key)
 			}
 			last := m.Logs[len(m.Logs)-1]

@@ -289,7 +289,7 @@ begin atomic
   || case when include_metadata then jsonb_build_object('metadata', activity.metadata) else '{}' end;
 end;
 
--- _state_json is the part of an activity that its lines move: what travels with every batch of lines.
+-- _state_json is the part of an activity that its lines change. It travels with every batch of lines.
 create or replace function agentexec._state_json(activity agentexec.activity)
   returns jsonb
   language sql
@@ -298,7 +298,9 @@ begin atomic
   select jsonb_build_object(
     'status', activity.status,
     'latest_percentage', activity.latest_percentage,
+    'started_at', agentexec._time(activity.started_at),
     'updated_at', agentexec._time(activity.updated_at),
+    'finished_at', agentexec._time(activity.finished_at),
     'last_seq', activity.last_seq,
     'attempt', activity.attempt);
 end;

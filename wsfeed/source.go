@@ -61,7 +61,7 @@ type State struct {
 	LastSeq  int
 	Status   string
 	Final    bool            // COMPLETE, ERROR or CANCELED
-	JSON     json.RawMessage // {status, latest_percentage, updated_at, last_seq, attempt}
+	JSON     json.RawMessage // {status, latest_percentage, started_at, updated_at, finished_at, last_seq, attempt}
 }
 
 // NewState returns the state of an activity as the rows of the database tell it.

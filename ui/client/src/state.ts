@@ -39,15 +39,9 @@ export function applyActivity(view: ActivityView, event: ActivityEvent): void {
       view.activity = event.activity;
       break;
     case 'logs': {
-      let before = view.logs.at(-1)?.status;
-      let { activity } = view;
-      for (const line of event.logs) {
-        view.logs.push(line);
-        if (activity && line.seq > activity.last_seq) activity = timed(activity, line, before);
-        before = line.status;
-      }
-      if (activity && event.activity.last_seq >= activity.last_seq) activity = { ...activity, ...event.activity };
-      view.activity = activity;
+      for (const line of event.logs) view.logs.push(line);
+      const { activity } = view;
+      if (activity && event.activity.last_seq >= activity.last_seq) view.activity = { ...activity, ...event.activity };
       view.ended = false;
       break;
     }
@@ -61,17 +55,4 @@ export function applyActivity(view: ActivityView, event: ActivityEvent): void {
       view.ended = false;
     }
   }
-}
-
-// timed has the times of an activity after a line it does not know of: `logs` carries none.
-function timed(activity: Activity, line: ActivityLog, before: Status | undefined): Activity {
-  const { status, created_at, seq } = line;
-  const finished = !isFinal(status) ? null : before && isFinal(before) ? activity.finished_at : created_at;
-  return {
-    ...activity,
-    status,
-    last_seq: seq,
-    started_at: activity.started_at ?? (status === 'RUNNING' ? created_at : null),
-    finished_at: finished,
-  };
 }

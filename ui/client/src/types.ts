@@ -11,7 +11,11 @@ export interface ActivityState {
   status: Status;
   /** 0 to 100, null while none was reported. */
   latest_percentage: number | null;
+  /** The time of the first line with RUNNING, null before. */
+  started_at: string | null;
   updated_at: string;
+  /** When it became COMPLETE, ERROR or CANCELED, null while it is none of them. */
+  finished_at: string | null;
   /** The seq of the last line; it grows with every change, so it is also the activity's version. */
   last_seq: number;
   /** 1, and one more after each retry of an ERROR. */
@@ -23,8 +27,6 @@ export interface Activity extends ActivityState {
   agent_id: string;
   agent_type: string;
   created_at: string;
-  started_at: string | null;
-  finished_at: string | null;
   /** Only where it was asked for, over HTTP; null where there is none. */
   metadata?: { [key: string]: Json } | null;
 }

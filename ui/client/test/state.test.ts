@@ -29,14 +29,16 @@ test('a list follows its events', () => {
 
 test('an activity follows its events', () => {
   const view: ActivityView = { activity: undefined, logs: [], ended: false };
-  const state = (status: Status, last_seq: number, attempt = 1) => ({ status, last_seq, attempt, latest_percentage: 5, updated_at: time(last_seq) });
+  const state = (status: Status, last_seq: number, attempt = 1, finished: number | null = null) => ({
+    status, last_seq, attempt, latest_percentage: 5, started_at: time(2), updated_at: time(last_seq), finished_at: finished === null ? null : time(finished),
+  });
   const seqs = () => view.logs.map((l) => l.seq);
   applyActivity(view, { type: 'snapshot', activity: activity('QUEUED', 1) });
   applyActivity(view, { type: 'logs', logs: [line(1, 'QUEUED'), line(2, 'RUNNING')], activity: state('RUNNING', 2) });
   expect(view.activity).toMatchObject({ status: 'RUNNING', started_at: time(2), finished_at: null, latest_percentage: 5, last_seq: 2 });
-  applyActivity(view, { type: 'logs', logs: [line(3, 'ERROR'), line(4, 'ERROR')], activity: state('ERROR', 4) });
+  applyActivity(view, { type: 'logs', logs: [line(3, 'ERROR'), line(4, 'ERROR')], activity: state('ERROR', 4, 1, 3) });
   applyActivity(view, { type: 'end', status: 'ERROR', last_seq: 4 });
-  expect(view).toMatchObject({ ended: true, activity: { status: 'ERROR', finished_at: time(3) } }); // a trailing line does not move the end
+  expect(view).toMatchObject({ ended: true, activity: { status: 'ERROR', finished_at: time(3) } });
   applyActivity(view, { type: 'logs', logs: [line(5, 'RUNNING')], activity: state('RUNNING', 5, 2) });
   expect(view).toMatchObject({ ended: false, activity: { status: 'RUNNING', attempt: 2, started_at: time(2), finished_at: null } });
   applyActivity(view, { type: 'gap', reason: 'pruned', after_seq: 5, next_seq: 8 });

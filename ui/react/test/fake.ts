@@ -6,10 +6,11 @@ export const ID = '6f1de0c4-5d0b-4d3a-9a53-0e1f6c5b7a11';
 const time = (n: number) => new Date(Date.UTC(2026, 0, 1, 12) + n * 1000).toISOString();
 
 export const state = (status: Status, last_seq: number, latest_percentage: number | null = null): ActivityState => ({
-  status, last_seq, latest_percentage, attempt: 1, updated_at: time(last_seq),
+  status, last_seq, latest_percentage, attempt: 1, started_at: null, updated_at: time(last_seq),
+  finished_at: status === 'QUEUED' || status === 'RUNNING' ? null : time(last_seq),
 });
 export const activity = (status: Status, last_seq: number, more: Partial<Activity> = {}): Activity => ({
-  ...state(status, last_seq), agent_id: ID, agent_type: 'research', created_at: time(0), started_at: null, finished_at: null, ...more,
+  ...state(status, last_seq), agent_id: ID, agent_type: 'research', created_at: time(0), ...more,
 });
 export const item = (agent_id: string, status: Status, more: Partial<ActivityListItem> = {}): ActivityListItem => ({
   ...activity(status, 1), agent_id, latest_log: 'latest of ' + agent_id, latest_log_truncated: false, ...more,
