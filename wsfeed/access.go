@@ -1,13 +1,19 @@
 package wsfeed
 
 import (
+	"encoding/json"
 	"errors"
 	"maps"
 	"net/http"
+	"net/url"
+	"strings"
+	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"golang.org/x/time/rate"
 
+	"github.com/agentexec/agentexec/internal/jsonb"
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
@@ -145,4 +151,62 @@ func (c *conn) rescope(s *connSub, now *feedScope) error {
 		left.leave()
 	}
 	return nil
+}
+
+// SameOrigin lets a browser's page connect only to the host it came from. Programs that are no browsers send no
+// Origin; they are not what this guards against.
+func SameOrigin(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return true
+	}
+	u, err := url.Parse(origin)
+	return err == nil && strings.EqualFold(u.Host, r.Host)
+}
+
+// bufferPool lends gorilla a write buffer for the moments a socket writes an unprepared message.
+var bufferPool sync.Pool
+
+var noDeadline = time.Time{}
+
+// feedScope is the scope of a connection, with the text that identifies it. nil is everything.
+type feedScope struct {
+	scope client.Scope
+	text  string
+}
+
+// newFeedScope returns the feedScope of a grant's scope. A scope that Postgres could not read contains nothing: it must not
+// break the query that the tail sends for the lists of all clients.
+func newFeedScope(scope client.Scope) *feedScope {
+	if scope.IsZero() {
+		return nil
+	}
+	if !decodable(scope) {
+		scope = client.Scope{AgentIDs: []uuid.UUID{}}
+	}
+	return &feedScope{scope: scope, text: scope.String()}
+}
+
+// decodable reports whether the scope is one for Postgres, too.
+func decodable(scope client.Scope) bool {
+	text, err := json.Marshal(scope)
+	if err != nil {
+		return false
+	}
+	_, err = jsonb.Object(text)
+	return err == nil
+}
+
+func (s *feedScope) of() client.Scope {
+	if s == nil {
+		return client.Scope{}
+	}
+	return s.scope
+}
+
+func (s *feedScope) key() string {
+	if s == nil {
+		return ""
+	}
+	return s.text
 }

@@ -12,6 +12,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/agentexec/agentexec/pkg/client"
 )
 
 func main() {
@@ -30,4 +36,156 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		_, _ = fmt.Fprintln(stderr, "agentexec: "+s.advise(message))
 	}
 	return exitCode(err)
+}
+
+// newRoot returns the command agentexec with all its subcommands, which share the settings.
+func newRoot(s *settings) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "agentexec",
+		Short: "Track long-running work in Postgres and watch it live",
+		Long: "agentexec tracks long-running work (AI agents, jobs) in Postgres and shows it live.\n\n" +
+			"Start with: agentexec dev",
+		Args: knownCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if !cmd.HasParent() { // help, which helps with wrong settings too
+				return nil
+			}
+			return s.check()
+		},
+		Version:       currentVersion(), // what --version prints
+		SilenceErrors: true,             // main prints them, on one line
+		SilenceUsage:  true,
+
+		SuggestionsMinimumDistance: 2,
+	}
+	root.SetVersionTemplate("{{.Version}}\n")
+	cobra.EnableCommandSorting = false
+	root.SetFlagErrorFunc(flagError)
+	s.register(root.PersistentFlags())
+	completeFlags(root)
+
+	root.AddGroup(
+		&cobra.Group{ID: "run", Title: "Run it:"},
+		&cobra.Group{ID: "report", Title: "Report work:"},
+		&cobra.Group{ID: "look", Title: "Look at it:"},
+	)
+	group(root, "run", newDev(s), newServe(s), newDemo(s), newMigrate(s), newToken())
+	pending := []client.Status{client.StatusQueued, client.StatusRunning}
+	group(root, "report", newCreate(s), withIDs(s, newLog(s), pending...), withIDs(s, newComplete(s), pending...),
+		withIDs(s, newError(s), pending...), withIDs(s, newCancel(s), pending...), newCancelPending(s))
+	group(root, "look", newList(s), withIDs(s, newShow(s)), withIDs(s, newWatch(s), pending...))
+	root.AddCommand(newHealthcheck(s), newVersion())
+	root.SetHelpCommand(newHelp(root))
+	root.InitDefaultCompletionCmd("completion")
+	if completion, _, err := root.Find([]string{"completion"}); err == nil {
+		completion.Args = knownCommand
+		completion.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		completion.PersistentPreRunE = noSettings
+	}
+	return root
+}
+
+func group(root *cobra.Command, id string, commands ...*cobra.Command) {
+	for _, cmd := range commands {
+		cmd.GroupID = id
+		completeFlags(cmd)
+		if cmd.ValidArgsFunction == nil {
+			cmd.ValidArgsFunction = cobra.NoFileCompletions
+		}
+		root.AddCommand(cmd)
+	}
+}
+
+// noSettings is for commands that have no use for the settings: they help with wrong ones.
+func noSettings(*cobra.Command, []string) error { return nil }
+
+// knownCommand refuses whatever is no subcommand, with the name that was probably meant.
+func knownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	message := fmt.Sprintf("unknown command %q", args[0])
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		message += fmt.Sprintf(", did you mean %s?", strings.Join(near, " or "))
+	}
+	return usageError(cmd, "%s", message)
+}
+
+// arguments accepts the positional arguments that a command's Use line names: those in brackets may be left out.
+func arguments(cmd *cobra.Command, args []string) error {
+	var names []string
+	required := 0
+	for _, word := range strings.Fields(cmd.Use)[1:] {
+		names = append(names, strings.Trim(word, "[]"))
+		if !strings.HasPrefix(word, "[") {
+			required = len(names)
+		}
+	}
+	switch {
+	case len(args) < required:
+		return usageError(cmd, "%s is missing: agentexec %s", names[len(args)], cmd.Use)
+	case len(args) > len(names) && len(names) > 0:
+		return usageError(cmd, "unexpected argument %q (put quotes around words that belong together)", args[len(names)])
+	case len(args) > len(names):
+		return usageError(cmd, "unexpected argument %q", args[0])
+	}
+	return nil
+}
+
+// optional returns an argument, or nothing where it was left out.
+func optional(args []string, i int) string {
+	if i < len(args) {
+		return args[i]
+	}
+	return ""
+}
+
+// newHelp is cobra's, but an unknown command is an error.
+func newHelp(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Explain a command",
+		Args:  arguments,
+		RunE: func(_ *cobra.Command, args []string) error {
+			cmd, rest, err := root.Find(args)
+			if err == nil {
+				err = knownCommand(root, rest)
+			}
+			if err != nil {
+				return err
+			}
+			cmd.InitDefaultHelpFlag()
+			return cmd.Help()
+		},
+		PersistentPreRunE: noSettings,
+	}
+}
+
+func newVersion() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  arguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), currentVersion())
+			return err
+		},
+		PersistentPreRunE: noSettings,
+	}
+}
+
+// version is set by the linker where the source comes without git; else Go has read it from there.
+var version = ""
+
+// currentVersion is the linker's, or what the go command read from git: a tag, or one made of the commit, with +dirty
+// where files were changed. It is devel where there was no git, and under go run.
+func currentVersion() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	return "devel"
 }
