@@ -9,20 +9,20 @@ import (
 	"sync"
 
 	"github.com/agentexec/agentexec/internal/jsonb"
+	"github.com/agentexec/agentexec/pkg/client"
 )
 
 const maxListLimit = 1000
-
-var statuses = []string{"QUEUED", "RUNNING", "COMPLETE", "ERROR", "CANCELED"}
 
 // normalise checks a filter and brings it into one form, so that equal filters share one list. Values that Postgres
 // cannot read must not get there: one query serves the lists of all clients.
 func (f *ListFilter) normalise() error {
 	for i, s := range f.Statuses {
-		f.Statuses[i] = strings.ToUpper(s) // either case, as SQL, HTTP and the command line
-		if !slices.Contains(statuses, f.Statuses[i]) {
+		status, err := client.ParseStatusFold(s)
+		if err != nil {
 			return fmt.Errorf("list.statuses: unknown status %.50q", s)
 		}
+		f.Statuses[i] = string(status)
 	}
 	slices.Sort(f.Statuses)
 	if f.Statuses = slices.Compact(f.Statuses); len(f.Statuses) == 0 {

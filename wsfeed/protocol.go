@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+
+	"github.com/agentexec/agentexec/pkg/client"
 )
 
 // clientMessage is what a client may send. Unknown fields are refused: a misspelt after_seq must not pass silently.
@@ -67,7 +69,7 @@ func parse(data []byte) (request, error) {
 		if r.sub != "" {
 			return r, nil
 		}
-		id, err := parseID(m.AgentID)
+		id, err := client.ParseAgentID(m.AgentID)
 		if err == nil {
 			r.sub = id.String() // as subscribe names it
 		}
@@ -116,7 +118,7 @@ func (r *request) subscribe(m clientMessage) error {
 		}
 		return r.list.normalise()
 	}
-	id, err := parseID(m.AgentID)
+	id, err := client.ParseAgentID(m.AgentID)
 	if err != nil {
 		return err
 	}
@@ -130,15 +132,6 @@ func (r *request) subscribe(m clientMessage) error {
 		}
 	}
 	return nil
-}
-
-// parseID reads a UUID in its usual form only, not in the others that uuid.Parse takes.
-func parseID(text string) (uuid.UUID, error) {
-	id, err := uuid.Parse(text)
-	if err != nil || len(text) != 36 {
-		return uuid.Nil, fmt.Errorf("agent_id must be a UUID, got %.50q", text)
-	}
-	return id, nil
 }
 
 func checkSeq(n int64) (int, error) {

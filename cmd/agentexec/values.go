@@ -62,10 +62,11 @@ func (u *uuidFlag) Set(text string) error {
 }
 
 func parseUUID(text string) (uuid.UUID, error) {
-	if uuid.Validate(text) != nil {
-		return uuid.Nil, errors.New("must be a UUID, such as 01234567-89ab-cdef-0123-456789abcdef")
+	id, err := client.ParseAgentID(text)
+	if err != nil {
+		err = errors.New("must be a UUID, such as 01234567-89ab-cdef-0123-456789abcdef")
 	}
-	return uuid.Parse(text)
+	return id, err
 }
 
 // agentID reads the argument AGENT_ID.
@@ -116,7 +117,7 @@ func (s *statuses) Set(text string) error {
 		s.values = nil // the last one given counts, as with any flag
 	}
 	for _, name := range names {
-		status, err := client.ParseStatus(strings.ToUpper(strings.TrimSpace(name)))
+		status, err := client.ParseStatusFold(strings.TrimSpace(name))
 		if err != nil {
 			return fmt.Errorf("%q is no status: use QUEUED, RUNNING, COMPLETE, ERROR or CANCELED", name)
 		}

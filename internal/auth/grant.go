@@ -188,8 +188,8 @@ func readIDs(value any) ([]uuid.UUID, error) {
 	all, ok := texts(value)
 	ids := make([]uuid.UUID, len(all))
 	for i, text := range all {
-		id, err := uuid.Parse(text)
-		ids[i], ok = id, ok && err == nil && len(text) == 36 // not in the other forms that Parse takes
+		id, err := client.ParseAgentID(text)
+		ids[i], ok = id, ok && err == nil
 	}
 	if !ok {
 		return nil, errors.New("must be a list of UUIDs")

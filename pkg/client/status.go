@@ -1,6 +1,9 @@
 package client
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Status is where an activity stands, or stood when a line was written.
 type Status string
@@ -28,6 +31,16 @@ func ParseStatus(name string) (Status, error) {
 		}
 	}
 	return "", invalid(fmt.Sprintf("status must be one of %v, got %q", Statuses(), name))
+}
+
+// ParseStatusFold is ParseStatus for a name in upper or lower case, as SQL reads text.
+func ParseStatusFold(name string) (Status, error) {
+	for _, s := range Statuses() {
+		if strings.EqualFold(name, string(s)) { // no other letter folds to those of a status
+			return s, nil
+		}
+	}
+	return ParseStatus(name)
 }
 
 // String returns the status's name, such as "RUNNING".

@@ -163,24 +163,22 @@ func (id *agentID) UnmarshalText(text []byte) error {
 // exampleID is a UUID in error messages.
 const exampleID = "8d0e1c9a-5b7f-4c3e-9a51-0d2f6b7e4c11"
 
-// parseID reads a UUID in its usual form of 36 characters.
 func parseID(text string) (uuid.UUID, error) {
-	id, err := uuid.Parse(text)
-	if err != nil || len(text) != 36 {
-		return uuid.Nil, fmt.Errorf("must be a UUID such as %s, got %s", exampleID, shortened(text))
+	id, err := client.ParseAgentID(text)
+	if err != nil {
+		err = fmt.Errorf("must be a UUID such as %s, got %s", exampleID, shortened(text))
 	}
-	return id, nil
+	return id, err
 }
 
 // UnmarshalText takes the name of a status, in upper or lower case as SQL does.
 func (s *status) UnmarshalText(text []byte) error {
-	for _, each := range client.Statuses() {
-		if strings.EqualFold(string(text), string(each)) { // which knows no other letter for those of a status
-			*s = status(each)
-			return nil
-		}
+	parsed, err := client.ParseStatusFold(string(text))
+	if err != nil {
+		return errors.New("must be one of " + statusNames())
 	}
-	return errors.New("must be one of " + statusNames())
+	*s = status(parsed)
+	return nil
 }
 
 // UnmarshalText takes what time.ParseDuration takes.
