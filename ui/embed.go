@@ -2,7 +2,7 @@
 //
 // dashboard/dist is what `make ui` builds of dashboard/. It is committed, so that building the program needs no Node.
 //
-// Import rule: the standard library.
+// May import: the standard library.
 package ui
 
 import (

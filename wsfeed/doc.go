@@ -6,5 +6,5 @@
 // behind it. So nothing is queued per socket: a slow one costs no memory and slows no other, because the database is
 // its buffer. A goroutine writes to a socket only while there is something to write (conn.go).
 //
-// Import rule: never pgx, never sidecar. Postgres is seen through Source alone.
+// May import: pkg/client, internal/jsonb, internal/backoff, wsfeed/internal/netconn. Never pgx: it reads Postgres through Source alone.
 package wsfeed

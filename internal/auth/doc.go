@@ -6,5 +6,5 @@
 //
 // Nothing here logs a token or puts one into an error.
 //
-// Import rule: pkg/client's plain types, internal/jsonb, and the JWT libraries.
+// May import: pkg/client's plain types, internal/jsonb, and the JWT libraries.
 package auth

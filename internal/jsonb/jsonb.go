@@ -1,7 +1,7 @@
 // Package jsonb says what JSON Postgres can store, so that what it cannot is refused before it gets there: one query
 // serves the lists of all clients, and what one of them brings must not break it.
 //
-// Import rule: the standard library.
+// May import: the standard library.
 package jsonb
 
 import (

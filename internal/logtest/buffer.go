@@ -1,6 +1,6 @@
 // Package logtest keeps what a program under test logs.
 //
-// Import rule: the standard library.
+// May import: the standard library.
 package logtest
 
 import (

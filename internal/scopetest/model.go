@@ -1,7 +1,7 @@
 // Package scopetest is a model of scopes, for tests to compare with: random activities, random scopes and filters, and
 // what then is to be seen and may be done.
 //
-// Import rule: pkg/client's plain types.
+// May import: pkg/client's plain types.
 package scopetest
 
 import (

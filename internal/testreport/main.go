@@ -4,7 +4,7 @@
 //
 // It ends with code 1 when a package failed. tools/go-test runs it.
 //
-// Import rule: the standard library.
+// May import: the standard library.
 package main
 
 import (
