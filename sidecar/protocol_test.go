@@ -88,7 +88,7 @@ func TestLinesAreThoseOfPostgres(t *testing.T) {
 		for m := so.next(t); m.Type != "end"; m = so.next(t) {
 			require.Equal(t, "logs", m.Type, m.raw)
 			got = append(got, m.rawLogs(t)...)
-			require.Len(t, m.Activity, 5)
+			require.Len(t, m.Activity, 7)
 			for _, key := range []string{"status", "latest_percentage", "started_at", "updated_at", "finished_at", "last_seq", "attempt"} {
 				require.Contains(t, m.Activity, key)
 			}
