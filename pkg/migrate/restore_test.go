@@ -61,10 +61,10 @@ func TestDumpByAReader(t *testing.T) {
 	require.NoError(t, err)
 	u.User = url.UserPassword(reader, "x")
 	file := filepath.Join(t.TempDir(), "dump")
-	for _, args := range [][]string{nil, {"--data-only"}, {"--schema-only"}, {"--inserts"}, {"-n", "agentexec"}} {
+	// The whole dump comes last: it is restored below.
+	for _, args := range [][]string{{"--data-only"}, {"--schema-only"}, {"--inserts"}, {"-n", "agentexec"}, nil} {
 		requireProgram(t, conn, "pg_dump", append(args, "-Fc", "-f", file, "-d", u.String())...)
 	}
-	requireProgram(t, conn, "pg_dump", "-Fc", "-f", file, "-d", u.String())
 	copied := pgtest.Empty(t)
 	requireProgram(t, conn, "pg_restore", "--exit-on-error", "-d", copied.URL, file)
 	require.Empty(t, requireState(t, copied.Conn(t), nil, migrate.Current).Warnings)
@@ -76,32 +76,43 @@ func TestDumpByAReader(t *testing.T) {
 // However a dump is restored, it can be served, and Up mends what is wrong with it.
 func TestUpAfterARestore(t *testing.T) {
 	t.Parallel()
-	restored := func(t *testing.T, dumpArgs, restoreArgs []string) (*pgtest.Database, *pgx.Conn) {
-		t.Helper()
-		db, conn := withSchema(t)
-		file := filepath.Join(t.TempDir(), "dump")
-		requireProgram(t, conn, "pg_dump", append(dumpArgs, "-Fc", "-f", file, "-d", db.URL)...)
-		into := pgtest.Empty(t)
-		if len(restoreArgs) > 0 && restoreArgs[0] == "--data-only" {
-			into = pgtest.New(t)
+	source, sourceConn := withSchema(t)
+	file := filepath.Join(t.TempDir(), "dump")
+	for _, kind := range []string{"", "-s", "-a"} {
+		args := []string{"-Fc", "-f", file + kind, "-d", source.URL}
+		if kind != "" {
+			args = append(args, kind)
 		}
-		requireProgram(t, conn, "pg_restore", append(restoreArgs, "--exit-on-error", "-d", into.URL, file)...)
-		return into, into.Conn(t)
+		requireProgram(t, sourceConn, "pg_dump", args...)
 	}
-	for name, args := range map[string][2][]string{
+	restored := func(t *testing.T, kind string, restoreArgs []string) (*pgtest.Database, *pgx.Conn) {
+		t.Helper()
+		create := pgtest.Empty
+		if len(restoreArgs) > 0 && restoreArgs[0] == "--data-only" {
+			create = pgtest.New
+		}
+		into := create(t)
+		conn := into.Conn(t)
+		requireProgram(t, conn, "pg_restore", append(restoreArgs, "--exit-on-error", "-d", into.URL, file+kind)...)
+		return into, conn
+	}
+	for name, args := range map[string]struct {
+		kind    string // the argument of pg_dump
+		restore []string
+	}{
 		"Whole":                    {},
-		"WithoutRights":            {nil, {"-x"}},
-		"WithoutRightsAndOwners":   {nil, {"-x", "-O"}},
-		"WithoutData":              {{"-s"}, nil},
-		"WithoutDataAndRights":     {{"-s"}, {"-x"}},
-		"DataOnly":                 {nil, {"--data-only"}},
-		"DataOnlyWithoutTriggers":  {nil, {"--data-only", "--disable-triggers"}},
-		"DataOnlyInOneTransaction": {nil, {"--data-only", "--single-transaction"}},
-		"DataOnlyOfADumpOfData":    {{"-a"}, {"--data-only"}},
+		"WithoutRights":            {restore: []string{"-x"}},
+		"WithoutRightsAndOwners":   {restore: []string{"-x", "-O"}},
+		"WithoutData":              {kind: "-s"},
+		"WithoutDataAndRights":     {"-s", []string{"-x"}},
+		"DataOnly":                 {restore: []string{"--data-only"}},
+		"DataOnlyWithoutTriggers":  {restore: []string{"--data-only", "--disable-triggers"}},
+		"DataOnlyInOneTransaction": {restore: []string{"--data-only", "--single-transaction"}},
+		"DataOnlyOfADumpOfData":    {"-a", []string{"--data-only"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			db, conn := restored(t, args[0], args[1])
+			db, conn := restored(t, args.kind, args.restore)
 			require.True(t, requireState(t, conn, nil, migrate.Current).Usable())
 			require.NoError(t, migrate.Up(t.Context(), conn, nil))
 			require.Equal(t, requireState(t, conn, nil, migrate.Current).Known, one[int](t, conn, "select version from agentexec.schema_version"))
@@ -145,14 +156,15 @@ func TestRenamedSchema(t *testing.T) {
 // Databases in another encoding are refused, in one line that says how to make one that is not.
 func TestOtherEncodings(t *testing.T) {
 	t.Parallel()
+	db := pgtest.Empty(t)
 	for _, encoding := range []string{"SQL_ASCII", "LATIN1", "LATIN9", "WIN1252", "EUC_JP"} {
 		t.Run(encoding, func(t *testing.T) {
 			t.Parallel()
-			db := pgtest.Empty(t)
 			name := "agentexec_test_" + strings.ReplaceAll(uuid.NewString(), "-", "")
 			db.Exec(t, "create database "+name+" encoding '"+encoding+"' lc_collate 'C' lc_ctype 'C' template template0")
 			t.Cleanup(func() { db.Exec(t, "drop database "+name+" with (force)") })
-			config := db.Conn(t).Config()
+			config, err := pgx.ParseConfig(db.URL)
+			require.NoError(t, err)
 			config.Database = name
 			conn, err := pgx.ConnectConfig(t.Context(), config)
 			require.NoError(t, err)

@@ -75,7 +75,7 @@ func TestUpTenTimesAtOnce(t *testing.T) {
 
 func TestUpWithoutWaitingForEachOther(t *testing.T) {
 	t.Parallel()
-	for range 5 {
+	for range 2 {
 		db := pgtest.Empty(t)
 		g, ctx := errgroup.WithContext(t.Context())
 		for range 10 {
