@@ -2,7 +2,6 @@ package sql_test
 
 import (
 	"fmt"
-	"runtime"
 	"testing"
 	"time"
 
@@ -48,11 +47,11 @@ func TestTimeIsReadUnderTheLock(t *testing.T) {
 		"cancel":           "select (agentexec.cancel('%s')).seq",
 		"cancel_pending":   "select canceled from agentexec._cancel_pending(null, null, null, 'Canceled', '1 minute') -- %s",
 	}
+	shared := setup(t)
 	for name, writer := range writers {
 		for _, end := range []string{"Commit", "Rollback"} {
 			t.Run(name+end, func(t *testing.T) {
-				t.Parallel()
-				b := setup(t)
+				b := &bundle{T: t, db: shared.db, pool: shared.pool}
 				agent := b.in("RUNNING")
 				for i := range 8 {
 					b.create(fmt.Sprint(i)) // others, so that cancel_pending reads on
@@ -89,7 +88,7 @@ func awaitBlocked(b *bundle) {
 	b.Helper()
 	for one[int](b.T, b.pool, `select count(*) from pg_stat_activity a
 		where a.datname = current_database() and (a.wait_event_type = 'Lock' or a.wait_event = 'PgSleep')`) == 0 {
-		runtime.Gosched()
+		<-time.After(5 * time.Millisecond)
 	}
 }
 

@@ -87,7 +87,7 @@ func Test64WritersOnOneActivity(t *testing.T) {
 	g, ctx := errgroup.WithContext(t.Context())
 	for writer := range writerCount {
 		g.Go(func() error {
-			for i := 0; i < 12; {
+			for i := 0; i < 4; {
 				var wrote []string
 				err := b.inTx(ctx, func(q querier) error {
 					for range 1 + rand.IntN(3) {
@@ -130,7 +130,7 @@ func Test64WritersOn64Activities(t *testing.T) {
 	g, ctx := errgroup.WithContext(t.Context())
 	for writer := range writerCount {
 		g.Go(func() error {
-			for i := 0; i < 60; {
+			for i := 0; i < 24; {
 				wrote := map[uuid.UUID][]string{}
 				next := func(agent uuid.UUID) line {
 					l := line{agent: agent, message: fmt.Sprintf("writer %d line %d", writer, i)}

@@ -97,24 +97,27 @@ func TestDetailPageHoldsAThousandLines(t *testing.T) {
 func TestDetailPageHoldsFourMebibytes(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	for name, line := range map[string]string{
-		"LongMessages":         "select string_agg(md5(i::text), ''), null::jsonb from generate_series(1, 30000) i",
-		"CompressibleMessages": "select repeat('x', 1000000), null::jsonb",
-		"EscapedMessages":      "select repeat(e'\\x01', 1000000), null::jsonb",
-		"LongData":             "select 'x', to_jsonb(string_agg(md5(i::text), '')) from generate_series(1, 30000) i",
-		"CompressibleData":     "select 'x', to_jsonb(repeat('x', 1000000))",
+	for name, c := range map[string]struct {
+		last int // the number of lines
+		line string
+	}{
+		"LongMessages":         {10, "select string_agg(md5(i::text), ''), null::jsonb from generate_series(1, 30000) i"},
+		"CompressibleMessages": {10, "select repeat('x', 1000000), null::jsonb"},
+		"EscapedMessages":      {4, "select repeat(e'\\x01', 1000000), null::jsonb"},
+		"LongData":             {10, "select 'x', to_jsonb(string_agg(md5(i::text), '')) from generate_series(1, 30000) i"},
+		"CompressibleData":     {10, "select 'x', to_jsonb(repeat('x', 1000000))"},
 		// Stored in 12 bytes, written in 1,001.
-		"WideNumbers": "select 'x', jsonb_agg(1e1000::numeric) from generate_series(1, 900) i",
-		"HugeLines":   "select 'x', to_jsonb(repeat('x', 6000000))",
+		"WideNumbers": {10, "select 'x', jsonb_agg(1e1000::numeric) from generate_series(1, 900) i"},
+		"HugeLines":   {4, "select 'x', to_jsonb(repeat('x', 6000000))"},
 	} {
 		agent := b.create("research")
 		// As a restore writes them.
 		b.exec(`insert into agentexec.activity_log (id, activity_id, seq, message, status, data, created_at)
 			select nextval('agentexec.activity_log_id_seq'), a.id, n, l.message, 'QUEUED', l.data, a.created_at
-			from agentexec.activity a, generate_series(2, 10) n, (`+line+`) l(message, data) where a.agent_id = $1`, agent)
-		b.exec("update agentexec.activity set last_seq = 10 where agent_id = $1", agent)
+			from agentexec.activity a, generate_series(2, $2) n, (`+c.line+`) l(message, data) where a.agent_id = $1`, agent, c.last)
+		b.exec("update agentexec.activity set last_seq = $2 where agent_id = $1", agent, c.last)
 		seqs, pages := readDetail(t, b.pool, agent)
-		requireAllSeqs(t, seqs, 10)
+		requireAllSeqs(t, seqs, c.last)
 		require.GreaterOrEqual(t, pages, 3, name)
 	}
 }
