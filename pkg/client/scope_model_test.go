@@ -1,7 +1,6 @@
 package client_test
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -29,8 +28,9 @@ func TestScopeModel(t *testing.T) {
 			b := setup(t)
 			w := world{scopetest.NewWorld(seed)}
 			w.populate(t, b)
+			session, plain := b.db.Conn(t), b.db.Conn(t)
 			for range 12 {
-				w.tryScope(t, b, w.Scope())
+				w.tryScope(t, b, session, plain, w.Scope())
 			}
 		})
 	}
@@ -47,15 +47,12 @@ func (w world) populate(t *testing.T, b *bundle) {
 	}
 }
 
-func (w world) tryScope(t *testing.T, b *bundle, scope client.Scope) {
+// tryScope sets the scope in session, and gives it to the clients of plain and of the pool.
+func (w world) tryScope(t *testing.T, b *bundle, session, plain *pgx.Conn, scope client.Scope) {
 	t.Helper()
 	text := scope.String()
-	session := b.db.Conn(t)
-	defer func() { require.NoError(t, session.Close(context.WithoutCancel(b.ctx))) }()
 	_, err := session.Exec(b.ctx, "select pg_catalog.set_config('agentexec.scope', $1, false)", text)
 	require.NoError(t, err)
-	plain := b.db.Conn(t)
-	defer func() { require.NoError(t, plain.Close(context.WithoutCancel(b.ctx))) }()
 
 	filter, statuses := w.Filter(), w.Statuses()
 	for name, c := range map[string]*client.Client{
