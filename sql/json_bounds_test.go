@@ -29,8 +29,8 @@ var jsonInBounds = map[string]string{
 
 var jsonOutOfBounds = map[string]struct{ value, bound string }{
 	"Long":           {`"` + strings.Repeat("x", 1<<20-1) + `"`, "at most 1048576 bytes as text, got 1048577"},
-	"ManyNumbers":    {numbers(174763, "1111"), "at most 1048576 bytes as text"},
-	"FourMegabytes":  {`"` + strings.Repeat("x", 4<<20) + `"`, "at most 1048576 bytes as text"},
+	"ManyNumbers":    {numbers(349526, "1"), "at most 1048576 bytes as text"},
+	"TenMegabytes":   {`"` + strings.Repeat("x", 10<<20) + `"`, "at most 1048576 bytes as text"},
 	"LongExpanded":   {numbers(1100, "1e1000"), "at most 1048576 bytes as text"},
 	"350MBExpanded":  {numbers(300000, "1e1000"), "at most 1048576 bytes as text"},
 	"Depth101":       {nested(101, "[", "]"), "nested at most 100 deep"},
