@@ -31,13 +31,13 @@ func TestInBrowser(t *testing.T) {
 			t.Parallel()
 			h := h
 			if name == "connection.test.mjs" { // it takes the server away
-				h = newHouse(t)
+				h = newHouseWithServer(t)
 			}
 			args := []string{"--test", "--test-reporter=spec"}
 			if only := os.Getenv("ONLY"); only != "" {
 				args = append(args, "--test-name-pattern="+only)
 			}
-			perform(t, h.stage(t, h.server.New(t)), "test", append(args, name)...)
+			perform(t, h.stage(t, h.database(t)), "test", append(args, name)...)
 		})
 	}
 }
@@ -64,7 +64,7 @@ func TestClient(t *testing.T) {
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".test.ts"), func(t *testing.T) {
 			t.Parallel()
-			perform(t, h.stage(t, h.server.New(t)), ".", "node_modules/vitest/vitest.mjs", "run", "--project", "binary", filepath.Base(file))
+			perform(t, h.stage(t, h.database(t)), ".", "node_modules/vitest/vitest.mjs", "run", "--project", "binary", filepath.Base(file))
 		})
 	}
 }

@@ -3,6 +3,7 @@ package ui_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,19 +25,57 @@ import (
 // patience bounds every wait for something that must happen.
 const patience = time.Minute
 
-// house is what stages share: a Postgres that can be taken away, and the program.
+// house is what stages share: the program, and in some cases a Postgres of their own that can be taken away.
 type house struct {
-	server  *pgtest.Server
+	server  *pgtest.Server // nil: the one that all tests of this process share
 	program string
+}
+
+// buildProgram builds agentexec once for all tests and returns its path. TestMain removes it.
+var buildProgram = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "agentexec-ui-")
+	if err != nil {
+		return "", err
+	}
+	program := filepath.Join(dir, "agentexec")
+	removeProgram = func() { _ = os.RemoveAll(dir) }
+	out, err := exec.Command("go", "build", "-o", program, "github.com/agentexec/agentexec/cmd/agentexec").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return program, nil
+})
+
+var removeProgram = func() {}
+
+func TestMain(m *testing.M) {
+	code := pgtest.Main(m).Run()
+	removeProgram()
+	os.Exit(code)
 }
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
-	h := &house{server: pgtest.NewServer(t, nil), program: filepath.Join(t.TempDir(), "agentexec")}
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", h.program, "github.com/agentexec/agentexec/cmd/agentexec")
-	out, err := build.CombinedOutput()
-	require.NoError(t, err, string(out))
+	program, err := buildProgram()
+	require.NoError(t, err)
+	return &house{program: program}
+}
+
+// newHouseWithServer returns a house with a Postgres of its own, which tests may stop.
+func newHouseWithServer(t *testing.T) *house {
+	t.Helper()
+	h := newHouse(t)
+	h.server = pgtest.NewServer(t, nil)
 	return h
+}
+
+// database returns a new database with the schema.
+func (h *house) database(t *testing.T) *pgtest.Database {
+	t.Helper()
+	if h.server != nil {
+		return h.server.New(t)
+	}
+	return pgtest.New(t)
 }
 
 // stage is what the browser's tests play on: a database, and a sidecar that can be taken away.
@@ -47,11 +87,11 @@ type stage struct {
 	env     []string // of the sidecar, beside ours
 }
 
-// newStage is a stage with a house of its own.
+// newStage returns a stage over a new database.
 func newStage(t *testing.T) *stage {
 	t.Helper()
 	h := newHouse(t)
-	return h.stage(t, h.server.New(t))
+	return h.stage(t, h.database(t))
 }
 
 // stage is one over a database, its sidecar not started yet; env is for that sidecar.
@@ -150,8 +190,10 @@ func (s *stage) control(t *testing.T) http.Handler {
 	handle("/token/expiring", expiring)
 	handle("/sidecar/kill", func(context.Context, string) (any, error) { s.kill(); return nil, nil })
 	handle("/sidecar/start", func(context.Context, string) (any, error) { s.start(t); return nil, nil })
-	handle("/postgres/stop", func(context.Context, string) (any, error) { return nil, s.server.Stop() })
-	handle("/postgres/start", func(ctx context.Context, _ string) (any, error) { return nil, s.server.Restart(ctx) })
+	if s.server != nil {
+		handle("/postgres/stop", func(context.Context, string) (any, error) { return nil, s.server.Stop() })
+		handle("/postgres/start", func(ctx context.Context, _ string) (any, error) { return nil, s.server.Restart(ctx) })
+	}
 	return mux
 }
 
