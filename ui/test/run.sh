@@ -6,7 +6,8 @@
 #   ONLY=REGEXP ui/test/run.sh run some of the browser's, and nothing else
 #   ONLY='the README' ui/test/run.sh docs    make the pictures of the README anew
 #
-# Needs Go, npm and Chromium (CHROMIUM names it, where it is not in PATH), and fetches a Node where there is none of 20.19.
+# Needs Go, npm and Chromium (CHROMIUM names it, where it is not in PATH; its headless shell is used where there is one,
+# as it takes less of the processor), and fetches a Node where there is none of 20.19.
 # Without npm nothing is tested, without Chromium all but the page; it says so, and fails where CI is set.
 set -euo pipefail
 [[ $# -eq 0 ]] || { mkdir -p "$1" && SCREENSHOTS=$(cd "$1" && pwd) && export SCREENSHOTS; }
@@ -19,7 +20,7 @@ if [[ -z ${ONLY:-} ]]; then
   export AGENTEXEC_TEST_NODE=1
 fi
 
-for name in ${CHROMIUM:+"$CHROMIUM"} chromium chromium-browser google-chrome; do
+for name in ${CHROMIUM:+"$CHROMIUM"} chromium-headless-shell chromium chromium-browser google-chrome; do
   chromium=$(command -v "$name") && break
 done
 AGENTEXEC_TEST_CHROMIUM=${chromium:-} go test -v -count=1 -timeout 20m -parallel 2 -run '^(TestClient|TestInBrowser)$' . || status=1
