@@ -55,7 +55,7 @@ ui: ## Build the dashboard and the TypeScript packages in ui/, those as ui/packa
 	@ui/tools/npm run build
 
 .PHONY: test
-test: ## Run every test, with the race detector where there is a C compiler; ends with a list of what was skipped
+test: ## Run every test, with the race detector where it can find something and there is a C compiler; lists what was skipped
 	@tools/test $(GO_TEST_FLAGS)
 
 .PHONY: test-ui

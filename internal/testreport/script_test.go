@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// script runs tools/test where there is no C compiler, no npm and a go that prints the events of one package, and returns
-// what it printed and its exit code.
+// script runs tools/test where there is no npm and a go that prints the events of one package, and returns what it printed
+// and its exit code. There is a C compiler where env has COMPILER=true.
 func script(t *testing.T, result string, env ...string) (string, int) {
 	t.Helper()
 	dir := t.TempDir()
@@ -24,7 +24,7 @@ func script(t *testing.T, result string, env ...string) (string, int) {
 	for _, name := range []string{"bench", "bin", "path"} {
 		require.NoError(t, os.Mkdir(filepath.Join(dir, name), 0o755))
 	}
-	for _, name := range []string{"bash", "cat", "dirname", "env", "getconf", "grep", "mktemp", "rm", "sort", "touch"} {
+	for _, name := range []string{"bash", "cat", "dirname", "env", "getconf", "grep", "mktemp", "rm", "sort", "touch", "true", "false"} {
 		program, err := exec.LookPath(name)
 		require.NoError(t, err)
 		require.NoError(t, os.Symlink(program, filepath.Join(dir, "path", name)))
@@ -33,8 +33,9 @@ func script(t *testing.T, result string, env ...string) (string, int) {
 	require.NoError(t, err, string(build))
 	compiler := `#!/usr/bin/env bash
 case "$1 $2" in
-"build -race") exit 1 ;;
+"build -race") exec ${COMPILER:-false} ;;
 "build -C") exit 0 ;;
+"list ./...") printf 'github.com/agentexec/agentexec/%s\n' sql sql/other cmd/agentexec sidecar; exit 0 ;;
 esac
 echo '{"Action":"output","Package":"m/p","Test":"TestMoon","Output":"    a_test.go:5: no moon\n"}'
 echo '{"Action":"skip","Package":"m/p","Test":"TestMoon"}'
@@ -71,4 +72,21 @@ p TestMoon: no moon
 	require.Equal(t, 1, code, out)
 	require.Contains(t, out, "FAILED: no npm on this machine, and CI is set")
 	require.True(t, strings.HasSuffix(out, skipped), out)
+}
+
+func TestRaceDetectorIsOnWhereGoroutinesOfOursRun(t *testing.T) {
+	t.Parallel()
+	const module = "github.com/agentexec/agentexec/"
+	plain, raced := module+"sql "+module+"cmd/agentexec", module+"sql/other "+module+"sidecar"
+
+	out, code := script(t, "pass", "COMPILER=true")
+	require.Zero(t, code, out)
+	require.Regexp(t, `(?m)^\++ go test -race .* `+raced+`$`, out)
+	require.Regexp(t, `(?m)^\++ go test -count=1 .* `+plain+`$`, out)
+	out, code = script(t, "fail", "COMPILER=true")
+	require.Equal(t, 1, code)
+	require.Regexp(t, `(?m)^\++ go test -count=1 .* `+plain+`$`, out, "also after a failure")
+
+	out, _ = script(t, "pass")
+	require.NotContains(t, out, "-race ")
 }
