@@ -106,8 +106,7 @@ func errOrSkip(err error) error {
 	return filepath.SkipDir
 }
 
-// TestPackagesAreDescribed: every package of the module has a row in docs/architecture.md, and a doc comment that begins with its
-// name and says what it may import.
+// TestPackagesAreDescribed: every package of the module has a row in docs/architecture.md, and a doc comment with a line about imports.
 func TestPackagesAreDescribed(t *testing.T) {
 	t.Parallel()
 	list := exec.CommandContext(t.Context(), "go", "list", "-f", "{{.ImportPath}}\t{{.Dir}}\t{{.Doc}}\t{{join .GoFiles \" \"}}", "./...")

@@ -38,7 +38,7 @@ type Auth struct {
 // issuer set must not serve every client.
 func (a Auth) Enabled() bool { return a != Auth{} }
 
-// config is a as package auth takes it.
+// config returns a as an auth.Config.
 func (a Auth) config(log *slog.Logger) auth.Config {
 	return auth.Config{
 		Secret: a.Secret, KeyFile: a.KeyFile, JWKSURL: a.JWKSURL, Algorithm: a.Algorithm, Issuer: a.Issuer, Audience: a.Audience, Logger: log,
@@ -126,7 +126,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	if (c.TLSCert == "") != (c.TLSKey == "") {
+	if !c.NoListener && (c.TLSCert == "") != (c.TLSKey == "") {
 		return c, errors.New("TLS needs both a certificate and its key: --tls-cert and --tls-key")
 	}
 	if c.Feed.Authorize != nil || c.Feed.Renew != nil {
@@ -138,6 +138,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Limits, err = c.Limits.withDefaults(c.reads()); err != nil {
 		return c, err
+	}
+	if c.NoListener {
+		return c, c.checkSecret("the program's server")
 	}
 	return c, c.CheckAddr()
 }
@@ -168,9 +171,17 @@ func (c Config) CheckAddr() error {
 		return fmt.Errorf("address %q can be reached from other machines and no authentication is configured; "+
 			"set AGENTEXEC_JWT_SECRET, AGENTEXEC_JWT_KEY_FILE or AGENTEXEC_JWKS_URL, listen on %s, or say --insecure", c.Addr, DefaultAddr)
 	}
-	if n := len(c.Auth.Secret); n > 0 && n < auth.MinSecret && !isLoopback(host) {
-		return fmt.Errorf("address %q can be reached from other machines, and AGENTEXEC_JWT_SECRET has %d bytes, which can be guessed: "+
-			"use at least %d random ones, such as those of: openssl rand -base64 48", c.Addr, n, auth.MinSecret)
+	if isLoopback(host) {
+		return nil
+	}
+	return c.checkSecret(fmt.Sprintf("address %q", c.Addr))
+}
+
+// checkSecret refuses a secret that can be guessed, where other machines reach the service.
+func (c Config) checkSecret(where string) error {
+	if n := len(c.Auth.Secret); n > 0 && n < auth.MinSecret {
+		return fmt.Errorf("%s can be reached from other machines, and AGENTEXEC_JWT_SECRET has %d bytes, which can be guessed: "+
+			"use at least %d random ones, such as those of: openssl rand -base64 48", where, n, auth.MinSecret)
 	}
 	return nil
 }

@@ -2,5 +2,6 @@
 // order (internal/tail), the feed (wsfeed), the HTTP API (internal/httpapi), health, metrics and the dashboard (ui). It keeps no
 // state: after a restart, clients go on from the last seq they saw.
 //
-// May import: its internal packages, wsfeed, pkg/client, pkg/migrate, ui, internal/auth, internal/budget, internal/pgurl.
+// May import: its internal packages, wsfeed, pkg/client, pkg/migrate, ui, internal/auth, internal/backoff,
+// internal/budget, internal/notify, internal/pgurl.
 package sidecar

@@ -62,4 +62,32 @@ func TestHandlerUnderAPrefix(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, response.Body.Close())
 	require.Equal(t, http.StatusNotFound, response.StatusCode, "outside of the prefix the server is the program's")
+
+	cancel()
+	require.NoError(t, <-ended)
+	ended <- nil // for the cleanup
+	response, err = http.Get(s.url + "/v1/stats")
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.Equal(t, http.StatusServiceUnavailable, response.StatusCode, "Run has ended")
+}
+
+// TestNoListenerIgnoresTheAddress: without a port of its own the service asks for no address and no certificate, but for a secret
+// that cannot be guessed.
+func TestNoListenerIgnoresTheAddress(t *testing.T) {
+	t.Parallel()
+	server, err := sidecar.New(sidecar.Config{DatabaseURL: "postgres://x", NoListener: true, Addr: "nonsense", TLSCert: "none"})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.NoError(t, server.Run(ctx))
+	_, err = sidecar.New(sidecar.Config{DatabaseURL: "postgres://x", NoListener: true, Auth: sidecar.Auth{Secret: "short"}})
+	require.ErrorContains(t, err, "use at least 32 random ones")
+}
+
+// TestProfilesStayPrivate: the package puts nothing into the mux that every program has.
+func TestProfilesStayPrivate(t *testing.T) {
+	t.Parallel()
+	_, pattern := http.DefaultServeMux.Handler(httptest.NewRequest(http.MethodGet, "/debug/pprof/heap", nil))
+	require.Empty(t, pattern)
 }

@@ -3,9 +3,11 @@ package sidecar_test
 import (
 	"context"
 	"log"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
+	"time"
 
 	"github.com/agentexec/agentexec/sidecar"
 )
@@ -18,12 +20,21 @@ func ExampleServer_Handler() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	mux := http.NewServeMux()
+	mux.Handle("/agentexec/", http.StripPrefix("/agentexec", service.Handler()))
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	listener, err := net.Listen("tcp", "127.0.0.1:8080")
+	if err != nil {
+		log.Fatal(err)
+	}
 	go func() {
-		http.Handle("/agentexec/", http.StripPrefix("/agentexec", service.Handler()))
-		log.Print(http.ListenAndServe("127.0.0.1:8080", nil))
-		stop()
+		if err := server.Serve(service.Listener(listener)); err != http.ErrServerClosed {
+			log.Print(err)
+			stop()
+		}
 	}()
 	if err := service.Run(ctx); err != nil {
 		log.Print(err)
 	}
+	_ = server.Close()
 }

@@ -65,7 +65,7 @@ type Limits struct {
 	FrameBytes int
 }
 
-// withDefaults puts the defaults in place. Connections is chosen before (connectionsWithin).
+// withDefaults puts the defaults in place. Connections is chosen before (edge.ConnectionsWithin).
 func (l Limits) withDefaults(reads int) (Limits, error) {
 	if l.Sockets == 0 {
 		l.Sockets = 20_000

@@ -11,7 +11,7 @@ import (
 )
 
 // metrics of one sidecar, in a registry of their own, so that several can run in one process. The feed's own
-// counters are in feed_metrics.go. docs/metrics.md has a row for each.
+// counters are in feedCollector. docs/metrics.md has a row for each.
 type metrics struct {
 	registry *prometheus.Registry
 	delivery prometheus.Histogram

@@ -5,7 +5,6 @@ import (
 	"log"
 	"log/slog"
 	"net/http"
-	"net/http/pprof"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
@@ -14,8 +13,6 @@ import (
 	"github.com/agentexec/agentexec/sidecar/internal/problem"
 	"github.com/agentexec/agentexec/ui"
 )
-
-// beside what we use it registers with the default mux, which is not served
 
 // newRoutes is every address the sidecar answers.
 func (s *Server) newRoutes() http.Handler {
@@ -35,21 +32,10 @@ func (s *Server) newRoutes() http.Handler {
 	mux.Handle("/readyz", readOnly(http.HandlerFunc(s.readyz)))
 	mux.Handle("/metrics", readOnly(s.access.Operators(promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))))
 	if s.cfg.Pprof {
-		mux.Handle("/debug/pprof/", s.access.Owners(profiles()))
+		mux.Handle(profilesPath, s.access.Owners(profiles()))
 	}
 	mux.Handle("/", ui.Handler())
 	return edge.SafeHeaders(s.access.GuardHost(mux, s.cfg.Insecure))
-}
-
-// profiles are Go's own, where net/http/pprof has them.
-func profiles() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("/debug/pprof/", pprof.Index)
-	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	return mux
 }
 
 // readOnly answers 405 to anything but GET and HEAD, where the page's handler at / would say that nothing lives here.

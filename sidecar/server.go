@@ -105,9 +105,20 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// Handler returns the whole service: the feed, the HTTP API, health, metrics and the dashboard. Run must run beside it; until
-// the schema is found, the API and the feed answer 503. To mount it under a prefix, wrap it in http.StripPrefix.
+// Handler returns the whole service: the feed, the HTTP API, health, metrics and the dashboard. Run must run beside it: before
+// the schema is found, and after Run has ended, the API and the feed answer 503. A program that serves it shuts down its own
+// HTTP server.
+//
+// To mount it under a prefix, wrap it in http.StripPrefix. A path that is not clean, such as //v1/stats, is then redirected
+// without the prefix. Without Config.Auth, every client that reaches the program's server has every right; a request for a
+// name other than localhost is answered 403 unless Config.AllowOrigins names it.
 func (s *Server) Handler() http.Handler { return s.routes }
+
+// Listener returns l with what the service's own listener has: the limit of open connections, and write deadlines that a slow
+// client of the feed does not run into. A program that serves Handler should serve it on such a listener, TLS on top.
+func (s *Server) Listener(l net.Listener) net.Listener {
+	return s.hub.Listener(edge.NewListener(l, &s.connections, s.cfg.Limits.Connections, false, s.metrics.limits.note))
+}
 
 // Run serves until ctx ends, then lets everything drain and returns nil. A database that cannot be reached is waited
 // for. It returns an error that says what to do where the address is taken, or the schema is missing, older or newer.
@@ -175,10 +186,11 @@ func (s *Server) listen(ctx context.Context, g *errgroup.Group) (*http.Server, s
 	return web, s.baseURL(l.Addr()), nil
 }
 
-// shutdown, in this order: accept nothing new, tell every socket 1001 once it took what waits for it, let requests
+// shutdown, in this order: answer 503 to new requests of the API and the feed, accept nothing new, tell every socket 1001 once it took what waits for it, let requests
 // end. http.Server.Shutdown leaves upgraded sockets alone and waits for event streams, so the hub ends both
 // meanwhile. The tail, the listener and the pool go last.
 func (s *Server) shutdown(web *http.Server) {
+	s.ready.Store(false)
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
 	var closing sync.WaitGroup

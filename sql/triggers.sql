@@ -25,8 +25,8 @@ $$;
 -- WITH, or a function in its select list) an INSERT cannot be followed by another writer of the same activity: that one
 -- would take the same seq, and fail with 23505.
 --
--- It runs with the owner's rights, so it serves activity_log alone: as a trigger of another table it would let
--- them use up numbers without writing lines.
+-- It runs with the owner's rights, so it serves activity_log alone: as a trigger of another table it would use
+-- up numbers without writing lines.
 --
 -- Locks:  the activity row, before the log row.
 -- Errors: TA404 no such activity, or it is outside the scope; TA409 the state machine refuses; TA422 bad message,

@@ -13,7 +13,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/gorilla/websocket"
 
-	"github.com/agentexec/agentexec/pkg/client"
 	"github.com/agentexec/agentexec/wsfeed/internal/netconn"
 )
 
@@ -75,7 +74,7 @@ func (h *Hub) target(w http.ResponseWriter, r *http.Request, access Access) (*ta
 		h.cfg.Problem(w, status, code, detail)
 		return nil, false
 	}
-	id, err := client.ParseAgentID(r.PathValue("agent_id"))
+	id, err := parseID(r.PathValue("agent_id"))
 	if err != nil {
 		return refuse(http.StatusUnprocessableEntity, "TA422", err.Error())
 	}

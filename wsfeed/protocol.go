@@ -69,7 +69,7 @@ func parse(data []byte) (request, error) {
 		if r.sub != "" {
 			return r, nil
 		}
-		id, err := client.ParseAgentID(m.AgentID)
+		id, err := parseID(m.AgentID)
 		if err == nil {
 			r.sub = id.String() // as subscribe names it
 		}
@@ -118,7 +118,7 @@ func (r *request) subscribe(m clientMessage) error {
 		}
 		return r.list.normalise()
 	}
-	id, err := client.ParseAgentID(m.AgentID)
+	id, err := parseID(m.AgentID)
 	if err != nil {
 		return err
 	}
@@ -132,6 +132,14 @@ func (r *request) subscribe(m clientMessage) error {
 		}
 	}
 	return nil
+}
+
+func parseID(text string) (uuid.UUID, error) {
+	id, err := client.ParseAgentID(text)
+	if err != nil {
+		err = fmt.Errorf("agent_id must be a UUID, got %.50q", text) // without the SQLSTATE
+	}
+	return id, err
 }
 
 func checkSeq(n int64) (int, error) {

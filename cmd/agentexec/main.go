@@ -1,8 +1,8 @@
 // Command agentexec tracks long-running work in Postgres and shows it live: the sidecar, its private Postgres for
 // development, and small commands that create, log, end, list and watch activities.
 //
-// main.go runs a command and turns its error into one line and an exit code (errors.go), root.go has the commands and
-// the flags they share (settings.go), each command has a file of its own name.
+// main.go runs a command and turns its error into one line and an exit code (errors.go). settings.go reads flags and variables.
+// The other files have one command each, or a few of one kind.
 //
 // May import: everything.
 package main

@@ -25,8 +25,8 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Enabled reports whether authentication is wanted. Without a key it is, and New says what is missing: who has set an
-// issuer must not be served to every client.
+// Enabled reports whether authentication is wanted. Without a key it is, and New says what is missing: a service with an
+// issuer set must not serve every client.
 func (c Config) Enabled() bool { return c != Config{Logger: c.Logger} }
 
 // kind is what kind of key an algorithm takes.

@@ -9,13 +9,14 @@ import (
 )
 
 // Delay returns the time to wait after so many failures in a row, from 0 on: least, doubled with each failure, at most
-// most; less up to a quarter, at random.
+// most; less up to a half, at random.
 func Delay(failures int, least, most time.Duration) time.Duration {
+	failures = max(failures, 0)
 	d := most
 	if failures < 32 && least<<failures>>failures == least {
-		d = min(least<<max(failures, 0), most)
+		d = min(least<<failures, most)
 	}
-	return d - rand.N(d/4+1)
+	return d - rand.N(d/2+1)
 }
 
 // Wait waits that long, or until ctx ends, and returns the error of ctx then.

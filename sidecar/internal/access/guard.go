@@ -23,12 +23,12 @@ type Guard struct {
 	tickets     tickets
 	rateLimiter *rateLimiter // nil where requests are not limited
 	refusals    *refusals    // nil where nothing is counted
-	behind      *addresses   // nil where there is no proxy to look behind
+	behind      *addresses   // nil only in tests
 	log         *slog.Logger
 	refusalLog  *rate.Limiter // limits how often a refused request is logged
 }
 
-// Config is what decides about requests. The zero value lets every request through.
+// Config is what decides about requests. Metrics, Note and Log are required.
 type Config struct {
 	Auth         auth.Config // off where it names no key
 	AllowOrigins []string
@@ -43,7 +43,7 @@ type Config struct {
 	Log               *slog.Logger
 }
 
-// New checks a configuration and makes an access of it.
+// New checks a configuration and makes a Guard of it.
 func New(c Config) (*Guard, error) {
 	allowed, err := readOrigins(c.AllowOrigins, c.Auth.Enabled())
 	if err != nil {
@@ -79,7 +79,7 @@ func (a *Guard) GuardHost(next http.Handler, anyAddress bool) http.Handler {
 	return a.origins.guardHost(next, anyAddress)
 }
 
-// MakeTicket returns a ticket for what a grant allows, good for ticketLife; "" where there are too many.
+// MakeTicket returns a ticket for what a grant allows, good for TicketLife; "" where there are too many.
 func (a *Guard) MakeTicket(g auth.Grant) string { return a.tickets.make(g, time.Now()) }
 
 // Run fetches the keys of a JWKS URL until ctx ends. It returns at once where there is none.
@@ -90,7 +90,7 @@ func (a *Guard) Run(ctx context.Context) error {
 	return a.verifier.Run(ctx)
 }
 
-// With returns an access without limits. A nil verifier turns authentication off; nil origins allow none beside the
+// With returns a Guard without limits. A nil verifier turns authentication off; nil origins allow none beside the
 // service's own.
 func With(verifier *auth.Verifier, o *origins, log *slog.Logger) *Guard {
 	if o == nil {

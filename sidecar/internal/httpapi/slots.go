@@ -72,7 +72,10 @@ func (rq *request) release() {
 // endSlow closes the connection of the request when its client does not take so many bytes in 30 s, and 1 s for each
 // 32 KiB.
 func (rq *request) endSlow(bytes int) {
+	most := 30*time.Second + time.Duration(bytes>>15)*time.Second
 	if conn := edge.ConnOf(rq.r.Context()); conn != nil {
-		rq.slow = time.AfterFunc(30*time.Second+time.Duration(bytes>>15)*time.Second, func() { _ = conn.Close() })
+		rq.slow = time.AfterFunc(most, func() { _ = conn.Close() })
+		return
 	}
+	_ = http.NewResponseController(rq.w).SetWriteDeadline(time.Now().Add(most)) // net/http lifts it after the request
 }

@@ -27,13 +27,13 @@ func OfDatabase(err error) *Problem {
 	pg := (*pgconn.PgError)(nil)
 	_ = errors.As(err, &pg)
 	switch {
-	case db.Code == CodeNotFound:
-		return New(http.StatusNotFound, CodeNotFound, db.Message)
-	case db.Code == CodeFinished:
-		return New(http.StatusConflict, CodeFinished, db.Message)
+	case db.Code == codeNotFound:
+		return New(http.StatusNotFound, codeNotFound, db.Message)
+	case db.Code == codeFinished:
+		return New(http.StatusConflict, codeFinished, db.Message)
 	case errors.Is(err, client.ErrExists):
-		return New(http.StatusConflict, CodeExists, "an activity with this agent_id exists")
-	case db.Code == CodeLocked:
+		return New(http.StatusConflict, codeExists, "an activity with this agent_id exists")
+	case db.Code == codeLocked:
 		return Locked()
 	case passing(db.Code), queueFull(pg):
 		return New(http.StatusServiceUnavailable, CodeUnavailable, "the database cannot do this now; try again shortly")
@@ -47,7 +47,7 @@ func OfDatabase(err error) *Problem {
 
 // Locked is the answer where a row stays locked.
 func Locked() *Problem {
-	return New(http.StatusServiceUnavailable, CodeLocked,
+	return New(http.StatusServiceUnavailable, codeLocked,
 		"another transaction has kept the activity locked for seconds, such as a worker that is idle in a transaction; try again shortly")
 }
 
@@ -59,7 +59,7 @@ func queueFull(pg *pgconn.PgError) bool {
 
 // Internal returns the answer to a failure of the sidecar's own.
 func Internal() *Problem {
-	return New(http.StatusInternalServerError, CodeInternal, "something went wrong here; the log of the sidecar says more")
+	return New(http.StatusInternalServerError, codeInternal, "something went wrong here; the log of the sidecar says more")
 }
 
 // unreachable reports whether no answer came from Postgres: it is down, or starting, or too slow to answer in time.

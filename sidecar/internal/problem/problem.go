@@ -14,58 +14,58 @@ import (
 // The codes of a problem. Refusals of SQL carry the SQLSTATE; the others have words of our own, so that a program tells
 // "no such activity" from "no such route".
 const (
-	CodeNotFound = "TA404" // no such activity
-	CodeFinished = "TA409" // the state machine refuses
+	codeNotFound = "TA404" // no such activity
+	codeFinished = "TA409" // the state machine refuses
 	CodeInvalid  = "TA422" // a bad argument
-	CodeExists   = "23505" // the agent_id is taken
-	CodeLocked   = "55P03" // 503: a row stays locked; Retry-After says when to come back
+	codeExists   = "23505" // the agent_id is taken
+	codeLocked   = "55P03" // 503: a row stays locked; Retry-After says when to come back
 	CodeDenied   = "42501" // outside the scope, or a right that was not granted; no code of a problem
 
-	CodeMalformed        = "malformed"              // 400: no JSON, no body where one must be, a broken request
-	CodeUnauthorized     = "unauthorized"           // 401: no token, or one that does not hold
-	CodeForbidden        = "forbidden"              // 403: a page of another origin, or a right that was not granted
-	CodeNoRoute          = "no_route"               // 404: nothing lives at this path
+	codeMalformed        = "malformed"              // 400: no JSON, no body where one must be, a broken request
+	codeUnauthorized     = "unauthorized"           // 401: no token, or one that does not hold
+	codeForbidden        = "forbidden"              // 403: a page of another origin, or a right that was not granted
+	codeNoRoute          = "no_route"               // 404: nothing lives at this path
 	CodeMethodNotAllowed = "method_not_allowed"     // 405: Allow says what is
-	CodeTimeout          = "timeout"                // 408: the body did not come in time
-	CodeTooLarge         = "too_large"              // 413: the body is over the limit
-	CodeUnsupportedMedia = "unsupported_media_type" // 415: the body is no application/json
-	CodeOverLimit        = "over_limit"             // 429: over a limit; Retry-After says when to come back
-	CodeUpgradeRequired  = "upgrade_required"       // 426: a WebSocket lives here
-	CodeInternal         = "internal"               // 500: our fault; the log has more
+	codeTimeout          = "timeout"                // 408: the body did not come in time
+	codeTooLarge         = "too_large"              // 413: the body is over the limit
+	codeUnsupportedMedia = "unsupported_media_type" // 415: the body is no application/json
+	codeOverLimit        = "over_limit"             // 429: over a limit; Retry-After says when to come back
+	codeUpgradeRequired  = "upgrade_required"       // 426: a WebSocket lives here
+	codeInternal         = "internal"               // 500: our fault; the log has more
 	CodeUnavailable      = "unavailable"            // 503: the database cannot be reached; Retry-After says when to come back
 )
 
-// CodeOf is the code of a problem that nothing more precise is known of.
+// CodeOf returns the usual code of a status.
 func CodeOf(status int) string {
 	switch status {
 	case http.StatusBadRequest:
-		return CodeMalformed
+		return codeMalformed
 	case http.StatusUnauthorized:
-		return CodeUnauthorized
+		return codeUnauthorized
 	case http.StatusForbidden:
-		return CodeForbidden
+		return codeForbidden
 	case http.StatusNotFound:
-		return CodeNoRoute
+		return codeNoRoute
 	case http.StatusMethodNotAllowed:
 		return CodeMethodNotAllowed
 	case http.StatusRequestTimeout:
-		return CodeTimeout
+		return codeTimeout
 	case http.StatusConflict:
-		return CodeFinished
+		return codeFinished
 	case http.StatusRequestEntityTooLarge:
-		return CodeTooLarge
+		return codeTooLarge
 	case http.StatusUnsupportedMediaType:
-		return CodeUnsupportedMedia
+		return codeUnsupportedMedia
 	case http.StatusUnprocessableEntity:
 		return CodeInvalid
 	case http.StatusTooManyRequests:
-		return CodeOverLimit
+		return codeOverLimit
 	case http.StatusUpgradeRequired:
-		return CodeUpgradeRequired
+		return codeUpgradeRequired
 	case http.StatusServiceUnavailable:
 		return CodeUnavailable
 	}
-	return CodeInternal
+	return codeInternal
 }
 
 // ContentType is the media type of a problem.

@@ -3,5 +3,5 @@
 // The listener (listener.go, listen_probe.go) receives wake-ups. The wake-up lease (wakeup_lease.go) makes writers send them. The
 // tailer (tailer.go) reads what became visible since its position (read.go, position.go). A Tail runs all three.
 //
-// May import: database, metric, internal/backoff, internal/notify, wsfeed.
+// May import: database, metric, internal/backoff, internal/notify, internal/pgurl, wsfeed.
 package tail

@@ -17,11 +17,11 @@ import (
 	"github.com/agentexec/agentexec/wsfeed"
 )
 
-// Config is what a tail needs. All fields are required, except pollOnly.
+// Config is what a tail needs. All fields are required, except PollOnly.
 type Config struct {
 	Hub    *wsfeed.Hub
 	Schema string
-	// Connect opens the tail's connection, connectListener the one that LISTENs.
+	// Connect opens the tail's connection, ConnectListener the one that LISTENs.
 	Connect         func(context.Context) (*database.Direct, error)
 	ConnectListener func(context.Context) (*pgx.Conn, error)
 	// Probe is what probes of the listener are sent through.
@@ -37,7 +37,7 @@ type Config struct {
 // Tail reads the new lines of one schema in order, and hands them to the hub.
 type Tail struct {
 	tailer   *tailer
-	listener *listener // nil with pollOnly
+	listener *listener // nil with PollOnly
 }
 
 // New returns a tail. It connects when it runs.

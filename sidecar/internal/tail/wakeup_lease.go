@@ -170,6 +170,7 @@ func (l *wakeupLease) release(ctx context.Context) error {
 // is closed here, and writers would notify meanwhile.
 func (l *wakeupLease) leave(ctx context.Context) {
 	if l.conn.IsClosed() {
+		l.t.metrics.setWakeupMode(modePolling)
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)

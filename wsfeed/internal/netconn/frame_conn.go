@@ -13,7 +13,7 @@ import (
 )
 
 // FrameConn writes whole frames to a WebSocket, one after the other. It has two users: gorilla, which writes control frames,
-// and the connection's writer, which has data frames encoded already (writeFrame). It waits for a slow client as
+// and the connection's writer, which has data frames encoded already (WriteFrame). It waits for a slow client as
 // progressDeadlineConn does, which is this connection itself or, with TLS between, beneath it.
 //
 // Bytes that the client takes count as a sign of life: a ping waits behind all that a slow client has yet to take, and
@@ -30,7 +30,7 @@ type FrameConn struct {
 	refused bool  // a frame timed out before its first byte
 }
 
-// NewFrameConn returns the frameConn on c. After a sign of life the client may be silent for as long as silence; a write ends
+// NewFrameConn returns the FrameConn on c. After a sign of life the client may be silent for as long as silence; a write ends
 // when nothing is taken for writeTimeout.
 func NewFrameConn(c net.Conn, silence, writeTimeout time.Duration) *FrameConn {
 	p := &FrameConn{silence: silence, turn: make(chan struct{}, 1)}
@@ -133,7 +133,7 @@ func (p *FrameConn) LastWord(code uint16, reason string) {
 // Cut closes the connection without a word; TLS would say goodbye, and wait for room to do so.
 func (p *FrameConn) Cut() error { return p.progress.NetConn().Close() }
 
-// CloseWrite lets linger half-close the connection.
+// CloseWrite lets Linger half-close the connection.
 func (p *FrameConn) CloseWrite() error {
 	if c, ok := p.Conn.(interface{ CloseWrite() error }); ok {
 		return c.CloseWrite()
