@@ -83,6 +83,10 @@ func TestServe(t *testing.T) {
 	code, body := get(t, url+"/v1/activities")
 	require.Equal(t, 200, code)
 	require.Contains(t, body, id)
+	require.Eventually(t, func() bool { // once the tail has read for the first time
+		code, _ := get(t, url+"/readyz")
+		return code == 200
+	}, time.Minute, 20*time.Millisecond)
 	require.Empty(t, c.ok(t, "healthcheck", "--addr", addr))
 	require.Empty(t, c.with("AGENTEXEC_ADDR=:"+addr[strings.LastIndex(addr, ":")+1:]).ok(t, "healthcheck"))
 
