@@ -32,12 +32,17 @@ func TestPlantedObjectsNeverRun(t *testing.T) {
 		before := calls()
 		for name, change := range map[string]string{
 			"Migration": "update agentexec.schema_version set version = 2",
-			"Code":      "drop function agentexec.count_active",
-			"Nothing":   "select",
+			"Code": `do $$ begin
+				drop function agentexec.count_active;
+				execute regexp_replace(pg_get_functiondef('agentexec._installed'::regproc), '[0-9a-f]{64}', 'of another release');
+			end $$`,
+			"Nothing": "select",
 		} {
 			db.Exec(t, change)
 			require.NoError(t, migrate.Up(t.Context(), conn, &migrate.Options{RowSecurity: true}), "%s %s", path, name)
 			requireState(t, conn, nil, migrate.Current)
+			_, err := conn.Exec(t.Context(), "select agentexec.count_active()")
+			require.NoError(t, err, name)
 		}
 		require.Equal(t, before, calls(), path)
 	}
