@@ -42,8 +42,8 @@ func (h *Hub) authorize(w http.ResponseWriter, r *http.Request) (Access, bool) {
 	return access, true
 }
 
-// Access is the subject of a connection, and its scope. The zero value is any subject, everything,
-// forever: authentication is off.
+// Access is the subject of a connection and its scope. The zero value means any subject, every activity and no end:
+// authentication is off.
 type Access struct {
 	// Subject names the caller, for limits and logs.
 	Subject string
@@ -64,16 +64,15 @@ func (a *Access) within(d time.Duration) time.Duration {
 	return min(d, max(0, time.Until(a.Expires)))
 }
 
-// Renewal is a token that came over an open socket, with the subject and the address that the requests of that socket
-// count for. Address is "" where Config.Address returns none.
+// Renewal is a token that a client sent over an open socket. Subject and Address are those that the socket's requests count
+// for. Address is "" where Config.Address returns none.
 type Renewal struct{ Token, Subject, Address string }
 
-// expired is what a client is told at the end of its access.
+// expired is the message to a client whose access has ended.
 const expired = "the token has expired"
 
-// renew takes a token that the client has sent for the time after the one it has, and returns an answer that it has not
-// sent itself. A token that is not taken changes nothing. Where it has another scope, nothing that comes after the answer
-// lies outside of that.
+// renew applies a new token of the client. It returns the answer, or nil where it has queued the answer itself. A rejected
+// token changes nothing. After the answer, the client receives only what the new token's scope contains.
 func (c *conn) renew(token string) *frame {
 	if c.hub.cfg.Renew == nil {
 		return errorFrame("", "invalid", "authentication is off: there is nothing to renew")
@@ -101,7 +100,7 @@ func (c *conn) renew(token string) *frame {
 		c.replyInRoom(errorFrame("", "forbidden", "the token is of another subject than the one that has connected"))
 		return nil
 	}
-	c.replyInRoom(plainFrame("auth", "")) // before anything that the new scope brings
+	c.replyInRoom(plainFrame("auth", "")) // before any frame of the new scope
 	if now.key() != c.scope.key() {
 		c.scope = now
 		for _, s := range c.subs {
@@ -113,8 +112,8 @@ func (c *conn) renew(token string) *frame {
 	return nil
 }
 
-// mayRenew counts a token that came over the socket. Only the reader calls it. Most sockets send none, so there is no
-// limiter before the first.
+// mayRenew counts a token that came over the socket, and reports whether the rate allows it. Only the reader calls it. Most
+// sockets send no token, so the first token creates the limiter.
 func (c *conn) mayRenew() bool {
 	perSecond := c.hub.cfg.RenewalsPerSecond
 	if perSecond < 0 {
@@ -126,8 +125,8 @@ func (c *conn) mayRenew() bool {
 	return c.renewals.Allow()
 }
 
-// rescope moves a subscription to the connection's new scope: errOver where the scope does not contain its activity. A
-// list is another one then, and begins anew. Only the writer calls it.
+// rescope moves a subscription to the connection's new scope. It returns errOver where the scope does not contain its
+// activity. A list in another scope is another list, and begins anew. Only the writer calls it.
 func (c *conn) rescope(s *connSub, now *feedScope) error {
 	switch sub := s.subscription.(type) {
 	case *activitySub:
@@ -143,7 +142,7 @@ func (c *conn) rescope(s *connSub, now *feedScope) error {
 		c.mu.Lock()
 		left := subscription(sub)
 		if s.over {
-			left = joined // the end of it left the other one
+			left = joined // the end of the subscription has left the old list
 		} else {
 			s.subscription = joined
 		}
@@ -153,8 +152,8 @@ func (c *conn) rescope(s *connSub, now *feedScope) error {
 	return nil
 }
 
-// SameOrigin lets a browser's page connect only to the host it came from. Programs that are no browsers send no
-// Origin; they are not what this guards against.
+// SameOrigin allows a browser's page to connect only to the host that it came from. Programs other than browsers send no
+// Origin; this check does not concern them.
 func SameOrigin(r *http.Request) bool {
 	origin := r.Header.Get("Origin")
 	if origin == "" {
@@ -164,19 +163,19 @@ func SameOrigin(r *http.Request) bool {
 	return err == nil && strings.EqualFold(u.Host, r.Host)
 }
 
-// bufferPool lends gorilla a write buffer for the moments a socket writes an unprepared message.
+// bufferPool lends gorilla a write buffer while a socket writes an unprepared message.
 var bufferPool sync.Pool
 
 var noDeadline = time.Time{}
 
-// feedScope is the scope of a connection, with the text that identifies it. nil is everything.
+// feedScope is the scope of a connection, with the text that identifies it. nil contains everything.
 type feedScope struct {
 	scope client.Scope
 	text  string
 }
 
-// newFeedScope returns the feedScope of a grant's scope. A scope that Postgres could not read contains nothing: it must not
-// break the query that the tail sends for the lists of all clients.
+// newFeedScope returns the feedScope of a grant's scope. A scope that Postgres cannot decode becomes an empty one: it must
+// not break the query that the tail sends for the lists of all clients.
 func newFeedScope(scope client.Scope) *feedScope {
 	if scope.IsZero() {
 		return nil
@@ -187,7 +186,7 @@ func newFeedScope(scope client.Scope) *feedScope {
 	return &feedScope{scope: scope, text: scope.String()}
 }
 
-// decodable reports whether the scope is one for Postgres, too.
+// decodable reports whether Postgres can decode the scope.
 func decodable(scope client.Scope) bool {
 	text, err := json.Marshal(scope)
 	if err != nil {

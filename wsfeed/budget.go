@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// smallFrame is what a frame may take without being counted. So a socket always goes on, in small frames, however much
-// others hold; only a single line that is larger has to wait for them.
+// smallFrame is the size up to which a frame is not counted. So every socket can always send small frames, however much the
+// others hold; only a single larger line waits for them.
 const smallFrame = 16 << 10
 
 // maxFrame is the largest frame the server sends, unless a single line is larger. WebSocket libraries refuse messages over
@@ -18,17 +18,17 @@ const maxFrame = 1 << 20
 // holdTime is how long a socket may hold counted bytes while others wait for them.
 const holdTime = 5 * time.Second
 
-// budget bounds the bytes that all sockets together hold while slow clients take them: of frames, and of reads of Postgres
-// that are not sent yet. Up to smallFrame bytes are not counted. A read may be larger than was asked for, because it brings at
-// least one line; then the budget is overdrawn, by as many reads as there are at once, and nothing more is given until it
-// is not.
+// budget bounds the bytes that all sockets together hold for slow clients: of frames, and of reads of Postgres that are not
+// sent yet. Up to smallFrame bytes are not counted. A read may be larger than requested, because it returns at least one
+// line. Then the budget is overdrawn, by as many reads as there are at once, and gives nothing more until enough bytes come
+// back.
 type budget struct {
 	mu      sync.Mutex
 	max     int
 	used    int
 	drops   int        // how often bytes were given back
 	held    *list.List // of *hold, the oldest first
-	waiting *list.List // of chan struct{}, the first in turn first
+	waiting *list.List // of chan struct{}, in the order of their turns
 	timer   *time.Timer
 }
 
@@ -36,12 +36,12 @@ type budget struct {
 type hold struct {
 	bytes int
 	since time.Time
-	cuts  map[any]func() // each ends a socket that holds it; by socket
+	cuts  map[any]func() // by socket; each ends a socket that holds the bytes
 	ended bool           // its socket has left: nothing is counted any more
 	at    *list.Element
 }
 
-// holdOf is the hold of one socket.
+// holdOf returns a new hold for one socket.
 func holdOf(out sink) hold { return hold{cuts: map[any]func(){out.socket(): out.cut}} }
 
 func newBudget(most int) *budget { return &budget{max: most, held: list.New(), waiting: list.New()} }
@@ -57,7 +57,7 @@ func (b *budget) take(h *hold, bytes int) bool {
 	return true
 }
 
-// set counts h for the bytes that are in memory, whatever it was counted for.
+// set makes h count bytes, the amount in memory now, whatever it counted before.
 func (b *budget) set(h *hold, bytes int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -84,14 +84,14 @@ func (b *budget) add(h *hold, bytes int) {
 	b.used += bytes
 }
 
-// drop gives all of it back.
+// drop gives all bytes of h back.
 func (b *budget) drop(h *hold) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.dropLocked(h)
 }
 
-// end gives all of it back for good. A read that is still under way for a socket that has left counts nothing.
+// end gives all bytes of h back for good: a read that is still under way for a closed socket counts nothing.
 func (b *budget) end(h *hold) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -123,15 +123,15 @@ func (b *budget) gaveBack() {
 	}
 }
 
-// state reports whether the budget is used up, and returns a number for wait. A caller takes it before it looks for room.
+// state reports whether the budget is used up, and returns a number for wait. A caller calls it before it looks for room.
 func (b *budget) state() (full bool, drops int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.used >= b.max, b.drops
 }
 
-// wait returns when bytes were given back since state returned drops. While it waits, sockets that hold bytes for longer
-// than holdTime are ended.
+// wait returns once bytes have been given back since state returned drops. While a caller waits, the budget ends sockets that
+// hold bytes for longer than holdTime.
 func (b *budget) wait(ctx context.Context, drops int) error {
 	b.mu.Lock()
 	if b.drops != drops {
@@ -153,7 +153,7 @@ func (b *budget) wait(ctx context.Context, drops int) error {
 	}
 }
 
-// press ends the holders that are too old, and comes back for the next one. Called with mu held.
+// press ends the holders that are too old, and sets a timer for the next one. Called with mu held.
 func (b *budget) press() {
 	if b.timer != nil {
 		return
@@ -180,7 +180,7 @@ func (b *budget) press() {
 }
 
 // begin counts a frame that a socket is about to write; false where there is no room for it. A frame that several sockets
-// write is counted once, until the last of them is through with it.
+// write is counted once, until the last of them has written it.
 func (b *budget) begin(f *frame, out sink) bool {
 	if len(f.wire) <= smallFrame {
 		return true
@@ -198,7 +198,7 @@ func (b *budget) begin(f *frame, out sink) bool {
 	return true
 }
 
-// written is called once for each begin, when the socket is through with the frame.
+// written is called once for each begin, when the socket is done with the frame.
 func (b *budget) written(f *frame, socket any) {
 	if len(f.wire) <= smallFrame {
 		return
@@ -212,18 +212,18 @@ func (b *budget) written(f *frame, socket any) {
 
 // Config.InFlightBytes bounds the bytes that a socket holds, in two halves.
 //
-// In this process it is one read of Postgres: what a read may hold, and of it what is not sent yet, while the frame
-// being written takes the place of the lines it was made of. A frame made of the ring is shared by all who are at the
-// same place, and is no larger than that half either. Only what is larger by itself passes alone: a line, a snapshot, a
-// list. (The ring belongs to the activity and has bounds of its own.)
+// The first half, in this process, is for one read of Postgres: its unsent lines, and the frame being written, which replaces
+// the lines it was made of. All subscriptions at the same position share a frame made of the ring; that frame is no larger
+// than this half either. Only a single line, snapshot or list that is larger passes, alone. (The ring belongs to the activity
+// and has bounds of its own.)
 //
-// In the kernel it is the connection's send buffer. Without a bound it grows to megabytes, and a slow socket would
-// have as much queued outside our sight.
+// The second half is the connection's send buffer in the kernel. Without a bound it grows to megabytes, and a slow socket
+// would have that much queued where the feed does not see it.
 
-// share is what a socket may hold in this process.
+// share returns the bytes that a socket may hold in this process.
 func (c *Config) share() int { return c.InFlightBytes / 2 }
 
-// keep is what a subscription holds of a read: as much as a socket may, at least one line.
+// keep returns the lines that a subscription holds of a read: as many as a socket may hold, at least one.
 func (c *Config) keep(lines []Line) []Line {
 	n := fitting(lines, c.share())
 	clear(lines[n:])

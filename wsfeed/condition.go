@@ -9,9 +9,9 @@ import (
 	"github.com/agentexec/agentexec/internal/jsonb"
 )
 
-// Activity is what decides whether a list may hold an activity. None of it changes after the activity's creation.
+// Activity has the properties that decide whether a list may hold an activity. They never change after its creation.
 type Activity struct {
-	ID        uuid.UUID // the row's
+	ID        uuid.UUID // of the row
 	AgentID   uuid.UUID
 	AgentType string
 }
@@ -21,17 +21,17 @@ type Activity struct {
 type condition struct {
 	agentIDs map[uuid.UUID]struct{} // nil for any
 	types    map[string]struct{}    // nil for any
-	// metadata holds alternatives: of each group one object must be contained in the activity's metadata.
+	// metadata holds groups of alternatives: the activity's metadata must contain one object of each group.
 	metadata [][]map[string]any
 
 	key   string
-	gen   uint64 // the matcher's, when it came
+	gen   uint64 // the matcher's, when the condition was added
 	lists map[*listTopic]struct{}
-	at    []place // where the matcher has it
+	at    []place // its keys in the matcher's index
 }
 
-// newCondition reads a condition. It takes more activities than the list where it is not sure: a list that is read in vain
-// costs one read, and one that is not read is wrong.
+// newCondition returns the condition of a filter and a scope. In doubt it accepts more activities than the list: a needless
+// read of a list costs one read, but a missing read leaves the list wrong.
 func newCondition(filter ListFilter, v *feedScope) *condition {
 	c := &condition{key: filter.AgentType + "\x00" + string(filter.Metadata) + "\x00" + v.key(), lists: make(map[*listTopic]struct{})}
 	c.require(filter.Metadata)
@@ -73,7 +73,7 @@ func (c *condition) require(metadata json.RawMessage) {
 	if len(metadata) == 0 {
 		return
 	}
-	var texts []json.RawMessage // of its own: decoding into one that is metadata would write over it
+	var texts []json.RawMessage // a slice of its own: decoding into metadata would overwrite it
 	if metadata[0] != '[' {
 		texts = append(texts, metadata)
 	} else if json.Unmarshal(metadata, &texts) != nil {
@@ -83,7 +83,7 @@ func (c *condition) require(metadata json.RawMessage) {
 	for _, text := range texts {
 		object, err := jsonb.Decode(text)
 		if err != nil || len(object) == 0 {
-			return // which asks for nothing
+			return // such a group requires nothing
 		}
 		if members, ok := jsonb.Canonical(object).(map[string]any); ok {
 			group = append(group, members)
@@ -117,14 +117,14 @@ func containsOne(metadata map[string]any, group []map[string]any) bool {
 	return false
 }
 
-// place is a key of the matcher's index. Every activity that a condition takes has the key of one of its places.
+// place is a key of the matcher's index. Every activity that meets a condition has the key of one of its places.
 type place struct {
 	kind byte // 'i' agent_id, 't' agent_type, 'm' a member of the metadata with its value, 'k' a key of it, '*' any
 	text string
 }
 
-// places are where a condition is looked for. Few activities should lead there: an agent_id leads to fewer conditions than
-// a value in the metadata, and that to fewer than a type.
+// places returns the keys of a condition in the matcher's index. Few activities should lead to each: an agent_id leads to
+// fewer conditions than a value in the metadata, and such a value to fewer than a type.
 func (c *condition) places() (all []place) {
 	switch {
 	case c.agentIDs != nil:
@@ -145,7 +145,7 @@ func (c *condition) places() (all []place) {
 	return all
 }
 
-// mostTelling is the group with the fewest alternatives that name a key without a value that can be looked up.
+// mostTelling returns the group with the fewest alternatives that name a key without a value for a lookup.
 func (c *condition) mostTelling() (best []map[string]any) {
 	least := -1
 	for _, group := range c.metadata {
@@ -162,7 +162,7 @@ func (c *condition) mostTelling() (best []map[string]any) {
 	return best
 }
 
-// anchor is a member that the metadata must have to contain the object: with its value where that is a scalar.
+// anchor returns a member that the metadata must have to contain the object, with its value if that is a scalar.
 func anchor(object map[string]any) (best place) {
 	for key, value := range object {
 		p := memberPlace(key, value)

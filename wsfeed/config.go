@@ -7,51 +7,51 @@ import (
 	"time"
 )
 
-// Config bounds the feed. Zero values take the defaults named.
+// Config bounds the feed. A zero value selects the default named.
 type Config struct {
 	// RingLines and RingBytes bound the recent lines kept per watched activity. Default 256 lines, 256 KiB.
 	RingLines, RingBytes int
-	// InFlightBytes bounds what one socket holds: half of it in this process, as the frame being written and what is still
-	// to be sent of one read of Postgres, and half in the kernel's send buffer (inflight.go). Only a single line,
-	// snapshot or list that is larger passes, alone. Default 256 KiB.
+	// InFlightBytes bounds the bytes that one socket holds. One half is in this process: the frame being written and the
+	// unsent rest of one read of Postgres. The other is in the kernel's send buffer (budget.go). Only a single line, snapshot
+	// or list that is larger passes, alone. Default 256 KiB.
 	InFlightBytes int
-	// FrameBytes is where a frame of several lines is closed; one line may be larger. Default 128 KiB, and at most half
-	// of InFlightBytes.
+	// FrameBytes is the size at which a frame of several lines is closed; one line may be larger. Default 128 KiB, and at
+	// most half of InFlightBytes.
 	FrameBytes int
-	// CatchUpReads is how many reads of Postgres the feed makes at once. Default 4.
+	// CatchUpReads bounds the feed's reads of Postgres at once. Default 4.
 	CatchUpReads int
-	// ReadTimeout ends one read of Postgres that does not come back; it is tried again. Default 30 s.
+	// ReadTimeout ends a read of Postgres that does not return; the feed tries it again. Default 30 s.
 	ReadTimeout time.Duration
-	// WriteTimeout ends a socket that takes nothing at all for so long, with close code 4408. Default 20 s.
+	// WriteTimeout ends a socket that takes no bytes for this long, with close code 4408. Default 20 s.
 	WriteTimeout time.Duration
-	// PongTimeout ends a socket that is silent for so long. Default 60 s.
+	// PongTimeout ends a socket that sends nothing for this long. Default 60 s.
 	PongTimeout time.Duration
 	// PingInterval is the time between two pings of a socket. Default 20 s, and at most 9/10 of PongTimeout.
 	PingInterval time.Duration
-	// DrainTimeout bounds how long Shutdown, or a connection's own end, takes: half of it is for sending what waits,
-	// half for the goodbye. Default 5 s.
+	// DrainTimeout bounds the duration of Shutdown, or of a connection's own end: one half is for pending frames, the other
+	// for the exchange of close frames. Default 5 s.
 	DrainTimeout time.Duration
-	// KeepAlive is how often an idle event stream gets a comment line, so that proxies keep it open. Default 20 s.
+	// KeepAlive is the interval of comment lines on an idle event stream, so that proxies keep it open. Default 20 s.
 	KeepAlive time.Duration
-	// ListInterval is the least time between two reads of one live list; after a slow one, twenty times what it took.
-	// Default 100 ms.
+	// ListInterval is the least time between two reads of one live list. After a slow read, it is twenty times the duration
+	// of that read. Default 100 ms.
 	ListInterval time.Duration
-	// ListRefresh is the time after which a watched list is read again though no change was received for it, for what
-	// leaves no line behind, such as a deleted activity. Default 10 s.
+	// ListRefresh is the time after which a watched list is read again without a received change. It covers changes that
+	// write no line, such as a deleted activity. Default 10 s.
 	ListRefresh time.Duration
 	// MaxSubscriptions bounds the subscriptions of one socket. Default 1000.
 	MaxSubscriptions int
 	// MaxSockets bounds the sockets and event streams in all, MaxSocketsPerSubject those of one Access.Subject and
-	// MaxSocketsPerAddress those of one Address. Over it, 429. Default 0: no limit.
+	// MaxSocketsPerAddress those of one Address. A request over a limit is answered 429. Default 0: no limit.
 	MaxSockets, MaxSocketsPerSubject, MaxSocketsPerAddress int
-	// MessagesPerSecond bounds what one socket may send, pings included; over it, close code 4429. As many more and
-	// ten for each subscription it may have can come at once. Default 100; negative for no limit.
+	// MessagesPerSecond bounds the messages of one socket, pings included; over it, close code 4429. A burst may have as
+	// many, and ten more for each subscription the socket may have. Default 100; negative for no limit.
 	MessagesPerSecond int
 	// MessageBytes is the largest message a client may send; a larger one closes with 1009. Default MaxMessageBytes.
 	MessageBytes int
-	// ListItems is the most items a list may be asked for, 50 to 1000. Default 1000.
+	// ListItems bounds the limit that a client may set for a list, 50 to 1000. Default 1000.
 	ListItems int
-	// MaxFilterBytes bounds the filters of one socket's lists, each of which has 1 KiB at most. Default 64 KiB.
+	// MaxFilterBytes bounds the filters of one socket's lists together; one filter has at most 1 KiB. Default 64 KiB.
 	MaxFilterBytes int
 	// MaxListsPerSubject and MaxFilterBytesPerSubject bound the lists, and their filters, of one Access.Subject.
 	// Default 0: no limit.
@@ -61,31 +61,31 @@ type Config struct {
 	MaxListBytes int
 	// MaxListBytesPerSocket bounds the items of the lists that one socket subscribes to. Default 32 MiB.
 	MaxListBytesPerSocket int
-	// MaxFrameBytes bounds what all sockets together hold of frames above 16 KiB, and of reads of Postgres that are not
-	// sent yet (budget.go). Default 256 MiB.
+	// MaxFrameBytes bounds the bytes that all sockets together hold: of frames above 16 KiB, and of reads of Postgres that
+	// are not sent yet (budget.go). Default 256 MiB.
 	MaxFrameBytes int
-	// Address is where a request comes from, "" for one that is not counted by address. Default: none is.
+	// Address returns the address of a request, "" for one that is not counted by address. Default: none is.
 	Address func(*http.Request) string
-	// Limited is called with the limit that refused something, or made it wait. Default: no call.
+	// Limited is called with the name of a limit that rejected or delayed something. Default: no call.
 	Limited func(limit string)
 	// CheckOrigin decides whether a browser's page may connect. Default: only pages of the same origin.
 	CheckOrigin func(*http.Request) bool
-	// Authorize says who a request is from, before it becomes a feed, or why it may not: an error that has a method
-	// GetStatus() int is answered with that status, any other with 401, and its text. Default: every client may see everything.
+	// Authorize returns the access of a request before it becomes a feed, or an error. An error with a method GetStatus() int
+	// is answered with that status, any other with 401, and its text. Default: every client may see everything.
 	Authorize func(*http.Request) (Access, error)
-	// Renew says the same of a token that came over an open socket. An error with the status 429 is sent with the code
-	// "limit", any other with "forbidden". Default: nothing can be renewed.
+	// Renew does the same for a token that came over an open socket. An error with the status 429 is sent with the code
+	// "limit", any other with "forbidden". Default: no token can be renewed.
 	Renew func(context.Context, Renewal) (Access, error)
-	// RenewalsPerSecond bounds the tokens that one socket may send; ten times as many may come at once. Over it, an
-	// error with the code "limit", and Renew is not asked. Default 1; negative for no limit.
+	// RenewalsPerSecond bounds the tokens that one socket may send; a burst may have ten times as many. Over it, the client
+	// gets an error with the code "limit", and Renew is not called. Default 1; negative for no limit.
 	RenewalsPerSecond int
 	// Problem answers a request that is refused before it becomes a feed. Default: plain text.
 	Problem func(w http.ResponseWriter, status int, code, detail string)
-	// Delivered is told, for every frame of lines that came from the tail while the subscription had all before them, how
-	// long its newest line took from Line.CommittedAt until the socket took the frame. It is called by the writers of
-	// all sockets at once and must not block. Default: no call.
+	// Delivered is called for every frame of lines that came from the tail while the subscription had all lines before them.
+	// It receives the time from Line.CommittedAt of the newest line until the socket took the frame. The writers of all
+	// sockets call it at once; it must not block. Default: no call.
 	Delivered func(time.Duration)
-	// Logger receives what an operator should know. Default: nothing is logged.
+	// Logger receives messages for an operator. Default: nothing is logged.
 	Logger *slog.Logger
 }
 

@@ -15,18 +15,18 @@ import (
 	"github.com/agentexec/agentexec/wsfeed/internal/netconn"
 )
 
-// conn is one WebSocket. It is read all the time (reader.go); a writer goroutine lives only while there is something to
-// write (writer.go). The writer alone pulls from subscriptions, so their frames leave in order.
+// conn is one WebSocket. It is always being read (reader.go); a writer goroutine lives only while there is something to write
+// (writer.go). Only the writer pulls from subscriptions, so their frames leave in order.
 type conn struct {
 	hub    *Hub
 	ws     *websocket.Conn    // reads, and writes control frames
-	in     *bufio.Reader      // what ws reads from
+	in     *bufio.Reader      // the input of ws
 	out    *netconn.FrameConn // takes all other frames
 	ctx    context.Context
 	cancel context.CancelFunc
 	// single serves one activity without a subscribe, and closes with 1000 after the first "end".
 	single  bool
-	room    chan struct{} // room for each reply that may wait
+	room    chan struct{} // one place for each reply that may wait
 	lag     lag
 	limiter *rate.Limiter
 	// renewals limits the tokens that come over the socket; nil before the first.
@@ -39,12 +39,12 @@ type conn struct {
 	pinger      *time.Timer // for the next ping, or for the end of the access, whichever comes first
 	subs        connSubs
 	replies     []*frame   // answers to the client's own messages, sent before anything else
-	current     *connSub   // it has more of a read to send, and goes before those that are ready
+	current     *connSub   // has the rest of a read to send, and goes before those that are ready
 	ready       []*connSub // to be pulled, each at most once
 	writing     bool
 	filterBytes int      // of its lists
 	listBytes   int      // of the items of its lists
-	closing     *goodbye // to be sent once what waits is out
+	closing     *goodbye // to be sent after all pending frames
 	writers     sync.WaitGroup
 }
 
@@ -53,16 +53,16 @@ type connSub struct {
 	subscription // nil until it is registered
 	conn         *conn
 	name         string
-	scope        *feedScope // the one it was made for
-	now          *feedScope // the connection's when the writer took the subscription
+	scope        *feedScope // the scope that it was made for
+	now          *feedScope // the connection's scope when the writer took the subscription
 	queued       bool
-	over         bool // nothing of it may be sent any more
+	over         bool // no frame of it may be sent any more
 	retries      int
-	filterBytes  int // 0 where it is no list
+	filterBytes  int // 0 for an activity
 }
 
-// connSubs are the subscriptions of a connection. Most have one, for which a map would cost an idle socket a quarter of a
-// kilobyte; a thousand are looked through in less time than it takes to read the message that asks for it.
+// connSubs are the subscriptions of a connection. Most connections have one; a map would cost an idle socket a quarter of a
+// kilobyte. A search through a thousand takes less time than the read of the message that asks for it.
 type connSubs []*connSub
 
 // named returns the subscription of a name, nil where there is none.
@@ -78,12 +78,12 @@ func (c connSubs) named(name string) *connSub {
 type goodbye struct {
 	code   int
 	reason string
-	until  time.Time // what waits is sent until then
+	until  time.Time // pending frames are sent until then
 	sent   bool
 	timer  *time.Timer
 }
 
-// maxReplies is how many answers may wait for a client that does not read them; then it is not read from either.
+// maxReplies bounds the answers that wait for a client that does not read them. At the bound, the client is not read either.
 const maxReplies = 32
 
 func newConn(h *Hub, ws *websocket.Conn, hijacked *frameHijacker, access Access, scope *feedScope, slot socketSlot, single bool) *conn {
@@ -93,13 +93,13 @@ func newConn(h *Hub, ws *websocket.Conn, hijacked *frameHijacker, access Access,
 	}
 	c.lag.sockets = &h.behind
 	c.ctx, c.cancel = context.WithCancel(h.ctx)
-	// Of pings and pongs amid a message.
+	// These handle pings and pongs in the middle of a message.
 	c.ws.SetPingHandler(func(payload string) error { c.pinged([]byte(payload)); return nil })
 	c.ws.SetPongHandler(func(string) error { c.ponged(); return nil })
 	return c
 }
 
-// start has the socket read.
+// start begins to read the socket.
 func (c *conn) start() {
 	c.alive()
 	c.mu.Lock()
@@ -108,12 +108,12 @@ func (c *conn) start() {
 	go c.awaitInput()
 }
 
-// finish cleans up after the reader's end. It is the last of the connection's goroutines to leave.
+// finish cleans up after the reader's end. Its goroutine is the last of the connection to end.
 func (c *conn) finish(err error) {
 	defer c.hub.dismiss(c)
 	defer c.hub.slots.leave(c.slot)
 	if errors.Is(err, websocket.ErrReadLimit) {
-		c.refuse(websocket.CloseMessageTooBig) // a length beyond all numbers, which gorilla drops without a word
+		c.refuse(websocket.CloseMessageTooBig) // a length that overflows, which gorilla rejects without a close frame
 	}
 	if netconn.IsProtocolError(err) {
 		netconn.Linger(c.out) // so that the close frame, sent by gorilla, is not lost in a reset
@@ -149,13 +149,13 @@ func (c *conn) isClosing() bool {
 	return c.closing != nil
 }
 
-// refuse sends a close frame past everything that waits.
+// refuse sends a close frame ahead of all pending frames.
 func (c *conn) refuse(code int) {
 	_ = c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""), time.Now().Add(time.Second))
 }
 
-// ping keeps the connection alive. It also ends one whose access is over: a timer of its own for that would cost an idle
-// socket more than this one costs to be shared.
+// ping keeps the connection alive, or ends it when its access is over. Both share one timer, because a second timer would
+// cost an idle socket more than the sharing does.
 func (c *conn) ping() {
 	c.mu.Lock()
 	if c.access.over() {
@@ -172,11 +172,11 @@ func (c *conn) ping() {
 	}
 }
 
-// handle acts on one message and returns the answer, nil where a subscription answers for itself.
+// handle acts on one message and returns the answer, nil where a subscription sends it.
 func (c *conn) handle(data []byte) *frame {
 	r, err := parse(data)
 	if c.single {
-		r.sub = "" // this address names no subscriptions
+		r.sub = "" // at this URL, subscriptions have no names
 	}
 	switch {
 	case err != nil:
@@ -242,7 +242,7 @@ func (c *conn) unsubscribe(name string) *frame {
 	return plainFrame("unsubscribed", name)
 }
 
-// remove takes a subscription off the books, and nothing of it is sent from here on; false if it was gone already.
+// remove deletes a subscription, and nothing of it is sent from here on; false if it was deleted before.
 func (c *conn) remove(s *connSub) bool {
 	c.mu.Lock()
 	at := slices.Index(c.subs, s)
@@ -258,8 +258,8 @@ func (c *conn) remove(s *connSub) bool {
 	return true
 }
 
-// reply queues an answer. A client that sends without reading fills its room and is then not read any more, until it
-// takes its answers or the write timeout ends it; false when the connection has ended.
+// reply queues an answer; false when the connection has ended. It waits when too many answers are queued. So a client that
+// sends without reading is not read any more, until it takes its answers or the write timeout ends it.
 func (c *conn) reply(f *frame) bool {
 	if !c.takeRoom() {
 		return false
@@ -280,21 +280,21 @@ func (c *conn) takeRoom() bool {
 	}
 }
 
-// replyInRoom queues an answer that has its room. Called with mu held.
+// replyInRoom queues an answer after takeRoom. Called with mu held.
 func (c *conn) replyInRoom(f *frame) {
 	c.replies = append(c.replies, f)
 	c.startWriter()
 }
 
-// close ends the connection in order: what is ready is sent, for half the drain timeout at most, then the close
-// frame, and the client's own close frame ends the reader. All of that may take the drain timeout, no longer.
+// close ends the connection in order: ready frames, for half the drain timeout at most, then the close frame. The client's
+// own close frame ends the reader. All of that takes at most the drain timeout.
 func (c *conn) close(code int, reason string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.sayGoodbye(code, reason, c.hub.cfg.DrainTimeout/2)
 }
 
-// sayGoodbye has the close frame sent, after what is ready, for which there is so much time. Called with mu held.
+// sayGoodbye queues the close frame behind the ready frames, which may take as long as rest. Called with mu held.
 func (c *conn) sayGoodbye(code int, reason string, rest time.Duration) {
 	if c.closing == nil {
 		c.closing = &goodbye{

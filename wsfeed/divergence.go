@@ -10,18 +10,18 @@ import (
 	"github.com/google/uuid"
 )
 
-// A database may lose lines that it has shown: by a crash with asynchronous commit, a failover, a restored backup. New
-// lines then take the seqs of the lost ones. So every read is compared with what was known before: a lower last
-// seq, or another line in the place of a known one, is a divergence. A divergence affects the last lines of an activity only.
+// A database may lose lines that it has shown: by a crash with asynchronous commit, a failover, a restored backup. New lines
+// then take the seqs of the lost ones. So the feed compares every read with its earlier knowledge: a lower last seq, or
+// another line in the place of a known one, is a divergence. A divergence affects only the last lines of an activity.
 
-// divergence is one time that the database turned out to have lost lines that were sent.
+// divergence records one loss, by the database, of lines that were sent.
 type divergence struct {
 	kept       int    // the lines up to this seq are the same as before
 	reconciled bool   // kept is known
 	ring       []Line // the lines that were known
 }
 
-// Known is what the feed knows of an activity before Postgres is asked for more.
+// Known is what the feed knows of an activity before it reads Postgres again.
 type Known struct {
 	AgentID uuid.UUID
 	// LineSeq is a line that was sent; Confirm checks that it is still the same. 0 where there is none.
@@ -42,8 +42,8 @@ func (t *topic) known() Known {
 	return k
 }
 
-// confirm takes the activity's state as read after the tail took up a new position: what is missing up to it is in
-// Postgres. line is what Postgres has at k.LineSeq, nil where it has no such line.
+// confirm takes the activity's state, read after the tail took up a new position: missing lines up to it are in Postgres.
+// line is the line that Postgres has at k.LineSeq, nil where it has none.
 func (t *topic) confirm(k Known, s State, line json.RawMessage) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -55,8 +55,8 @@ func (t *topic) confirm(k Known, s State, line json.RawMessage) {
 	t.advance(s)
 }
 
-// accept takes what was read after k was known; false when it contradicts that, or when that has changed meanwhile.
-// Called with mu held.
+// accept takes a batch that was read after k was known. It returns false when the batch contradicts k, or when a divergence
+// was found meanwhile. Called with mu held.
 func (t *topic) accept(k Known, b Batch) bool {
 	if k.divergences != len(t.divergences) {
 		return false
@@ -87,17 +87,17 @@ func (t *topic) replacedBy(s State) bool {
 	return s.Activity != t.state.Activity && s.Activity != uuid.Nil && t.state.Activity != uuid.Nil
 }
 
-// diverge notes that the database has lost lines, and goes back to the state it has. Called with mu held.
+// diverge notes that the database has lost lines, and adopts the database's state. Called with mu held.
 func (t *topic) diverge(s State) {
 	next := divergence{ring: t.ring}
 	if t.replacedBy(s) {
 		t.hub.cfg.Logger.Info("an activity was deleted and made again under its agent_id", "agent_id", t.agentID, "last_seq", s.LastSeq)
-		next = divergence{reconciled: true} // none of the lines is good
+		next = divergence{reconciled: true} // no line is valid any more
 	} else {
 		t.hub.cfg.Logger.Warn("the database has lost lines that were shown", "agent_id", t.agentID, "last_seq", s.LastSeq)
 	}
 	if n := len(t.divergences); n > 0 && !t.divergences[n-1].reconciled {
-		// A second divergence before the first was reconciled: no line is known to be good.
+		// A second divergence before the first was reconciled: no line is known to be valid.
 		t.divergences[n-1], next = divergence{reconciled: true}, divergence{reconciled: true}
 	}
 	t.divergences = append(t.divergences, next)
@@ -107,8 +107,8 @@ func (t *topic) diverge(s State) {
 	t.wakeAll()
 }
 
-// keptSince returns the last seq that is good for a subscription that knows the first n divergences; false while that is
-// unknown. Called with mu held.
+// keptSince returns the last seq that is still valid for a subscription that knows the first n divergences; false while that
+// seq is unknown. Called with mu held.
 func (t *topic) keptSince(n int) (kept int, ok bool) {
 	kept = math.MaxInt
 	for _, l := range t.divergences[n:] {
@@ -120,7 +120,7 @@ func (t *topic) keptSince(n int) (kept int, ok bool) {
 	return kept, true
 }
 
-// reconcile reads which lines the last divergence has left, once for all concurrent callers.
+// reconcile reads which lines remain after the last divergence, once for all concurrent callers.
 func (t *topic) reconcile(ctx context.Context) error {
 	t.mu.Lock()
 	n := len(t.divergences) - 1
@@ -148,7 +148,7 @@ func (t *topic) reconcile(ctx context.Context) error {
 }
 
 // stillThere reads the ring's lines again, and returns the last seq up to which they are the same. One read is about as large
-// as a ring; where it is smaller, fewer lines are known to be good, and more are sent again.
+// as a ring. After a smaller one, fewer lines are known to be valid, and more are sent again.
 func (t *topic) stillThere(ring []Line) (kept int, err error) {
 	if len(ring) == 0 {
 		return 0, nil

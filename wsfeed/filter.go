@@ -14,8 +14,8 @@ import (
 
 const maxListLimit = 1000
 
-// normalise checks a filter and brings it into one form, so that equal filters share one list. Values that Postgres
-// cannot read must not get there: one query serves the lists of all clients.
+// normalise checks a filter and brings it into one form, so that equal filters share one list. It rejects values that
+// Postgres cannot decode, because one query serves the lists of all clients.
 func (f *ListFilter) normalise() error {
 	for i, s := range f.Statuses {
 		status, err := client.ParseStatusFold(s)
@@ -61,7 +61,7 @@ func (f *ListFilter) normaliseMetadata() error {
 	return nil
 }
 
-// metadataOf writes a filter in one form: keys in order, alternatives in order and each once. nil asks for nothing.
+// metadataOf returns a filter in one form: keys in order, alternatives in order and each once. nil requires nothing.
 func metadataOf(objects []map[string]any) json.RawMessage {
 	texts := make([]string, len(objects))
 	for i, object := range objects {
@@ -81,7 +81,7 @@ func metadataOf(objects []map[string]any) json.RawMessage {
 // maxFilterBytes is the largest filter of a list: its agent_type, metadata and statuses as JSON.
 const maxFilterBytes = 1024
 
-// size is the filter's bytes as they count for the limits.
+// size returns the filter's bytes as the limits count them.
 func (f *ListFilter) size() int {
 	counted := *f
 	counted.Limit = 0
@@ -102,7 +102,7 @@ func newFilters(c *Config) *filters {
 	return &filters{bySubject: make(map[string]*filterTally), maxLists: c.MaxListsPerSubject, maxBytes: c.MaxFilterBytesPerSubject}
 }
 
-// take counts one list more, or says which limit is in the way, and what to do.
+// take counts one more list, or returns the limit that it would exceed, and advice.
 func (f *filters) take(subject string, bytes int) (limit, advice string) {
 	if subject == "" {
 		return "", ""
@@ -139,8 +139,8 @@ func (f *filters) leave(subject string, bytes int) {
 	}
 }
 
-// takeFilter counts a list's filter for the socket and its subject, or says which limit is in the way. Only the reader
-// calls it.
+// takeFilter counts a list's filter for the socket and its subject, or returns the limit that it would exceed, and advice.
+// Only the reader calls it.
 func (c *conn) takeFilter(filter *ListFilter) (bytes int, limit, advice string) {
 	bytes = filter.size()
 	c.mu.Lock()
@@ -154,7 +154,7 @@ func (c *conn) takeFilter(filter *ListFilter) (bytes int, limit, advice string) 
 	return bytes, limit, advice
 }
 
-// leaveFilter takes a subscription's filter off the count. Called with mu held.
+// leaveFilter subtracts a subscription's filter from the counts. Called with mu held.
 func (c *conn) leaveFilter(s *connSub) {
 	if s.filterBytes > 0 {
 		c.filterBytes -= s.filterBytes

@@ -14,15 +14,15 @@ type frame struct {
 	id   int    // the last seq in it, 0 where it carries none (an SSE id)
 	wire []byte // a WebSocket's text frame: its head, and the JSON
 	body []byte // the JSON, in the same memory
-	// committedAt is that of the newest line, 0 where there is none or it is not known.
+	// committedAt is the CommittedAt of the newest line, 0 where there is none or it is not known.
 	committedAt int64
-	hold        hold // what sockets that write it are counted for (budget.go)
+	hold        hold // counts the frame for the sockets that write it (budget.go)
 }
 
 // headRoom is the longest head of a WebSocket's frame from a server: no mask, and 8 bytes of length.
 const headRoom = 10
 
-// newFrame makes a frame of what head began.
+// newFrame completes the frame that head began.
 func newFrame(kind string, id int, b []byte) *frame {
 	n, at := len(b)-headRoom, 0
 	switch {
@@ -37,11 +37,11 @@ func newFrame(kind string, id int, b []byte) *frame {
 		b[at+1] = 127
 		binary.BigEndian.PutUint64(b[at+2:], uint64(n))
 	}
-	b[at] = 0x80 | websocket.TextMessage // the only one of its message
+	b[at] = 0x80 | websocket.TextMessage // the message has no other frame
 	return &frame{kind: kind, id: id, wire: b[at:], body: b[headRoom:]}
 }
 
-// head begins a message, after room for the frame's head: its type, and the subscription's name where it has one.
+// head begins a message: room for the frame's head, the type, and the subscription's name where it has one.
 func head(kind, sub string, size int) []byte {
 	b := make([]byte, headRoom, headRoom+size+len(sub)+64)
 	b = append(b, `{"type":"`...)
@@ -99,8 +99,8 @@ func endFrame(sub string, state State) *frame {
 	return newFrame("end", state.LastSeq, append(strconv.AppendInt(b, int64(state.LastSeq), 10), '}'))
 }
 
-// gapFrame announces that the lines between afterSeq and nextSeq cannot be delivered: "pruned" (they were deleted),
-// or "reset" (the client has seen more than the database confirms; what it has from nextSeq on is void).
+// gapFrame announces that the lines between afterSeq and nextSeq cannot be delivered: "pruned" (they were deleted), or
+// "reset" (the client has lines that the database does not confirm; its lines from nextSeq on are void).
 func gapFrame(sub string, afterSeq, nextSeq int, reason string) *frame {
 	b := append(head("gap", sub, 64), `,"after_seq":`...)
 	b = append(strconv.AppendInt(b, int64(afterSeq), 10), `,"next_seq":`...)

@@ -23,7 +23,7 @@ import (
 func (h *Hub) Handler() http.Handler {
 	up := websocket.Upgrader{
 		Subprotocols:    []string{Protocol},
-		CheckOrigin:     func(*http.Request) bool { return true }, // authorize has looked
+		CheckOrigin:     func(*http.Request) bool { return true }, // authorize has checked it
 		WriteBufferPool: &bufferPool,
 		WriteBufferSize: 4096,
 		Error: func(w http.ResponseWriter, _ *http.Request, status int, reason error) {
@@ -60,14 +60,14 @@ func (h *Hub) Handler() http.Handler {
 	return mux
 }
 
-// target is what a one-activity URL asks for.
+// target is the request of a one-activity URL.
 type target struct {
 	scope    *feedScope
 	agentID  uuid.UUID
 	afterSeq int
 }
 
-// target reads the URL and makes sure that the activity exists in the scope: afterwards it is too late for a 404.
+// target parses the URL and checks that the activity exists in the scope: later a 404 is impossible.
 func (h *Hub) target(w http.ResponseWriter, r *http.Request, access Access) (*target, bool) {
 	v := newFeedScope(access.Scope)
 	refuse := func(status int, code, detail string) (*target, bool) {
@@ -81,7 +81,7 @@ func (h *Hub) target(w http.ResponseWriter, r *http.Request, access Access) (*ta
 	t := &target{agentID: id, scope: v}
 	after := r.URL.Query().Get("after_seq")
 	if last := r.Header.Get("Last-Event-ID"); last != "" && !websocket.IsWebSocketUpgrade(r) {
-		after = last // where an EventSource was when it lost the connection
+		after = last // the last event that an EventSource received
 	}
 	if after != "" {
 		n, err := strconv.ParseInt(after, 10, 64)
@@ -96,7 +96,7 @@ func (h *Hub) target(w http.ResponseWriter, r *http.Request, access Access) (*ta
 	if known := h.topic(id); known != nil && known.exists(v) {
 		return t, true
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), h.cfg.ReadTimeout) // waiting for a slot among the reads included
+	ctx, cancel := context.WithTimeout(r.Context(), h.cfg.ReadTimeout) // includes the wait for a slot among the reads
 	defer cancel()
 	err = h.exists(ctx, id, v, h.ownerOf(r, access))
 	refusal := (*Refusal)(nil)
@@ -113,7 +113,7 @@ func (h *Hub) target(w http.ResponseWriter, r *http.Request, access Access) (*ta
 	return t, true
 }
 
-// ownerOf is the owner of the reads for a request while there is no socket: the token's subject, or the address.
+// ownerOf returns the owner of a request's reads while there is no socket: the token's subject, or the address.
 func (h *Hub) ownerOf(r *http.Request, access Access) any {
 	if access.Subject != "" || h.cfg.Address == nil {
 		return "subject " + access.Subject
@@ -121,7 +121,7 @@ func (h *Hub) ownerOf(r *http.Request, access Access) any {
 	return "address " + h.cfg.Address(r)
 }
 
-// serve upgrades and returns: the handler's goroutine and its buffers would cost an idle socket more than the socket. It
+// serve upgrades and returns, because the handler's goroutine and its buffers would cost more than the idle socket itself. It
 // reports whether there is a socket now, which keeps the slot.
 func (h *Hub) serve(up *websocket.Upgrader, w http.ResponseWriter, r *http.Request, access Access, slot socketSlot, only *target) bool {
 	if !websocket.IsWebSocketUpgrade(r) {
@@ -167,7 +167,7 @@ type frameHijacker struct {
 	in   *bufio.Reader
 }
 
-// readBuffer is an idle socket's memory; larger messages only take more reads. gorilla takes no smaller one.
+// readBuffer is an idle socket's memory; larger messages only need more reads. gorilla accepts no smaller buffer.
 const readBuffer = 257
 
 // Hijack implements http.Hijacker.
@@ -185,7 +185,8 @@ func (p *frameHijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return p.conn, rw, nil
 }
 
-// Listener gives l's connections progress deadlines, and bounds what the kernel holds for each. TLS goes on top of it.
+// Listener gives l's connections progress deadlines, and bounds the bytes that the kernel holds for each. TLS wraps the
+// result.
 func (h *Hub) Listener(l net.Listener) net.Listener {
 	return netconn.NewListener(l, h.cfg.WriteTimeout, h.cfg.InFlightBytes/2)
 }

@@ -13,13 +13,13 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Hub has the topics and lists that clients watch. The tail feeds it (Publish, Confirm, Gone, ListsChanged), and
+// Hub holds the topics and lists that clients watch. The tail feeds it (Publish, Confirm, Gone, ListsChanged), and
 // connections subscribe to it.
 type Hub struct {
 	cfg      Config
 	src      Source
 	turns    *turns  // places for reads of Postgres
-	budget   *budget // for what sockets hold
+	budget   *budget // of the bytes that sockets hold
 	filters  *filters
 	items    *items        // of all lists
 	refusals *rate.Limiter // how often a refused read is logged
@@ -27,10 +27,10 @@ type Hub struct {
 	ctx      context.Context
 	stop     context.CancelFunc
 	added    chan struct{}
-	asked    singleflight.Group // whether an activity exists
+	asked    singleflight.Group // checks whether an activity exists
 	counters
 	index
-	watch   atomic.Pointer[Watch] // what Watched returned, good until something changes
+	watch   atomic.Pointer[Watch] // the last answer of Watched, valid until something changes
 	matcher *matcher
 
 	mu      sync.RWMutex
@@ -42,18 +42,18 @@ type Hub struct {
 
 // peer is an open connection, WebSocket or SSE.
 type peer interface {
-	// goAway sends what is waiting, says goodbye and ends; it returns at once.
+	// goAway sends pending frames, says goodbye and ends the connection; it returns at once.
 	goAway()
-	// cut ends it without ceremony.
+	// cut ends the connection at once, without a goodbye.
 	cut()
 }
 
-// Watch is what is watched at one moment.
+// Watch is the set of activities and lists that are watched at one moment.
 type Watch struct {
-	Gen        uint64 // everything registered up to here is in it
+	Gen        uint64 // everything registered up to this generation is in it
 	Activities []uuid.UUID
 	lists      []*listTopic
-	changes    uint64 // the index's, before the look
+	changes    uint64 // the index's, from before the lookup
 }
 
 // New returns a hub that reads from src. Nothing runs until the first subscription.
@@ -81,10 +81,10 @@ func New(src Source, cfg Config) *Hub {
 // Added is signalled after something new is watched.
 func (h *Hub) Added() <-chan struct{} { return h.added }
 
-// Watched returns what is watched. A read of the tail that begins now covers it; what is registered while the read
-// runs must be confirmed after it (WatchedSince).
+// Watched returns everything that is watched. A read of the tail that begins now covers it. Registrations during the read
+// must be confirmed after it (WatchedSince).
 func (h *Hub) Watched() *Watch {
-	changes := h.changes.Load() // before the look
+	changes := h.changes.Load() // before the lookup
 	if known := h.watch.Load(); known != nil && known.changes == changes {
 		return known
 	}
@@ -94,7 +94,7 @@ func (h *Hub) Watched() *Watch {
 	return w
 }
 
-// WatchedSince returns what has been registered after gen and is still watched.
+// WatchedSince returns everything that was registered after gen and is still watched.
 func (h *Hub) WatchedSince(gen uint64) *Watch {
 	if gen == h.gen.Load() {
 		return &Watch{Gen: gen}
@@ -103,7 +103,7 @@ func (h *Hub) WatchedSince(gen uint64) *Watch {
 }
 
 func (h *Hub) watched(since uint64) *Watch {
-	w := &Watch{Gen: h.gen.Load()} // before the look: what is registered up to here is found
+	w := &Watch{Gen: h.gen.Load()} // before the lookup, which finds all registrations up to it
 	w.Activities = h.between(since, w.Gen)
 	h.mu.RLock()
 	defer h.mu.RUnlock()
@@ -131,8 +131,8 @@ func (h *Hub) HasLists() bool {
 // Watches reports whether an activity is watched.
 func (h *Hub) Watches(agentID uuid.UUID) bool { return h.topic(agentID) != nil }
 
-// Gen is the generation of the newest registration. A read of the tail that begins now covers all up to it; what is
-// registered while the read runs must be confirmed after it (WatchedSince).
+// Gen returns the generation of the newest registration. A read of the tail that begins now covers all up to it.
+// Registrations during the read must be confirmed after it (WatchedSince).
 func (h *Hub) Gen() uint64 { return h.gen.Load() }
 
 // Publish hands lines of one activity to its subscriptions.
@@ -155,24 +155,23 @@ func (h *Hub) Known(w *Watch) []Known {
 	return all
 }
 
-// Confirm tells the feed an activity's state, read after the tail took up a new position and after k was known. Lines
-// between what the feed knows and this state are read from Postgres by the subscriptions that need them. line is the JSON of the
-// line k.LineSeq, of which id and created_at are enough, and nil where there is no such line.
+// Confirm tells the feed an activity's state, read after the tail took up a new position and after k was known. Subscriptions
+// read the lines between k and this state from Postgres if they need them. line is the JSON of the line k.LineSeq, nil where
+// there is no such line; its id and created_at are enough.
 func (h *Hub) Confirm(k Known, s State, line json.RawMessage) { k.topic.confirm(k, s, line) }
 
 // Gone tells the feed that an activity does not exist any more.
 func (h *Hub) Gone(k Known) { k.topic.markGone() }
 
-// ListsChanged has the lists of w read again soon.
+// ListsChanged schedules a new read of the lists of w.
 func (h *Hub) ListsChanged(w *Watch) {
 	for _, l := range w.lists {
 		l.touch()
 	}
 }
 
-// read makes one read of Postgres. It takes a place first, so that a thousand catch-ups do not become a thousand
-// queries, and gives it back in time: a database that has vanished without a word must not keep it for ever. owner is the
-// socket that the read is for.
+// read makes one read of Postgres for owner, usually a socket. It takes a place first, so that a thousand catch-ups do not
+// become a thousand queries. ReadTimeout frees the place: a database that silently vanished must not keep it for ever.
 func read[T any](ctx context.Context, h *Hub, l lane, owner any, ask func(context.Context) (T, error)) (answer T, err error) {
 	if err := h.place(ctx, l, owner); err != nil {
 		return answer, err
@@ -210,11 +209,11 @@ func (h *Hub) readSnapshot(ctx context.Context, agentID uuid.UUID, v *feedScope,
 	})
 }
 
-// exists returns ErrNotFound where there is no such activity. Requests at the same time share one read: a hundred
-// clients of one activity come back at once.
+// exists returns ErrNotFound where there is no such activity. Concurrent requests share one read, because a hundred clients
+// of one activity may reconnect at once.
 func (h *Hub) exists(ctx context.Context, agentID uuid.UUID, v *feedScope, owner any) error {
 	answer := h.asked.DoChan(agentID.String()+v.key(), func() (any, error) {
-		// Not the first one's context, because others wait for it too; but no caller waits for longer than this.
+		// Not the first caller's context, because others wait for the read too; but no caller waits for longer than this.
 		ctx, cancel := context.WithTimeout(h.ctx, h.cfg.ReadTimeout)
 		defer cancel()
 		_, err := h.readSnapshot(ctx, agentID, v, owner)
@@ -224,17 +223,17 @@ func (h *Hub) exists(ctx context.Context, agentID uuid.UUID, v *feedScope, owner
 	case <-ctx.Done():
 		return ctx.Err()
 	case a := <-answer:
-		if a.Shared && errors.Is(a.Err, ErrNotFound) { // it may have been made since that read began
+		if a.Shared && errors.Is(a.Err, ErrNotFound) { // the activity may have been created since that read began
 			_, a.Err = h.readSnapshot(ctx, agentID, v, owner)
 		}
 		return a.Err
 	}
 }
 
-// errServed is the answer of a read that has waited for its place until it was no longer needed.
+// errServed is the answer of a read that was no longer needed when it got its place.
 var errServed = errors.New("what was to be read is there")
 
-// replay reads the lines after afterSeq. Where there says so when its place is free, it is not done: errServed.
+// replay reads the lines after afterSeq. If there returns true when a place is free, replay does not read: errServed.
 func (h *Hub) replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes int, v *feedScope, owner any, there func() bool) (Batch, error) {
 	return read(ctx, h, laneSubscriber, owner, func(ctx context.Context) (Batch, error) {
 		if there != nil && there() {
@@ -245,7 +244,7 @@ func (h *Hub) replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes int
 	})
 }
 
-// readList reads a list, and says how long that took, the wait for a place not counted.
+// readList reads a list, and returns the duration of the read without the wait for a place.
 func (h *Hub) readList(l lane, owner any, filter ListFilter, v *feedScope) (items []ListItem, took time.Duration, err error) {
 	items, err = read(h.ctx, h, l, owner, func(ctx context.Context) ([]ListItem, error) {
 		h.counters.lists.Add(1)
@@ -256,7 +255,7 @@ func (h *Hub) readList(l lane, owner any, filter ListFilter, v *feedScope) (item
 	return items, took, err
 }
 
-// readCounts is the same for a list's counts.
+// readCounts does the same for a list's counts.
 func (h *Hub) readCounts(owner any, filter ListFilter, v *feedScope) (counts json.RawMessage, took time.Duration, err error) {
 	counts, err = read(h.ctx, h, laneList, owner, func(ctx context.Context) (json.RawMessage, error) {
 		h.tallies.Add(1)
@@ -287,8 +286,8 @@ func (h *Hub) dismiss(p peer) {
 	h.running.Done()
 }
 
-// Shutdown ends the feed: no new connections, every open one takes what waits for it and is told 1001, and after
-// Config.DrainTimeout or when ctx ends the rest is cut. It returns when no goroutine of the feed is left.
+// Shutdown ends the feed. It admits no new connections, and every open one sends its pending frames and closes with 1001.
+// After Config.DrainTimeout, or when ctx ends, it cuts the rest. It returns when no goroutine of the feed is left.
 func (h *Hub) Shutdown(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, h.cfg.DrainTimeout)
 	defer cancel()

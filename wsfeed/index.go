@@ -7,13 +7,13 @@ import (
 	"github.com/google/uuid"
 )
 
-// index finds the topic of an activity. It is in shards, so that the tail, which publishes, and subscribers of other
-// activities, which come and go, do not meet at one lock.
+// index finds the topic of an activity. It has shards, so that the tail, which publishes, and subscribers of other
+// activities, which come and go, do not contend for one lock.
 type index struct {
 	shards [indexShards]indexShard
-	// gen grows with every registration, of lists too; changes with every registration and every end of one. Both are
-	// raised while the lock of what is changed is held. So a caller that reads one of them and then
-	// takes all the locks finds at least all registrations and changes up to that number.
+	// gen grows with every registration, of lists too; changes grows with every registration and every end of one. Both grow
+	// while the lock of the changed part is held. So a caller that reads one of them and then takes all the locks finds at
+	// least all registrations and changes up to that number.
 	gen, changes atomic.Uint64
 }
 
@@ -31,7 +31,7 @@ func (x *index) init() {
 	}
 }
 
-// shard is by the last byte of an id, which differs in ids of any version and in consecutive ones.
+// shard uses the last byte of an id, which differs in ids of any version and in consecutive ones.
 func (x *index) shard(agentID uuid.UUID) *indexShard { return &x.shards[agentID[15]%indexShards] }
 
 func (x *index) topic(agentID uuid.UUID) *topic {
@@ -41,7 +41,7 @@ func (x *index) topic(agentID uuid.UUID) *topic {
 	return s.topics[agentID]
 }
 
-// activities is how many are watched.
+// activities returns the number of watched activities.
 func (x *index) activities() (n int) {
 	for i := range x.shards {
 		s := &x.shards[i]
@@ -52,8 +52,7 @@ func (x *index) activities() (n int) {
 	return n
 }
 
-// between are the activities that were registered after one generation and not after another, and are still
-// watched.
+// between returns the activities that were registered after one generation and up to another, and are still watched.
 func (x *index) between(after, upTo uint64) (ids []uuid.UUID) {
 	for i := range x.shards {
 		s := &x.shards[i]
@@ -73,7 +72,7 @@ func (h *Hub) joinTopic(agentID uuid.UUID, name string, afterSeq int, out sink) 
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	t := x.topics[agentID]
-	if t == nil || t.isGone() { // an activity may be made anew under the id of a deleted one
+	if t == nil || t.isGone() { // an activity may be created under the id of a deleted one
 		t = &topic{hub: h, agentID: agentID, gen: h.gen.Add(1), hi: unknown, subs: make(map[*activitySub]struct{})}
 		x.topics[agentID] = t
 		h.registered()
@@ -105,7 +104,7 @@ func (h *Hub) leaveTopic(s *activitySub) {
 	}
 }
 
-// registered is called, with the lock of what was registered held, when something new is watched.
+// registered signals that something new is watched. The caller holds the lock of the new thing.
 func (h *Hub) registered() {
 	h.changes.Add(1)
 	select {

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// The names of limits, as Config.Limited is told them.
+// The names of limits, as Config.Limited receives them.
 const (
 	LimitSockets               = "sockets"
 	LimitSocketsPerSubject     = "sockets_per_subject"
@@ -46,10 +46,10 @@ type tally struct {
 	n  int
 }
 
-// socketSlot is one slot of socketSlots. Its zero value is none.
+// socketSlot is one slot of socketSlots. The zero value is no slot.
 type socketSlot struct{ subject, address *tally }
 
-// addressOf is the address it is counted for, "" for none.
+// addressOf returns the address that the slot is counted for, "" for none.
 func (s socketSlot) addressOf() string {
 	if s.address == nil {
 		return ""
@@ -64,7 +64,7 @@ func newSocketSlots(c *Config) *socketSlots {
 	}
 }
 
-// take takes a slot, or says which limit is in the way, and what to do.
+// take takes a slot, or returns the limit that is reached, and advice.
 func (s *socketSlots) take(subject, address string) (_ socketSlot, limit, advice string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,7 +87,7 @@ func over(tallies map[string]*tally, of string, most int) bool {
 	return most > 0 && t != nil && t.n >= most
 }
 
-// count counts one more; nil where there is no limit.
+// count adds one to a tally; nil where nothing is counted.
 func count(tallies map[string]*tally, of string) *tally {
 	if of == "" {
 		return nil
@@ -128,7 +128,7 @@ func (h *Hub) withSlot(w http.ResponseWriter, r *http.Request, access Access, se
 	slot, limit, advice := h.slots.take(access.Subject, address)
 	if limit != "" {
 		h.limited(limit)
-		// Spread, so that clients refused together do not come back together.
+		// The delay is random, so that clients rejected together do not return together.
 		w.Header().Set("Retry-After", strconv.Itoa(2+rand.IntN(8)))
 		h.cfg.Problem(w, http.StatusTooManyRequests, "", advice)
 		return
@@ -148,9 +148,9 @@ func (h *Hub) limited(limit string) {
 	}
 }
 
-// newRateLimiter returns the rate limiter for the messages of one socket; nil where there is no limit. Ten for every subscription it may have may come
-// at once: a page that puts all of its own in place of another's needs two, and a client that asks for far more subscriptions
-// than there are is told so for each, as the protocol has it, and not cut off.
+// newRateLimiter returns the rate limiter for the messages of one socket; nil where there is no limit. A burst may have ten
+// messages for every subscription the socket may have. A page that replaces all its subscriptions needs two for each. A
+// client that asks for far too many subscriptions gets an error for each, as the protocol says, and stays connected.
 func (c *Config) newRateLimiter() *rate.Limiter {
 	if c.MessagesPerSecond < 0 {
 		return nil
@@ -170,7 +170,7 @@ func (c *conn) withinRate() bool {
 	return false
 }
 
-// Stats are the feed's numbers at one moment; what is counted is counted from the hub's beginning.
+// Stats are the feed's numbers at one moment; counters begin with the hub.
 type Stats struct {
 	Sockets       int // open connections, WebSocket and SSE
 	Subscriptions int // of all of them, to activities and lists
@@ -182,20 +182,20 @@ type Stats struct {
 	Reads         Reads
 }
 
-// Traffic is what has left through sockets of one kind.
+// Traffic is the output through sockets of one kind.
 type Traffic struct {
 	Frames uint64 // messages or events
 	Bytes  uint64 // of their content, without the headers of WebSocket or HTTP
 }
 
-// Reads are the feed's reads of Postgres, counted by Source's methods as they begin.
+// Reads are the feed's reads of Postgres, counted by Source method as they begin.
 type Reads struct {
 	Snapshots, Replays, Lists, Counts uint64
 	InProgress                        int // at most Config.CatchUpReads
 	Waiting                           int // for a place among these
 }
 
-// counters are what Stats does not find by looking.
+// counters are the numbers of Stats that no other state shows.
 type counters struct {
 	subscriptions, behind              atomic.Int64
 	snapshots, replays, lists, tallies atomic.Uint64
@@ -223,7 +223,7 @@ func (h *Hub) Stats() Stats {
 	}
 }
 
-// written counts a frame that a socket has taken. live says that all before it had been sent when its lines came.
+// written counts a frame that a socket has taken. live: all lines before it had been sent when its lines came.
 func (h *Hub) written(t *traffic, f *frame, bytes int, live bool) {
 	t.frames.Add(1)
 	t.bytes.Add(uint64(bytes))
@@ -232,7 +232,7 @@ func (h *Hub) written(t *traffic, f *frame, bytes int, live bool) {
 	}
 }
 
-// lag counts the subscriptions of one connection that are served from Postgres, and so the connections that have any.
+// lag counts the subscriptions of one connection that are served from Postgres, and in sockets the connections that have any.
 type lag struct {
 	sockets *atomic.Int64 // the hub's
 	subs    atomic.Int32

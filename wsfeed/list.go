@@ -11,30 +11,30 @@ import (
 	"github.com/google/uuid"
 )
 
-// listTopic is one live list, shared by all subscriptions to the same filter in the same scope. It is state, not
-// history: the items as last read, each with the revision that changed it. So a subscription at any revision gets the
-// differences to the current state.
+// listTopic is one live list, shared by all subscriptions to the same filter in the same scope. It holds state, not history:
+// the items as last read, each with the revision that changed it. So a subscription at any revision gets the differences to
+// the current state.
 type listTopic struct {
 	hub    *Hub
 	key    string
 	filter ListFilter
 	scope  *feedScope
 	gen    uint64
-	// condition is what the matcher finds the list by.
+	// condition is the list's entry in the matcher.
 	condition *condition
 
 	mu      sync.Mutex
 	subs    map[*listSub]struct{}
 	items   []listed // in the list's order
-	bytes   int      // of them
+	bytes   int      // of the items
 	removed map[uuid.UUID]uint64
 	counts  json.RawMessage // nil until they are read
-	// rev grows with every read that shows a difference; 0 before the first. A subscription behind floor gets a
-	// snapshot: the items removed by then are forgotten.
+	// rev grows with every read that shows a difference; 0 before the first. A subscription behind floor gets a snapshot,
+	// because the items removed up to floor are forgotten.
 	rev, floor uint64
 	refusal    *Refusal // why the list cannot be read; then it is not read again
 
-	cooldown  atomic.Int64 // how long after one read, in nanoseconds, the next may begin
+	cooldown  atomic.Int64 // the least time between two reads, in nanoseconds
 	countsAt  time.Time    // when the counts may be read again
 	reading   bool
 	again     bool // touched while being read
@@ -48,16 +48,16 @@ type listed struct {
 	changed uint64
 }
 
-// cooldownFactor is the cooldown of a list, and of its counts, after a read, as a multiple of the duration of the read: neither must
-// become all that a busy database does, and counting a large table is expensive. The cooldown of items is ListRefresh at most.
+// cooldownFactor times the duration of a read is the cooldown of a list, or of its counts, after that read. Neither may keep
+// a busy database fully occupied, and counting a large table is expensive. The cooldown of items is ListRefresh at most.
 const cooldownFactor = 20
 
-// touch has the list read again, soon.
+// touch schedules a new read of the list.
 func (l *listTopic) touch() {
 	l.coalescer.schedule(l.interval(), l.reread)
 }
 
-// interval is the least time between two reads of the items.
+// interval returns the least time between two reads of the items.
 func (l *listTopic) interval() time.Duration {
 	return min(max(l.hub.cfg.ListInterval, time.Duration(l.cooldown.Load())), l.hub.cfg.ListRefresh)
 }
@@ -96,7 +96,7 @@ type counted struct {
 	err    error
 }
 
-// owners are sockets that watch the list; some, where there are many. Called with mu held.
+// owners returns sockets that watch the list, at most 16. Called with mu held.
 func (l *listTopic) owners() (some []any) {
 	for s := range l.subs {
 		if some = append(some, s.out.socket()); len(some) == 16 {
@@ -106,7 +106,7 @@ func (l *listTopic) owners() (some []any) {
 	return some
 }
 
-// took takes what was read, and says when to read again.
+// took takes the result of a read, and schedules the next read.
 func (l *listTopic) took(items []ListItem, err error, c counted) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -139,7 +139,7 @@ func (l *listTopic) took(items []ListItem, err error, c counted) {
 	l.refresh.Reset(max(next, least))
 }
 
-// countsTaken says when the counts may be read again. That they cannot be read leaves the items as they are.
+// countsTaken sets the time of the next read of the counts. A failed read of the counts leaves the items as they are.
 func (l *listTopic) countsTaken(c counted) {
 	cooldown := cooldownFactor * c.took
 	if c.err != nil {
@@ -165,7 +165,7 @@ func (l *listTopic) wakeAll() {
 	}
 }
 
-// take compares a read with what is known. Called with mu held.
+// take compares a read with the known items. Called with mu held.
 func (l *listTopic) take(read []ListItem, counts json.RawMessage) {
 	held := l.hub.items.hold(read)
 	if l.hub.items.size() > l.hub.cfg.MaxListBytes {
@@ -202,7 +202,7 @@ func (l *listTopic) take(read []ListItem, counts json.RawMessage) {
 		l.counts = counts
 		different = true
 	}
-	l.items, l.bytes = now, size // also where nothing is different: the order may be
+	l.items, l.bytes = now, size // also without a difference: the order may have changed
 	l.hub.items.drop(old)
 	if !different {
 		return

@@ -10,8 +10,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// listSub follows one live list. It remembers the revision it has shown, and of it the items that did not fit into the
-// frames so far. It holds no items: the next frame is made of the list as it is then.
+// listSub follows one live list. It remembers the revision it has shown, and which items of it did not fit into the frames so
+// far. It holds no items: the next frame is made of the list as it is then.
 type listSub struct {
 	list *listTopic
 	out  sink
@@ -20,7 +20,7 @@ type listSub struct {
 	due  map[uuid.UUID]struct{}
 
 	// Guarded by the list's lock.
-	held int // the bytes that it counts for at its socket
+	held int // the bytes that its socket counts for it
 	left bool
 }
 
@@ -37,7 +37,7 @@ func (s *listSub) holding() bool { return len(s.due) > 0 }
 
 func (s *listSub) live() bool { return false }
 
-// listUpdate is what a frame of a list holds.
+// listUpdate is the content of a list's frame.
 type listUpdate struct {
 	kind    string
 	items   []*sharedItem
@@ -56,7 +56,7 @@ func (s *listSub) next(ctx context.Context) (*frame, error) {
 			if update == nil || err != nil {
 				return nil, err
 			}
-			f := listFrame(s.name, update) // encoded without holding up the list
+			f := listFrame(s.name, update) // encoded without the list's lock
 			if budget.begin(f, s.out) {
 				s.rev, s.due = update.rev, update.due
 				return f, nil
@@ -69,11 +69,11 @@ func (s *listSub) next(ctx context.Context) (*frame, error) {
 	}
 }
 
-// frameRoom is what a frame takes beside its items: names, counts, and the removed ids of a usual change.
+// frameRoom is the room in a frame for all but items: names, counts, and the removed ids of a usual change.
 const frameRoom = 2 << 10
 
-// update returns what the client does not know yet, in a frame of at most so many bytes, but of one item at least; nil where
-// there is nothing.
+// update returns the changes that the client does not know yet, nil where there are none. The frame has at most limit bytes,
+// but at least one item.
 func (s *listSub) update(limit int) (*listUpdate, error) {
 	l := s.list
 	l.mu.Lock()
@@ -132,7 +132,7 @@ type sharedItem struct {
 
 func newItems() *items { return &items{newest: make(map[uuid.UUID]*sharedItem)} }
 
-// hold returns versions of what a list read; drop gives them back.
+// hold returns the shared versions of the items that a list read; drop gives them back.
 func (s *items) hold(read []ListItem) []*sharedItem {
 	held := make([]*sharedItem, len(read))
 	s.mu.Lock()

@@ -17,8 +17,8 @@ type matcher struct {
 	index      map[place]map[*condition]struct{}
 	metadata   int    // conditions that ask for metadata
 	gen        uint64 // grows with every new condition
-	// known is what was found of activities, so that the metadata of one that is written to all the time is read once. It
-	// holds for the generation it was found in.
+	// known caches the conditions found for activities, so that the metadata of a frequently written activity is read once.
+	// An entry is valid for the generation it was found in.
 	known   map[uuid.UUID]found
 	matches int // in known
 }
@@ -28,7 +28,7 @@ type found struct {
 	conditions []*condition
 }
 
-// Bounds of what is remembered. Beyond them it is forgotten, and read again.
+// Bounds of known. Beyond them it is cleared, and metadata is read again.
 const (
 	maxFound   = 10_000
 	maxMatches = 100_000
@@ -88,7 +88,7 @@ func (m *matcher) remove(l *listTopic) {
 	}
 }
 
-// find returns the lists that may hold one of the activities, and the activities whose metadata it needs to say so.
+// find returns the lists that may hold one of the activities, and the activities that it cannot match without metadata.
 func (m *matcher) find(activities []Activity) (lists map[*listTopic]struct{}, unknown []Activity) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -111,7 +111,7 @@ func (m *matcher) find(activities []Activity) (lists map[*listTopic]struct{}, un
 	return lists, unknown
 }
 
-// learn is find for one activity, with its metadata: a JSON object, or nothing.
+// learn does the same for one activity with its metadata, a JSON object or nothing, and remembers the conditions.
 func (m *matcher) learn(a *Activity, metadata json.RawMessage, lists map[*listTopic]struct{}) {
 	object, _ := jsonb.Decode(metadata)
 	canonical, _ := jsonb.Canonical(object).(map[string]any)
@@ -161,8 +161,8 @@ func (m *matcher) collect(lists map[*listTopic]struct{}, conditions []*condition
 	}
 }
 
-// Touched has the lists read again soon that may hold one of the activities. metadata is asked for the metadata of those
-// that are not known yet: it calls take for each of the activities that exists. Its error is returned.
+// Touched schedules a new read of the lists that may hold one of the activities. It asks metadata for the metadata of unknown
+// ones; metadata calls take for each of them that exists. Touched returns the error of metadata.
 func (h *Hub) Touched(activities []Activity, metadata func(unknown []Activity, take func(i int, metadata json.RawMessage)) error) error {
 	lists, unknown := h.matcher.find(activities)
 	var err error

@@ -14,7 +14,7 @@ import (
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
-// clientMessage is what a client may send. Unknown fields are refused: a misspelt after_seq must not pass silently.
+// clientMessage is a message of a client. Unknown fields are refused: a misspelt after_seq must not pass silently.
 type clientMessage struct {
 	Type     string      `json:"type"`
 	Sub      string      `json:"sub"`
@@ -24,7 +24,7 @@ type clientMessage struct {
 	Token    string      `json:"token"`
 }
 
-// request is a clientMessage that makes sense.
+// request is a valid clientMessage.
 type request struct {
 	kind     string // subscribe, unsubscribe, ping, auth
 	token    string
@@ -34,7 +34,7 @@ type request struct {
 	list     *ListFilter // set for a subscription to a list
 }
 
-// parse reads a client's message. On an error, request.sub still names the subscription where that much was legible.
+// parse parses a client's message. On an error, request.sub still names the subscription if it was legible.
 func parse(data []byte) (request, error) {
 	var m clientMessage
 	dec := json.NewDecoder(bytes.NewReader(data))
@@ -83,7 +83,7 @@ func parse(data []byte) (request, error) {
 	}
 }
 
-// legible says in the protocol's words what encoding/json says in Go's.
+// legible translates an error of encoding/json into the protocol's terms.
 func legible(err error) string {
 	var wrong *json.UnmarshalTypeError
 	switch {

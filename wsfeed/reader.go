@@ -8,15 +8,15 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// awaitInput waits for the next input of the client. Its stack is the 2 KB that a goroutine begins with; reading takes more, and
-// a stack that has grown does not shrink again to so little. So a goroutine that has read leaves the waiting to a new one.
-// (The stack was half of what an idle socket took.)
+// awaitInput waits for the next input of the client, on the 2 KB of stack that a goroutine begins with. Reading needs more,
+// and a grown stack does not shrink to 2 KB again. So a goroutine that has read starts a new one that waits. (The stack was
+// half of an idle socket's memory.)
 func (c *conn) awaitInput() {
 	c.out.AwaitReadable()
 	c.read()
 }
 
-// read reads what has come.
+// read reads the input that has come.
 func (c *conn) read() {
 	for {
 		if err := c.readOne(); err != nil {
@@ -30,9 +30,9 @@ func (c *conn) read() {
 	}
 }
 
-// readOne reads a message and acts on it, or a ping or a pong.
+// readOne reads one message, ping or pong, and acts on it.
 func (c *conn) readOne() error {
-	if !c.isClosing() && c.readControl() { // else it may be in the middle of a message that was too big
+	if !c.isClosing() && c.readControl() { // otherwise the input may be in the middle of a message that was too big
 		return nil
 	}
 	kind, message, err := c.ws.NextReader()
@@ -40,10 +40,10 @@ func (c *conn) readOne() error {
 		return err
 	}
 	if c.isClosing() {
-		_, err = io.Copy(io.Discard, message) // to its end, where readControl may look for what comes next
-		return err                            // read away until the client's own close frame, or the timer of close, ends the reader
+		_, err = io.Copy(io.Discard, message) // to its end: readControl needs the start of the next frame
+		return err                            // discard input until the client's close frame, or close's timer, ends the reader
 	}
-	// Not gorilla's read limit, whose close frame would not reach a socket that is busy taking another one.
+	// Not gorilla's read limit: its close frame would not reach a socket that is busy with another frame.
 	data, err := io.ReadAll(io.LimitReader(message, int64(c.hub.cfg.MessageBytes)+1))
 	if err == nil && len(data) > c.hub.cfg.MessageBytes {
 		defer func() { _, _ = io.Copy(io.Discard, message) }() // likewise
@@ -69,8 +69,8 @@ func (c *conn) readOne() error {
 	return nil
 }
 
-// readControl takes a ping or a pong, where that is what comes next. gorilla would take it too, and then go on waiting
-// for a message. Any other frame, whole or not, is left to gorilla.
+// readControl handles a ping or a pong if that comes next. gorilla would handle it too, but then wait for a message.
+// readControl leaves any other frame, whole or not, to gorilla.
 func (c *conn) readControl() bool {
 	const final, masked, headBytes, maxPayload = 0x80, 0x80, 6, 125
 	head, err := c.in.Peek(2)
@@ -110,5 +110,5 @@ func (c *conn) ponged() {
 	c.alive()
 }
 
-// alive moves the read deadline: the client has given a sign of life.
+// alive moves the read deadline after input from the client.
 func (c *conn) alive() { _ = c.ws.SetReadDeadline(time.Now().Add(c.hub.cfg.PongTimeout)) }

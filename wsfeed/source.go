@@ -14,12 +14,12 @@ import (
 // ErrNotFound is returned by a Source when there is no such activity.
 var ErrNotFound = errors.New("no such activity")
 
-// Refusal is returned by a Source for a read that fails however often it is tried, such as one whose answer is larger than
-// Postgres can make. It ends the subscription with an error frame.
+// Refusal is returned by a Source for a read that fails however often it is tried, such as one with an answer too large for
+// Postgres. It ends the subscription with an error frame.
 type Refusal struct {
 	Code    string // of the error frame: "limit" or "invalid"
-	Message string // what a client may be told
-	Err     error  // what Postgres said; for the log
+	Message string // the message for the client
+	Err     error  // the error of Postgres, for the log
 
 	logged atomic.Bool
 }
@@ -27,22 +27,22 @@ type Refusal struct {
 // Error implements error.
 func (r *Refusal) Error() string { return r.Message }
 
-// Unwrap returns what Postgres said.
+// Unwrap returns the error of Postgres.
 func (r *Refusal) Unwrap() error { return r.Err }
 
-// Source is all the feed sees of Postgres. Its methods are called from many goroutines at once, though never from
-// more than Config.CatchUpReads. An error other than ErrNotFound and a *Refusal is taken as passing: the read is tried again.
+// Source is the feed's only access to Postgres. Many goroutines call its methods, at most Config.CatchUpReads at once. An
+// error other than ErrNotFound and a *Refusal counts as temporary: the read is tried again.
 //
-// Each read is made in a scope, outside of which nothing exists. Whether an activity lies in one is Postgres's to say.
+// Each read has a scope, outside of which nothing exists. Postgres decides whether an activity lies in a scope.
 type Source interface {
 	// Snapshot reads an activity without its lines.
 	Snapshot(ctx context.Context, agentID uuid.UUID, scope client.Scope) (Snapshot, error)
-	// Replay reads lines with seq > afterSeq in seq order, and the activity's state, in one snapshot. It returns a
-	// bounded number of lines, of about so many bytes, and at least one line where there is one.
+	// Replay reads lines with seq > afterSeq in seq order, and the activity's state, in one snapshot. It returns a bounded
+	// number of lines with about the given bytes, and at least one line where there is one.
 	Replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes int, scope client.Scope) (Batch, error)
 	// List reads the first items of a list, in its order.
 	List(ctx context.Context, filter ListFilter, scope client.Scope) ([]ListItem, error)
-	// Counts reads the number of activities per status under the filter's type and metadata, whatever its statuses.
+	// Counts reads the number of activities per status for the filter's type and metadata. It ignores the filter's statuses.
 	Counts(ctx context.Context, filter ListFilter, scope client.Scope) (json.RawMessage, error)
 }
 
@@ -52,11 +52,11 @@ type Snapshot struct {
 	State    State
 }
 
-// State is what lines change of an activity, as read at one moment. Every change comes with a line, so of two states
+// State is the part of an activity that lines change, as read at one moment. Every change comes with a line, so of two states
 // the one with the higher LastSeq is the newer.
 type State struct {
-	// Activity identifies the activity among all that ever had its agent_id: one that was deleted and made again is
-	// another, and has lines of its own. uuid.Nil where it is not known.
+	// Activity identifies the activity among all that ever had its agent_id. An activity that was deleted and created again
+	// is another one, with lines of its own. uuid.Nil where it is not known.
 	Activity uuid.UUID
 	LastSeq  int
 	Status   string
@@ -64,7 +64,7 @@ type State struct {
 	JSON     json.RawMessage // {status, latest_percentage, started_at, updated_at, finished_at, last_seq, attempt}
 }
 
-// NewState returns the state of an activity as the rows of the database tell it.
+// NewState returns the state of an activity from the values of its row.
 func NewState(activity uuid.UUID, lastSeq int, status string, json []byte) State {
 	return State{Activity: activity, LastSeq: lastSeq, Status: status, Final: client.Status(status).IsFinished(), JSON: json}
 }
@@ -74,8 +74,8 @@ type Line struct {
 	AgentID uuid.UUID
 	Seq     int
 	JSON    json.RawMessage // ActivityLog
-	// CommittedAt is when the tail says that the line was committed, in Unix nanoseconds of this machine's clock; 0 where
-	// that is not known, as of lines of a Replay.
+	// CommittedAt is the time of the line's commit according to the tail, in Unix nanoseconds of this machine's clock; 0
+	// where it is not known, as for lines of a Replay.
 	CommittedAt int64
 }
 
@@ -99,8 +99,8 @@ type ListItem struct {
 	JSON    json.RawMessage // ActivityListItem
 }
 
-// refused logs a read that fails however often it is tried. It is called once for a subscription, and for a list once for
-// all that watch it.
+// refused logs a read that fails however often it is tried: once for a subscription, and once for a list with all its
+// subscriptions.
 func (h *Hub) refused(r *Refusal, about ...any) {
 	if r.logged.Swap(true) || !h.refusals.Allow() {
 		return

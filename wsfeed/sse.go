@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// eventChunk is how much is written under one deadline.
+// eventChunk bounds the bytes written under one deadline.
 const eventChunk = 32 << 10
 
 // eventStream is one activity as Server-Sent Events: the same subscription as on a WebSocket, pulled by the handler's
@@ -21,7 +21,7 @@ type eventStream struct {
 	out     *http.ResponseController
 	w       http.ResponseWriter
 	woken   chan struct{}
-	leaveBy atomic.Pointer[time.Time] // set when the hub closes: what waits is sent until then
+	leaveBy atomic.Pointer[time.Time] // set when the hub closes: pending events are sent until then
 	lag     lag
 	scope   *feedScope
 	ctx     context.Context
@@ -43,7 +43,7 @@ func (h *Hub) serveEvents(w http.ResponseWriter, r *http.Request, access Access,
 
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Accel-Buffering", "no") // or nginx collects events before passing them on
+	w.Header().Set("X-Accel-Buffering", "no") // otherwise nginx collects events before it passes them on
 	w.WriteHeader(http.StatusOK)
 	_ = e.out.Flush() // so that the client knows it is connected, however long the first event takes
 
@@ -63,9 +63,9 @@ func (e *eventStream) run(s subscription) {
 	for {
 		if e.access.over() {
 			_ = e.send(errorFrame("", "forbidden", expired), false)
-			return // an EventSource that comes back has no ticket any more, and so gives up
+			return // an EventSource that reconnects has no ticket any more, and so stops
 		}
-		leaveBy := e.leaveBy.Load() // before the look at what waits
+		leaveBy := e.leaveBy.Load() // before the lookup of pending frames
 		f, err := s.next(e.ctx)
 		var again <-chan time.Time
 		switch {
@@ -93,7 +93,7 @@ func (e *eventStream) run(s subscription) {
 		case <-e.woken:
 		case <-again:
 		case <-end.C:
-			end.Reset(e.access.within(math.MaxInt64)) // where it was early
+			end.Reset(e.access.within(math.MaxInt64)) // where the timer was early
 		case <-idle.C:
 			if e.write([]byte(": still here\n\n")) != nil {
 				return
@@ -124,7 +124,7 @@ func (e *eventStream) write(parts ...[]byte) error {
 			n := min(len(b), eventChunk)
 			_ = e.out.SetWriteDeadline(time.Now().Add(e.hub.cfg.WriteTimeout))
 			if err := e.ctx.Err(); err != nil {
-				return err // looked at after the deadline was set: cut cancels first and shortens the deadline then
+				return err // checked after the deadline was set: cut cancels first and then shortens the deadline
 			}
 			if _, err := e.w.Write(b[:n]); err != nil {
 				return err
@@ -156,7 +156,7 @@ func (e *eventStream) socket() any { return e }
 // holds implements sink: an event stream has no lists.
 func (e *eventStream) holds(int) bool { return true }
 
-// refused sends the error of a read that fails however often it is tried.
+// refused sends the error of a read that fails however often it is tried; false for any other error.
 func (e *eventStream) refused(err error) bool {
 	refusal := (*Refusal)(nil)
 	if !errors.As(err, &refusal) {

@@ -5,14 +5,14 @@ import (
 	"errors"
 )
 
-// subscription is what a connection serves: it is woken when there may be something to send, and pulled until it
-// has nothing. next is called by one goroutine at a time. After an error it is either tried again (passing errors)
-// or over (errOver).
+// subscription is the source of a connection's frames. It wakes the connection when there may be something to send; the
+// connection pulls until there is nothing. One goroutine at a time calls next. After an error the connection tries again
+// (temporary errors), or the subscription is over (errOver).
 type subscription interface {
 	next(ctx context.Context) (*frame, error)
 	// holding reports whether the next frame is in memory already, as the rest of a read.
 	holding() bool
-	// live reports whether the last frame came as it happened: all before it had been sent.
+	// live reports whether all lines before the last frame had been sent when its lines came.
 	live() bool
 	leave()
 }
@@ -22,13 +22,14 @@ type sink interface {
 	wake()
 	// feedScope is the scope of the connection's grant.
 	feedScope() *feedScope
-	// socket tells the connection from others, which take turns with it at reading Postgres.
+	// socket identifies the connection. Connections take turns at reading Postgres.
 	socket() any
-	// holds counts bytes of list items that the connection's lists hold, or no longer; false where it may not hold so many.
+	// holds counts bytes of list items that the connection's lists hold, or no longer hold; false where it may not hold so
+	// many.
 	holds(bytes int) bool
-	// cut ends the connection without ceremony.
+	// cut ends the connection at once, without a goodbye.
 	cut()
-	// behind is told when the subscription begins to be served from Postgres, and when that ends.
+	// behind is called when the subscription begins to be served from Postgres, and when that ends.
 	behind(bool)
 }
 
@@ -46,9 +47,9 @@ type activitySub struct {
 	cursor int   // the last seq sent
 	ended  int   // the last seq for which "end" was sent
 	epoch  int   // how many of the topic's divergences are known here
-	rest   Batch // what is still to be sent of a read
-	hold   hold  // what the read is counted for, until its last frame is written
-	fresh  bool  // all there was has been sent, and the ring has had what came since
+	rest   Batch // the unsent part of a read
+	hold   hold  // counts the read until its last frame is written
+	fresh  bool  // all earlier lines were sent, and the ring has had all later ones
 
 	// Guarded by the topic's lock.
 	lagging bool // served from Postgres
@@ -64,7 +65,7 @@ func (s *activitySub) holding() bool { return len(s.rest.Lines) > 0 }
 
 func (s *activitySub) live() bool { return s.fresh }
 
-// fromPostgres notes where the subscription is served from. Called with the topic's lock held.
+// fromPostgres notes whether the subscription is served from Postgres. Called with the topic's lock held.
 func (s *activitySub) fromPostgres(yes bool) {
 	if yes != s.lagging && !s.left {
 		s.lagging = yes
@@ -96,7 +97,7 @@ func (s *activitySub) next(ctx context.Context) (*frame, error) {
 	}
 }
 
-// open sends the snapshot. A cursor above what it shows is checked next: the snapshot may be older than the client.
+// open sends the snapshot. A cursor above the snapshot is checked next: the snapshot may be older than the client's lines.
 func (s *activitySub) open(ctx context.Context) (*frame, error) {
 	snapshot, err := s.topic.load(ctx, s.out.feedScope(), s.out.socket())
 	if errors.Is(err, ErrNotFound) {
@@ -109,11 +110,11 @@ func (s *activitySub) open(ctx context.Context) (*frame, error) {
 	return snapshotFrame(s.name, snapshot.Activity), nil
 }
 
-// step is something to do without the topic's lock. Where it brings no frame, look again.
+// step runs without the topic's lock. Where it returns no frame, look is called again.
 type step func(context.Context) (*frame, error)
 
-// look returns the next frame if the topic has it, or else the step that gets one, or nothing where all was sent. drops is
-// the number that budget.state returned before.
+// look returns the next frame if the topic has it, or else the step that gets one, or nothing if everything was sent. drops
+// is the number that budget.state returned before.
 func (s *activitySub) look(drops int) (*frame, step, error) {
 	t := s.topic
 	t.mu.Lock()
@@ -126,7 +127,7 @@ func (s *activitySub) look(drops int) (*frame, step, error) {
 		if !known {
 			return nil, func(ctx context.Context) (*frame, error) { return nil, t.reconcile(ctx) }, nil
 		}
-		if v := s.out.feedScope(); !t.shows(v) { // it may be another activity, made anew under the same id
+		if v := s.out.feedScope(); !t.shows(v) { // it may be another activity, created under the same id
 			return nil, func(ctx context.Context) (*frame, error) {
 				_, err := t.load(ctx, v, s.out.socket())
 				return nil, err
@@ -162,8 +163,8 @@ func (s *activitySub) look(drops int) (*frame, step, error) {
 	return nil, func(ctx context.Context) (*frame, error) { return s.read(ctx, known) }, nil
 }
 
-// fromRing returns the ring's next frame: a small one where others hold all there is for frames, and nil where even one line
-// is more than that. Called with the topic's lock held.
+// fromRing returns the ring's next frame: a small one while others use up the budget, and nil if even one line is too large
+// for it. Called with the topic's lock held.
 func (s *activitySub) fromRing() *frame {
 	t := s.topic
 	for _, limit := range []int{t.hub.cfg.FrameBytes, smallFrame / 2} {
@@ -181,8 +182,8 @@ func (s *activitySub) awaitRoom(ctx context.Context, drops int) (*frame, error) 
 	return nil, s.topic.hub.budget.wait(ctx, drops)
 }
 
-// read reads what follows the cursor from Postgres. Where the ring ends at the cursor it reads the ring's last line
-// too: so what is added to the ring is known to follow what was there, and a divergence in between is detected.
+// read reads the lines after the cursor from Postgres. Where the ring ends at the cursor, it reads the ring's last line too.
+// That line proves that the new lines follow the ring, and shows a divergence in between.
 func (s *activitySub) read(ctx context.Context, known Known) (*frame, error) {
 	t := s.topic
 	bytes := t.hub.cfg.share()
@@ -198,7 +199,7 @@ func (s *activitySub) read(ctx context.Context, known Known) (*frame, error) {
 		if n := len(batch.Lines); n != 1 || batch.Lines[0].Seq != s.cursor || batch.State.LastSeq == s.cursor {
 			return s.takeOrWait(ctx, known, batch, drops)
 		}
-		// No more than that line fitted into a read: the next ones come with another.
+		// Only that line fitted into the read: the next ones need another read.
 		t.mu.Lock()
 		same := t.accept(known, batch)
 		t.mu.Unlock()
@@ -223,15 +224,15 @@ func (s *activitySub) takeOrWait(ctx context.Context, known Known, batch Batch, 
 	return s.take(known, batch), nil
 }
 
-// served reports whether another one's read has brought what comes next: of a hundred clients that come back at once all
-// lack it, and wait for a place to read it.
+// served reports whether another subscription's read has brought the next line. When a hundred clients reconnect at once, all
+// of them lack it, and wait for a place to read it.
 func (s *activitySub) served() bool {
 	s.topic.mu.Lock()
 	defer s.topic.mu.Unlock()
 	return !s.verify && s.topic.follows(s.cursor)
 }
 
-// take takes what was read after known was.
+// take takes a batch that was read after known.
 func (s *activitySub) take(known Known, batch Batch) *frame {
 	t := s.topic
 	t.mu.Lock()
@@ -258,7 +259,7 @@ func (s *activitySub) take(known Known, batch Batch) *frame {
 	return nil
 }
 
-// sendRest sends on what was read from Postgres. Lines that were deleted are announced as a gap.
+// sendRest sends the next part of a read from Postgres. It announces deleted lines as a gap.
 func (s *activitySub) sendRest(context.Context) (*frame, error) {
 	lines := s.rest.Lines
 	if next := lines[0].Seq; next > s.cursor+1 {
@@ -279,21 +280,21 @@ func (s *activitySub) sendRest(context.Context) (*frame, error) {
 	return f, nil
 }
 
-// gap announces that the lines up to next are not in the database any more.
+// gap announces that the lines before next are not in the database any more.
 func (s *activitySub) gap(next int) *frame {
 	f := gapFrame(s.name, s.cursor, next, "pruned")
 	s.cursor = next - 1
 	return f
 }
 
-// reset announces that of the lines the client has, those after kept are void.
+// reset announces that the client's lines after kept are void.
 func (s *activitySub) reset(kept int) *frame {
 	f := gapFrame(s.name, s.cursor, kept+1, "reset")
 	s.cursor, s.ended, s.verify = kept, unknown, false
 	return f
 }
 
-// end says that everything sent leaves the activity finished, once for each last seq.
+// end announces, once for each last seq, that all lines were sent and the activity is finished.
 func (s *activitySub) end(state State) *frame {
 	if !state.Final || state.LastSeq != s.cursor || s.ended == s.cursor {
 		return nil

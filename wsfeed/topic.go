@@ -15,21 +15,21 @@ type topic struct {
 	gen     uint64 // the hub's generation at registration
 
 	mu   sync.Mutex
-	ring []Line // contiguous; they end at hi, or below where hi was confirmed without its line
+	ring []Line // contiguous; the last is at hi, or below it where hi was confirmed without its line
 	size int    // bytes in ring
 	idle int    // bytes that have gone through the ring since it last served a subscription
-	// hi is the highest seq known to be there; unknown until the first read. Nothing above it is sent.
+	// hi is the highest seq known to exist; unknown until the first read. Nothing above it is sent.
 	hi          int
 	state       State        // the newest state read, its LastSeq may be above hi
 	divergences []divergence // the times the database was found to have lost lines (divergence.go)
 	gone        bool         // the activity was deleted
 	subs        map[*activitySub]struct{}
-	frames      [4]cachedFrame // the last frames encoded, shared by subscriptions at the same place
-	frame       int            // the place of the newest
+	frames      [4]cachedFrame // the last frames encoded, shared by subscriptions at the same position
+	frame       int            // the index of the newest
 
 	snapshot    *Snapshot
 	loading     map[string]*flight  // by the scope's key
-	shown       map[string]struct{} // the keys of scopes that contain it, as far as known; an activity never moves between scopes
+	shown       map[string]struct{} // the keys of scopes known to contain it; an activity never moves between scopes
 	reconciling *flight
 	coalescer   coalescer
 }
@@ -60,8 +60,8 @@ func (f *flight) wait(ctx context.Context) error {
 	}
 }
 
-// publish takes lines from the tail, in seq order. A line already known is dropped. A line that does not follow the
-// last one begins the ring anew; a subscription that lacks the lines between reads them from Postgres.
+// publish takes lines from the tail, in seq order. It drops a line already known. A line that does not follow the last one
+// begins the ring anew; a subscription that lacks the lines between reads them from Postgres.
 func (t *topic) publish(b Batch) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -73,7 +73,7 @@ func (t *topic) publish(b Batch) {
 	t.take(b.Lines)
 }
 
-// take puts lines into the ring, and is called with mu held.
+// take puts lines into the ring. Called with mu held.
 func (t *topic) take(lines []Line) {
 	before := t.hi
 	for _, l := range lines {
@@ -94,7 +94,7 @@ func (t *topic) take(lines []Line) {
 	}
 }
 
-// advance takes it that the lines up to a state are there, and is called with mu held.
+// advance notes that the lines up to a state exist. Called with mu held.
 func (t *topic) advance(s State) {
 	t.learn(s)
 	if s.LastSeq > t.hi {
@@ -129,11 +129,11 @@ func (t *topic) shows(v *feedScope) bool {
 	return v == nil || known
 }
 
-// maxShown bounds how many scopes are remembered that contain one activity. A forgotten one costs one read.
+// maxShown bounds the remembered scopes that contain one activity. A forgotten one costs one read.
 const maxShown = 1000
 
-// show notes that a scope contains the activity. That a scope does not is not noted: to ask for it takes a read every time, as
-// it does for an activity that does not exist. Called with mu held.
+// show notes that a scope contains the activity. A scope that does not contain it is not noted: each request from it takes a
+// read, as for an activity that does not exist. Called with mu held.
 func (t *topic) show(v *feedScope) {
 	if v == nil {
 		return
@@ -158,8 +158,8 @@ func (t *topic) ringEnd() int {
 	return t.ring[len(t.ring)-1].Seq
 }
 
-// trimRing keeps the ring within its bounds. One that has been filled anew without serving a subscription is kept small: those
-// who watch have fallen behind it, and come to it again by way of Postgres.
+// trimRing keeps the ring within its bounds. A ring that was filled anew without serving a subscription is kept small: its
+// subscriptions have fallen behind it, and return to it through Postgres.
 func (t *topic) trimRing() {
 	drop, size, bytes := 0, t.size, t.hub.cfg.RingBytes
 	if t.idle > bytes {
@@ -173,8 +173,8 @@ func (t *topic) trimRing() {
 	t.ring, t.size = t.ring[drop:], size
 }
 
-// takeRead puts what was read from Postgres into the ring: what the tail has not come to yet, and what reaches further
-// back, so that of a thousand clients that come back at once one reads Postgres for all. Called with mu held.
+// takeRead puts lines read from Postgres into the ring: those that the tail has not reached yet, and older ones. So when a
+// thousand clients reconnect at once, one of them reads Postgres for all. Called with mu held.
 func (t *topic) takeRead(lines []Line) {
 	t.take(lines)
 	first := len(lines) - 1
@@ -197,8 +197,8 @@ func (t *topic) follows(cursor int) bool {
 	return len(t.ring) > 0 && cursor+1 >= t.ring[0].Seq && cursor < t.ringEnd()
 }
 
-// logs returns the frame that follows cursor, of about limit bytes, nil where the ring does not have it. Called with mu
-// held and cursor < hi. Subscriptions at the same place under the same name get the same frame.
+// logs returns the frame that follows cursor, of about limit bytes, nil where the ring does not have it. Called with mu held
+// and cursor < hi. Subscriptions at the same position under the same name get the same frame.
 func (t *topic) logs(sub string, cursor, limit int) *frame {
 	if !t.follows(cursor) {
 		return nil
@@ -212,14 +212,15 @@ func (t *topic) logs(sub string, cursor, limit int) *frame {
 	lines := t.ring[cursor+1-t.ring[0].Seq:]
 	n := fitting(lines, limit)
 	f := logsFrame(sub, t.state, lines[:n])
-	// A name of a client's own is used by no other: caching it would push out the shared ones.
+	// No other client uses a name that a client chose: caching it would push out the shared ones.
 	if n == len(lines) && len(t.subs) > 1 && (sub == "" || sub == t.agentID.String()) {
 		t.cache(cachedFrame{frame: f, sub: sub, from: cursor})
 	}
 	return f
 }
 
-// cache keeps a frame, and of those before it no more than make FrameBytes with it: they stay when all have been sent.
+// cache keeps a frame, and older ones as long as all together have at most FrameBytes. They stay after all subscriptions have
+// sent them.
 func (t *topic) cache(newest cachedFrame) {
 	t.frame = (t.frame + 1) % len(t.frames)
 	t.frames[t.frame] = newest
@@ -235,7 +236,7 @@ func (t *topic) cache(newest cachedFrame) {
 	}
 }
 
-// bytesOf is the length of lines as JSON.
+// bytesOf returns the length of lines as JSON.
 func bytesOf(lines []Line) (size int) {
 	for _, l := range lines {
 		size += len(l.JSON)
@@ -243,7 +244,7 @@ func bytesOf(lines []Line) (size int) {
 	return size
 }
 
-// fitting is how many lines, at least one, make a frame of about limit bytes.
+// fitting returns how many lines, at least one, make a frame of about limit bytes.
 func fitting(lines []Line, limit int) int {
 	size := 0
 	for i, l := range lines {
@@ -254,9 +255,9 @@ func fitting(lines []Line, limit int) int {
 	return len(lines)
 }
 
-// load returns a snapshot read after the topic was registered. Concurrent subscribers with the same scope
-// share one read, and one that no line has followed serves all of them. ErrNotFound where there is no such activity in the
-// scope, whatever others watch.
+// load returns a snapshot read after the topic was registered. Concurrent subscribers with the same scope share one read, and
+// a snapshot serves all of them until a line follows it. ErrNotFound where there is no such activity in the scope, whatever
+// others watch.
 func (t *topic) load(ctx context.Context, v *feedScope, owner any) (Snapshot, error) {
 	for {
 		t.mu.Lock()
@@ -285,7 +286,7 @@ func (t *topic) load(ctx context.Context, v *feedScope, owner any) (Snapshot, er
 	}
 }
 
-// readSnapshot has the hub's context, not the caller's: others wait for it too.
+// readSnapshot uses the hub's context, not the caller's, because others wait for the read too.
 func (t *topic) readSnapshot(f *flight, known Known, v *feedScope, owner any) {
 	snapshot, err := t.hub.readSnapshot(t.hub.ctx, t.agentID, v, owner)
 	t.mu.Lock()
@@ -306,9 +307,9 @@ func (t *topic) readSnapshot(f *flight, known Known, v *feedScope, owner any) {
 	t.snapshot, f.snapshot = &snapshot, &snapshot
 }
 
-// wakeAll tells every subscription that there is something to pull. Called with mu held. Waking a thousand writers
-// for every line costs more than the lines, so a topic is woken at most every wakeCost times its subscriptions;
-// what gathers meanwhile leaves as one frame.
+// wakeAll tells every subscription that there is something to pull. Called with mu held. Waking a thousand writers for every
+// line costs more than the lines. So a topic is woken at most every wakeCost times its subscriptions; lines that come
+// meanwhile leave as one frame.
 func (t *topic) wakeAll() {
 	t.coalescer.schedule(min(time.Duration(len(t.subs))*wakeCost, wakeMax), func() {
 		t.mu.Lock()

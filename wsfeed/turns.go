@@ -13,16 +13,16 @@ type lane int
 const (
 	laneSubscriber lane = iota // a snapshot or a replay: a subscriber waits for its next frame
 	laneNewList                // the first read of a list
-	laneList                   // another one
+	laneList                   // a later read of a list
 	lanes
 )
 
-// maxPassed is how often a lane that waits is passed over by lanes before it, until it has a turn of its own.
+// maxPassed is how often earlier lanes may go before a waiting lane until it gets a turn of its own.
 const maxPassed = 8
 
-// turns gives places among the reads of Postgres, of which there are a few. Within a lane sockets take turns, whatever
-// each has waiting: one with a thousand lists does not hold up another one's list. One place is kept for subscribers where
-// there are two or more, because a read of a list may be slow.
+// turns gives out the few places for reads of Postgres. Within a lane sockets take turns, however many reads each has
+// waiting: a socket with a thousand lists does not delay another socket's list. Of two or more places, one is kept for
+// subscribers, because a read of a list may be slow.
 type turns struct {
 	max      int
 	maxLists int
@@ -30,12 +30,12 @@ type turns struct {
 	mu      sync.Mutex
 	idle    sync.Cond
 	busy    int
-	lists   int // of them
+	lists   int // reads of lists among them
 	waiting int
 	queues  [lanes]queues
 }
 
-// queues are the reads of a lane that wait, by socket.
+// queues holds the waiting reads of a lane, by socket.
 type queues struct {
 	order   *list.List // of *queue, the next first
 	byOwner map[any]*queue
@@ -133,7 +133,7 @@ func (t *turns) leave(l lane) {
 	t.next()
 }
 
-// next gives the places that are free to those whose turn it is.
+// next gives the free places to the reads whose turn it is.
 func (t *turns) next() {
 	for {
 		l, ok := t.choose()
@@ -146,7 +146,7 @@ func (t *turns) next() {
 	}
 }
 
-// choose is the first lane that has waiting reads and may begin one, unless one after it was passed over too often.
+// choose returns the first lane that has waiting reads and may begin one, or a later one that was passed over too often.
 func (t *turns) choose() (chosen lane, ok bool) {
 	chosen = -1
 	for l := range lanes {
@@ -184,7 +184,7 @@ func (q *queues) tidy(of *queue) {
 	}
 }
 
-// shortest is the owner of several who has the least waiting in a lane.
+// shortest returns the owner with the fewest waiting reads in a lane.
 func (t *turns) shortest(l lane, owners []any) (best any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -41,7 +41,7 @@ func (s *connSub) holds(bytes int) bool {
 // behind implements sink.
 func (s *connSub) behind(yes bool) { s.conn.lag.note(yes) }
 
-// enqueue has a subscription pulled. Called with mu held.
+// enqueue queues a subscription for the writer to pull. Called with mu held.
 func (c *conn) enqueue(s *connSub) {
 	if s.queued || s.over || s.subscription == nil {
 		return
@@ -92,9 +92,9 @@ func (c *conn) write() {
 	}
 }
 
-// take returns the next reply, or the next subscription to pull, or, with nothing left, the goodbye that is due.
-// Without any of them the writer ends. A subscription is pulled in the scope that holds now, with no reply waiting: one
-// that changes after this has its answer sent first.
+// take returns the next reply, or the next subscription to pull, or, with nothing left, the goodbye that is due. Without any
+// of them the writer ends. A subscription is pulled in the current scope, while no reply waits. So the answer to a later
+// change of the scope is sent before the frames of the new scope.
 func (c *conn) take() (*frame, *connSub, *goodbye) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -103,7 +103,7 @@ func (c *conn) take() (*frame, *connSub, *goodbye) {
 	}
 	late := c.closing != nil && time.Now().After(c.closing.until)
 	switch {
-	case late: // the client comes back for the rest
+	case late: // the client reconnects for the rest
 	case len(c.replies) > 0:
 		f := c.replies[0]
 		c.replies = c.replies[1:]
@@ -184,13 +184,13 @@ func (c *conn) pull(s *connSub) *frame {
 	return f
 }
 
-// retryDelay is the time to wait after so many failed reads for a subscription.
+// retryDelay returns the time to wait after the given number of failed reads.
 func retryDelay(failures int) time.Duration {
 	return backoff.Delay(failures, 100*time.Millisecond, 2*time.Second)
 }
 
-// sent has the subscription pulled again, behind the others that are ready; but first the rest of what one read
-// brought, so that a slow socket with a thousand subscriptions keeps one read in memory and not a thousand.
+// sent queues the subscription again, behind the others that are ready. The rest of a read goes first, so that a slow socket
+// with a thousand subscriptions keeps one read in memory and not a thousand.
 func (c *conn) sent(s *connSub, f *frame) {
 	done := c.single && f.kind == "end"
 	if done {
@@ -208,9 +208,9 @@ func (c *conn) sent(s *connSub, f *frame) {
 	}
 }
 
-// fail ends a connection that could not be written to. One that took nothing for the write timeout is told 4408, if
-// the frame it refused had not begun and it takes as much as a close frame now. One that was told goodbye already,
-// because it broke a rule, is left to the reader: cutting it would reset the connection and lose that goodbye.
+// fail ends a connection after a failed write. A client that took nothing for the write timeout is told 4408, if the refused
+// frame had not begun and the client takes a close frame now. After a protocol error, the goodbye is sent already and the
+// reader ends the connection: cutting it would reset it and lose that goodbye.
 func (c *conn) fail(err error) {
 	if errors.Is(err, websocket.ErrCloseSent) {
 		return

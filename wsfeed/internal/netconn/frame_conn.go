@@ -13,25 +13,25 @@ import (
 )
 
 // FrameConn writes whole frames to a WebSocket, one after the other. It has two users: gorilla, which writes control frames,
-// and the connection's writer, which has data frames encoded already (WriteFrame). It waits for a slow client as
-// progressDeadlineConn does, which is this connection itself or, with TLS between, beneath it.
+// and the connection's writer, which writes encoded data frames (WriteFrame). A progressDeadlineConn waits for a slow client:
+// it is the connection itself or, with TLS between, lies beneath it.
 //
-// Bytes that the client takes count as a sign of life: a ping waits behind all that a slow client has yet to take, and
-// so does the pong.
+// Bytes that the client takes count as a sign of life, because a ping and its pong wait behind all bytes that a slow client
+// has not taken yet.
 type FrameConn struct {
 	net.Conn
 	progress *progressDeadlineConn
 	silence  time.Duration // how long after a sign of life the read deadline counts
-	turn     chan struct{} // holds a place for the frame being written
+	turn     chan struct{} // full while a frame is being written
 	until    time.Time     // when gorilla gives up on the control frame it is about to write
 
-	// Of the frame whose turn it is.
+	// Guarded by turn.
 	err     error // nothing is written after an error, or after a close frame
 	refused bool  // a frame timed out before its first byte
 }
 
-// NewFrameConn returns the FrameConn on c. After a sign of life the client may be silent for as long as silence; a write ends
-// when nothing is taken for writeTimeout.
+// NewFrameConn returns a FrameConn on c. The client may be silent for the time silence after a sign of life; a write ends
+// when the client takes nothing for writeTimeout.
 func NewFrameConn(c net.Conn, silence, writeTimeout time.Duration) *FrameConn {
 	p := &FrameConn{silence: silence, turn: make(chan struct{}, 1)}
 	p.Conn, p.progress = findProgressDeadline(c, writeTimeout)
@@ -49,24 +49,24 @@ func (p *FrameConn) Read(b []byte) (int, error) {
 	}
 }
 
-// AwaitReadable returns when there is something to read, or when nothing will come. It returns at once where that cannot
-// be known: of a connection that holds back what it has read from the network, as TLS does.
+// AwaitReadable returns when there is something to read, or when nothing will come. It returns at once where that cannot be
+// known, as under TLS, which holds back bytes that it has read from the network.
 func (p *FrameConn) AwaitReadable() {
 	if p.Conn != net.Conn(p.progress) {
 		return
 	}
 	if c, ok := p.progress.Conn.(syscall.Conn); ok {
 		if raw, err := c.SyscallConn(); err == nil {
-			_ = raw.Read(readable) // reading says what is wrong
+			_ = raw.Read(readable) // the next read returns the error
 		}
 	}
 }
 
-// closeFrame is how the only frame begins that ends all others.
+// closeFrame is the first byte of a close frame, which is the last frame of a connection.
 const closeFrame = 0x80 | websocket.CloseMessage
 
-// Write is gorilla's: a control frame, or the answer to the handshake. A control frame that does not come to its turn
-// in time is dropped; to say so would have gorilla write no other.
+// Write writes a control frame, or the answer to the handshake, for gorilla. A control frame that gets no turn in time is
+// dropped without an error: after an error, gorilla would write no other frame.
 func (p *FrameConn) Write(b []byte) (int, error) {
 	select {
 	case p.turn <- struct{}{}:
@@ -91,7 +91,7 @@ func (p *FrameConn) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// WriteFrame writes a data frame, head and all.
+// WriteFrame writes a data frame with its head.
 func (p *FrameConn) WriteFrame(wire []byte) error {
 	p.turn <- struct{}{}
 	_, err := p.write(wire)
@@ -110,14 +110,14 @@ func (p *FrameConn) write(b []byte) (int, error) {
 	return n, err
 }
 
-// SetWriteDeadline is gorilla's, and is how long a control frame may wait for its turn. The rest is left to write.
+// SetWriteDeadline limits how long gorilla's next control frame waits for its turn. It does not limit the write itself.
 func (p *FrameConn) SetWriteDeadline(at time.Time) error {
 	p.until = at
 	return nil
 }
 
-// LastWord writes a close frame to a connection that refused a frame. Between frames only: in the middle of one it
-// would be taken for its payload.
+// LastWord writes a close frame to a connection that refused a frame. It writes only between frames: in the middle of a
+// frame, the close frame would count as payload.
 func (p *FrameConn) LastWord(code uint16, reason string) {
 	p.turn <- struct{}{}
 	defer func() { <-p.turn }()
@@ -130,7 +130,7 @@ func (p *FrameConn) LastWord(code uint16, reason string) {
 	_, _ = p.Conn.Write(frame)
 }
 
-// Cut closes the connection without a word; TLS would say goodbye, and wait for room to do so.
+// Cut closes the connection without a goodbye; TLS would send one, and wait for room to do so.
 func (p *FrameConn) Cut() error { return p.progress.NetConn().Close() }
 
 // CloseWrite lets Linger half-close the connection.
@@ -141,7 +141,7 @@ func (p *FrameConn) CloseWrite() error {
 	return nil
 }
 
-// IsProtocolError tells a broken rule, which gorilla has answered with a close frame, from a broken connection.
+// IsProtocolError tells a protocol error, which gorilla has answered with a close frame, from a broken connection.
 func IsProtocolError(err error) bool {
 	var closed *websocket.CloseError
 	var broken net.Error
@@ -152,7 +152,7 @@ func IsProtocolError(err error) bool {
 // lingerTime is long enough for a close frame to arrive and be answered.
 const lingerTime = time.Second
 
-// Linger says that nothing follows and reads away what the client still sends: closing with unread data would reset
+// Linger half-closes the connection and discards the bytes that the client still sends. Closing with unread data would reset
 // the connection, and a reset may overtake the close frame.
 func Linger(p *FrameConn) {
 	_ = p.CloseWrite()

@@ -9,17 +9,17 @@ import (
 	"time"
 )
 
-// progressDeadlineConn is a connection whose writes go on as long as the other side takes anything: its timeout is measured from
-// the last byte that was taken, not from the start of a write. A slow client stays connected; one that takes nothing does not.
+// progressDeadlineConn is a connection whose writes continue while the other side takes bytes. The timeout is measured from
+// the last byte taken, not from the start of a write. A slow client stays connected; one that takes nothing does not.
 //
 // It must be beneath TLS: once a write of crypto/tls has timed out, nothing can be written any more.
 type progressDeadlineConn struct {
 	net.Conn
 	timeout time.Duration
-	taken   atomic.Int64 // when a write that had to wait for room went on, in Unix nanoseconds
+	taken   atomic.Int64 // when a write that had waited for room made progress, in Unix nanoseconds
 
 	mu    sync.Mutex
-	until time.Time // the end that others have set, zero for none
+	until time.Time // the deadline set by SetWriteDeadline, zero for none
 }
 
 // NewListener returns l with progress deadlines for its connections: timeout from the last byte taken. The kernel holds at
@@ -87,7 +87,7 @@ func (c *progressDeadlineConn) Write(b []byte) (done int, err error) {
 	}
 }
 
-// extend gives the next write until at, or as long as others have set; then that is the end.
+// extend lets the next write run until at, or until an earlier deadline of SetWriteDeadline; end reports the second case.
 func (c *progressDeadlineConn) extend(at time.Time) (end bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -2,5 +2,5 @@
 
 package netconn
 
-// readable cannot tell, so that a read has to wait by itself.
+// readable always returns true, because it cannot tell; the read itself waits.
 func readable(uintptr) bool { return true }
