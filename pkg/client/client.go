@@ -12,22 +12,22 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// DB is what a Client calls: a *pgxpool.Pool, a *pgx.Conn or a pgx.Tx.
+// DB is the database of a Client: a *pgxpool.Pool, a *pgx.Conn or a pgx.Tx.
 type DB interface {
 	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-// Config adjusts a Client. The zero value is good.
+// Config adjusts a Client. The zero value selects the defaults.
 type Config struct {
 	// Schema is the schema that agentexec is installed in. Default "agentexec".
 	Schema string
-	// MinPoll and MaxPoll are how long Watch waits for a wake-up before it reads without one: MinPoll after a
-	// line, then growing to MaxPoll while nothing comes. Defaults 100 ms and 1 s.
+	// MinPoll and MaxPoll bound how long Watch waits for a wake-up before it reads without one: MinPoll after a line, then
+	// growing to MaxPoll while no line comes. Defaults 100 ms and 1 s.
 	MinPoll, MaxPoll time.Duration
-	// PollOnly makes Watch do without LISTEN, and so without wake-ups: it only polls. For a pooler in transaction mode, where
-	// LISTEN is lost. Default false.
+	// PollOnly makes Watch poll only, without LISTEN and wake-ups. It is for a pooler in transaction mode, where LISTEN is
+	// lost. Default false.
 	PollOnly bool
 }
 
@@ -70,21 +70,20 @@ func New(db DB, config ...*Config) *Client {
 	return c
 }
 
-// WithTx returns the same client inside a transaction: what it writes becomes visible, and is told to watchers, when
-// tx commits, and leaves nothing when tx rolls back. Appending holds the activity's row until then, so other writers
-// of that activity wait.
+// WithTx returns the same client inside a transaction. Its writes become visible, and watchers are told, when tx commits; a
+// rollback leaves nothing. An append locks the activity's row until then, so other writers of that activity wait.
 //
-// After an error, Postgres refuses everything else in tx; a nested transaction (tx.Begin) confines that.
+// After an error, Postgres rejects every other statement in tx; a nested transaction (tx.Begin) confines the error.
 func (c *Client) WithTx(tx pgx.Tx) *Client {
 	in := *c
 	in.db = tx
 	return &in
 }
 
-// call is a call of one SQL function in the making, in named notation. Arguments that are not given are left out, so
-// that their defaults are in one place, the SQL. Every value travels as text with a cast beside it: that means the
-// same in all exec modes of pgx, typed nulls do not arise, and what does not fit its type is Postgres's to refuse. Types
-// are qualified, and there are no operators: the connection's search_path is the caller's own.
+// call builds a call of one SQL function, in named notation. It leaves out arguments that are not given, so that their
+// defaults are in one place, the SQL. Every value travels as text with a cast beside it. That means the same in all exec
+// modes of pgx, avoids typed nulls, and lets Postgres reject values that do not fit their type. Types are qualified, and
+// there are no operators, because the connection's search_path is the caller's own.
 type call struct {
 	schema, fn, scope string
 	names             []string
@@ -122,7 +121,7 @@ func (q *call) int(name string, value int) *call {
 	return q.arg(name, "pg_catalog.int4", strconv.Itoa(value))
 }
 
-// intUnless adds a number unless it is the one that stands for the default.
+// intUnless adds a number unless it equals unless, which stands for the default.
 func (q *call) intUnless(name string, value, unless int) *call {
 	if value == unless {
 		return q
@@ -130,7 +129,7 @@ func (q *call) intUnless(name string, value, unless int) *call {
 	return q.int(name, value)
 }
 
-// json adds a JSON value. A nil value, or a nil map in it, must be kept away by the caller.
+// json adds a JSON value. The caller must not pass a nil value, nor a nil map in it.
 func (q *call) json(name string, value any) *call {
 	data, err := json.Marshal(value)
 	if err != nil && q.err == nil {

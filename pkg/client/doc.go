@@ -7,17 +7,17 @@
 //	_, err = c.Update(ctx, id, "Reading sources", client.WithStatus(client.StatusRunning), client.WithPercentage(10))
 //	_, err = c.Complete(ctx, id, "")
 //
-// and others look at it:
+// and other programs read it:
 //
 //	for line, err := range c.Watch(ctx, id, 0) { ... } // every line, live
 //	page, err := c.List(ctx, client.ListParams{})      // RUNNING first, then QUEUED, then finished
 //
-// Every rule (the state machine, the numbering of lines, bounds, paging, the JSON) is in Postgres, in the functions
-// that agentexec installs there; this package calls them and hands on what they say. So it agrees with writers in any
-// other language, and a function called in a transaction (see [Client.WithTx]) takes part in it.
+// Every rule (the state machine, the numbering of lines, bounds, paging, the JSON) is in Postgres, in the functions that
+// agentexec installs there; this package calls them and returns their results. So it agrees with writers in any other
+// language, and a function called in a transaction (see [Client.WithTx]) is part of it.
 //
-// A line's Seq, counted from 1 within its activity and without gaps, is where to go on: give the last one seen to
-// [Client.Watch], [Client.Logs] or [DetailParams].
+// The Seq of a line counts from 1 within its activity, without gaps. To resume, pass the last one seen to [Client.Watch],
+// [Client.Logs] or [DetailParams].
 //
 // The package works with any QueryExecMode of pgx, with an empty search_path, and through a pooler in transaction mode
 // (there with QueryExecModeExec or QueryExecModeSimpleProtocol, and [Config.PollOnly] for Watch).

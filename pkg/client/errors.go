@@ -7,33 +7,33 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// The kinds of errors a caller can act on, for errors.Is. The message of Postgres is in the [DBError] around them.
+// The kinds of errors a caller can handle, for errors.Is. The [DBError] that matches one has the message of Postgres.
 var (
 	// ErrNotFound: there is no such activity (SQLSTATE TA404), or it does not match the metadata filter.
 	ErrNotFound = errors.New("no such activity")
-	// ErrFinished: the activity's status does not allow the one asked for (SQLSTATE TA409): it is COMPLETE or CANCELED,
-	// or it is ERROR and was asked to become something else than QUEUED or RUNNING.
+	// ErrFinished: the activity's status does not allow the requested one (SQLSTATE TA409). The activity is COMPLETE or
+	// CANCELED, or it is ERROR and the requested status is neither QUEUED nor RUNNING.
 	ErrFinished = errors.New("the activity is finished")
-	// ErrInvalid: an argument is out of its bounds (SQLSTATE TA422), or no value of its type at all, such as text with a
+	// ErrInvalid: an argument is out of its bounds (SQLSTATE TA422), or is no value of its type at all, such as text with a
 	// NUL or an unknown status (SQLSTATE class 22).
 	ErrInvalid = errors.New("invalid argument")
 	// ErrExists: the agent_id given to Create is taken (SQLSTATE 23505 of the constraint activity_agent_id_key).
 	ErrExists = errors.New("the activity exists")
-	// ErrReset: the database has fewer lines than Watch has read from it, or other ones. A restore or a failover lost some,
-	// and Watch starts again from a Seq that you trust; or the activity was deleted and made again, and has other lines from
-	// Seq 1 on.
+	// ErrReset: the database has fewer lines than Watch has read from it, or other ones. Either a restore or a failover lost
+	// some; then start Watch again from a Seq that you trust. Or the activity was deleted and created again, and has other
+	// lines from Seq 1 on.
 	ErrReset = errors.New("the database lost lines that were already read")
 )
 
-// DBError is an error that came from Postgres. errors.Is finds what kind it is, errors.As finds it in any error of
-// this package, and the *pgconn.PgError in it.
+// DBError is an error from Postgres. errors.Is finds its kind. errors.As finds it in any error of this package, and the
+// *pgconn.PgError in it.
 type DBError struct {
-	// Code is the SQLSTATE, such as "TA409". Where this package notices what Postgres would have refused (JSON that cannot
-	// be made, NUL in a text), it is the one that Postgres would have given.
+	// Code is the SQLSTATE, such as "TA409". If this package detects the error first (JSON that cannot be made, NUL in a
+	// text), Code is the one that Postgres would give.
 	Code string
 	// Message is one line for people, such as "percentage must be between 0 and 100, got 101".
 	Message string
-	// Detail and Hint say more, often nothing.
+	// Detail and Hint have more text; they are often empty.
 	Detail, Hint string
 
 	err error
@@ -54,13 +54,13 @@ func (e *DBError) Is(target error) bool {
 	return kind != nil && kind == target
 }
 
-// Unwrap returns the error as pgx gave it, nil where Postgres was not asked.
+// Unwrap returns the error from pgx, nil where Postgres was not asked.
 func (e *DBError) Unwrap() error { return e.err }
 
 // agentIDKey is the constraint that a taken agent_id violates.
 const agentIDKey = "activity_agent_id_key"
 
-// sentinel is the one place that knows which SQLSTATE is which sentinel; nil for all others.
+// sentinel returns the sentinel of a SQLSTATE, nil for all others. No other place has this mapping.
 func sentinel(code string) error {
 	switch code {
 	case "TA404":
@@ -78,7 +78,7 @@ func sentinel(code string) error {
 	return nil
 }
 
-// dbError makes a DBError of what came from Postgres, and says of any other error what was being done.
+// dbError makes a DBError of an error from Postgres, and adds the failed action to any other error.
 func dbError(doing string, err error) error {
 	if err == nil {
 		return nil

@@ -10,12 +10,12 @@ import (
 	"strings"
 )
 
-// NumberOrText is a value of a metadata filter or of Scope.Metadata that came as plain text, as from a command line or an
-// address. Where the text is a JSON number, activities with that number match, and those with the text as a string;
-// otherwise those with the string. It counts as a member of the filter itself, and is a string where it is nested deeper.
+// NumberOrText is a value of a metadata filter or of Scope.Metadata that came as plain text, as from a command line or a URL.
+// If the text is a JSON number, activities with that number match, and activities with the text as a string; otherwise only
+// activities with the string. This holds for a member of the filter itself; nested deeper, the value is a string.
 type NumberOrText string
 
-// MetadataValue is the value that KEY=VALUE of a filter or scope names: true, false and null are JSON; 42 is the number 42 or
+// MetadataValue returns the value of KEY=VALUE in a filter or scope: true, false and null are JSON; 42 is the number 42 or
 // the string; text in double quotes is the string between them, and any other text is a string.
 func MetadataValue(text string) any {
 	switch {
@@ -27,11 +27,11 @@ func MetadataValue(text string) any {
 	return NumberOrText(text)
 }
 
-// maxAlternatives is how many objects a filter may have, of which at least one must match.
+// maxAlternatives bounds the objects of a filter; at least one of them must match.
 const maxAlternatives = 16
 
-// alternatives returns a filter as SQL takes it: the object, or an array of the objects that its NumberOrText values stand
-// for. A filter with more than four that are numbers is refused with ErrInvalid.
+// alternatives returns a filter in its form for SQL: the object, or an array of the objects that its NumberOrText values
+// stand for. It rejects a filter with more than four that are numbers (ErrInvalid).
 func alternatives(filter map[string]any) (any, error) {
 	all := []map[string]any{filter}
 	for _, key := range slices.Sorted(maps.Keys(filter)) {
@@ -64,8 +64,8 @@ func isNumber(text string) bool {
 	return !scaled || err == nil && n >= -1000 && n <= 1000
 }
 
-// sorted returns a filter with the keys of every object in order, whatever wrote it, such as a json.RawMessage or a struct,
-// and alternatives in order, each once; nil where it asks for nothing.
+// sorted returns a filter with the keys of every object in order, also from a json.RawMessage or a struct, and with
+// alternatives in order, each once; nil where it requires nothing.
 func sorted(filter any) (any, error) {
 	text, err := json.Marshal(filter)
 	if err != nil {

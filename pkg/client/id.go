@@ -7,7 +7,7 @@ import (
 )
 
 // ParseAgentID reads an agent_id in its usual form of 36 characters, in upper or lower case. Returns ErrInvalid for any other
-// text, also for the other forms that uuid.Parse takes.
+// text, also for the other forms that uuid.Parse accepts.
 func ParseAgentID(text string) (uuid.UUID, error) {
 	id, err := uuid.Parse(text)
 	if err != nil || len(text) != 36 {

@@ -10,12 +10,12 @@ import (
 	"github.com/google/uuid"
 )
 
-// Logs returns the lines of an activity after afterSeq (0: all), in the order of Seq, to the last one there is when
-// the iterator reaches it. It reads pages of bounded size, so a log of any length takes little memory, and holds no
-// connection or snapshot between them. An error is the last thing it yields, with a zero Log.
+// Logs returns the lines of an activity after afterSeq (0: all), in the order of Seq, up to the last one that exists when the
+// iterator reaches it. It reads pages of bounded size, so a log of any length takes little memory. Between pages it holds no
+// connection or snapshot. An error is the last thing it yields, with a zero Log.
 //
-// Inside a transaction (see WithTx) it sees what the transaction wrote. Yields ErrNotFound when there is no such
-// activity, ErrReset when it is deleted and made again between two pages, and ErrInvalid when afterSeq is negative.
+// Inside a transaction (see WithTx) it sees the transaction's writes. Yields ErrNotFound when there is no such activity,
+// ErrReset when it is deleted and created again between two pages, and ErrInvalid when afterSeq is negative.
 func (c *Client) Logs(ctx context.Context, agentID uuid.UUID, afterSeq int) iter.Seq2[Log, error] {
 	return func(yield func(Log, error) bool) {
 		p := newPager(c, agentID, afterSeq)
@@ -36,14 +36,14 @@ func (c *Client) Logs(ctx context.Context, agentID uuid.UUID, afterSeq int) iter
 	}
 }
 
-// maxPageLines is how many lines a page holds at most. SQL bounds its bytes.
+// maxPageLines bounds the lines of a page. SQL bounds its bytes.
 const maxPageLines = 1000
 
 // pager reads the log of one activity by seq.
 type pager struct {
 	c       *Client
 	agentID uuid.UUID
-	seq     int       // the last line that was given out
+	seq     int       // of the last line yielded
 	limit   int       // lines of the next page; less than maxPageLines after a read that took too long
 	created time.Time // the activity's created_at, once it was read
 }
@@ -68,7 +68,7 @@ func (p *pager) next(ctx context.Context) (*Detail, error) {
 // errLeft means that the caller left the loop.
 var errLeft = errors.New("left")
 
-// each gives out the lines of a page, until the caller leaves the loop (errLeft) or ctx ends (its error).
+// each yields the lines of a page, until the caller leaves the loop (errLeft) or ctx ends (its error).
 func (p *pager) each(ctx context.Context, page *Detail, yield func(Log, error) bool) error {
 	for _, line := range page.Logs {
 		if ctx.Err() != nil {

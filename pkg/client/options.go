@@ -17,13 +17,13 @@ type createOptions struct {
 // WithAgentID makes id the activity's agent_id, in place of a random one.
 func WithAgentID(id uuid.UUID) CreateOption { return func(o *createOptions) { o.agentID = &id } }
 
-// WithMetadata stores a JSON object with the activity, to filter by. It is never changed afterwards, and left out of
-// what is read unless asked for. nil is none.
+// WithMetadata stores a JSON object with the activity, for filters. It never changes afterwards, and reads omit it unless it
+// is requested. nil stores none.
 func WithMetadata(metadata map[string]any) CreateOption {
 	return func(o *createOptions) { o.metadata = metadata }
 }
 
-// UpdateOption is an option of Update, and some of Complete and Error.
+// UpdateOption is an option of Update; some are options of Complete and Error too.
 type UpdateOption func(*updateOptions)
 
 type updateOptions struct {
@@ -52,8 +52,8 @@ func WithStatus(status Status) UpdateOption {
 	return func(o *updateOptions) { o.status = &status }
 }
 
-// WithData stores a JSON value with the line: whatever json.Marshal takes, so a json.RawMessage is stored as it is.
-// nil is none. For Update, Complete and Error.
+// WithData stores a JSON value with the line: any value that json.Marshal accepts. A json.RawMessage is stored as it is. nil
+// stores none. For Update, Complete and Error.
 func WithData(data any) UpdateOption { return func(o *updateOptions) { o.data = data } }
 
 // Entry is one line for AppendLogs.
@@ -68,24 +68,24 @@ type Entry struct {
 	Data any `json:"data,omitempty"`
 }
 
-// CancelPendingParams say what CancelPending cancels: of the QUEUED and RUNNING activities, those that match each
-// field that is not zero.
+// CancelPendingParams select the activities that CancelPending cancels: the QUEUED and RUNNING ones that match each field
+// that is not zero.
 type CancelPendingParams struct {
 	// AgentType is a task name.
 	AgentType string
-	// MetadataFilter takes activities whose metadata has an equal value for every key; a value may be a
-	// NumberOrText. A nil or empty map takes all.
+	// MetadataFilter selects activities whose metadata has an equal value for every key; a value may be a NumberOrText. A nil
+	// or empty map selects all.
 	MetadataFilter map[string]any
-	// IdleFor takes those without a line for at least that long, to the microsecond.
+	// IdleFor selects activities without a line for at least that long, to the microsecond.
 	IdleFor time.Duration
 	// Message is written into the log of each. Default "Canceled".
 	Message string
 }
 
-// CancelPendingCounts are what became of the activities that matched.
+// CancelPendingCounts counts the matching activities by outcome.
 type CancelPendingCounts struct {
 	Canceled int `json:"canceled"`
-	// Skipped counts those that another transaction kept locked for longer than 1 s, and those at the highest seq.
+	// Skipped counts activities that another transaction kept locked for longer than 1 s, and those at the highest seq.
 	Skipped int `json:"skipped"`
 }
 
@@ -93,16 +93,16 @@ type CancelPendingCounts struct {
 type ListParams struct {
 	// Page is the number of the page, from 1. Default 1. Large numbers cost time; After does not.
 	Page int
-	// PageSize is the most items on a page, 1 to 1000. Default 50. A page holds at most 4 MiB, so it may end earlier.
+	// PageSize bounds the items on a page, 1 to 1000. Default 50. A page holds at most 4 MiB, so it may end earlier.
 	PageSize int
-	// Statuses takes activities with any of them. Default all.
+	// Statuses selects activities with any of these statuses. Default all.
 	Statuses []Status
-	// AgentType takes activities with that task name. Default all.
+	// AgentType selects activities with that task name. Default all.
 	AgentType string
-	// MetadataFilter takes activities whose metadata has an equal value for every key; a value may be a
-	// NumberOrText. Default all.
+	// MetadataFilter selects activities whose metadata has an equal value for every key; a value may be a NumberOrText.
+	// Default all.
 	MetadataFilter map[string]any
-	// After is the Next of an earlier page; Page is then ignored and nothing is counted. Default the first page.
+	// After is the Next of an earlier page. Page is then ignored and nothing is counted. Default the first page.
 	After string
 	// IncludeMetadata fills in Metadata. Default false.
 	IncludeMetadata bool
@@ -110,10 +110,10 @@ type ListParams struct {
 
 // DetailParams choose what Detail and DetailPage return. The zero value is the activity with all its lines.
 type DetailParams struct {
-	// AfterSeq leaves out the lines up to that Seq. Default 0.
+	// AfterSeq omits the lines up to that Seq. Default 0.
 	AfterSeq int
-	// LogLimit is the most lines to return, 0 for none. Default nil: all, and a long log may then be more than Postgres
-	// can put into one value (256 MB); DetailPage and Logs have no such bound.
+	// LogLimit bounds the lines to return, 0 for none. Default nil: all. A long log may then exceed the largest value of
+	// Postgres (256 MB); DetailPage and Logs have no such bound.
 	LogLimit *int
 	// MetadataFilter makes the activity not found unless its metadata has an equal value for every key; a value may be a
 	// NumberOrText. Default all.

@@ -12,8 +12,8 @@ import (
 // List returns one page of activities: RUNNING first, then QUEUED, then finished, in each the newest first,
 // ties by agent_id descending.
 //
-// Inside a transaction (see WithTx) it sees what the transaction wrote. Returns ErrInvalid when Page is below 1,
-// PageSize is not 1 to 1000, a status is unknown, or After is not the Next of an earlier page.
+// Inside a transaction (see WithTx) it sees the transaction's writes. Returns ErrInvalid when Page is below 1, PageSize is
+// not 1 to 1000, a status is unknown, or After is not the Next of an earlier page.
 func (c *Client) List(ctx context.Context, params ListParams) (*List, error) {
 	data, err := c.ListJSON(ctx, params)
 	if err != nil {
@@ -22,7 +22,7 @@ func (c *Client) List(ctx context.Context, params ListParams) (*List, error) {
 	return decodeList(data)
 }
 
-// ListJSON is List, as the JSON that Postgres made.
+// ListJSON returns the page of List as the JSON from Postgres.
 //
 // Transactions and errors are as with List.
 func (c *Client) ListJSON(ctx context.Context, params ListParams) (json.RawMessage, error) {
@@ -45,8 +45,8 @@ func (c *Client) ListJSON(ctx context.Context, params ListParams) (json.RawMessa
 
 // Detail returns one activity with its lines.
 //
-// Inside a transaction (see WithTx) it sees what the transaction wrote. Returns ErrNotFound when there is no such
-// activity or the metadata does not match, and ErrInvalid when AfterSeq or LogLimit is negative.
+// Inside a transaction (see WithTx) it sees the transaction's writes. Returns ErrNotFound when there is no such activity or
+// the metadata does not match, and ErrInvalid when AfterSeq or LogLimit is negative.
 func (c *Client) Detail(ctx context.Context, agentID uuid.UUID, params DetailParams) (*Detail, error) {
 	data, err := c.DetailJSON(ctx, agentID, params)
 	if err != nil {
@@ -55,7 +55,7 @@ func (c *Client) Detail(ctx context.Context, agentID uuid.UUID, params DetailPar
 	return decodeDetail(data)
 }
 
-// DetailJSON is Detail, as the JSON that Postgres made.
+// DetailJSON returns the result of Detail as the JSON from Postgres.
 //
 // Transactions and errors are as with Detail.
 func (c *Client) DetailJSON(ctx context.Context, agentID uuid.UUID, params DetailParams) (json.RawMessage, error) {
@@ -74,7 +74,7 @@ func (c *Client) DetailPage(ctx context.Context, agentID uuid.UUID, params Detai
 	return decodeDetail(data)
 }
 
-// DetailPageJSON is DetailPage, as the JSON that Postgres made; next_after_seq is a number or null.
+// DetailPageJSON returns the result of DetailPage as the JSON from Postgres; next_after_seq is a number or null.
 //
 // Transactions and errors are as with Detail.
 func (c *Client) DetailPageJSON(ctx context.Context, agentID uuid.UUID, params DetailParams) (json.RawMessage, error) {
@@ -103,18 +103,18 @@ func (c *Client) detailJSON(ctx context.Context, function string, agentID uuid.U
 // CountActive returns the number of QUEUED and RUNNING activities whose metadata has an equal value for every key of
 // metadataFilter; nil counts all.
 //
-// Inside a transaction (see WithTx) it sees what the transaction wrote. Returns ErrInvalid when metadataFilter cannot
-// be written as JSON.
+// Inside a transaction (see WithTx) it sees the transaction's writes. Returns ErrInvalid when metadataFilter cannot be
+// written as JSON.
 func (c *Client) CountActive(ctx context.Context, metadataFilter map[string]any) (int64, error) {
 	var n int64
 	err := c.call("count_active").filter(metadataFilter).row(ctx, c.db, "r", &n)
 	return n, err
 }
 
-// CountByStatus returns the number of activities with each status; all five are always there.
+// CountByStatus returns the number of activities with each status; the map always has all five.
 //
-// Inside a transaction (see WithTx) it sees what the transaction wrote. Returns ErrInvalid when MetadataFilter cannot
-// be written as JSON.
+// Inside a transaction (see WithTx) it sees the transaction's writes. Returns ErrInvalid when MetadataFilter cannot be
+// written as JSON.
 func (c *Client) CountByStatus(ctx context.Context, params CountParams) (map[Status]int64, error) {
 	q := c.call("count_by_status").text("agent_type", params.AgentType).filter(params.MetadataFilter)
 	var data []byte
@@ -130,7 +130,7 @@ func (c *Client) CountByStatus(ctx context.Context, params CountParams) (map[Sta
 
 // PendingIDs returns the agent_ids of the QUEUED and RUNNING activities, oldest first.
 //
-// Inside a transaction (see WithTx) it sees what the transaction wrote.
+// Inside a transaction (see WithTx) it sees the transaction's writes.
 func (c *Client) PendingIDs(ctx context.Context) ([]uuid.UUID, error) {
 	var ids []uuid.UUID
 	err := c.call("pending_ids").run(ctx, c.db, "r", func(rows pgx.Rows) (err error) {

@@ -13,9 +13,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Scope is the part of all activities that a caller may see and change. Each field narrows it where given, and all of
-// them must match; the zero value is everything. Activities outside the scope are invisible: lists and counts omit
-// them, and reads and writes of one return ErrNotFound.
+// Scope is the part of all activities that a caller may see and change. Each given field narrows it, and all of them must
+// match; the zero value contains everything. Activities outside the scope are invisible: lists and counts omit them, and
+// reads and writes of one return ErrNotFound.
 //
 // Its JSON is the value of the session setting agentexec.scope, which the SQL functions obey (see docs/access.md).
 type Scope struct {
@@ -23,23 +23,23 @@ type Scope struct {
 	AgentIDs []uuid.UUID `json:"agent_ids,omitzero"`
 	// AgentTypes are the task names in the scope. nil does not narrow; empty leaves nothing.
 	AgentTypes []string `json:"agent_types,omitzero"`
-	// Metadata leaves the activities whose metadata has an equal value for every key; see NumberOrText for values that are
+	// Metadata narrows to activities whose metadata has an equal value for every key; see NumberOrText for values that are
 	// only known as text. nil and empty do not narrow.
 	Metadata map[string]any `json:"-"`
-	// MetadataAny leaves the activities whose metadata has an equal value for every key of at least one of these objects, 1
+	// MetadataAny narrows to activities whose metadata has an equal value for every key of at least one of these objects, 1
 	// to 16. nil does not narrow. Only one of Metadata and MetadataAny may be given. In JSON both are "metadata", an object
 	// or an array.
 	MetadataAny []map[string]any `json:"-"`
 }
 
-// scopeJSON is a Scope as JSON has it.
+// scopeJSON is the JSON form of a Scope.
 type scopeJSON struct {
 	AgentIDs   []uuid.UUID `json:"agent_ids,omitzero"`
 	AgentTypes []string    `json:"agent_types,omitzero"`
 	Metadata   any         `json:"metadata,omitempty"`
 }
 
-// IsZero reports whether the scope is everything.
+// IsZero reports whether the scope contains everything.
 func (s Scope) IsZero() bool {
 	return s.AgentIDs == nil && s.AgentTypes == nil && len(s.Metadata) == 0 && s.MetadataAny == nil
 }
@@ -73,7 +73,7 @@ func (s *Scope) UnmarshalJSON(data []byte) error {
 	return d.Decode(into)
 }
 
-// filter is what the scope asks of metadata, nil for nothing.
+// filter returns the scope's metadata filter, nil for none.
 func (s Scope) filter() (any, error) {
 	switch {
 	case len(s.Metadata) > 0 && s.MetadataAny != nil:
@@ -90,9 +90,9 @@ func (s Scope) filter() (any, error) {
 	return nil, nil
 }
 
-// String returns the scope as JSON, "" for everything. Scopes that list the same, in whatever order, give the same text,
-// so it may be the key of a cache. Metadata that cannot be written as JSON gives a text that is no scope, and that
-// Postgres refuses.
+// String returns the scope as JSON, "" for everything. Scopes with the same content, in whatever order, give the same text,
+// so it may be the key of a cache. Metadata that cannot be written as JSON gives a text that is no scope, and that Postgres
+// rejects.
 func (s Scope) String() string {
 	if s.IsZero() {
 		return ""
@@ -110,20 +110,20 @@ func (s Scope) String() string {
 	return string(text)
 }
 
-// WithScope returns the same client narrowed to a scope: every call of it, Watch included, behaves as if there were no
-// other activities. It takes the place of a scope given before, and of one set in the session. The zero scope is the
-// session's, and so everything unless that has one.
+// WithScope returns the same client narrowed to a scope: all its calls, Watch included, behave as if no other activities
+// existed. The scope replaces an earlier one of the client, and the session's. The zero scope means the session's, and so
+// everything unless the session has one.
 //
-// A narrowed call takes one round trip, as any other, and leaves the session, and a transaction that it is made in, in
-// the scope they had. It returns ErrInvalid when Metadata cannot be written as JSON.
+// A narrowed call takes one round trip, like any other, and does not change the scope of the session, or of a transaction
+// around it. It returns ErrInvalid when Metadata cannot be written as JSON.
 func (c *Client) WithScope(s Scope) *Client {
 	in := *c
 	in.scope = s.String()
 	return &in
 }
 
-// The setting holds to the end of the transaction. The call is alone in its own, unless it is made in the caller's:
-// there the scope from before is put back behind it. Where the call fails, that is done by the rollback.
+// The setting lasts until the end of the transaction. A call has a transaction of its own, unless it runs in the caller's:
+// there the earlier scope is restored after it. If the call fails, the rollback restores it.
 const (
 	enterScope = `select pg_catalog.set_config('agentexec.scope', $1::pg_catalog.text, true)`
 	swapScope  = `select pg_catalog.set_config('agentexec.scope', $1::pg_catalog.text, pg_catalog.set_config('agentexec.outer_scope',

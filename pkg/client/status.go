@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Status is where an activity stands, or stood when a line was written.
+// Status is the state of an activity, now or when a line was written.
 type Status string
 
 // The five statuses. QUEUED and RUNNING may become any other; ERROR may become QUEUED or RUNNING again, which is a
@@ -18,12 +18,12 @@ const (
 	StatusCanceled Status = "CANCELED"
 )
 
-// Statuses returns the five statuses, in the order of a life.
+// Statuses returns the five statuses, in the order of an activity's life cycle.
 func Statuses() []Status {
 	return []Status{StatusQueued, StatusRunning, StatusComplete, StatusError, StatusCanceled}
 }
 
-// ParseStatus returns the status of that name, which is in capital letters. Returns ErrInvalid when there is none.
+// ParseStatus returns the status with that name, in capital letters. Returns ErrInvalid when there is none.
 func ParseStatus(name string) (Status, error) {
 	for _, s := range Statuses() {
 		if name == string(s) {
@@ -46,7 +46,7 @@ func ParseStatusFold(name string) (Status, error) {
 // String returns the status's name, such as "RUNNING".
 func (s Status) String() string { return string(s) }
 
-// IsFinal reports whether nothing can follow: COMPLETE and CANCELED. An ERROR is not final, it may be retried; see
+// IsFinal reports whether no status can follow: COMPLETE and CANCELED. An ERROR is not final, because it may be retried; see
 // IsFinished.
 func (s Status) IsFinal() bool { return s == StatusComplete || s == StatusCanceled }
 

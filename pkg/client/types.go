@@ -20,16 +20,16 @@ type Activity struct {
 	LatestPercentage *int `json:"latest_percentage"`
 	// LastSeq is the Seq of the last line.
 	LastSeq int `json:"last_seq"`
-	// Attempt is 1, and one more after each retry of an ERROR.
+	// Attempt is 1 at first, and grows by one with each retry of an ERROR.
 	Attempt   int       `json:"attempt"`
 	CreatedAt time.Time `json:"created_at"`
 	// UpdatedAt is the time of the last line.
 	UpdatedAt time.Time `json:"updated_at"`
 	// StartedAt is the time of the first line with RUNNING, nil before.
 	StartedAt *time.Time `json:"started_at"`
-	// FinishedAt is when it became COMPLETE, ERROR or CANCELED, nil while it is none of them.
+	// FinishedAt is the time when the activity became COMPLETE, ERROR or CANCELED, nil while it is none of them.
 	FinishedAt *time.Time `json:"finished_at"`
-	// Metadata is the JSON object given to Create; nil unless asked for with IncludeMetadata, or where there is none.
+	// Metadata is the JSON object given to Create; nil unless requested with IncludeMetadata, or where there is none.
 	Metadata json.RawMessage `json:"metadata,omitempty"`
 }
 
@@ -60,19 +60,19 @@ type List struct {
 	Page     *int `json:"page"`
 	PageSize int  `json:"page_size"`
 	Pages    *int `json:"pages"`
-	// Next is the ListParams.After of the next page, nil at the end. A page of more than 4 MiB ends early: Next then goes on
-	// behind its last item, also on a page that was reached by its number.
+	// Next is the ListParams.After of the next page, nil at the end. A page of more than 4 MiB ends early. Next then
+	// continues after its last item, also on a page that was requested by its number.
 	Next *string `json:"next"`
 }
 
 // Log is one line of an activity.
 type Log struct {
-	// ID is unique among all lines and grows with Seq within an activity. To go on from a line, use Seq.
+	// ID is unique among all lines and grows with Seq within an activity. To resume after a line, use Seq.
 	ID int64 `json:"id"`
 	// Seq numbers the lines of an activity from 1 on, without gaps.
 	Seq     int    `json:"seq"`
 	Message string `json:"message"`
-	// Status is the activity's after this line.
+	// Status is the activity's status after this line.
 	Status Status `json:"status"`
 	// Percentage is the progress this line reports, nil if it reports none.
 	Percentage *int      `json:"percentage"`
@@ -81,7 +81,7 @@ type Log struct {
 	Data json.RawMessage `json:"data"`
 }
 
-// errDecode means that this package and the functions installed in the database do not know each other.
+// errDecode means that this package does not fit the functions installed in the database.
 var errDecode = errors.New("agentexec: unexpected JSON from Postgres")
 
 // decodeLog, decodeList and decodeDetail read the JSON of the SQL functions.

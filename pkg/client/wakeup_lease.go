@@ -10,10 +10,10 @@ import (
 )
 
 const (
-	// tryAgain is the pause between two tries while another session holds the lock.
+	// tryAgain is the pause between two attempts while another session holds the lock.
 	tryAgain = time.Second
-	// maxWakeups is how many wake-ups a second are worth their cost: each notification delays every writer of the instance at
-	// its commit.
+	// maxWakeups is the number of wake-ups a second up to which they are worth their cost: each notification delays every
+	// writer of the instance at its commit.
 	maxWakeups = 100
 	// checkEvery is how often the queue is checked while the lock is held.
 	checkEvery = 5 * time.Second
@@ -25,13 +25,13 @@ const (
 // session receives the notification, so one holder (a sidecar, or another Watch) is enough. Under load the lease releases
 // the lock, and Watch polls.
 //
-// A writer that probed just before the lock was taken commits without a wake-up; the poll finds its line.
+// A writer that checked the lock just before it was taken commits without a wake-up; the poll finds its line.
 type wakeupLease struct {
 	conn     *pgx.Conn
 	lock     notify.Lock
 	held     bool
-	checked  time.Time // when the lock was taken, or the queue looked at
-	next     time.Time // there is no try before then
+	checked  time.Time // when the lock was taken, or the queue checked
+	next     time.Time // no attempt before then
 	received int       // wake-ups since
 	since    time.Time
 	cooldown delay
@@ -41,7 +41,7 @@ func newWakeupLease(conn *pgx.Conn, schema string) *wakeupLease {
 	return &wakeupLease{conn: conn, lock: notify.NewLock(schema), cooldown: delay{least: minCooldown, most: maxCooldown}}
 }
 
-// take tries to get the lock, when a try is due, and reports whether it has just got it. It releases a held lock once the
+// take takes the lock when an attempt is due, and reports whether it has just taken it. It releases a held lock when the
 // notification queue is near full; that query also shows, now and then, whether the connection works.
 func (l *wakeupLease) take(ctx context.Context) (taken bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, cleanUp)

@@ -15,7 +15,7 @@ import (
 const (
 	// cleanUp bounds the last statements when the loop has ended.
 	cleanUp = 5 * time.Second
-	// grace is what a statement on the client's one connection has left to finish when ctx ends: pgx closes a connection
+	// grace is the time that a statement on the client's one connection has to finish after ctx ends: pgx closes a connection
 	// that is interrupted.
 	grace = time.Second
 )
@@ -23,9 +23,9 @@ const (
 // wakeups tells Watch that lines were written, anywhere in the schema. A wake-up carries no data and may be lost: Watch reads
 // the table after each wake-up and, more rarely, without one. See wakeupLease for when writers notify.
 //
-// While Watch yields lines it does not read from a connection that LISTENs: the socket would fill up, and the server process
-// behind it would hold a snapshot. So either a goroutine of its own reads it (poolWakeups), or the connection stops to LISTEN
-// before (connWakeups).
+// While Watch yields lines, no connection may LISTEN unread: the socket would fill up, and the server process behind it would
+// hold a snapshot. So either a goroutine of its own reads the connection (poolWakeups), or the connection stops to LISTEN
+// before the yield (connWakeups).
 type wakeups interface {
 	// wait returns when a wake-up has arrived since the last wait, or after d.
 	wait(ctx context.Context, d time.Duration) error
@@ -187,7 +187,7 @@ func newConnWakeups(conn *pgx.Conn, c *Client, inTx string) (wakeups, error) {
 
 func (b *connWakeups) broken() bool { return b.conn.IsClosed() }
 
-// bound leaves a statement that runs when ctx ends a moment to finish, so that the connection outlives Watch.
+// bound gives a running statement a moment to finish after ctx ends, so that the connection outlives Watch.
 func (b *connWakeups) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	if ctx.Err() != nil {
 		return context.WithCancel(ctx)
@@ -212,7 +212,7 @@ func (b *connWakeups) wait(ctx context.Context, d time.Duration) error {
 		}
 		b.listening = true
 		_, err := b.lease.take(bound)
-		return dbError("listen", err) // a read is due, for what was written before
+		return dbError("listen", err) // a read is due, for the lines written before
 	}
 	if taken, err := b.lease.take(bound); taken || err != nil {
 		return dbError("listen", err)
@@ -261,7 +261,7 @@ func awaitWakeup(ctx context.Context, conn *pgx.Conn) error {
 	}
 }
 
-// drain drops the notifications that have already arrived; the next read is for all of them.
+// drain drops the notifications that have already arrived; the next read covers all of them.
 func (b *connWakeups) drain() {
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()

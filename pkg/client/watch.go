@@ -14,38 +14,38 @@ import (
 )
 
 const (
-	// readTimeout bounds one read, so that a connection that went dead silently is found out.
+	// readTimeout bounds one read, so that a silently dead connection is detected.
 	readTimeout = 30 * time.Second
-	// minGap keeps a busy database, where wake-ups never cease, from being read more often than this. A line
-	// that comes after a quiet moment is not delayed by it.
+	// minGap is the least time between two reads of a busy database, where wake-ups never cease. It does not delay a line
+	// that comes after a quiet moment.
 	minGap = 10 * time.Millisecond
 	// minRetry and maxRetry bound the growing delay after a failure.
 	minRetry, maxRetry = 50 * time.Millisecond, 5 * time.Second
 )
 
-// Watch follows an activity live: it yields each line after afterSeq (0: all) exactly once, in the order of Seq, those
-// already there first and then each as it is committed. To resume, give the Seq of the last line seen. A jump in Seq
-// means that the lines between were deleted.
+// Watch follows an activity live: it yields each line after afterSeq (0: all) exactly once, in the order of Seq. The existing
+// lines come first, then each line as it is committed. To resume, pass the Seq of the last line seen. A jump in Seq means
+// that the lines between were deleted.
 //
-// It ends, without an error, when there is nothing more and the activity is finished: COMPLETE, CANCELED, or ERROR
-// without a retry. An error is the last thing it yields, with a zero Log. It rides out what passes, also a restart of
-// Postgres, and gives up only
+// It ends, without an error, when no line is left and the activity is finished: COMPLETE, CANCELED, or ERROR without a retry.
+// An error is the last thing it yields, with a zero Log. It retries after temporary failures, also a restart of Postgres, and
+// gives up only
 //   - when ctx ends, with ctx.Err(),
 //   - with ErrNotFound when there is no such activity, or no longer,
-//   - with ErrReset when the activity's last line is before afterSeq, or before one that Watch has read: the database
-//     lost lines that were seen, and going on would skip those that get their numbers now; and when the activity is
-//     deleted and made again under its agent_id while Watch runs. A later Watch knows afterSeq alone and cannot tell: where
-//     that may happen, compare the CreatedAt of Detail before resuming,
+//   - with ErrReset when the activity's last line is before afterSeq, or before one that Watch has read: the database lost
+//     lines that were seen, and Watch would skip the lines that get their numbers now; and when the activity is deleted and
+//     created again under its agent_id while Watch runs. A later Watch knows afterSeq alone and cannot detect that: where it
+//     may happen, compare the CreatedAt of Detail before resuming,
 //   - with ErrInvalid when afterSeq is negative,
-//   - before the first success, with what will not heal by itself: no permission, no such database, no schema,
+//   - before the first success, with an error that no retry cures: no permission, no such database, no schema,
 //   - when the pool is closed, or the connection of a client on a *pgx.Conn breaks.
 //
-// It works on a pool or a connection, not in a transaction: there it yields ErrInvalid. On a pool it takes one
-// connection out of the pool to receive wake-ups, closed when the loop ends, and borrows another for each read. On a
-// *pgx.Conn, the connection is Watch's while it waits and yours in the body of the loop and afterwards; notifications
-// that come in meanwhile are dropped. Nothing is held open while the body of the loop runs, so it may take its time.
+// It works on a pool or a connection; in a transaction it yields ErrInvalid. On a pool it takes one connection out of the
+// pool to receive wake-ups, closed when the loop ends, and borrows another for each read. On a *pgx.Conn, Watch uses the
+// connection while it waits. In the body of the loop and afterwards the connection is yours; notifications that come in
+// meanwhile are dropped. Watch holds nothing open while the body of the loop runs, so the body may take its time.
 //
-// Leave the loop by break or return, or end ctx, and everything is cleaned up. To follow many activities at once, use
+// Watch cleans everything up when you leave the loop by break or return, or end ctx. To follow many activities at once, use
 // the sidecar.
 func (c *Client) Watch(ctx context.Context, agentID uuid.UUID, afterSeq int) iter.Seq2[Log, error] {
 	return func(yield func(Log, error) bool) {
@@ -70,11 +70,11 @@ type watch struct {
 	wakeups     wakeups
 	poll, retry delay
 	began       bool // a read has succeeded
-	lastSeq     int  // the activity's, at the last read; at first what the caller has seen
+	lastSeq     int  // the activity's, at the last read; at first afterSeq
 	readAt      time.Time
 }
 
-// run yields lines until the end (nil), the caller leaves (nil), or an error that is not ridden out.
+// run yields lines until the end (nil), until the caller leaves (errLeft), or until an error that no retry cures.
 func (w *watch) run(ctx context.Context, yield func(Log, error) bool) error {
 	for {
 		page, err := w.read(ctx)
@@ -124,7 +124,7 @@ func (w *watch) read(ctx context.Context) (*Detail, error) {
 	p, err := w.next(bound)
 	w.began = w.began || err == nil
 	if err != nil && ctx.Err() == nil && bound.Err() != nil {
-		w.limit = max(w.limit/4, 1) // it was too much for the time there was
+		w.limit = max(w.limit/4, 1) // the read was too large for its time
 	}
 	return p, err
 }
@@ -137,7 +137,7 @@ func (w *watch) wait(ctx context.Context) error {
 	return backoff.Wait(ctx, min(minGap, w.poll.least)-time.Since(w.readAt))
 }
 
-// hopeless reports whether trying again would be in vain.
+// hopeless reports whether no retry can succeed.
 func (w *watch) hopeless(err error) bool {
 	for _, end := range []error{ErrNotFound, ErrInvalid, ErrReset, errDecode} {
 		if errors.Is(err, end) {
@@ -148,15 +148,15 @@ func (w *watch) hopeless(err error) bool {
 		return true
 	}
 	state := sqlState(err)
-	if state == "54000" { // one line alone is more than Postgres can put into one value
+	if state == "54000" { // one line alone is larger than the largest value of Postgres
 		return true
 	}
-	// Wrong from the start: authorization, no such database, no such schema, no permission or no such function. Later,
-	// the same may be a restore in progress.
+	// Wrong from the start: authorization, no such database, no such schema, no permission or no such function. Later, the
+	// same codes may come from a restore in progress.
 	return !w.began && len(state) == 5 && strings.Contains("28 3D 3F 42", state[:2])
 }
 
-// isPoolClosed reports whether err says that the pool was closed. The error's name is in a package beneath pgx.
+// isPoolClosed reports whether err says that the pool was closed. The error is declared in a package beneath pgx.
 func isPoolClosed(err error) bool {
 	for ; err != nil; err = errors.Unwrap(err) {
 		if err.Error() == "closed pool" {

@@ -33,12 +33,12 @@ func (c *Client) Create(ctx context.Context, taskName, message string, opts ...C
 	return id, nil
 }
 
-// Update appends one line to the activity's log and returns it, with the status the activity has now: a worker learns
-// from it that it was canceled. Without WithStatus the status stays, without WithPercentage so does the progress.
+// Update appends one line to the activity's log and returns it, with the activity's current status: a worker learns from it
+// that it was canceled. Without WithStatus the status stays; without WithPercentage the progress stays.
 //
-// Inside a transaction (see WithTx) nothing is visible, and no watcher is told, until it commits. Returns ErrNotFound
-// when there is no such activity, ErrFinished when WithStatus asks for what its status does not allow, and ErrInvalid
-// when message is over 1 MiB or the percentage is not 0 to 100.
+// Inside a transaction (see WithTx) nothing is visible, and no watcher is told, until it commits. Returns ErrNotFound when
+// there is no such activity, ErrFinished when the current status does not allow the one of WithStatus, and ErrInvalid when
+// message is over 1 MiB or the percentage is not 0 to 100.
 func (c *Client) Update(ctx context.Context, agentID uuid.UUID, message string, opts ...UpdateOption) (Log, error) {
 	q := c.line("append_log", agentID).arg("message", "pg_catalog.text", message)
 	o := applyUpdate(opts)
@@ -48,7 +48,7 @@ func (c *Client) Update(ctx context.Context, agentID uuid.UUID, message string, 
 	return c.write(ctx, q, o)
 }
 
-// Complete appends the line that ends the activity well: COMPLETE, at 100 percent unless WithPercentage says otherwise.
+// Complete appends the line that ends the activity with success: COMPLETE, at 100 percent unless WithPercentage sets another.
 // An empty message is "Agent completed".
 //
 // Inside a transaction (see WithTx) nothing is visible, and no watcher is told, until it commits. Returns ErrNotFound
@@ -61,7 +61,7 @@ func (c *Client) Complete(ctx context.Context, agentID uuid.UUID, message string
 	return c.write(ctx, q, o)
 }
 
-// Error appends the line that ends the activity, or this attempt of it, badly: ERROR. A later Update with RUNNING or
+// Error appends the line that ends the activity, or this attempt, with a failure: ERROR. A later Update with RUNNING or
 // QUEUED is a retry. An empty message is "Agent failed".
 //
 // Inside a transaction (see WithTx) nothing is visible, and no watcher is told, until it commits. Returns ErrNotFound
@@ -82,9 +82,9 @@ func (c *Client) Cancel(ctx context.Context, agentID uuid.UUID, message string) 
 	return c.write(ctx, c.line("cancel", agentID).text("message", message), updateOptions{})
 }
 
-// CancelPending cancels every QUEUED or RUNNING activity that matches, in one statement, and returns how many. The
-// zero params match all of them, also those of other programs. Activities that another transaction keeps locked for
-// longer than 1 s in all are skipped; CancelPendingCounts says how many.
+// CancelPending cancels every QUEUED or RUNNING activity that matches, in one statement, and returns their number. The zero
+// params match all of them, also those of other programs. It skips activities that another transaction keeps locked for
+// longer than 1 s in all; CancelPendingCounts returns their number.
 //
 // Inside a transaction (see WithTx) nothing is visible, and no watcher is told, until it commits. Returns ErrInvalid
 // when Message is over 1 MiB or IdleFor is negative.
@@ -93,8 +93,8 @@ func (c *Client) CancelPending(ctx context.Context, params CancelPendingParams) 
 	return counts.Canceled, err
 }
 
-// CancelPendingCounts is CancelPending, and also counts the activities that match and were skipped: another transaction
-// kept them locked for longer than 1 s, or their log has reached the highest seq. It returns what CancelPending does.
+// CancelPendingCounts is CancelPending, and also counts the matching activities that were skipped: another transaction kept
+// them locked for longer than 1 s, or their log has reached the highest seq. Its errors are those of CancelPending.
 func (c *Client) CancelPendingCounts(ctx context.Context, params CancelPendingParams) (CancelPendingCounts, error) {
 	q := c.call("cancel_pending").text("agent_type", params.AgentType).filter(params.MetadataFilter)
 	if params.IdleFor != 0 {
@@ -110,11 +110,11 @@ func (c *Client) CancelPendingCounts(ctx context.Context, params CancelPendingPa
 // AppendLogs appends many lines, of any activities, in the order given: all of them or none. It returns their number.
 // For more than a handful of lines it is many times faster than one Update each.
 //
-// Inside a transaction (see WithTx) nothing is visible, and no watcher is told, until it commits. Returns what Update
-// would for one of the entries, and the message names it: entries[0] is the first.
+// Inside a transaction (see WithTx) nothing is visible, and no watcher is told, until it commits. Returns the error that
+// Update would return for one of the entries, and the message names that entry: entries[0] is the first.
 func (c *Client) AppendLogs(ctx context.Context, entries []Entry) (int, error) {
 	for i := range entries {
-		if !utf8.ValidString(entries[i].Message) { // JSON would carry something else in its place
+		if !utf8.ValidString(entries[i].Message) { // JSON would replace the invalid bytes
 			return 0, &DBError{Code: "22021", Message: fmt.Sprintf("entries[%d].message is not valid UTF-8", i)}
 		}
 	}
