@@ -14,14 +14,14 @@ import (
 // ErrEncoding is returned by Up and Check in a database whose encoding is not UTF8.
 var ErrEncoding = errors.New("agentexec needs a database with encoding UTF8")
 
-// found is what a database has of a schema.
+// found is the state of a schema in a database.
 type found struct {
 	Status
-	rows    int64    // in schema_version; it is one, unless a restore left it otherwise
-	rights  bool     // whether those of PUBLIC are as they should be
+	rows    int64    // in schema_version; it is one, unless a restore changed that
+	rights  bool     // whether PUBLIC has the rights it should have
 	roles   bool     // whether the roles were granted their rights
-	lost    bool     // whether one of them has lost one
-	missing []string // those that do not exist in this cluster
+	lost    bool     // whether a role has lost one of them
+	missing []string // roles that do not exist in this cluster
 }
 
 // whole reports whether there is nothing to do.
@@ -29,15 +29,15 @@ func (f *found) whole() bool {
 	return f.State == Current && f.rows == 1 && f.rights && !f.lost
 }
 
-// Check compares the installed schema with this program and changes nothing. It returns ErrEncoding where the database has
-// another encoding than UTF8. It works in a transaction of its own, so that no operator or function of another schema is
-// used, also behind a pooler that knows no settings of a session.
+// Check compares the installed schema with this program and changes nothing. It returns ErrEncoding where the encoding of the
+// database is not UTF8. It works in a transaction of its own, so that it uses no operator or function of another schema, also
+// behind a pooler that does not keep session settings.
 func Check(ctx context.Context, conn *pgx.Conn, opts *Options) (Status, error) {
 	s, err := load(opts)
 	if err != nil {
 		return Status{}, err
 	}
-	// In one message, so that no timeout of the session can end the transaction between them.
+	// In one message, so that no timeout of the session can end the transaction between the statements.
 	tx, err := conn.BeginTx(ctx, pgx.TxOptions{BeginQuery: "begin; set local idle_in_transaction_session_timeout = 0; " + pinnedPath})
 	if err != nil {
 		return Status{}, s.reading(err)
@@ -55,7 +55,7 @@ func Check(ctx context.Context, conn *pgx.Conn, opts *Options) (Status, error) {
 	return f.Status, nil
 }
 
-// look finds out what there is.
+// look reads the state of the schema.
 func (s *schema) look(ctx context.Context, conn *pgx.Conn) (found, error) {
 	f := found{Status: Status{Known: len(s.migrations)}, rows: 1, rights: true}
 	var encoding, database string
@@ -90,7 +90,7 @@ func (s *schema) look(ctx context.Context, conn *pgx.Conn) (found, error) {
 	} else if first && activity {
 		f.Version = 1 // the first version, which had no _installed
 	}
-	if readable || !function { // where there is a function, it tells enough to a role that may not read the table
+	if readable || !function { // the function is enough for a role that may not read the table
 		var version *int
 		err = conn.QueryRow(ctx, fmt.Sprintf("select pg_catalog.count(*), pg_catalog.max(v.version) from %s.schema_version v", s.quoted)).
 			Scan(&f.rows, &version)
@@ -135,7 +135,7 @@ func (s *schema) reading(err error) error {
 	return fmt.Errorf("reading the version of schema %s: %w", s.name, err)
 }
 
-// renamed returns the name that our schema has been given since it was installed, empty where there is none such.
+// renamed returns the new name of our schema if it was renamed after its installation, empty otherwise.
 func (s *schema) renamed(ctx context.Context, conn *pgx.Conn) (string, error) {
 	rows, err := conn.Query(ctx, `
 		select n.nspname::text
@@ -162,7 +162,7 @@ func (s *schema) renamed(ctx context.Context, conn *pgx.Conn) (string, error) {
 	return "", nil
 }
 
-// warnings is what may be wrong though the version is right.
+// warnings returns faults that may exist although the version is right.
 func (s *schema) warnings(ctx context.Context, conn *pgx.Conn, f *found) (warnings []string, err error) {
 	if len(f.tooOpen) > 0 {
 		name := func(signature string) string {

@@ -8,16 +8,16 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// ErrOwner is returned by Up when the schema exists, holds objects of others, and belongs to a role that is not trusted:
-// that role could drop the schema, and with it all that is tracked.
+// ErrOwner is returned by Up when the schema exists, holds objects of others, and belongs to a role that is not trusted: that
+// role could drop the schema, with all activities.
 var ErrOwner = errors.New("the schema belongs to another role")
 
 // ErrForeign is returned by Up when an object that it would replace belongs to a role that is not trusted.
 var ErrForeign = errors.New("an object of the schema belongs to another role")
 
-// refuseForeign makes sure that no function, table, view or type of ours is there already under an owner who may not own
-// the schema: "create or replace" would leave it to that role, which could then change what runs with the installer's rights.
-// Once the schema is installed, the owner of its tables is trusted too.
+// refuseForeign checks that no function, table, view or type of ours exists already under an owner that may not own the
+// schema. "create or replace" would leave it to that role, which could then change code that runs with the installer's
+// rights. Once the schema is installed, the owner of its tables is trusted too.
 func (u *upgrade) refuseForeign(ctx context.Context, installed bool) error {
 	var object, owner string
 	err := u.conn.QueryRow(ctx, `
@@ -60,9 +60,9 @@ func (u *upgrade) refuseForeign(ctx context.Context, installed bool) error {
 	return fmt.Errorf("schema %s: %w: %s is owned by %s; drop it, or give it to the owner of the schema", u.name, ErrForeign, object, owner)
 }
 
-// claimSchema makes the schema, or makes sure that the one there is belongs to a role that may own it: the current role, one
-// that the current role is a member of, a superuser, or the owner of the database. An empty schema of another role is taken
-// over where the current role may do that; one with objects of others is theirs, and is refused.
+// claimSchema creates the schema, or checks that the existing one belongs to a role that may own it: the current role, one
+// that the current role is a member of, a superuser, or the owner of the database. It takes over an empty schema of another
+// role where the current role may do that. It rejects a schema with objects of others.
 func (u *upgrade) claimSchema(ctx context.Context) error {
 	var owner, me string
 	var trusted, super, empty bool

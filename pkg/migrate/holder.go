@@ -14,12 +14,12 @@ type Holder struct {
 	PID         int
 	Role        string
 	Application string // application_name, which a session chooses freely
-	// Foreign is true where the role has no USAGE of the schema: it can be neither a sidecar nor a Watch, and keeps both
-	// from the lock, so that they read on a timer. The database cannot tell a session of any other role from them.
+	// Foreign is true where the role has no USAGE of the schema. Such a session can be neither a sidecar nor a Watch, and
+	// keeps both from the lock, so that they read on a timer. The database cannot tell a session of any other role from them.
 	Foreign bool
 }
 
-// String names the session, and says what to do about a foreign one.
+// String describes the session, and the remedy for a foreign one.
 func (h Holder) String() string {
 	session := fmt.Sprintf("pid %d (role %s, application %q)", h.PID, h.Role, h.Application)
 	if !h.Foreign {
@@ -29,7 +29,7 @@ func (h Holder) String() string {
 		"end it with: select pg_terminate_backend(%d), and revoke CONNECT from the role", session, h.PID)
 }
 
-// Holders returns the sessions that hold the wake-up lock of a schema that is installed. Writers hold it for moments.
+// Holders returns the sessions that hold the wake-up lock of an installed schema. Writers hold it for moments.
 func Holders(ctx context.Context, conn *pgx.Conn, opts *Options) ([]Holder, error) {
 	s, err := load(opts)
 	if err != nil {

@@ -15,14 +15,14 @@ import (
 // ErrLocked is returned by Up when another session holds a lock for longer than LockTimeout. The message names the session.
 var ErrLocked = errors.New("a lock was not free in time")
 
-// Replacing a trigger waits for every session that writes, and later writers then wait behind it. So each wait is short,
-// and the next one comes after a pause in which writers get through.
+// The replacement of a trigger waits for every session that writes, and later writers then wait behind it. So each wait is
+// short, and a pause, in which writers get through, comes before the next one.
 const (
 	lockTurn  = 2 * time.Second
 	lockPause = time.Second
 
 	defaultLockTimeout = time.Minute
-	// lookEvery is how often it is found out which sessions are waited for.
+	// lookEvery is the interval between two lookups of the sessions that Up waits for.
 	lookEvery = 500 * time.Millisecond
 )
 
@@ -53,7 +53,7 @@ func (u *upgrade) withLockTurns(ctx context.Context, do func() error) error {
 	}
 }
 
-// lock takes the lock that serialises installers, and returns what releases it.
+// lock takes the lock that serialises installers, and returns the function that releases it.
 func (u *upgrade) lock(ctx context.Context) (unlock func(), err error) {
 	err = pgx.BeginFunc(ctx, u.conn, func(tx pgx.Tx) error {
 		limit := max(time.Until(u.deadline), time.Millisecond)
@@ -75,7 +75,7 @@ func (u *upgrade) lock(ctx context.Context) (unlock func(), err error) {
 	}, nil
 }
 
-// locked is the error of a lock that was not free in time.
+// locked returns the error of a lock that was not free in time.
 func (u *upgrade) locked() error {
 	by := u.blockers.get()
 	if by == "" {
@@ -84,7 +84,7 @@ func (u *upgrade) locked() error {
 	return fmt.Errorf("schema %s: %w: waited %s for %s; end it, or wait longer with --lock-timeout", u.name, ErrLocked, u.limit, by)
 }
 
-// blockers are the sessions that Up waited for when it was last looked.
+// blockers are the sessions that Up waited for at the last lookup.
 type blockers struct {
 	mu   sync.Mutex
 	text string
@@ -96,7 +96,7 @@ func (b *blockers) get() string {
 	return b.text
 }
 
-// set returns whether the blockers are others than before.
+// set stores the blockers, and reports whether they have changed.
 func (b *blockers) set(text string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -105,8 +105,8 @@ func (b *blockers) set(text string) bool {
 	return changed
 }
 
-// watchLocks looks, on a connection of its own, which sessions Up waits for, and tells it. Most runs end before the first
-// look, and need no second connection. The watch ends with the function that it returns.
+// watchLocks looks up, on a connection of its own, the sessions that Up waits for, and reports them. Most runs end before the
+// first lookup, and need no second connection. The returned function ends the watch.
 func (u *upgrade) watchLocks(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
@@ -131,7 +131,7 @@ func (u *upgrade) watchLocks(ctx context.Context) (stop func()) {
 			if conn == nil || conn.IsClosed() {
 				var err error
 				if conn, err = pgx.ConnectConfig(ctx, config); err != nil {
-					conn = nil // there may be no connection left; the next look tries again
+					conn = nil // there may be no connection left; the next lookup tries again
 					continue
 				}
 			}
@@ -147,7 +147,7 @@ func (u *upgrade) watchLocks(ctx context.Context) (stop func()) {
 	}
 }
 
-// blocking says which sessions a session waits for, "" where it waits for none.
+// blocking returns the sessions that a session waits for, "" where it waits for none.
 func blocking(ctx context.Context, conn *pgx.Conn, pid uint32) (string, error) {
 	rows, err := conn.Query(ctx, `
 		select case when b.pid = 0 then 'a prepared transaction (see pg_prepared_xacts)'

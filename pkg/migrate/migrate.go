@@ -1,5 +1,5 @@
-// Package migrate installs and upgrades agentexec's schema: numbered migrations (history, in the table schema_version as tern has it), then
-// functions and triggers (code, re-applied whole), all under one advisory lock. It imports only sql.
+// Package migrate installs and upgrades agentexec's schema: numbered migrations (history, in the table schema_version as in
+// tern), then functions and triggers (code, re-applied whole), all under one advisory lock. It imports only sql.
 package migrate
 
 import (
@@ -16,23 +16,23 @@ type Options struct {
 	// Schema is the name of the schema: a lower-case identifier, letters, digits and underscores, at most 63 bytes,
 	// not beginning with a digit. Empty means "agentexec".
 	Schema string
-	// Roles makes the roles agentexec_worker, agentexec_reader and agentexec_sidecar, where the cluster has none of that
-	// name, and grants them what their work needs of this schema. Making a role needs CREATEROLE. Later calls of Up grant
-	// them what is new, without Roles. Default false: roles and grants stay as they are.
+	// Roles creates the roles agentexec_worker, agentexec_reader and agentexec_sidecar where the cluster has none of that
+	// name. It grants them the rights that their work needs in this schema. Creating a role needs CREATEROLE. Later calls of
+	// Up grant them new rights, without Roles. Default false: roles and grants stay as they are.
 	Roles bool
 	// RowSecurity puts the tables and the view under row-level security by the setting agentexec.scope, for every role but
-	// their owner. Default false: what was switched on stays on.
+	// their owner. Default false: existing row-level security stays on.
 	RowSecurity bool
-	// LockTimeout is how long Up waits for locks that other sessions hold, in all. 0 means one minute.
+	// LockTimeout bounds how long Up waits, in all, for locks that other sessions hold. 0 means one minute.
 	LockTimeout time.Duration
-	// Done, where it is not nil, is told what Up did, a line at a time.
+	// Done, where it is not nil, receives the steps of Up, a line at a time.
 	Done func(line string)
-	// Waiting, where it is not nil, is told what Up waits for, once Up has waited for about a second, from a goroutine of
-	// its own that ends before Up returns.
+	// Waiting, where it is not nil, receives the locks that Up waits for, once Up has waited for about a second. It is called
+	// from a goroutine of its own that ends before Up returns.
 	Waiting func(line string)
 }
 
-// State is how an installed schema compares with this program.
+// State is the relation of an installed schema to this program.
 type State int
 
 const (
@@ -53,23 +53,23 @@ type Status struct {
 	Version int
 	// Known is the number of the last migration this program has.
 	Known int
-	// Renamed is the name that the schema had when its functions were applied, where it has another one now: they still
-	// name the old one. Empty otherwise.
+	// Renamed is the name that the schema had when its functions were applied, where it has another one now: the functions
+	// still use the old name. Empty otherwise.
 	Renamed string
 	// Warnings are faults that do not show in the version, such as rights or row-level security, each with its remedy.
 	Warnings []string
 
-	movedTo string   // where the schema is missing: the name it has been given
+	movedTo string   // where the schema is missing: its new name
 	tooOpen []string // functions that PUBLIC may execute and should not
 }
 
-// Usable reports whether this program can work with the schema: its tables are those that this program knows, and its
-// functions work, be they this program's or not.
+// Usable reports whether this program can work with the schema: it knows the version of the tables, and the functions work,
+// whether they are its own or not.
 func (s Status) Usable() bool {
 	return s.State != Missing && s.Version == s.Known && s.Renamed == ""
 }
 
-// String says the state in words and, where something is to be done, what.
+// String describes the state and, where something is to be done, the next step.
 func (s Status) String() string {
 	switch {
 	case s.movedTo != "":
@@ -92,7 +92,7 @@ func (s Status) String() string {
 var (
 	// ErrNewer is returned by Up when the installed schema is newer than this program.
 	ErrNewer = errors.New("the schema is newer than this program; install a newer agentexec")
-	// ErrRenamed is returned by Up when the schema is not there under its name, and is there under another one.
+	// ErrRenamed is returned by Up when no schema has the name, and ours exists under another one.
 	ErrRenamed = errors.New("the schema was renamed")
 )
 
@@ -100,16 +100,16 @@ var (
 const advisoryLock = 7091823441950217
 
 // Up brings the schema to this program's version and applies its functions, triggers and the rights to them. It is safe to
-// call from many processes at once and does nothing but look when everything is current. Where a right was lost or an
-// unsafe one was granted, it applies the rights again, whatever the version. Roles and RowSecurity are applied every time
-// they are asked for.
+// call from many processes at once, and only reads when everything is current. Where a right was lost or an unsafe one was
+// granted, it applies the rights again, whatever the version. It applies Roles and RowSecurity on every request.
 //
-// The connection must not be in a transaction nor come through a transaction-mode pooler: the lock is the session's.
-// Its search_path does not matter: Up pins it, and puts it back. Up may open a second connection with the same settings, to find out what it waits for.
+// The connection must not be in a transaction nor come through a transaction-mode pooler: the lock is the session's. Its
+// search_path does not matter: Up pins it, and restores it. Up may open a second connection with the same settings, to look
+// up the sessions that it waits for.
 //
 // Returns ErrNewer where the schema belongs to a newer program, ErrEncoding where the database is not UTF8, ErrOwner where
-// another role owns the schema, ErrRenamed where the schema has another name now, and ErrLocked when a lock could not be
-// had in LockTimeout. Nothing is changed then, but for migrations that were applied before a lock was not had.
+// another role owns the schema, ErrRenamed where the schema has another name now, and ErrLocked when a lock was not free
+// within LockTimeout. Nothing is changed then, except by migrations that were applied before a lock was not free in time.
 func Up(ctx context.Context, conn *pgx.Conn, opts *Options) error {
 	s, err := load(opts)
 	if err != nil {
@@ -119,7 +119,7 @@ func Up(ctx context.Context, conn *pgx.Conn, opts *Options) error {
 }
 
 // pinned calls do while the search_path of the session is pg_catalog, so that its statements use nothing that another role
-// has created, and then puts back what it was.
+// has created. Then it restores the search_path.
 func pinned(ctx context.Context, conn *pgx.Conn, do func() error) error {
 	var before string
 	if err := conn.QueryRow(ctx, "select pg_catalog.current_setting('search_path')").Scan(&before); err != nil {

@@ -15,12 +15,12 @@ var (
 	// byDefault is the default of an argument.
 	byDefault = regexp.MustCompile(`(?s)\s+default\s.*|\s*=.*`)
 	comment   = regexp.MustCompile(`(?m)--.*$`)
-	// grant is a grant in our SQL files: what, of which objects, to which roles.
+	// grant is a grant in our SQL files: the right, the objects, the roles.
 	grant = regexp.MustCompile(`(?ms)^grant (execute on function|select on|usage on schema)\s+([^;]*?)\s+to\s+([\w, ]+);`)
 )
 
-// signatures are the functions that a text creates, each with the types of its arguments. They name our functions, so that
-// others in the schema are left alone.
+// signatures returns the functions that a text creates, each with the types of its arguments. They identify our functions, so
+// that others in the schema are left alone.
 func signatures(text string) (found []string) {
 	for _, at := range declaration.FindAllStringSubmatchIndex(text, -1) {
 		var types []string
@@ -35,7 +35,7 @@ func signatures(text string) (found []string) {
 	return found
 }
 
-// inParentheses is the text up to the parenthesis that closes it.
+// inParentheses returns the text up to the parenthesis that closes it.
 func inParentheses(text string) string {
 	depth := 1
 	for i, c := range text {
@@ -71,7 +71,7 @@ func split(list string) (parts []string) {
 	return append(parts, strings.TrimSpace(list[from:]))
 }
 
-// granted are the functions that a text grants to PUBLIC.
+// granted returns the functions that a text grants to PUBLIC.
 func granted(text string) (functions []string) {
 	for _, g := range grant.FindAllStringSubmatch(text, -1) {
 		functions = append(functions, split(g[2])...)
@@ -79,7 +79,7 @@ func granted(text string) (functions []string) {
 	return functions
 }
 
-// wrongRights returns our functions that PUBLIC may execute and should not, and those that it should and may not.
+// wrongRights returns our functions that PUBLIC may execute but should not, and those that it should but may not.
 func (s *schema) wrongRights(ctx context.Context, conn *pgx.Conn) (tooOpen, tooClosed []string, err error) {
 	rows, err := conn.Query(ctx, `
 		select f.signature, o.open

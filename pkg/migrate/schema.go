@@ -20,8 +20,8 @@ const DefaultSchema = "agentexec"
 
 var (
 	validName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
-	// qualifier is how the SQL files name their schema: before a dot, or after the word schema. Settings look the same and
-	// are called so whatever the schema's name.
+	// qualifier matches the name of the schema in the SQL files: before a dot, or after the word schema. Settings look the
+	// same, but keep their name whatever the schema's name.
 	qualifier = regexp.MustCompile(`\bagentexec\.(?:scope|skipped|direct)\b|\bagentexec\.|\bschema agentexec\b`)
 )
 
@@ -31,15 +31,15 @@ type schema struct {
 	migrations          []migration
 	functions, triggers string
 	rights              string // of PUBLIC to the functions: revokes and grants
-	roles, rowSecurity  string // applied where they are asked for
-	// signatures are our functions, as regprocedure reads them. open are those of them that PUBLIC may execute.
+	roles, rowSecurity  string // applied on request
+	// signatures are our functions, in the form of regprocedure. open are those of them that PUBLIC may execute.
 	signatures, open []string
 }
 
 type migration struct{ name, sql string }
 
-// pinnedPath goes before everything that is applied: whatever is resolved once and for all, such as a default or a body
-// that is parsed at its creation, must not be taken from a schema that the database's or the user's settings put first.
+// pinnedPath precedes all SQL that is applied. A name that is resolved once and for all, as in a default or in a body parsed
+// at its creation, must not come from a schema that the database's or the user's settings put first.
 const pinnedPath = "set local search_path = pg_catalog, pg_temp;\n"
 
 // ValidName reports whether a schema may be called name.
@@ -80,7 +80,7 @@ func load(opts *Options) (*schema, error) {
 	return s, nil
 }
 
-// rename puts the chosen schema where the files say agentexec.
+// rename replaces agentexec in the files by the chosen schema.
 func (s *schema) rename(text string) string {
 	if s.name == DefaultSchema {
 		return text
@@ -93,12 +93,12 @@ func (s *schema) rename(text string) string {
 	})
 }
 
-// code is what is applied whole at every upgrade. roles says whether the roles have been granted their rights.
+// code returns the SQL that every upgrade applies whole. roles says whether the roles have been granted their rights.
 func (s *schema) code(roles bool) []string {
 	return []string{s.functions, s.triggers, s.recordCode(roles), s.rights}
 }
 
-// options is what was asked for beside. The row security comes after the roles, one of which it excepts.
+// options returns the SQL of the requested options. The row security comes after the roles, because it excepts one of them.
 func (s *schema) options(opts *Options) (parts []string) {
 	if opts != nil && opts.Roles {
 		parts = append(parts, s.roles, s.recordCode(true))
@@ -109,19 +109,19 @@ func (s *schema) options(opts *Options) (parts []string) {
 	return parts
 }
 
-// fingerprint tells one version of the code from another.
+// fingerprint identifies a version of the code.
 func (s *schema) fingerprint() string {
 	sum := sha256.Sum256([]byte(s.functions + "\x00" + s.triggers + "\x00" + s.rename(sql.Rights)))
 	return hex.EncodeToString(sum[:])
 }
 
-// createSchema fails where the schema exists: "if not exists" would install into one that another role made meanwhile.
+// createSchema fails where the schema exists: "if not exists" would install into one that another role created meanwhile.
 func (s *schema) createSchema() string {
 	return fmt.Sprintf("create schema %s;\n", s.quoted)
 }
 
-// recordCode makes the function that tells what is installed. It is code and no row, so that a dump without data has it,
-// and a restore of data alone leaves it as it is.
+// recordCode returns the function that records the installed state. It is code and no row, so that a dump without data has
+// it, and a restore of data alone leaves it as it is.
 func (s *schema) recordCode(roles bool) string {
 	return fmt.Sprintf(s.rename(`-- _installed tells what agentexec migrate has installed: the version of the tables, the release and the fingerprint of the
 -- functions and triggers, the name of the schema at that time, and whether the roles of roles.sql have their rights.
@@ -134,8 +134,8 @@ end;
 `), len(s.migrations), sql.Release, s.fingerprint(), s.name, roles)
 }
 
-// Print writes the whole installation, with the options, as plain SQL, one transaction, for psql -f on a database without the schema.
-// The result is the same as Up's, version table included, so a later Up goes on from there.
+// Print writes the whole installation, with the options, as plain SQL, one transaction, for psql -f on a database without the
+// schema. The result is the same as Up's, version table included, so a later Up continues from there.
 func Print(w io.Writer, opts *Options) error {
 	s, err := load(opts)
 	if err != nil {

@@ -39,7 +39,7 @@ func newUpgrade(s *schema, conn *pgx.Conn, opts *Options) *upgrade {
 	return u
 }
 
-// apply brings the schema to what this program needs, and says what that took.
+// apply brings the schema to the state that this program needs, and reports the steps.
 func (u *upgrade) apply(ctx context.Context, f *found) error {
 	switch {
 	case f.State == Newer:
@@ -94,8 +94,8 @@ func (u *upgrade) applyAll(ctx context.Context, f *found) error {
 	return nil
 }
 
-// applyRights takes and grants what PUBLIC may execute, and makes sure of it: Postgres only warns where a role that is not
-// the owner tries.
+// applyRights revokes and grants PUBLIC's rights to execute, and checks the result, because Postgres only warns where the
+// role is not the owner.
 func (u *upgrade) applyRights(ctx context.Context) error {
 	if err := u.inTurns(ctx, u.rights); err != nil {
 		return fmt.Errorf("applying the rights to schema %s: %w", u.name, err)
@@ -111,8 +111,8 @@ func (u *upgrade) applyRights(ctx context.Context) error {
 	return err
 }
 
-// renewRoles grants the roles again what they have lost, and what is new. Roles that do not exist are not made: that is
-// asked for with Roles.
+// renewRoles grants the roles their lost rights again, and new ones. It does not create missing roles: Roles does that on
+// request.
 func (u *upgrade) renewRoles(ctx context.Context, f *found) error {
 	if !f.roles {
 		return nil
@@ -145,7 +145,7 @@ func (u *upgrade) mendVersion(ctx context.Context, version int) error {
 	return nil
 }
 
-// migrateTables applies the migrations, each in a transaction of its own with the version that it leads to.
+// migrateTables applies the migrations, each in a transaction of its own that also records its version.
 func (u *upgrade) migrateTables(ctx context.Context) error {
 	table := u.quoted + ".schema_version"
 	return u.withLockTurns(ctx, func() error {
@@ -167,7 +167,7 @@ func (u *upgrade) migrateTables(ctx context.Context) error {
 	})
 }
 
-// applyOptions applies what was asked for beside, and says which roles were made.
+// applyOptions applies the requested options, and reports the roles that it created.
 func (u *upgrade) applyOptions(ctx context.Context, options []string, opts *Options) error {
 	if len(options) == 0 {
 		return nil
@@ -211,7 +211,7 @@ func (u *upgrade) together(ctx context.Context, code ...string) error {
 	})
 }
 
-// withHint adds what Postgres advises: where a function is in the way, only that names it.
+// withHint adds the hint of Postgres: where a function is in the way, only the hint names it.
 func withHint(err error) error {
 	var pgErr *pgconn.PgError
 	if errors.As(err, &pgErr) && pgErr.Hint != "" {
