@@ -17,25 +17,25 @@ import (
 	"github.com/agentexec/agentexec/wsfeed"
 )
 
-// DefaultAddr is where the sidecar listens unless told otherwise: on loopback, where no authentication is needed.
+// DefaultAddr is the default listen address: on loopback, where no authentication is needed.
 const DefaultAddr = "127.0.0.1:8484"
 
-// Auth says which tokens hold. The zero value turns authentication off.
+// Auth configures which tokens are valid. The zero value turns authentication off.
 type Auth struct {
-	// Secret is the key of HS256, HS384 and HS512. Should be as long as the hash, 32, 48 or 64 bytes.
+	// Secret is the key of HS256, HS384 and HS512. It should be as long as the hash: 32, 48 or 64 bytes.
 	Secret string
-	// KeyFile is a PEM file with the public key, or its certificate, of the other algorithms.
+	// KeyFile is a PEM file with the public key, or its certificate, for the other algorithms.
 	KeyFile string
-	// JWKSURL answers with the public keys of the other algorithms as a JSON Web Key Set.
+	// JWKSURL is the URL of a JSON Web Key Set with the public keys for the other algorithms.
 	JWKSURL string
-	// Algorithm is the only one that is accepted. Default HS256 with a Secret; required with the others.
+	// Algorithm is the only accepted algorithm. Default HS256 with a Secret; required without one.
 	Algorithm string
-	// Issuer and Audience must be those of the token, where they are set.
+	// Issuer and Audience, where set, must match those of the token.
 	Issuer, Audience string
 }
 
-// Enabled reports whether authentication is wanted. Without a key it is, and New says what is missing: a service with an
-// issuer set must not serve every client.
+// Enabled reports whether authentication is wanted. It is also wanted where only the key is missing; New then returns an
+// error. A service with an issuer set must not serve every client.
 func (a Auth) Enabled() bool { return a != Auth{} }
 
 // config returns a as an auth.Config.
@@ -45,12 +45,12 @@ func (a Auth) config(log *slog.Logger) auth.Config {
 	}
 }
 
-// Config is what a sidecar needs to know. Zero values take the defaults named.
+// Config configures a sidecar. Zero values take the defaults named.
 type Config struct {
-	// DatabaseURL is the Postgres to serve, in any form libpq takes. Required.
+	// DatabaseURL is the URL of the Postgres to serve, in any form that libpq accepts. Required.
 	DatabaseURL string
-	// ListenURL is a direct connection for LISTEN and the tail, where DatabaseURL goes through a pooler in
-	// transaction mode. Default: DatabaseURL.
+	// ListenURL is a direct connection for LISTEN and the tail, for a DatabaseURL that goes through a pooler in transaction
+	// mode. Default: DatabaseURL.
 	ListenURL string
 	// PollOnly reads on a timer and never LISTENs.
 	PollOnly bool
@@ -58,45 +58,46 @@ type Config struct {
 	Schema string
 	// Addr is the address to listen on, host:port; port 0 takes any. Default DefaultAddr.
 	Addr string
-	// NoListener has Run open no port: the program serves Handler itself, with limits of connections, time limits and TLS of its
-	// own. Addr, TLSCert and TLSKey are then not used.
+	// NoListener makes Run open no port: the program serves Handler itself, with its own connection limits, time limits and
+	// TLS. Addr, TLSCert and TLSKey are then not used.
 	NoListener bool
-	// Auth says which tokens hold, and turns authentication on where it names a key. Default: off.
+	// Auth configures which tokens are valid, and turns authentication on where it names a key. Default: off.
 	Auth Auth
-	// AllowOrigins are the origins, beside its own, whose pages may use the service from a browser: scheme://host[:port],
-	// also of an application's own scheme (tauri://localhost). One label in front may be left open
-	// (https://*.example.com), of an own scheme the host (vscode-webview://*). With authentication "*" is any.
+	// AllowOrigins are the origins, beside the service's own, whose pages may use the service from a browser:
+	// scheme://host[:port]. The scheme may be an application's own (tauri://localhost). The first label may be a wildcard
+	// (https://*.example.com); with an application's scheme, the host may (vscode-webview://*). With authentication, "*" allows
+	// any origin.
 	AllowOrigins []string
-	// AllowLocalOrigins lets pages of this machine's web servers in: http and https at localhost, whatever the port.
+	// AllowLocalOrigins allows pages of web servers on this machine: http and https at localhost, on any port.
 	AllowLocalOrigins bool
-	// Insecure allows an address that is not loopback without authentication. Requests for a name are then answered
-	// only where that is localhost, or its origin is allowed.
+	// Insecure allows an address that is not loopback without authentication. A request for a host name is then answered only
+	// where the name is localhost or its origin is allowed.
 	Insecure bool
-	// Pprof serves Go's profiles under /debug/pprof/. They tell of the program's inside, memory included.
+	// Pprof serves Go's profiles under /debug/pprof/. They reveal internals of the program, memory included.
 	Pprof bool
-	// PoolSize is the most connections to Postgres for requests and the feed's reads: one half, rounded up, for reads and the
-	// feed, the other for writes, which may wait for row locks; each at least one. Beside them there is one for probes, one
-	// for LISTEN and one for the tail. Default: the pool_max_conns of DatabaseURL, else 16.
+	// PoolSize is the most connections to Postgres for requests and the feed's reads. One half, rounded up, is for reads and
+	// the feed; the other is for writes, which may wait for row locks. Each half has at least one. Three more connections are
+	// for probes, LISTEN and the tail. Default: the pool_max_conns of DatabaseURL, else 16.
 	PoolSize int
-	// PollInterval is the longest time between two reads of the tail while something is watched, with or
-	// without a wake-up. Default 2 s.
+	// PollInterval is the longest time between two reads of the tail while something is watched, with or without wake-ups.
+	// Default 2 s.
 	PollInterval time.Duration
-	// Limits bound what clients may take.
+	// Limits bound the resources that clients may use.
 	Limits Limits
-	// TrustedProxies are the addresses and networks of proxies whose ProxyHeader says where a request comes from. That
-	// header is X-Forwarded-For (the default) or Forwarded: the one the proxies add to, for a client can send both.
+	// TrustedProxies are the addresses and networks of trusted proxies. Their ProxyHeader names the client's address:
+	// X-Forwarded-For (the default) or Forwarded. Name the one that the proxies append to, since a client can send both.
 	TrustedProxies []string
 	ProxyHeader    string
-	// TLSCert and TLSKey are files of PEM to serve TLS with. They are read again when they change, and when Reload says
-	// so; a pair that does not fit leaves the one before in place.
+	// TLSCert and TLSKey are PEM files to serve TLS with. They are read again when they change, and on Reload. A pair that does
+	// not match leaves the previous one in place.
 	TLSCert, TLSKey string
 	Reload          <-chan os.Signal
-	// Feed bounds the live feed. The sidecar sets the fields that it shares with it: the limits, the ring, Problem and
-	// Logger. Auth decides which clients may connect; Authorize and Renew must be nil.
+	// Feed bounds the live feed. The sidecar sets the fields that both share: the limits, the ring, Problem and Logger. Auth
+	// decides which clients may connect; Authorize and Renew must be nil.
 	Feed wsfeed.Config
-	// Logger receives what an operator should know. Default slog.Default().
+	// Logger receives the messages for operators. Default slog.Default().
 	Logger *slog.Logger
-	// OnReady is called once, when requests are answered, with the service's URL; "" with NoListener.
+	// OnReady is called once, when the service answers requests, with its URL; "" with NoListener.
 	OnReady func(url string)
 }
 
@@ -149,10 +150,10 @@ func (c Config) withDefaults() (Config, error) {
 func (c Config) reads() int  { return max(1, (c.PoolSize+1)/2) }
 func (c Config) writes() int { return max(1, c.PoolSize/2) }
 
-// ValidProxy reports whether a text is an address or a network, as Config.TrustedProxies takes them.
+// ValidProxy reports whether a text is an address or a network, in the syntax of Config.TrustedProxies.
 func ValidProxy(text string) bool { return access.ValidProxy(text) }
 
-// String names what a configuration serves, and where. It leaves the URLs and keys out: they hold secrets.
+// String describes the configuration. It omits the URLs and keys, which hold secrets.
 func (c Config) String() string {
 	return fmt.Sprintf("sidecar of schema %q at %q", c.Schema, c.Addr)
 }
@@ -160,8 +161,8 @@ func (c Config) String() string {
 // GoString is String.
 func (c Config) GoString() string { return c.String() }
 
-// CheckAddr refuses an address that is none, and one that other machines can reach where they would need no token, or
-// could make one by guessing the secret. New does the same; who starts a database for it may want to know earlier.
+// CheckAddr rejects an invalid address. It also rejects an address that other machines can reach where no token is needed, or
+// where the secret can be guessed. New does the same; a program that starts a database first can call CheckAddr before.
 func (c Config) CheckAddr() error {
 	host, _, err := net.SplitHostPort(c.Addr)
 	if err != nil {
@@ -177,7 +178,7 @@ func (c Config) CheckAddr() error {
 	return c.checkSecret(fmt.Sprintf("address %q", c.Addr))
 }
 
-// checkSecret refuses a secret that can be guessed, where other machines reach the service.
+// checkSecret rejects a secret that can be guessed, where other machines reach the service.
 func (c Config) checkSecret(where string) error {
 	if n := len(c.Auth.Secret); n > 0 && n < auth.MinSecret {
 		return fmt.Errorf("%s can be reached from other machines, and AGENTEXEC_JWT_SECRET has %d bytes, which can be guessed: "+
@@ -186,7 +187,7 @@ func (c Config) checkSecret(where string) error {
 	return nil
 }
 
-// CheckOrigins refuses allowed origins that are none, or that would let in too many. New does the same.
+// CheckOrigins rejects invalid origins, and patterns that would allow too many. New does the same.
 func (c Config) CheckOrigins() error {
 	return access.CheckOrigins(c.AllowOrigins, c.Auth.Enabled())
 }

@@ -14,23 +14,24 @@ import (
 	"github.com/agentexec/agentexec/wsfeed"
 )
 
-// Limits bound what clients may take of a sidecar. Zero values take the defaults named; where it is said, a negative
-// one turns the limit off. docs/limits.md says what happens over each.
+// Limits bound the resources that clients may use. Zero values take the defaults named; where stated, a negative value turns
+// the limit off. docs/limits.md says what happens above each limit.
 type Limits struct {
-	// Connections is how many connections may be open at once. Default, and the most: the files this process may open,
-	// less 256, or where they are few less a quarter, at least 28 and one for each connection of the pool. Negative for
-	// no limit.
+	// Connections is how many connections may be open at once. The default, and the maximum, is the number of files this
+	// process may open, less 256. Where there are few files, it is less a quarter, at least 28 and one for each connection of
+	// the pool. Negative for no limit.
 	Connections int
 	// Sockets is how many WebSockets and event streams may be open at once. Default 20,000, and at most nine tenths of
 	// Connections; negative for no limit.
 	Sockets int
-	// SocketsPerSubject and SocketsPerAddress bound those of one token's subject and of one address. Loopback is not
-	// counted: programs on this machine have other ways to harm it, and behind a proxy that is not named as trusted
-	// every client is. Default 2,000; negative for no limit.
+	// SocketsPerSubject and SocketsPerAddress bound the sockets of one token's subject and of one address. Loopback is not
+	// counted: programs on this machine have other ways to harm it, and a local proxy that is not trusted makes every client
+	// loopback. Default 2,000; negative for no limit.
 	SocketsPerSubject, SocketsPerAddress int
 	// Subscriptions is how many one socket may have. Default 1,000.
 	Subscriptions int
-	// MessagesPerSecond is what one socket may send. Default 100, and more at once (wsfeed.Config); negative for no limit.
+	// MessagesPerSecond is how many messages one socket may send. Default 100, and more at once (wsfeed.Config); negative for
+	// no limit.
 	MessagesPerSecond int
 	// MessageBytes is the largest message a socket may send. Default 64 KiB.
 	MessageBytes int
@@ -50,8 +51,8 @@ type Limits struct {
 	// HeldBytes is how many bytes of bodies and answers of the HTTP API may be in memory at once; one subject or address may
 	// have a quarter of them. Default 64 MiB.
 	HeldBytes int
-	// CatchUpReads is how many reads of Postgres the feed makes at once; others wait for their turn. Default: half the
-	// pool for reads.
+	// CatchUpReads is how many reads of Postgres the feed makes at once; further reads wait for a slot. Default: half the pool
+	// for reads.
 	CatchUpReads int
 	// FilterBytes bounds the filters of one socket's live lists. Default 64 KiB.
 	FilterBytes int
@@ -61,11 +62,11 @@ type Limits struct {
 	// ListBytes bounds the items that all live lists hold, and ListBytesPerSocket those of the lists of one socket. Default
 	// 256 MiB and 32 MiB.
 	ListBytes, ListBytesPerSocket int
-	// FrameBytes bounds what all sockets hold of frames above 16 KiB and of reads that are not sent yet. Default 256 MiB.
+	// FrameBytes bounds the memory of all sockets for frames above 16 KiB and for reads that are not sent yet. Default 256 MiB.
 	FrameBytes int
 }
 
-// withDefaults puts the defaults in place. Connections is chosen before (edge.ConnectionsWithin).
+// withDefaults sets the defaults. Connections is chosen before (edge.ConnectionsWithin).
 func (l Limits) withDefaults(reads int) (Limits, error) {
 	if l.Sockets == 0 {
 		l.Sockets = 20_000
@@ -113,7 +114,7 @@ func (l Limits) feed(c *wsfeed.Config) {
 	c.MaxListBytes, c.MaxListBytesPerSocket, c.MaxFrameBytes = l.ListBytes, l.ListBytesPerSocket, l.FrameBytes
 }
 
-// values are the limits by the names of the metrics; a limit that is off is -1, times are seconds.
+// values returns the limits by their metric names; a limit that is off is -1, times are in seconds.
 func (l Limits) values() map[string]float64 {
 	whole := func(n int) float64 { return float64(max(-1, n)) }
 	return map[string]float64{
@@ -141,7 +142,7 @@ func (l Limits) values() map[string]float64 {
 	}
 }
 
-// limitMetrics are the limits as they are set, and what was refused, or had to wait, because of each.
+// limitMetrics are the configured limits, and for each the number of requests that were refused or had to wait.
 type limitMetrics struct{ over *prometheus.CounterVec }
 
 func newLimitMetrics(registry *prometheus.Registry, l Limits) *limitMetrics {

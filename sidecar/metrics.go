@@ -10,8 +10,8 @@ import (
 	"github.com/agentexec/agentexec/wsfeed"
 )
 
-// metrics of one sidecar, in a registry of their own, so that several can run in one process. The feed's own
-// counters are in feedCollector. docs/metrics.md has a row for each.
+// metrics of one sidecar, in a registry of their own, so that several sidecars can run in one process. The feed's own counters
+// are in feedCollector. docs/metrics.md has a row for each.
 type metrics struct {
 	registry *prometheus.Registry
 	delivery prometheus.Histogram
@@ -33,16 +33,16 @@ func newMetrics(limits Limits) *metrics {
 // delivered is wsfeed.Config.Delivered.
 func (m *metrics) delivered(took time.Duration) { m.delivery.Observe(took.Seconds()) }
 
-// feed has the feed's own numbers collected.
+// feed registers the feed's own numbers.
 func (m *metrics) feed(stats func() wsfeed.Stats) { m.registry.MustRegister(newFeedCollector(stats)) }
 
-// feedCollector shows the feed's own numbers. It asks for all of them at once, when Prometheus does.
+// feedCollector exports the feed's own numbers. It reads all of them together, at each scrape.
 type feedCollector struct {
 	stats  func() wsfeed.Stats
 	values []feedValue
 }
 
-// feedValue is one metric, or several that a label tells apart.
+// feedValue is one metric, or several distinguished by a label.
 type feedValue struct {
 	desc *prometheus.Desc
 	kind prometheus.ValueType

@@ -16,8 +16,8 @@ import (
 // profilesPath is where Go's profiles are served, as `go tool pprof` expects them.
 const profilesPath = "/debug/pprof/"
 
-// profiles serves Go's profiles. Package net/http/pprof would also put them into http.DefaultServeMux, which a program that mounts
-// Server.Handler may serve to everybody.
+// profiles serves Go's profiles. Package net/http/pprof would also put them into http.DefaultServeMux, which a program that
+// mounts Server.Handler may serve to every client.
 func profiles() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc(profilesPath, func(w http.ResponseWriter, r *http.Request) {
@@ -47,7 +47,7 @@ func profiles() http.Handler {
 	return mux
 }
 
-// recorded answers with what is recorded for the seconds of the request.
+// recorded records for the seconds of the request and answers with the result.
 func recorded(start func(io.Writer) error, stop func(), seconds int) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		asked, _ := strconv.Atoi(r.FormValue("seconds"))

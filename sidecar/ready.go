@@ -20,13 +20,13 @@ const (
 	probeInterval = 2 * time.Second
 	// probeTimeout bounds one probe.
 	probeTimeout = 2 * time.Second
-	// starvedAfter is how long probes of a part may fail before the sidecar is not ready: longer than the requests that are
-	// there wait for a locked row, so that these alone change nothing.
+	// starvedAfter is how long probes of a part may fail before the sidecar is not ready. It is longer than requests wait for a
+	// locked row, so that such waits alone change nothing.
 	starvedAfter = 10 * time.Second
 )
 
-// probe finds out whether a part of the service is there for the next request. It takes the way of a request: its slot, its
-// pool, its memory.
+// probe checks whether a part of the service could serve the next request. It uses what a request uses: its slot, its pool,
+// its memory.
 type probe struct {
 	name string
 	what string // the resource that was not available
@@ -116,9 +116,9 @@ type readiness struct {
 }
 
 // readyz reports whether a request would be served now, and lines reach the sockets as they commit: the tail reads, the
-// listener receives its probe, and reads, writes and answers get what they need. A timer reads where LISTEN does not work at
+// listener receives its probe, and reads, writes and answers get their resources. A timer reads where LISTEN does not work at
 // all, or the notification queue is near full ("polling"), or LISTEN is off ("off"). readyz queries nothing and waits for
-// nothing, so it answers at once also when everything else is starved.
+// nothing, so it answers at once even when everything else is starved.
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 	feed := s.tail.Health()
 	r := readiness{Tail: feed.Tail, Listen: feed.Listener, Parts: make(map[string]bool), Holder: feed.Holder}

@@ -14,7 +14,7 @@ import (
 	"github.com/agentexec/agentexec/ui"
 )
 
-// newRoutes is every address the sidecar answers.
+// newRoutes returns the handler of every path that the sidecar answers.
 func (s *Server) newRoutes() http.Handler {
 	mux := http.NewServeMux()
 	feed := s.hub.Handler()
@@ -38,7 +38,7 @@ func (s *Server) newRoutes() http.Handler {
 	return edge.SafeHeaders(s.access.GuardHost(mux, s.cfg.Insecure))
 }
 
-// readOnly answers 405 to anything but GET and HEAD, where the page's handler at / would say that nothing lives here.
+// readOnly answers 405 to methods other than GET and HEAD, where the page's handler at / would report an unknown path.
 func readOnly(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -62,8 +62,8 @@ func (s *Server) onceReady(h http.Handler) http.Handler {
 	})
 }
 
-// healthz says that the process lives. A page of an origin that is not allowed may load the answer without reading it:
-// that is how the TypeScript client tells a refused origin from a server that is away.
+// healthz reports that the process runs. A page of an origin that is not allowed may load the answer without reading it: the
+// TypeScript client uses this to tell a refused origin from an unreachable server.
 func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Cross-Origin-Resource-Policy", "cross-origin")
 	answer(w, http.StatusOK, map[string]any{"status": "ok"})
@@ -76,5 +76,5 @@ func answer(w http.ResponseWriter, status int, body any) {
 	_ = json.NewEncoder(w).Encode(body)
 }
 
-// httpLog passes on what net/http has to say, such as a client's broken TLS handshake, at debug level.
+// httpLog logs the messages of net/http, such as a client's broken TLS handshake, at debug level.
 func httpLog(l *slog.Logger) *log.Logger { return slog.NewLogLogger(l.Handler(), slog.LevelDebug) }

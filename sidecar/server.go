@@ -42,7 +42,7 @@ type Server struct {
 	routes      http.Handler
 	connections atomic.Int64      // open
 	certificate *edge.Certificate // nil without TLS
-	ready       atomic.Bool       // the schema was found; there is no point in a request before
+	ready       atomic.Bool       // the schema was found; the API answers 503 before
 }
 
 const (
@@ -50,7 +50,7 @@ const (
 	closeTimeout    = 2 * time.Second
 )
 
-// New checks a configuration and makes a sidecar of it. It connects to nothing yet.
+// New checks a configuration and returns a sidecar. It does not connect yet.
 func New(cfg Config) (*Server, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -74,7 +74,7 @@ func New(cfg Config) (*Server, error) {
 		URL: cfg.DatabaseURL, ListenURL: cfg.ListenURL,
 		Reads:  max(1, cfg.reads()-cfg.Limits.CatchUpReads) + cfg.Limits.CatchUpReads + 1, // the last for probes
 		Writes: cfg.writes(),
-	}) // the last that may fail: its pools want to be closed
+	}) // the last step that may fail, because its pools must be closed
 	if err != nil {
 		return nil, err
 	}
@@ -114,14 +114,15 @@ func New(cfg Config) (*Server, error) {
 // name other than localhost is answered 403 unless Config.AllowOrigins names it.
 func (s *Server) Handler() http.Handler { return s.routes }
 
-// Listener returns l with what the service's own listener has: the limit of open connections, and write deadlines that a slow
-// client of the feed does not run into. A program that serves Handler should serve it on such a listener, TLS on top.
+// Listener returns l with the properties of the service's own listener: the limit of open connections, and write deadlines
+// that a slow client of the feed does not exceed. A program that serves Handler should serve it on such a listener, TLS on
+// top.
 func (s *Server) Listener(l net.Listener) net.Listener {
 	return s.hub.Listener(edge.NewListener(l, &s.connections, s.cfg.Limits.Connections, false, s.metrics.limits.note))
 }
 
-// Run serves until ctx ends, then lets everything drain and returns nil. A database that cannot be reached is waited
-// for. It returns an error that says what to do where the address is taken, or the schema is missing, older or newer.
+// Run serves until ctx ends, then drains and returns nil. It waits for a database that cannot be reached. Where the address is
+// taken, or the schema is missing, older or newer, it returns an error that says what to do.
 func (s *Server) Run(ctx context.Context) error {
 	defer s.closePool()
 	g, ctx := errgroup.WithContext(ctx)
@@ -161,7 +162,7 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
-// listen has the service answer at Addr, and returns the HTTP server and the URL; nil and "" with NoListener.
+// listen serves the service at Addr, and returns the HTTP server and the URL; nil and "" with NoListener.
 func (s *Server) listen(ctx context.Context, g *errgroup.Group) (*http.Server, string, error) {
 	if s.cfg.NoListener {
 		return nil, "", nil
@@ -186,9 +187,9 @@ func (s *Server) listen(ctx context.Context, g *errgroup.Group) (*http.Server, s
 	return web, s.baseURL(l.Addr()), nil
 }
 
-// shutdown, in this order: answer 503 to new requests of the API and the feed, accept nothing new, tell every socket 1001 once it took what waits for it, let requests
-// end. http.Server.Shutdown leaves upgraded sockets alone and waits for event streams, so the hub ends both
-// meanwhile. The tail, the listener and the pool go last.
+// shutdown ends the service in this order: it answers 503 to new requests of the API and the feed, accepts no new connections,
+// closes every socket with 1001 after its pending frames, and lets requests end. http.Server.Shutdown ignores upgraded sockets
+// and waits for event streams, so the hub ends both meanwhile. The tail, the listener and the pool end last.
 func (s *Server) shutdown(web *http.Server) {
 	s.ready.Store(false)
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
@@ -205,7 +206,7 @@ func (s *Server) shutdown(web *http.Server) {
 	closing.Wait()
 }
 
-// closePool closes the pools. Connections that have gone silent hold that up; it goes on in the background then.
+// closePool closes the pools. Connections that do not respond delay it; it then continues in the background.
 func (s *Server) closePool() {
 	closed := make(chan struct{})
 	go func() {
@@ -219,7 +220,7 @@ func (s *Server) closePool() {
 	}
 }
 
-// awaitSchema returns when the schema is there in the version this program knows.
+// awaitSchema returns once the schema exists in the version this program knows.
 func (s *Server) awaitSchema(ctx context.Context) error {
 	for attempt := 0; ; attempt++ {
 		status, err := s.checkSchema(ctx)
@@ -257,7 +258,7 @@ func (s *Server) checkSchema(ctx context.Context) (status migrate.Status, err er
 	return status, err
 }
 
-// baseURL is where a person on this machine finds the service.
+// baseURL returns the URL of the service for a user on this machine.
 func (s *Server) baseURL(addr net.Addr) string {
 	scheme := "http"
 	if s.certificate != nil {

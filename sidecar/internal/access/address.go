@@ -9,14 +9,14 @@ import (
 	"github.com/realclientip/realclientip-go"
 )
 
-// addresses knows where a request comes from, behind proxies too.
+// addresses determines the client address of a request, also behind proxies.
 type addresses struct {
 	trusted []net.IPNet
 	behind  realclientip.Strategy // nil without trusted proxies
 }
 
-// newAddresses trusts the header of requests that come from one of these proxies. A client can put into the header what
-// it likes, so it is read from the right, where the proxies have added to it, up to the first that is none of them.
+// newAddresses trusts the header of requests that come from these proxies. A client can put anything into the header, so it is
+// read from the right, where the proxies append, up to the first address that is no proxy.
 func newAddresses(proxies []string, header string) (*addresses, error) {
 	a := &addresses{}
 	if len(proxies) == 0 {
@@ -41,7 +41,7 @@ func ValidProxy(text string) bool {
 	return err == nil
 }
 
-// client is the address a request comes from; not valid where there is none.
+// client returns the address a request comes from; it is not valid where there is none.
 func (a *addresses) client(r *http.Request) netip.Addr {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -65,8 +65,8 @@ func (a *addresses) trusts(addr netip.Addr) bool {
 	return false
 }
 
-// counted is what a request is counted under: its address, of IPv6 the network of 64 bits that one customer has; "" for
-// loopback.
+// counted returns the key under which a request is counted: its address, or for IPv6 the 64-bit network, which one customer
+// has. It is "" for loopback.
 func (a *addresses) counted(r *http.Request) string {
 	addr := a.client(r)
 	switch {

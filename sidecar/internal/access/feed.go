@@ -12,7 +12,7 @@ import (
 	"github.com/agentexec/agentexec/wsfeed"
 )
 
-// ConfigureFeed has the feed ask who may connect.
+// ConfigureFeed makes the feed ask the Guard which clients may connect.
 func (a *Guard) ConfigureFeed(feed *wsfeed.Config) {
 	feed.Address = a.behind.counted
 	if feed.CheckOrigin == nil {
@@ -24,7 +24,7 @@ func (a *Guard) ConfigureFeed(feed *wsfeed.Config) {
 	}
 }
 
-// authorizeFeed is wsfeed.Config.Authorize: it takes a token, or the ticket that one was given for.
+// authorizeFeed is wsfeed.Config.Authorize: it accepts a token, or a ticket made for one.
 func (a *Guard) authorizeFeed(r *http.Request) (wsfeed.Access, error) {
 	token := bearer(r)
 	if token == "" {
@@ -49,8 +49,8 @@ func (a *Guard) authorizeFeed(r *http.Request) (wsfeed.Access, error) {
 	return feedAccess(g)
 }
 
-// renewFeed is wsfeed.Config.Renew. A token that was not seen before counts as a request of the socket's subject, or of
-// its address where it has none, before it is verified.
+// renewFeed is wsfeed.Config.Renew. A token not seen before counts as a request, before it is verified: of the socket's
+// subject, or of its address where it has no subject.
 func (a *Guard) renewFeed(ctx context.Context, r wsfeed.Renewal) (wsfeed.Access, error) {
 	g, known := a.verifier.Known(r.Token)
 	if known {
@@ -74,7 +74,7 @@ func feedAccess(g auth.Grant) (wsfeed.Access, error) {
 	return wsfeed.Access{Subject: g.Subject, Expires: g.Until(time.Now()), Scope: g.Scope}, nil
 }
 
-// offeredToken is the token among the subprotocols that a browser's WebSocket offers, which can send no header.
+// offeredToken returns the token among the subprotocols of a browser's WebSocket, which can send no header.
 func offeredToken(r *http.Request) string {
 	for _, protocol := range websocket.Subprotocols(r) {
 		if token, ok := strings.CutPrefix(protocol, "bearer."); ok {

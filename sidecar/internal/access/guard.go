@@ -28,22 +28,22 @@ type Guard struct {
 	refusalLog  *rate.Limiter // limits how often a refused request is logged
 }
 
-// Config is what decides about requests. Metrics, Note and Log are required.
+// Config configures a Guard. Metrics, Note and Log are required.
 type Config struct {
 	Auth         auth.Config // off where it names no key
 	AllowOrigins []string
-	// AllowLocalOrigins lets pages of localhost in, whatever the port.
+	// AllowLocalOrigins allows pages of localhost, on any port.
 	AllowLocalOrigins bool
 	TrustedProxies    []string
 	ProxyHeader       string // default X-Forwarded-For
 	// RequestsPerSecond bounds each subject and address; negative for no limit.
 	RequestsPerSecond int
 	Metrics           prometheus.Registerer
-	Note              func(limit string) // counts what is refused because of a limit
+	Note              func(limit string) // counts rejections by the limit's name
 	Log               *slog.Logger
 }
 
-// New checks a configuration and makes a Guard of it.
+// New checks a configuration and returns its Guard.
 func New(c Config) (*Guard, error) {
 	allowed, err := readOrigins(c.AllowOrigins, c.Auth.Enabled())
 	if err != nil {
@@ -65,13 +65,13 @@ func New(c Config) (*Guard, error) {
 	return a, nil
 }
 
-// Protected refuses what a page of a foreign origin has a browser send; see origins.protected.
+// Protected rejects requests that a page of a foreign origin makes a browser send; see origins.protected.
 func (a *Guard) Protected(next http.Handler) http.Handler { return a.origins.protected(next) }
 
 // Shared lets pages of allowed origins read the answers (CORS); see origins.shared.
 func (a *Guard) Shared(next http.Handler) http.Handler { return a.origins.shared(next) }
 
-// GuardHost refuses requests for a host that is not this machine's, where authentication is off; see origins.guardHost.
+// GuardHost rejects requests for a host that is not this machine's, where authentication is off; see origins.guardHost.
 func (a *Guard) GuardHost(next http.Handler, anyAddress bool) http.Handler {
 	if a.Enabled() {
 		return next
@@ -79,7 +79,7 @@ func (a *Guard) GuardHost(next http.Handler, anyAddress bool) http.Handler {
 	return a.origins.guardHost(next, anyAddress)
 }
 
-// MakeTicket returns a ticket for what a grant allows, good for TicketLife; "" where there are too many.
+// MakeTicket returns a ticket for a grant, valid for TicketLife; "" where there are too many tickets.
 func (a *Guard) MakeTicket(g auth.Grant) string { return a.tickets.make(g, time.Now()) }
 
 // Run fetches the keys of a JWKS URL until ctx ends. It returns at once where there is none.
@@ -99,7 +99,7 @@ func With(verifier *auth.Verifier, o *origins, log *slog.Logger) *Guard {
 	return &Guard{verifier: verifier, origins: o, log: log, refusalLog: rate.NewLimiter(5, 20)}
 }
 
-// grantKey is where a request's context has its grant.
+// grantKey is the context key of a request's grant.
 type grantKey struct{}
 
 // GrantOf returns the caller's grant: the zero grant where the request was not authenticated.
@@ -120,8 +120,8 @@ func (a *Guard) RequireToken(next http.Handler) http.Handler {
 	})
 }
 
-// check returns what a request with this token may, or a problem. A request counts for the subject of its token. One
-// without a token that is known counts for its address, before the token is verified: that is dearer than all else here.
+// check returns the grant of a request with this token, or a problem. A request counts for the subject of its token. Without a
+// known token it counts for its address, before the token is verified: verification is the most expensive step here.
 func (a *Guard) check(r *http.Request, token string) (auth.Grant, error) {
 	known, isKnown := auth.Everything(), false
 	if a.verifier != nil {
@@ -146,7 +146,7 @@ func (a *Guard) check(r *http.Request, token string) (auth.Grant, error) {
 	return g, nil
 }
 
-// refused makes a problem of why a request was refused, counts it and logs it; the reason holds nothing of the token.
+// refused turns the reason of a refusal into a problem, counts it and logs it. The reason holds no part of the token.
 func (a *Guard) refused(r *http.Request, reason error) *problem.Problem {
 	a.refusals.note(reason)
 	p := problem.New(http.StatusUnauthorized, "", reason.Error())
@@ -159,7 +159,7 @@ func (a *Guard) refused(r *http.Request, reason error) *problem.Problem {
 	return p
 }
 
-// Remote is where a request comes from, for the log: the connection, or who is behind a trusted proxy.
+// Remote returns where a request comes from, for the log: the connection's address, or the client's behind a trusted proxy.
 func (a *Guard) Remote(r *http.Request) string {
 	if a.behind != nil {
 		if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && a.behind.trusts(peer.Addr()) {
@@ -172,7 +172,7 @@ func (a *Guard) Remote(r *http.Request) string {
 // Enabled reports whether requests need a token.
 func (a *Guard) Enabled() bool { return a.verifier != nil }
 
-// Holder returns the subject, or else the address, that the memory of a request counts for; "" for none.
+// Holder returns the subject, or else the address, to which the memory of a request is charged; "" for none.
 func (a *Guard) Holder(r *http.Request) string {
 	if subject := GrantOf(r.Context()).Subject; subject != "" {
 		return "subject " + subject
@@ -185,7 +185,7 @@ func (a *Guard) Holder(r *http.Request) string {
 	return ""
 }
 
-// bearer is the token of the header Authorization, "" without one.
+// bearer returns the token of the header Authorization, "" without one.
 func bearer(r *http.Request) string {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") {
@@ -194,7 +194,7 @@ func bearer(r *http.Request) string {
 	return strings.TrimSpace(token)
 }
 
-// Verb is what a token must grant for an operation.
+// Verb is a right that a token must grant for an operation.
 type Verb string
 
 // The verbs that a token may grant.
@@ -204,7 +204,7 @@ const (
 	VerbCancel Verb = "cancel"
 )
 
-// Denied is the problem of a verb that was not granted, nil where it was.
+// Denied returns the problem of a verb that was not granted, nil where it was.
 func Denied(g auth.Grant, v Verb) *problem.Problem {
 	if (v == VerbRead && g.Read) || (v == VerbWrite && g.Write) || (v == VerbCancel && g.Cancel) {
 		return nil

@@ -8,14 +8,14 @@ import (
 	"github.com/agentexec/agentexec/internal/auth"
 )
 
-// Why a request, or a socket's renewal, is refused, beside the kinds that package auth knows.
+// The kinds of refusals of a request, or of a socket's renewal, beside those of package auth.
 const (
 	kindMissing     auth.Kind = "missing"     // there is no token
 	kindTicket      auth.Kind = "ticket"      // used, too old, or of another server
-	kindUnavailable auth.Kind = "unavailable" // the keys cannot be had: the token may be good
+	kindUnavailable auth.Kind = "unavailable" // the keys are not available: the token may be valid
 )
 
-// refusals count what was refused for its token, by why.
+// refusals counts refused tokens by kind.
 type refusals struct{ counted *prometheus.CounterVec }
 
 func newRefusals(registry prometheus.Registerer) *refusals {

@@ -11,14 +11,14 @@ import (
 	"github.com/agentexec/agentexec/wsfeed"
 )
 
-// anyOrigin allows all of them.
+// anyOrigin allows all origins.
 const anyOrigin = "*"
 
-// origins are the pages of other origins that may use the service from a browser, beside those of its own.
+// origins are the other origins, beside the service's own, whose pages may use it from a browser.
 type origins struct {
 	allowed  []originPattern
 	any      bool
-	local    bool            // those of localhost, whatever the port
+	local    bool            // origins of localhost, on any port
 	refusals *originRefusals // nil where refusals are not logged
 }
 
@@ -42,9 +42,9 @@ func (o *origins) allow(r *http.Request) bool {
 	return wsfeed.SameOrigin(r) || o.names(r.Header.Get("Origin"))
 }
 
-// protected rejects requests that a page of a foreign origin has a browser send. A browser sends a POST without a body to
-// any address, for any page, and on loopback there may be no authentication that stops it. Programs that are no browsers
-// are not affected.
+// protected rejects requests that a page of a foreign origin makes a browser send. A browser sends a POST without a body to
+// any address, for any page; on loopback there may be no authentication that prevents it. Clients other than browsers are not
+// affected.
 func (o *origins) protected(next http.Handler) http.Handler {
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -60,9 +60,9 @@ func (o *origins) protected(next http.Handler) http.Handler {
 	})
 }
 
-// shared tells browsers that pages of allowed origins may read the answers (CORS), and answers the question that they
-// ask before they send a token. There are no cookies, so there are no credentials to allow. Requests from a page of
-// another origin are logged: the page itself is not told why it may not read the answer.
+// shared tells browsers that pages of allowed origins may read the answers (CORS), and answers the preflight request that they
+// send before a token. There are no cookies, so there are no credentials to allow. Requests from a page of another origin are
+// logged, because the page does not learn why it may not read the answer.
 func (o *origins) shared(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h, origin := w.Header(), r.Header.Get("Origin")
@@ -87,9 +87,9 @@ func (o *origins) shared(next http.Handler) http.Handler {
 	})
 }
 
-// The requests that are answered by their Host while no token is needed. A page can make a name of its own lead to any
-// address (DNS rebinding): it is then of the same origin as the service, and could see and change everything. It cannot
-// do that with an IP address, with localhost, or with a name that is not its own.
+// While no token is needed, a request is answered only for some Hosts. A page can make its own name resolve to any address
+// (DNS rebinding): it is then of the same origin as the service, and could see and change everything. It cannot do that with
+// an IP address, with localhost, or with a name that is not its own.
 const (
 	refusedHostOfMachine = "without authentication this serves only its own machine, as 127.0.0.1 or localhost; " +
 		"for a proxy in front of it, name its origin with --allow-origin, and better turn authentication on"
@@ -97,8 +97,8 @@ const (
 		"for a name that leads here, give its origin with --allow-origin, and better turn authentication on"
 )
 
-// guardHost refuses requests for a host that is not this machine's, whatever they ask for. With anyAddress (--insecure)
-// each IP address is this machine's. A host whose origin is allowed passes: a proxy may pass the Host on.
+// guardHost rejects requests for a host that is not this machine's, on every path. With anyAddress (--insecure) each IP
+// address is this machine's. A host whose origin is allowed passes, since a proxy may forward the Host.
 func (o *origins) guardHost(next http.Handler, anyAddress bool) http.Handler {
 	refused := refusedHostOfMachine
 	if anyAddress {
@@ -114,8 +114,8 @@ func (o *origins) guardHost(next http.Handler, anyAddress bool) http.Handler {
 	})
 }
 
-// isOwnHost reports whether a Host header is localhost, an address of this machine, or with anyAddress any IP address.
-// No Host at all is no browser's.
+// isOwnHost reports whether a Host header is localhost, an address of this machine, or with anyAddress any IP address. A
+// request without a Host comes from no browser.
 func isOwnHost(host string, anyAddress bool) bool {
 	if host == "" {
 		return true
@@ -131,7 +131,7 @@ func isOwnHost(host string, anyAddress bool) bool {
 	return err == nil && ip.Is4() != isBracketed && (anyAddress || ip.Unmap().IsLoopback())
 }
 
-// bracketed is a host as it stands in a URL: net.SplitHostPort takes the brackets of an IPv6 address away.
+// bracketed returns a host as it stands in a URL: net.SplitHostPort removes the brackets of an IPv6 address.
 func bracketed(host string) string {
 	if strings.Contains(host, ":") {
 		return "[" + host + "]"

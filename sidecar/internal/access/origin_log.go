@@ -14,14 +14,14 @@ import (
 )
 
 const (
-	// maxRefusedOrigins is how many refused origins and hosts are remembered; of others the log may speak again.
+	// maxRefusedOrigins is how many refused origins and hosts are remembered. A forgotten one may be logged again.
 	maxRefusedOrigins = 256
-	// refusedOriginAgain is how soon the log speaks of one again.
+	// refusedOriginAgain is the time after which the same one is logged again.
 	refusedOriginAgain = time.Hour
 )
 
-// originRefusals logs each refused origin, and each refused host, once an hour: a page that may not connect comes back
-// all the time, and is not told why. Many different ones are bounded as well, since a client can send any.
+// originRefusals logs each refused origin, and each refused host, once an hour: a page that may not connect retries all the
+// time, because it does not learn the reason. The number of different ones is bounded as well, since a client can send any.
 type originRefusals struct {
 	log  *slog.Logger
 	rate *rate.Limiter
@@ -57,7 +57,7 @@ func (l *originRefusals) host(r *http.Request) {
 		"(or https://NAME), or turn authentication on", "host", host, "path", problem.Clipped(r.URL.Path))
 }
 
-// nameOf leaves what is worth a line of a log: an origin is to be copied whole, and none has more bytes.
+// nameOf shortens an origin or a host for the log. Operators copy a whole origin, and none has more bytes than this.
 func nameOf(text string) string { return strings.ToValidUTF8(text[:min(len(text), 300)], "") }
 
 func (l *originRefusals) once(what, message string, args ...any) {

@@ -16,8 +16,8 @@ type origin struct {
 	scheme, host, port string // port "" for the scheme's own
 }
 
-// originPattern is an allowed origin. Where anyLabel is set, one label more stands before the host; with no host, the
-// label is all of it.
+// originPattern is an allowed origin. With anyLabel, one more label stands before the host; without a host, that label is the
+// whole host.
 type originPattern struct {
 	origin
 	anyLabel bool
@@ -26,13 +26,13 @@ type originPattern struct {
 var (
 	schemeSyntax = regexp.MustCompile(`^[a-z][a-z0-9+.-]*$`)
 	hostSyntax   = regexp.MustCompile(`^[a-z0-9_~-]+(\.[a-z0-9_~-]+)*\.?$`)
-	// usualPorts are those that browsers leave out of an origin.
+	// usualPorts are the default ports, which browsers leave out of an origin.
 	usualPorts = map[string]string{"http": "80", "https": "443"}
-	// noOrigins are schemes whose pages have no origin to name, or whose addresses are no pages'.
+	// noOrigins are schemes whose pages have no origin to name, or that no page has.
 	noOrigins = []string{"about", "blob", "data", "file", "ftp", "javascript", "ws", "wss"}
 )
 
-// parseOrigin reads scheme://host[:port]: of the web, or of an application's own scheme, such as tauri://localhost.
+// parseOrigin reads scheme://host[:port]. The scheme is one of the web, or an application's own, such as tauri://localhost.
 func parseOrigin(text string) (origin, error) {
 	scheme, rest, found := strings.Cut(strings.ToLower(text), "://")
 	switch {
@@ -72,7 +72,7 @@ func splitPort(hostport string) (host, port string, err error) {
 	return hostport, "", nil
 }
 
-// parsePattern reads an allowed origin: one origin, or one label left open in front (https://*.example.com).
+// parsePattern reads an allowed origin: one origin, or one with a wildcard for the first label (https://*.example.com).
 func parsePattern(text string) (originPattern, error) {
 	scheme, rest, _ := strings.Cut(text, "://")
 	host, isOpen := strings.CutPrefix(rest, "*")
@@ -107,8 +107,8 @@ func parsePattern(text string) (originPattern, error) {
 
 var errWildcard = errors.New("a * may only stand for the first label of the host, as in https://*.example.com")
 
-// matches reports whether an origin is the pattern's, or one of them: https://*.example.com matches https://a.example.com,
-// and neither https://example.com nor https://a.b.example.com.
+// matches reports whether an origin matches the pattern: https://*.example.com matches https://a.example.com, but neither
+// https://example.com nor https://a.b.example.com.
 func (p originPattern) matches(o origin) bool {
 	if !p.anyLabel {
 		return p.origin == o
@@ -117,20 +117,20 @@ func (p originPattern) matches(o origin) bool {
 	return label != "" && !strings.HasPrefix(label, "[") && p.origin == origin{o.scheme, rest, o.port}
 }
 
-// isLocal reports whether it is of a web server on this machine.
+// isLocal reports whether the origin is of a web server on this machine.
 func (o origin) isLocal() bool {
 	ip := net.ParseIP(strings.Trim(o.host, "[]"))
 	return usualPorts[o.scheme] != "" && (o.host == "localhost" || ip.IsLoopback())
 }
 
-// CheckOrigins returns what is wrong with configured origins.
+// CheckOrigins returns an error where configured origins are invalid.
 func CheckOrigins(texts []string, authenticated bool) error {
 	_, err := readOrigins(texts, authenticated)
 	return err
 }
 
-// readOrigins checks what was configured. Any origin is fine where a token is needed, for a page does not have it by
-// itself; without authentication any page in a browser could read and cancel everything.
+// readOrigins checks the configured origins. Any origin is safe where a token is needed, since a page does not have one by
+// itself. Without authentication, any page in a browser could read and cancel everything.
 func readOrigins(texts []string, authenticated bool) (*origins, error) {
 	o := &origins{}
 	for _, text := range texts {

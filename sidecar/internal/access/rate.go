@@ -14,7 +14,7 @@ import (
 )
 
 // maxLimiters is how many subjects and addresses have a limiter in memory, about 4 MB. The least recently used one is dropped,
-// and begins anew.
+// and starts anew.
 const maxLimiters = 16_384
 
 // LimitRequests is the name of the limit that a rateLimiter notes.
@@ -61,7 +61,7 @@ func (l *rateLimiter) wait(who string, now time.Time) time.Duration {
 	return time.Duration(missing / float64(l.each) * float64(time.Second))
 }
 
-// over counts a request of a subject, or where that is "" of an address, and returns a problem where there are too many.
+// over counts a request of a subject, or of an address where subject is "", and returns a problem where there are too many.
 func (l *rateLimiter) over(r *http.Request, subject string) error {
 	if l == nil {
 		return nil

@@ -9,20 +9,20 @@ import (
 )
 
 const (
-	// TicketLife is how long a ticket is good.
+	// TicketLife is how long a ticket is valid.
 	TicketLife = 30 * time.Second
-	// maxTickets is how many may be made in the life of one, in all and by one subject, so that one does not take all.
+	// maxTickets is how many may be made within TicketLife, in all and by one subject, so that one subject cannot use them all.
 	maxTickets        = 10_000
 	maxSubjectTickets = 1_000
 )
 
-// tickets are made for an EventSource, which sends no header: instead of the token, something that is worth nothing soon
-// stands in its URL, where logs and histories find it. They are in memory: another sidecar does not know them.
+// tickets are for an EventSource, which sends no header. Its URL ends up in logs and histories, so it carries a ticket, which
+// soon expires, instead of the token. Tickets are in memory: another sidecar does not know them.
 type tickets struct {
 	mu       sync.Mutex
 	grants   map[string]auth.Grant
-	made     []madeTicket   // all of the last 30 seconds, used or not, in the order of time
-	subjects map[string]int // how many of these each has
+	made     []madeTicket   // all tickets of the last 30 seconds, used or not, by time
+	subjects map[string]int // how many of them each subject has
 }
 
 type madeTicket struct {
@@ -58,7 +58,7 @@ func (t *tickets) use(text string, now time.Time) (auth.Grant, bool) {
 	return g, ok && now.Before(g.Expires.Add(auth.Leeway))
 }
 
-// forget drops what is too old. Called with mu held.
+// forget drops expired tickets. Called with mu held.
 func (t *tickets) forget(now time.Time) {
 	n := 0
 	for n < len(t.made) && !now.Before(t.made[n].until) {

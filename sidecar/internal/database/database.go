@@ -22,11 +22,11 @@ const (
 	ConnectTimeout = 5 * time.Second
 	// lockTimeout bounds each wait of a request for a row lock.
 	lockTimeout = 4 * time.Second
-	// statementTimeout bounds what goes on in Postgres for a request that was given up.
+	// statementTimeout bounds a statement that continues in Postgres after its request was given up.
 	statementTimeout = 65 * time.Second
 )
 
-// The sessions of the sidecar by what they are for.
+// The sessions of the sidecar by purpose.
 var (
 	readSession  = pgurl.Session{Name: "agentexec sidecar", LockTimeout: lockTimeout, StatementTimeout: statementTimeout}
 	writeSession = pgurl.Session{Name: "agentexec writes", LockTimeout: lockTimeout, StatementTimeout: statementTimeout}
@@ -43,13 +43,13 @@ type DB struct {
 	pooled atomic.Bool     // DatabaseURL leads to a pooler
 }
 
-// Config is what a database needs.
+// Config configures a DB.
 type Config struct {
 	URL, ListenURL string
 	Reads, Writes  int // the sizes of the pools
 }
 
-// Open reads the URLs and makes the pools. It connects to nothing: a database that is down is waited for by Run.
+// Open reads the URLs and makes the pools. It does not connect: Run waits for a database that is down.
 func Open(cfg Config) (*DB, error) {
 	config, err := pgurl.Parse(cfg.URL)
 	if err != nil {
@@ -73,19 +73,19 @@ func Open(cfg Config) (*DB, error) {
 	return d, err
 }
 
-// Close closes the pools. Connections that have gone silent take pgx 15 s each to give up.
+// Close closes the pools. For each connection that does not respond, pgx waits 15 s.
 func (d *DB) Close() {
 	d.Reads.Close()
 	d.Writes.Close()
 }
 
-// The sessions of direct connections. A statement of theirs may take any time: the tail has a bound of its own.
+// The sessions of direct connections. Their statements have no time limit here: the tail has its own.
 var (
 	tailSession     = pgurl.Session{Name: "agentexec tail", LockTimeout: lockTimeout}
 	listenerSession = pgurl.Session{Name: "agentexec listener", LockTimeout: lockTimeout}
 )
 
-// Direct is the tail's connection: behind a pooler each statement has its settings with it.
+// Direct is the tail's connection. Behind a pooler, each statement carries its settings.
 type Direct struct {
 	*pgx.Conn
 	over   pgurl.DB
@@ -130,7 +130,7 @@ func (d *DB) ConnectListener(ctx context.Context) (*pgx.Conn, error) {
 	return d.connect(ctx, listenerSession)
 }
 
-// connect opens a direct connection. Its keepalive finds a peer that vanished without a word.
+// connect opens a direct connection. Its keepalive detects a peer that vanished without closing the connection.
 func (d *DB) connect(ctx context.Context, session pgurl.Session) (*pgx.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, ConnectTimeout)
 	defer cancel()
@@ -148,10 +148,10 @@ func (d *DB) connect(ctx context.Context, session pgurl.Session) (*pgx.Conn, err
 	return conn, err
 }
 
-// Check opens one connection through each URL, and hands the one of DatabaseURL to with.
+// Check opens one connection through each URL, and passes the one of DatabaseURL to with.
 func (d *DB) Check(ctx context.Context, with func(*pgx.Conn) error) error {
 	c := d.config.Copy()
-	c.DefaultQueryExecMode = pgx.QueryExecModeExec // whatever is between
+	c.DefaultQueryExecMode = pgx.QueryExecModeExec // works with and without a pooler
 	conn, err := readSession.Connect(ctx, c)
 	if err != nil {
 		return err
@@ -180,13 +180,12 @@ func (d *DB) checkDirect(ctx context.Context) error {
 	return err
 }
 
-// ReconnectDelay is the time to wait after so many failed attempts to connect.
+// ReconnectDelay returns the wait after so many failed attempts to connect.
 func ReconnectDelay(failures int) time.Duration {
 	return backoff.Delay(failures, 100*time.Millisecond, 5*time.Second)
 }
 
-// IsHopeless tells a wrong setting (password, database, rights, a parameter of the start) from a server that is not there
-// yet.
+// IsHopeless distinguishes a wrong setting (password, database, rights, a startup parameter) from a server that is not up yet.
 func IsHopeless(err error) bool {
 	var pgErr *pgconn.PgError
 	if !errors.As(err, &pgErr) {
@@ -200,7 +199,7 @@ func IsHopeless(err error) bool {
 	return pgurl.RefusesParameters(err)
 }
 
-// Pool is a pool whose statements behave alike behind a pooler and without one.
+// Pool is a pool whose statements behave the same with and without a pooler.
 type Pool struct {
 	*pgxpool.Pool
 	pooled         *atomic.Bool

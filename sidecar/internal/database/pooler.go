@@ -10,10 +10,11 @@ import (
 	"github.com/agentexec/agentexec/internal/pgurl"
 )
 
-// A pooler in transaction mode gives every transaction another session. Prepared statements, SET and session locks do
-// not hold there, and no notification arrives.
+// A pooler in transaction mode gives every transaction another session. Prepared statements, SET and session locks do not last
+// there, and notifications do not arrive.
 
-// errStandby: in recovery a snapshot does not list the transactions that are running, so a position would lose lines.
+// errStandby rejects a standby. In recovery, a snapshot does not list the running transactions, so a position would lose
+// lines.
 var errStandby = errors.New("this is a standby; the sidecar needs the primary (target_session_attrs=read-write finds it)")
 
 // behindPooler reports whether conn talks to Postgres through a pooler. It returns errStandby on a standby.
@@ -25,14 +26,14 @@ func behindPooler(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	return pooled, err
 }
 
-// typed lets statements that are not prepared carry lists of ids: without the server's word on a parameter's type, pgx
-// needs to know what the Go type stands for.
+// typed lets unprepared statements carry lists of ids. Without the parameter types from the server, pgx must know what the Go
+// type stands for.
 func typed(conn *pgx.Conn) {
 	conn.TypeMap().RegisterDefaultPgType(IDs{}, "_uuid")
 	conn.TypeMap().RegisterDefaultPgType(uuid.UUID{}, "uuid")
 }
 
-// unprepared makes a connection do without prepared statements.
+// unprepared configures a connection without prepared statements.
 func unprepared(c *pgx.ConnConfig) {
 	if c.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement {
 		c.DefaultQueryExecMode = pgx.QueryExecModeExec

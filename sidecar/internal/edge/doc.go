@@ -1,5 +1,5 @@
-// Package edge owns what happens on a connection before a request is routed: the limit of open connections, the time that
-// headers may take, TLS, and the headers that every answer has.
+// Package edge handles a connection before a request is routed: the limit of open connections, the time limit of headers, TLS,
+// and the headers of every answer.
 //
 // May import: problem.
 package edge

@@ -6,20 +6,20 @@ import (
 )
 
 const (
-	// baseFiles are those that the sidecar opens beside its clients' connections and those of its pool: for the tail, the
-	// listener, certificates, keys, and what the Go runtime needs.
+	// baseFiles are the files that the sidecar opens beside those of clients and of its pool: for the tail, the listener,
+	// certificates, keys and the Go runtime.
 	baseFiles = 28
-	// usualReserve is what is left of many files, for what is not known here.
+	// usualReserve is how many files stay free for other uses, where there are many.
 	usualReserve = 256
-	// leastConnections are the fewest that can serve a client; fewer are an error at the start.
+	// leastConnections is the lowest limit that can serve a client; a lower one is an error at the start.
 	leastConnections = 16
 	// fewFiles is where a warning is logged.
 	fewFiles = 1024
 )
 
-// ConnectionsWithin returns the limit of connections in a process that may open so many files: the wanted one (0: as many
-// as fit), lowered where it does not fit. A process that has no file left cannot reach Postgres, and its requests hang.
-// Files 0 are not known; a negative limit is none.
+// ConnectionsWithin returns the limit of connections of a process that may open so many files: the wanted one (0: as many as
+// fit), lowered where it does not fit. A process without a free file cannot reach Postgres, and its requests hang. Files 0
+// means unknown; a negative limit means none.
 func ConnectionsWithin(files, wanted, pool int, log *slog.Logger) (int, error) {
 	if files <= 0 || wanted < 0 {
 		if wanted == 0 {
@@ -47,7 +47,7 @@ func ConnectionsWithin(files, wanted, pool int, log *slog.Logger) (int, error) {
 	return fit, nil
 }
 
-// placesToRefuse is how many connections above a limit are told so at once: each needs a file meanwhile.
+// placesToRefuse returns how many connections above a limit are answered at once: each needs a file meanwhile.
 func placesToRefuse(most int) int {
 	const usual = 64
 	if most < 0 {

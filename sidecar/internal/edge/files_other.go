@@ -2,5 +2,5 @@
 
 package edge
 
-// MaxFiles is not known here.
+// MaxFiles returns 0: the limit is not known on this system.
 func MaxFiles() int { return 0 }

@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// MaxFiles is how many files this process may have open, 0 where that is not known. Go has raised the limit as far as
-// it may.
+// MaxFiles returns how many files this process may have open, 0 where that is not known. Go has raised the limit as far as it
+// may.
 func MaxFiles() int {
 	var l syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l) != nil {

@@ -2,7 +2,7 @@ package edge
 
 import "net/http"
 
-// safeHeaders are on every answer. The dashboard's handler replaces the policy by its own, which lets its scripts run.
+// safeHeaders are on every answer. The dashboard's handler replaces the policy with its own, which allows its scripts.
 var safeHeaders = map[string]string{
 	"Content-Security-Policy":      "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 	"Cross-Origin-Opener-Policy":   "same-origin",
@@ -14,10 +14,10 @@ var safeHeaders = map[string]string{
 	"Cache-Control":                "no-store",
 }
 
-// stayOnTLS is for a year. It leaves out subdomains: they may have another owner.
+// stayOnTLS is valid for a year. It excludes subdomains, which may have another owner.
 const stayOnTLS = "max-age=31536000"
 
-// SafeHeaders adds them.
+// SafeHeaders adds safeHeaders to every answer.
 func SafeHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()

@@ -114,9 +114,9 @@ type HeaderTimeouts struct {
 	heads map[net.Conn]*heading
 }
 
-// heading is a connection, and whether the header of a request is on its way. An idle connection has no header due.
+// heading records whether a request's header is arriving on a connection. An idle connection has no header due.
 type heading struct {
-	conn  *countedConn // at the bottom of the connection; nil where it is not of TCP
+	conn  *countedConn // the underlying connection; nil where it is not TCP
 	begun atomic.Bool
 }
 

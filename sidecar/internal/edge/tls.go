@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// certificateCheck is how often the files are looked at. They are small, and read whole: names that lead elsewhere, as
-// Kubernetes and certbot make them, are followed, and a watch on a file would miss that.
+// certificateCheck is the interval at which the files are checked. They are small, and read whole: that follows symbolic
+// links, as Kubernetes and certbot make them, and a watch on a file would miss that.
 const certificateCheck = 5 * time.Second
 
 // Certificate is a certificate and its key, read again when their files change.
@@ -32,7 +32,7 @@ func LoadCertificate(certFile, keyFile string, log *slog.Logger) (*Certificate, 
 	return c, nil
 }
 
-// read reads the files, and takes what is in them where it is new and good.
+// read reads the files, and uses a pair that is new and valid.
 func (c *Certificate) read() (changed bool, err error) {
 	cert, err := os.ReadFile(c.certFile)
 	if err != nil {
@@ -57,8 +57,8 @@ func (c *Certificate) read() (changed bool, err error) {
 	return true, nil
 }
 
-// Run reads the files again when they change, and at once when it is told to, until ctx ends. A pair that does not fit,
-// as while only one of the files is written, leaves the one before in place.
+// Run reads the files again when they change, and at once on a signal, until ctx ends. A pair that does not match, for example
+// while only one file is written, leaves the previous one in place.
 func (c *Certificate) Run(ctx context.Context, again <-chan os.Signal) {
 	check := time.NewTicker(certificateCheck)
 	defer check.Stop()
@@ -83,7 +83,7 @@ func (c *Certificate) Run(ctx context.Context, again <-chan os.Signal) {
 	}
 }
 
-// Expires is when, in Unix time; 0 without TLS.
+// Expires returns the expiry time in Unix seconds; 0 without TLS.
 func (c *Certificate) Expires() float64 {
 	if c == nil {
 		return 0
@@ -91,7 +91,7 @@ func (c *Certificate) Expires() float64 {
 	return float64(c.current.Load().Leaf.NotAfter.Unix())
 }
 
-// Config is the server's side of TLS. HTTP/1.1 only: a WebSocket needs that anyway.
+// Config returns the server's TLS configuration. HTTP/1.1 only: a WebSocket needs that anyway.
 func (c *Certificate) Config() *tls.Config {
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS12,

@@ -11,8 +11,7 @@ type feedQueries struct {
 	snapshot, replay, list, counts string
 }
 
-// replayLines bounds one replay read, beside the bytes that the feed asks for; at least one line is read whatever its
-// size.
+// replayLines bounds one replay read, beside the byte limit of the feed. At least one line is read, whatever its size.
 const replayLines = 500
 
 func newFeedQueries(schema string) feedQueries {
@@ -37,7 +36,7 @@ func newFeedQueries(schema string) feedQueries {
 			  and $schema._in_scope(s.agent_ids, s.agent_types, s.metadata, a.agent_id, a.agent_type, a.metadata)
 			order by l.seq`),
 
-		// The setting is the statement's alone, and is made before the row it goes with is.
+		// The setting applies to this statement only, and is made before its row is made.
 		list: in(`
 			select $schema.list_activities(page_size => $1::int, statuses => $2::text[]::$schema.status[], agent_type => $3::text,
 				metadata_filter => $4::text::jsonb, after => $schema._list_start())->'items'

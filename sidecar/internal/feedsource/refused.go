@@ -9,8 +9,8 @@ import (
 	"github.com/agentexec/agentexec/wsfeed"
 )
 
-// refused makes a *wsfeed.Refusal of an error that Postgres answers whenever the same is asked: the answer is larger than
-// it can make, or a value is none it can read. Every other error is returned as it is.
+// refused makes a *wsfeed.Refusal of an error that Postgres would return again: the answer is too large, or a value cannot be
+// read. Every other error is returned as it is.
 func refused(err error) error {
 	var pgErr *pgconn.PgError
 	if !errors.As(err, &pgErr) || len(pgErr.Code) != 5 {

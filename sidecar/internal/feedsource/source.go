@@ -13,7 +13,7 @@ import (
 	"github.com/agentexec/agentexec/wsfeed"
 )
 
-// source is the feed's view of Postgres: snapshots, replays and lists, through the pool.
+// source reads from Postgres for the feed: snapshots, replays and lists, through the pool.
 type source struct {
 	pool pgurl.DB
 	q    feedQueries
@@ -98,7 +98,7 @@ func (s *source) Counts(ctx context.Context, f wsfeed.ListFilter, scope client.S
 	return json.RawMessage(counts), refused(err)
 }
 
-// scopeText is a scope as the queries take it: null leaves the session's.
+// scopeText returns a scope as the queries take it: null keeps the session's scope.
 func scopeText(scope client.Scope) *string { return nullable(scope.String()) }
 
 func nullable(s string) *string {

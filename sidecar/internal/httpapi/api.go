@@ -14,7 +14,7 @@ import (
 	"github.com/agentexec/agentexec/wsfeed"
 )
 
-// api is the HTTP API. It checks the types of values and no rule: SQL judges bounds and the state machine.
+// api is the HTTP API. It checks the types of values, but no rule: SQL checks bounds and the state machine.
 //
 // A request passes guard.go (panics, other origins, its token, unknown routes), then request.go (the verb of its route, its
 // body), then its handler in read.go, write.go or tickets.go. The handler reads the path, the query (query.go) and the body
@@ -24,16 +24,16 @@ type api struct {
 	reads  *client.Client // for operations that take VerbRead
 	writes *client.Client // for all others: they may wait for row locks
 
-	answerTimeout time.Duration // how long the database may take
+	answerTimeout time.Duration // the time limit of the database
 }
 
-// Config is what the API needs.
+// Config configures the API.
 type Config struct {
 	Schema          string
 	ReadDB, WriteDB pgurl.DB
 	Access          *access.Guard
 	Log             *slog.Logger
-	// Note counts what is refused because of a limit; nil where nothing is counted.
+	// Note counts rejections by the limit's name; nil where nothing is counted.
 	Note func(limit string)
 	// Memory bounds bodies and answers; nil for no bound.
 	Memory                *budget.Budget

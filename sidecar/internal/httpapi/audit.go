@@ -9,7 +9,7 @@ import (
 	"github.com/agentexec/agentexec/sidecar/internal/problem"
 )
 
-// audited logs every write that a caller asks for: who, what, which activity, and what came of it.
+// audited logs every write that a caller requests: the caller, the operation, the activity and the result.
 func (a *api) audited(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost {
@@ -26,7 +26,7 @@ func (a *api) audited(next http.Handler) http.Handler {
 func (a *api) audit(r *http.Request, out *startedWriter) {
 	_, what, known := strings.Cut(r.Pattern, " ")
 	if !known || what == ticketsPath {
-		return // no write
+		return // not a write
 	}
 	id := r.PathValue("agent_id")
 	if location := out.Header().Get("Location"); location != "" {

@@ -21,10 +21,9 @@ import (
 	"github.com/agentexec/agentexec/sidecar/internal/problem"
 )
 
-// body reads the JSON object in the body strictly into a T, a struct of fields with json tags: names are exact, none is
-// unknown, every value is of its type, and every text is one that Postgres can store. null counts as not given. A field
-// without omitempty must be given, and without such a field the body may be left out. The bounds of the values are SQL's to
-// judge.
+// body reads the JSON object in the body strictly into a T, a struct of fields with json tags: names match exactly, no name is
+// unknown, every value has its type, and Postgres can store every text. null counts as not given. A field without omitempty is
+// required; without required fields, the body may be left out. SQL checks the bounds of the values.
 func body[T any](rq *request) (value T) {
 	rq.faults = append(rq.faults, decodeObject(rq.body, reflect.ValueOf(&value).Elem())...)
 	return value
@@ -61,7 +60,7 @@ func decodeObject(data []byte, into reflect.Value) (faults []fault) {
 	return faults
 }
 
-// decodeGiven reads which fields are given, and returns what is wrong with the whole, nil for nothing.
+// decodeGiven reads the given fields, and returns the fault of the whole body, nil for none.
 func decodeGiven(data []byte, given *map[string]json.RawMessage) *fault {
 	if !utf8.Valid(data) {
 		return &fault{malformed: true, location: "body", message: "must be JSON in valid UTF-8"}
@@ -76,7 +75,7 @@ func decodeGiven(data []byte, given *map[string]json.RawMessage) *fault {
 	return nil
 }
 
-// decodeField fills one field and says what is wrong with the value, "" for nothing.
+// decodeField fills one field and returns what is wrong with the value, "" for nothing.
 func decodeField(value json.RawMessage, into reflect.Value) string {
 	if message := escapeFault(value); message != "" {
 		return message
@@ -87,7 +86,7 @@ func decodeField(value json.RawMessage, into reflect.Value) string {
 	return ""
 }
 
-// expected names what a field takes, by its type. Any JSON is a json.RawMessage.
+// expected names the values that a field accepts, by its type. A json.RawMessage accepts any JSON.
 var expected = map[reflect.Type]string{
 	reflect.TypeFor[string]():                     "a string",
 	reflect.TypeFor[bool]():                       "true or false",
@@ -99,8 +98,8 @@ var expected = map[reflect.Type]string{
 	reflect.TypeFor[json.RawMessage]():            "JSON",
 }
 
-// escapeFault says why Postgres cannot store the texts in a valid JSON value, "" if it can. NUL and half a surrogate
-// pair can be in JSON as escapes only; encoding/json would quietly put something else in place of the half.
+// escapeFault returns why Postgres cannot store the texts in a valid JSON value, "" if it can. NUL and half a surrogate pair
+// can be in JSON only as escapes; encoding/json would silently replace the half.
 func escapeFault(value []byte) string {
 	for i := 0; i < len(value); i++ {
 		if value[i] != '\\' {
@@ -131,7 +130,7 @@ func escaped(text []byte) rune {
 	return rune(n)
 }
 
-// shortenedJSON quotes a value for a message: scalars as they are, cut to a bearable length, others by their kind.
+// shortenedJSON quotes a value for a message: a scalar as it is, cut to a limited length, any other value by its kind.
 func shortenedJSON(value []byte) string {
 	switch value[0] {
 	case '{':
@@ -146,21 +145,21 @@ func shortenedJSON(value []byte) string {
 	return short
 }
 
-// The types of fields that are more than their JSON kind.
+// The field types that are stricter than their JSON kind.
 type (
 	agentID  uuid.UUID
 	status   client.Status
 	duration time.Duration
 )
 
-// UnmarshalText takes what parseID takes.
+// UnmarshalText accepts the same texts as parseID.
 func (id *agentID) UnmarshalText(text []byte) error {
 	parsed, err := parseID(string(text))
 	*id = agentID(parsed)
 	return err
 }
 
-// exampleID is a UUID in error messages.
+// exampleID is the example of a UUID in error messages.
 const exampleID = "8d0e1c9a-5b7f-4c3e-9a51-0d2f6b7e4c11"
 
 func parseID(text string) (uuid.UUID, error) {
@@ -171,7 +170,7 @@ func parseID(text string) (uuid.UUID, error) {
 	return id, err
 }
 
-// UnmarshalText takes the name of a status, in upper or lower case as SQL does.
+// UnmarshalText accepts the name of a status, in upper or lower case, as SQL does.
 func (s *status) UnmarshalText(text []byte) error {
 	parsed, err := client.ParseStatusFold(string(text))
 	if err != nil {
@@ -181,7 +180,7 @@ func (s *status) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// UnmarshalText takes what time.ParseDuration takes.
+// UnmarshalText accepts the same texts as time.ParseDuration.
 func (d *duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
 	*d = duration(parsed)

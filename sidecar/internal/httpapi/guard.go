@@ -33,12 +33,12 @@ func (a *api) recovered(next http.Handler) http.Handler {
 				return
 			}
 			if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-				panic(v) // net/http's own way to break off
+				panic(v) // net/http's own way to abort
 			}
 			a.Log.ErrorContext(r.Context(), "a handler of the API panicked",
 				"method", r.Method, "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
 			if started.status != 0 {
-				panic(http.ErrAbortHandler) // half an answer must not look like a whole one
+				panic(http.ErrAbortHandler) // a partial answer must not look complete
 			}
 			problem.Internal().Write(w)
 		}()

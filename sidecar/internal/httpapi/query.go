@@ -60,7 +60,7 @@ func (q *query) text(name string) string {
 	return values[0]
 }
 
-// integer takes out an integer, nil if it is not given. Its bounds are SQL's to judge, but for those of its type.
+// integer takes out an integer, nil if it is not given. SQL checks its bounds, except those of its type.
 func (q *query) integer(name string) *int {
 	text := q.text(name)
 	if text == "" {
@@ -87,8 +87,8 @@ func (q *query) boolean(name string) bool {
 	return false
 }
 
-// positive is an integer that pkg/client takes 0 of for "not given", so that only here is it known that 0 was. Every
-// other bound is SQL's to judge.
+// positive takes out an integer for which pkg/client treats 0 as not given, so that a given 0 can only be rejected here. SQL
+// checks every other bound.
 func (q *query) positive(name string) int {
 	n := q.integer(name)
 	if n == nil {
@@ -138,7 +138,7 @@ func (q *query) metadata() map[string]any {
 	return filter
 }
 
-// done returns all that is wrong with the query; what was not taken out is unknown.
+// done returns all faults of the query; the parameters not taken out are unknown.
 func (q *query) done() []fault {
 	for _, name := range slices.Sorted(maps.Keys(q.values)) {
 		q.fault(name, "unknown query parameter")
@@ -146,7 +146,7 @@ func (q *query) done() []fault {
 	return q.faults
 }
 
-// textFault says why Postgres cannot store a text, "" if it can.
+// textFault returns why Postgres cannot store a text, "" if it can.
 func textFault(text string) string {
 	switch {
 	case strings.ContainsRune(text, 0):
@@ -159,7 +159,7 @@ func textFault(text string) string {
 
 const nulFault = `must not contain a NUL character (\u0000): Postgres cannot store it`
 
-// shortened quotes what a client sent, for a message.
+// shortened quotes a text from a client, for a message.
 func shortened(text string) string {
 	if short := problem.Clipped(text); short != text {
 		return strconv.Quote(short) + "..."

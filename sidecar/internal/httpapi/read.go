@@ -23,7 +23,7 @@ func (rq *request) list() {
 		IncludeMetadata: rq.query.boolean("include_metadata"),
 	}
 	rq.page(func(ctx context.Context, c *client.Client) (json.RawMessage, error) {
-		if most := rq.api.PageSize; params.PageSize > most && most < MaxPageSize { // SQL's own bound is SQL's to tell
+		if most := rq.api.PageSize; params.PageSize > most && most < MaxPageSize { // SQL reports its own bound
 			rq.api.Note(LimitPageSize)
 			return nil, problem.New(http.StatusUnprocessableEntity, problem.CodeInvalid,
 				fmt.Sprintf("page_size must be between 1 and %d here, got %d; go on with after", most, params.PageSize))
@@ -64,7 +64,7 @@ type stats struct {
 	Active int64        `json:"active"`
 }
 
-// stats reads one set of counts, so that active is their sum whatever is written meanwhile.
+// stats reads one set of counts, so that active is their sum despite concurrent writes.
 func (rq *request) stats() {
 	rq.answer(http.StatusOK, func(ctx context.Context, c *client.Client) (any, error) {
 		counts, err := c.CountByStatus(ctx, client.CountParams{})

@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	// maxDrained bounds the rest of a body over the limit that is read and dropped. Without that, a client that sends before
-	// it reads would see its connection break in place of the answer.
+	// maxDrained bounds how much of a body over the limit is read and dropped after the limit. Without that, a client that
+	// sends before it reads would see a broken connection instead of the answer.
 	maxDrained = 8 << 20
 	// smallBody is the size up to which bodies are not counted as held.
 	smallBody = 64 << 10
@@ -27,7 +27,7 @@ const (
 // The read deadline is lifted after a whole body, because it would also end the wait for the database. Otherwise it stays,
 // because net/http waits for the rest of the body, however slowly it comes.
 func (rq *request) readBody() error {
-	maxBody := rq.api.BodyBytes // a message of 1 MiB fits into the usual 2, whatever of it JSON escapes within reason
+	maxBody := rq.api.BodyBytes // a message of 1 MiB fits into the default of 2, with a reasonable number of JSON escapes
 	rq.w.Header().Set("Connection", "close")
 	if err := rq.reserveBody(); err != nil {
 		return err

@@ -30,7 +30,7 @@ type request struct {
 	body   []byte // without the white space around it
 	faults []fault
 
-	bodyShare, answerShare *budget.Share // the memory that is held until the answer has been taken
+	bodyShare, answerShare *budget.Share // the memory held until the client has taken the answer
 	slow                   *time.Timer   // ends the connection of a client that takes the answer too slowly
 }
 
@@ -123,8 +123,8 @@ func (rq *request) answer(status int, ask call[any]) {
 	_ = problem.EncodeJSON(rq.w, out)
 }
 
-// run calls ask once the request has no faults, so many bytes of memory and a slot for a connection. Where it fails, it answers
-// with a problem and reports false.
+// run requires that the request has no faults, reserves so many bytes of memory and a slot for a connection, and calls ask. On
+// failure, it answers with a problem and reports false.
 func run[T any](rq *request, bytes int64, ask call[T]) (out T, ok bool) {
 	rq.faults = append(rq.faults, rq.query.done()...)
 	if rq.refused() {
@@ -156,7 +156,7 @@ func run[T any](rq *request, bytes int64, ask call[T]) (out T, ok bool) {
 	return out, err == nil
 }
 
-// timeout is how long the request may take, its waits included.
+// timeout returns the time limit of the request, its waits included.
 func (rq *request) timeout() time.Duration {
 	if rq.r.Method == http.MethodPost && rq.route.operation != cancelPendingID {
 		return min(rq.api.answerTimeout, writeTimeout)
@@ -165,14 +165,14 @@ func (rq *request) timeout() time.Duration {
 }
 
 // problemOf makes a problem of an error of the database, and returns a problem as it is. It logs failures that the caller did
-// not cause, unless the caller went away.
+// not cause, unless the caller disconnected.
 func (rq *request) problemOf(ctx context.Context, err error) *problem.Problem {
 	if p := (*problem.Problem)(nil); errors.As(err, &p) {
 		return p
 	}
 	p := problem.OfDatabase(err)
 	if p.Code == problem.CodeUnavailable && errors.Is(ctx.Err(), context.DeadlineExceeded) && rq.timeout() == writeTimeout {
-		p = problem.Locked() // nothing else makes one line take so long, but for a database that is about to fail
+		p = problem.Locked() // only a row lock, or a database that is about to fail, makes one line take so long
 	}
 	if p.Status >= http.StatusInternalServerError && !errors.Is(ctx.Err(), context.Canceled) {
 		level := slog.LevelError

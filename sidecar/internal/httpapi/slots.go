@@ -14,9 +14,9 @@ const (
 	// readTimeout bounds a read, and a write of many activities.
 	readTimeout = time.Minute
 	// writeTimeout bounds a write of one activity, its waits for a connection and for row locks included. lockTimeout is
-	// below it, so that Postgres says what was waited for, and the connection is kept.
+	// shorter, so that Postgres reports the lock, and the connection is kept.
 	writeTimeout = 5 * time.Second
-	// slotTimeout is how long a read waits for its turn.
+	// slotTimeout is how long a read waits for a slot.
 	slotTimeout = 5 * time.Second
 )
 
@@ -26,7 +26,7 @@ type Slots chan struct{}
 // NewSlots returns n slots, at least one.
 func NewSlots(n int) Slots { return make(Slots, max(1, n)) }
 
-// Enter takes a slot, and returns how to leave it, or nil where none became free in time.
+// Enter takes a slot, and returns the function that frees it, or nil where none became free in time.
 func (s Slots) Enter(ctx context.Context) (leave func()) {
 	if s == nil {
 		return func() {}
@@ -41,10 +41,10 @@ func (s Slots) Enter(ctx context.Context) (leave func()) {
 	}
 }
 
-// PageBytes is what a page is taken for before it is read: SQL bounds it, but for one large line.
+// PageBytes is the assumed size of a page before it is read: SQL bounds a page, except for one large line.
 const PageBytes = 4 << 20
 
-// reserve waits for memory for so many bytes, or returns a problem.
+// reserve waits for so many bytes of memory, or returns a problem.
 func (rq *request) reserve(ctx context.Context, bytes int64) (*budget.Share, error) {
 	if bytes == 0 || rq.api.Memory == nil {
 		return nil, nil

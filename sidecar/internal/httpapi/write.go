@@ -43,14 +43,14 @@ func (rq *request) create() {
 	})
 }
 
-// outsideScope reports whether SQL refused to create what the caller could not see afterwards. Without a scope the same
-// SQLSTATE says that the sidecar's own role lacks a right.
+// outsideScope reports whether SQL refused to create a row that the caller could not see afterwards. Without a scope, the same
+// SQLSTATE means that the sidecar's own role lacks a right.
 func outsideScope(ctx context.Context, err error) bool {
 	var db *client.DBError
 	return errors.As(err, &db) && db.Code == problem.CodeDenied && !access.GrantOf(ctx).Scope.IsZero()
 }
 
-// activityLog is a line as it was written. It has the JSON that a read of the line has.
+// activityLog is a written line. It has the same JSON as a read of the line.
 type activityLog struct {
 	ID         int64           `json:"id"`
 	Seq        int             `json:"seq"`
@@ -61,10 +61,10 @@ type activityLog struct {
 	Data       json.RawMessage `json:"data"`
 }
 
-// timestamp is a time as SQL writes it: UTC, six digits of a second.
+// timestamp is a time in SQL's format: UTC, six digits of a second.
 type timestamp time.Time
 
-// MarshalText writes it.
+// MarshalText writes the time in that format.
 func (t timestamp) MarshalText() ([]byte, error) {
 	return []byte(time.Time(t).UTC().Format("2006-01-02T15:04:05.000000Z")), nil
 }
@@ -174,7 +174,7 @@ func lineOptions(percentage *float64, data json.RawMessage) (opts []client.Updat
 	return opts
 }
 
-// object is a JSON object as pkg/client takes it, its values as they came: a float64 would cut long numbers.
+// object returns a JSON object as pkg/client takes it, with its values unchanged: a float64 would cut long numbers.
 func object(values map[string]json.RawMessage) map[string]any {
 	if values == nil {
 		return nil

@@ -13,9 +13,9 @@ import (
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
-// OfDatabase says what an error of pkg/client means to the caller of the API. What SQL refuses goes on in SQL's own
-// words. 422 says that the same request can never be taken, so that a client may drop it; what may go away by itself is 503.
-// Of everything else the caller learns nothing but that it was not their doing.
+// OfDatabase maps an error of pkg/client to a problem. A refusal of SQL keeps SQL's own text. 422 means that the same request
+// can never succeed, so that a client may drop it; 503 means a condition that may end by itself. For any other error, the
+// caller learns only that the request was not the cause.
 func OfDatabase(err error) *Problem {
 	if unreachable(err) {
 		return New(http.StatusServiceUnavailable, CodeUnavailable, "the database cannot be reached; try again shortly")
@@ -38,21 +38,21 @@ func OfDatabase(err error) *Problem {
 	case passing(db.Code), queueFull(pg):
 		return New(http.StatusServiceUnavailable, CodeUnavailable, "the database cannot do this now; try again shortly")
 	case db.Code == CodeInvalid,
-		strings.HasPrefix(db.Code, "22"), // what cannot be a value of its type, such as a number of 200,000 digits
-		strings.HasPrefix(db.Code, "54"): // what is beyond a limit of Postgres, such as JSON nested too deeply
+		strings.HasPrefix(db.Code, "22"), // a value that its type cannot hold, such as a number of 200,000 digits
+		strings.HasPrefix(db.Code, "54"): // a value beyond a limit of Postgres, such as JSON nested too deeply
 		return New(http.StatusUnprocessableEntity, CodeInvalid, db.Message)
 	}
 	return Internal()
 }
 
-// Locked is the answer where a row stays locked.
+// Locked returns the answer for a row that stays locked.
 func Locked() *Problem {
 	return New(http.StatusServiceUnavailable, codeLocked,
 		"another transaction has kept the activity locked for seconds, such as a worker that is idle in a transaction; try again shortly")
 }
 
-// queueFull reports whether the instance's notification queue is full. Its SQLSTATE (54000) is that of other limits, and its
-// message may be in any language, but not where in Postgres it comes from.
+// queueFull reports whether the instance's notification queue is full. Its SQLSTATE (54000) is shared with other limits, and
+// its message may be in any language; its source file in Postgres is always the same.
 func queueFull(pg *pgconn.PgError) bool {
 	return pg != nil && pg.Code == "54000" && pg.File == "async.c"
 }
@@ -62,7 +62,7 @@ func Internal() *Problem {
 	return New(http.StatusInternalServerError, codeInternal, "something went wrong here; the log of the sidecar says more")
 }
 
-// unreachable reports whether no answer came from Postgres: it is down, or starting, or too slow to answer in time.
+// unreachable reports whether Postgres did not answer: it is down, or starting, or too slow to answer in time.
 func unreachable(err error) bool {
 	var (
 		refused *pgconn.ConnectError
@@ -74,11 +74,11 @@ func unreachable(err error) bool {
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
-// passing reports whether the SQLSTATE is of an error that goes away by itself.
+// passing reports whether the SQLSTATE is of a temporary error.
 func passing(code string) bool {
 	for _, class := range []string{
-		"08",    // connection exceptions, of a pooler too
-		"25006", // a server that only reads: a failover is under way
+		"08",    // connection exceptions, also of a pooler
+		"25006", // a read-only server: a failover is in progress
 		"25P03", // idle_in_transaction_session_timeout
 		"25P04", // transaction_timeout
 		"26000", // a prepared statement that a pooler has lost

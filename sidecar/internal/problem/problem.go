@@ -11,27 +11,27 @@ import (
 	"strings"
 )
 
-// The codes of a problem. Refusals of SQL carry the SQLSTATE; the others have words of our own, so that a program tells
-// "no such activity" from "no such route".
+// The codes of a problem. Refusals of SQL carry the SQLSTATE; the others have words of our own, so that a program can tell "no
+// such activity" from "no such route".
 const (
 	codeNotFound = "TA404" // no such activity
-	codeFinished = "TA409" // the state machine refuses
+	codeFinished = "TA409" // the state machine rejects the write
 	CodeInvalid  = "TA422" // a bad argument
 	codeExists   = "23505" // the agent_id is taken
 	codeLocked   = "55P03" // 503: a row stays locked; Retry-After says when to come back
-	CodeDenied   = "42501" // outside the scope, or a right that was not granted; no code of a problem
+	CodeDenied   = "42501" // outside the scope, or a right that was not granted; never the code of a problem
 
-	codeMalformed        = "malformed"              // 400: no JSON, no body where one must be, a broken request
-	codeUnauthorized     = "unauthorized"           // 401: no token, or one that does not hold
+	codeMalformed        = "malformed"              // 400: no JSON, no body where one is required, or an invalid request
+	codeUnauthorized     = "unauthorized"           // 401: no token, or an invalid one
 	codeForbidden        = "forbidden"              // 403: a page of another origin, or a right that was not granted
-	codeNoRoute          = "no_route"               // 404: nothing lives at this path
-	CodeMethodNotAllowed = "method_not_allowed"     // 405: Allow says what is
-	codeTimeout          = "timeout"                // 408: the body did not come in time
+	codeNoRoute          = "no_route"               // 404: no route has this path
+	CodeMethodNotAllowed = "method_not_allowed"     // 405: Allow lists the methods
+	codeTimeout          = "timeout"                // 408: the body did not arrive in time
 	codeTooLarge         = "too_large"              // 413: the body is over the limit
-	codeUnsupportedMedia = "unsupported_media_type" // 415: the body is no application/json
+	codeUnsupportedMedia = "unsupported_media_type" // 415: the body is not application/json
 	codeOverLimit        = "over_limit"             // 429: over a limit; Retry-After says when to come back
-	codeUpgradeRequired  = "upgrade_required"       // 426: a WebSocket lives here
-	codeInternal         = "internal"               // 500: our fault; the log has more
+	codeUpgradeRequired  = "upgrade_required"       // 426: this path needs a WebSocket
+	codeInternal         = "internal"               // 500: a failure of the sidecar; the log has more
 	CodeUnavailable      = "unavailable"            // 503: the database cannot be reached; Retry-After says when to come back
 )
 
@@ -71,7 +71,7 @@ func CodeOf(status int) string {
 // ContentType is the media type of a problem.
 const ContentType = "application/problem+json"
 
-// RetryAfter is when a client that met an unreachable database, or a limit, should come back, in seconds.
+// RetryAfter is after how many seconds a client should retry, where the database is unreachable or a limit is exceeded.
 const RetryAfter = 2
 
 // Problem is the answer to a request that was refused or failed (RFC 9457). It is also an error. The OpenAPI document
@@ -87,7 +87,7 @@ type Problem struct {
 	RetryAfter int `json:"-"` // seconds; 0 for the usual
 }
 
-// Part is what is wrong with one part of a request.
+// Part is the error in one part of a request.
 type Part struct {
 	Location string `json:"location"`
 	Message  string `json:"message"`
@@ -130,10 +130,10 @@ func Refuse(w http.ResponseWriter, err error) {
 // Error implements error.
 func (p *Problem) Error() string { return p.Detail }
 
-// GetStatus is the status of the answer, for wsfeed.
+// GetStatus returns the status of the answer, for wsfeed.
 func (p *Problem) GetStatus() int { return p.Status }
 
-// GetHeaders are the headers that go with the answer, for wsfeed too.
+// GetHeaders returns the headers of the answer, for wsfeed too.
 func (p *Problem) GetHeaders() http.Header {
 	switch p.Status {
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
@@ -144,7 +144,7 @@ func (p *Problem) GetHeaders() http.Header {
 	return nil
 }
 
-// Clipped is the beginning of what a client sent.
+// Clipped returns the beginning of a text from a client.
 func Clipped(text string) string {
 	const most = 60
 	if len(text) <= most {
@@ -153,7 +153,7 @@ func Clipped(text string) string {
 	return strings.ToValidUTF8(text[:most], "")
 }
 
-// EncodeJSON writes v as JSON, characters of HTML as they are. A client that is gone is no error.
+// EncodeJSON writes v as JSON, without escaping HTML characters. A client that disconnected is no error.
 func EncodeJSON(w io.Writer, v any) error {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)

@@ -9,15 +9,15 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// clock turns Postgres's times into this machine's, so that the age of a line can be told. created_at is read from
-// Postgres's clock when a line is written, and the two clocks may be seconds apart.
+// clock converts Postgres's times to this machine's, to compute the age of a line. created_at comes from Postgres's clock, and
+// the two clocks may be seconds apart.
 type clock struct {
 	ahead   atomic.Int64 // of Postgres's clock, in nanoseconds
 	metrics *tailMetrics
 }
 
-// set asks Postgres for the time, in one round trip: a session that is killed again and again must get to reading. The
-// answer is exact to half of what that takes.
+// set asks Postgres for the time, in one round trip, so that a session that is killed repeatedly still gets to read. The
+// answer is exact to half the round trip.
 func (c *clock) set(ctx context.Context, conn *pgx.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
@@ -35,10 +35,10 @@ func (c *clock) set(ctx context.Context, conn *pgx.Conn) error {
 
 var createdAt = []byte(`"created_at": "`)
 
-// written is when a line was written, in Unix nanoseconds of this machine's clock; 0 where its JSON does not say.
+// written returns when a line was written, in Unix nanoseconds of this machine's clock; 0 where its JSON has no time.
 func (c *clock) written(line []byte) int64 {
-	// The last one: jsonb sorts its keys by length, so nothing but the percentage follows, while data, which may hold the
-	// same words, comes before.
+	// The last one: jsonb sorts its keys by length, so only the percentage follows. data, which may hold the same words, comes
+	// before.
 	_, text, found := cutLast(line, createdAt)
 	if !found {
 		return 0
@@ -59,10 +59,10 @@ func cutLast(b, sep []byte) (before, after []byte, found bool) {
 	return b[:i], b[i+len(sep):], true
 }
 
-// lag is how far a read of the tail was behind.
+// lag is the delay of a read of the tail.
 type lag struct {
 	lines  int
-	oldest int64 // when it was written, as clock has it
+	oldest int64 // when it was written, as returned by clock
 }
 
 func (l *lag) add(writtenAt int64) {
@@ -72,7 +72,7 @@ func (l *lag) add(writtenAt int64) {
 	}
 }
 
-// seconds is the age of the oldest line now.
+// seconds returns the age of the oldest line now.
 func (l *lag) seconds() float64 {
 	if l.oldest == 0 {
 		return 0

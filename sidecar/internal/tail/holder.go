@@ -7,7 +7,7 @@ import (
 	"github.com/agentexec/agentexec/sidecar/internal/database"
 )
 
-// findHolder looks for a foreign session that holds the wake-up lock. It is logged once.
+// findHolder looks for a foreign session that holds the wake-up lock, and logs it once.
 func (t *tailer) findHolder(ctx context.Context, conn *database.Direct) error {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()

@@ -19,7 +19,7 @@ const (
 	listenProbeInterval = 5 * time.Second
 	// listenProbeTimeout is the longest round trip; a listener whose probe takes longer is unhealthy.
 	listenProbeTimeout = 3 * time.Second
-	// lostProbesBeforePolling is how many lost probes, with none ever received, mean that LISTEN does not work here.
+	// lostProbesBeforePolling is after how many lost probes, with none ever received, LISTEN counts as not working here.
 	lostProbesBeforePolling = 2
 )
 
@@ -92,13 +92,13 @@ func (p *listenProbe) run(ctx context.Context, l *listener) {
 	}
 }
 
-// setQueueUsage takes how full the notification queue is, and reports whether it has just become near full.
+// setQueueUsage stores the usage of the notification queue, and reports whether it has just become near full.
 func (w *wakeup) setQueueUsage(usage float64) (nowNearFull bool) {
 	nearFull := usage > notify.QueueNearFull
 	if w.queueNearFull.Swap(nearFull) == nearFull {
 		return false
 	}
-	w.pending.Set() // has the tail release the wake-up lock, or take it again
+	w.pending.Set() // makes the tail release the wake-up lock, or take it again
 	return nearFull
 }
 

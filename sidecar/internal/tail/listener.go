@@ -16,11 +16,11 @@ import (
 	"github.com/agentexec/agentexec/sidecar/internal/database"
 )
 
-// wakeup tells the tail that there may be something to read. That is all a notification does.
+// wakeup tells the tail that there may be something to read. A notification does nothing else.
 type wakeup struct {
 	pending notify.Signal
 	healthy atomic.Bool // notifications on the channel arrive here
-	// queueNearFull: no writer may be made to notify, because a commit that notifies fails when the queue is full.
+	// queueNearFull: writers must not be made to notify, because a commit that notifies fails when the queue is full.
 	queueNearFull atomic.Bool
 	received      atomic.Int64 // notifications in all
 }
@@ -63,7 +63,7 @@ func (l *listener) run(ctx context.Context) error {
 	pl.Handle(l.channel, l)
 	var probing sync.WaitGroup
 	probing.Go(func() { l.probe.run(ctx, l) })
-	_ = pl.Listen(ctx) // it ends with ctx only
+	_ = pl.Listen(ctx) // it ends only with ctx
 	probing.Wait()
 	l.wakeup.healthy.Store(false)
 	return nil
@@ -80,7 +80,7 @@ func (l *listener) connectLater(ctx context.Context) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	// pgxlisten will LISTEN again, which costs nothing, but this one has an end.
+	// pgxlisten sends LISTEN again, which costs nothing, but this one has a timeout.
 	ctx, cancel := context.WithTimeout(ctx, database.ConnectTimeout)
 	defer cancel()
 	if _, err := conn.Exec(ctx, "listen "+pgx.Identifier{l.channel}.Sanitize()); err != nil {

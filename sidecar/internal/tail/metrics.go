@@ -62,7 +62,7 @@ func (m *tailMetrics) setWakeupMode(mode string) {
 	}
 }
 
-// lagged notes how far the last read of the tail was behind; nothing at all where nothing is watched.
+// lagged records the delay of the last read of the tail; it records nothing where nothing is watched.
 func (m *tailMetrics) lagged(l lag) {
 	m.lag.Set(l.seconds())
 	m.lagRows.Set(float64(l.lines))

@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// position is a place in the history of the whole database: a pg_snapshot. Rows that were not visible in it and are
-// visible now come from transactions that had not begun (xid >= xmax) or were still running (xid in xip) then. Ids
-// from a sequence become visible out of order, so an id cannot be such a place.
+// position is a place in the history of the whole database: a pg_snapshot. Rows that are visible now but not in it come from
+// transactions that had not begun (xid >= xmax) or were still running (xid in xip) then. Ids from a sequence become visible
+// out of order, so an id cannot be such a place.
 //
-// It holds for one session's life: after a crash, transaction ids that were never flushed are handed out again.
+// It is valid for one session only: after a crash, transaction ids that were never flushed are handed out again.
 type position struct {
 	xmin, xmax uint64
 	xip        []string
-	// foreign is the id of a line that came with a dump from another cluster, as it was when the position was taken up; 0
-	// where there was none. Another one says that more have come.
+	// foreign is the id of a line that came with a dump from another cluster, as read when the position was taken; 0 where
+	// there was none. A different id later means that more such lines have come.
 	foreign int64
 }
 

@@ -18,8 +18,8 @@ func newQueries(schema string) queries {
 	return queries{
 		position: `select pg_current_snapshot()::text`,
 
-		// The line that came with a dump from another cluster and has the highest xid, where that lies in this one's future;
-		// 0 where there is none.
+		// The line with the highest xid of those that came with a dump from another cluster, where that xid lies in this
+		// cluster's future; 0 where there is none.
 		foreign: in(`select coalesce((
 			select l.id from $schema.activity_log l
 			where l.xid >= txid_snapshot_xmax(txid_current_snapshot())
@@ -29,17 +29,18 @@ func newQueries(schema string) queries {
 
 		// The lines that became visible since a position ($1 its xmax, $2 its xip), as two kinds of rows in this order:
 		//   0  one row: the new position, and the number of transactions that wrote
-		//   1  a row per activity that has new lines: what decides who watches it, and the first and last seq of these lines.
+		//   1  a row per activity that has new lines: what decides which clients watch it, and the first and last of their seqs.
 		//      An activity's lines become visible in seq order, so its new lines are those from the first to the last.
-		// The upper bound on xid and the comparison with xmin are for rows that a dump brought from another cluster: their
-		// xid may lie in this one's future. The bound leaves out nothing that is visible here; without it, each read would
-		// find all of them. When the counter comes to them, xmin tells: it is the transaction that inserted the row here,
-		// or a later one that changed it. For a line that was written here it is xid, or follows it (a subtransaction);
-		// for such a row it precedes xid. xmin has 32 bits and wraps around.
-		// Of the transactions that were running, only those that have ended since are looked up: one that goes on writing
-		// would have all its lines read again by every read.
-		// offset 0 keeps look-ups by key what they are; without it a scan of the whole table looks cheaper to a planner
-		// that cannot know how few lines are new. The union is materialized, so that the planner takes the index on xid for each half and filters afterwards.
+		// The upper bound on xid and the comparison with xmin exclude rows that a dump brought from another cluster: their
+		// xid may lie in this one's future. The bound excludes nothing that is visible here; without it, each read would
+		// find all of those rows. When the counter reaches them, xmin distinguishes them: it is the transaction that inserted
+		// the row here, or a later one that changed it. For a line that was written here, xmin is xid, or follows it (a
+		// subtransaction); for a restored row, it precedes xid. xmin has 32 bits and wraps around.
+		// Of the transactions that were running, only those that have ended since are looked up. Otherwise, every read would
+		// read all lines again of one that still writes.
+		// offset 0 keeps the look-ups by key: without it, a scan of the whole table looks cheaper to the planner, which
+		// cannot know how few lines are new. The union is materialized, so that the planner takes the index on xid for each
+		// half and filters afterwards.
 		touched: in(`
 			with fresh as materialized (
 				select l.activity_id, l.seq, l.xid
@@ -64,7 +65,7 @@ func newQueries(schema string) queries {
 			order by 1`),
 
 		// The states of activities ($1, by id), each before its lines from one seq ($2) to another ($3). The statement may see
-		// more than the one that found these lines: it reads none beyond them, and a state that is ahead of the lines.
+		// more than the one that found these lines: it reads no lines beyond them, but the state may be ahead of the lines.
 		lines: in(`
 			select w.ord::int, s.seq, s.status, s.body
 			from unnest($1::uuid[], $2::int[], $3::int[]) with ordinality w(id, first, last, ord)
@@ -86,8 +87,8 @@ func newQueries(schema string) queries {
 			from unnest($1::uuid[]) with ordinality w(id, ord)
 			cross join lateral (select x.metadata from $schema.activity x where x.id = w.id offset 0) a`),
 
-		// The states of activities ($1), and what tells the line of each that the feed knows ($2) from another one that
-		// had the same seq before the database lost it.
+		// The states of activities ($1). For each, also the identity of the line at the seq that the feed knows ($2): the
+		// database may have lost that line and written another one with the same seq.
 		states: in(`
 			select a.agent_id, a.id, a.last_seq, a.status::text, $schema._state_json(a)::text,
 			       (select jsonb_build_object('id', l.id, 'created_at', $schema._time(l.created_at))::text

@@ -15,11 +15,11 @@ import (
 	"github.com/agentexec/agentexec/wsfeed"
 )
 
-// RingLines is how many recent lines the feed keeps per watched activity, and so how many of one activity a read of the
-// tail fetches at most.
+// RingLines is how many recent lines the feed keeps per watched activity. A read of the tail fetches at most as many lines of
+// one activity.
 const RingLines = 1024
 
-// Bounds of what is handed to the hub at once; a read of any size passes in chunks.
+// Bounds of one chunk for the hub; a read of any size passes in chunks.
 const (
 	chunkLines = 1000
 	chunkBytes = 1 << 20
@@ -40,9 +40,9 @@ type touched struct {
 }
 
 // read hands the lines that became visible since pos to the hub. Its cost grows with the lines written, not with the
-// activities watched. It queries first which activities have new lines, then the lines of those that are watched, and last
-// the metadata of those that lists may hold, where it is not known. Each statement has its own snapshot; the first one's is the position,
-// and says up to which seq the lines are read.
+// activities watched. It queries first which activities have new lines, then the lines of those that are watched, and last the
+// metadata of those that lists may hold, where it is not known. Each statement has its own snapshot. The first one's is the
+// new position, and bounds the seqs that the others read.
 //
 // Rows stream: a backlog of any size passes in bounded chunks. After an error the caller's position stays, and lines
 // already handed over are recognised by their seq.
@@ -69,14 +69,14 @@ func (t *tailer) read(ctx context.Context, conn *database.Direct, pos *position)
 	return r.found, nil
 }
 
-// maxListActivities is how many activities a read looks up the lists of. Where it found more, all lists are read again.
+// maxListActivities is for how many activities a read looks up the lists. Above that, all lists are read again.
 const maxListActivities = 10_000
 
 // tailRead is one read of the tail.
 type tailRead struct {
 	*tailer
 	conn  *database.Direct
-	moved func() // a row has come
+	moved func() // called when a row has arrived
 	found tailBatch
 
 	watched []touched
@@ -119,8 +119,8 @@ func (r *tailRead) findTouched(ctx context.Context, pos *position) error {
 	return err
 }
 
-// readLines reads the new lines of the watched activities. Where some are not there any more, the activity is confirmed:
-// it was deleted since, or lines of it were.
+// readLines reads the new lines of the watched activities. Where some lines are missing, the activity is confirmed: it was
+// deleted since, or some of its lines were.
 func (r *tailRead) readLines(ctx context.Context) error {
 	if len(r.watched) == 0 {
 		return nil
@@ -167,7 +167,7 @@ func (r *tailRead) readLines(ctx context.Context) error {
 	return r.confirm(ctx, r.conn, missing)
 }
 
-// touchLists has the lists read again that may hold a touched activity.
+// touchLists makes the hub read the lists again that may hold a touched activity.
 func (r *tailRead) touchLists(ctx context.Context) error {
 	if len(r.changed) > maxListActivities {
 		r.hub.ListsChanged(r.hub.Watched())

@@ -17,14 +17,14 @@ import (
 	"github.com/agentexec/agentexec/wsfeed"
 )
 
-// Config is what a tail needs. All fields are required, except PollOnly.
+// Config configures a Tail. All fields are required, except PollOnly.
 type Config struct {
 	Hub    *wsfeed.Hub
 	Schema string
 	// Connect opens the tail's connection, ConnectListener the one that LISTENs.
 	Connect         func(context.Context) (*database.Direct, error)
 	ConnectListener func(context.Context) (*pgx.Conn, error)
-	// Probe is what probes of the listener are sent through.
+	// Probe sends the probes of the listener.
 	Probe pgurl.DB
 	// Poll is the longest time between two reads while something is watched.
 	Poll time.Duration
@@ -74,7 +74,7 @@ func New(c Config) *Tail {
 	return t
 }
 
-// Run tails until ctx ends, through any number of lost connections. It returns nil.
+// Run tails until ctx ends, and reconnects after a lost connection. It returns nil.
 func (t *Tail) Run(ctx context.Context) error {
 	g, _ := errgroup.WithContext(ctx)
 	if t.listener == nil {
@@ -96,7 +96,7 @@ type Health struct {
 	Holder *notify.Holder
 }
 
-// Health returns the state of the live feed. It asks Postgres nothing.
+// Health returns the state of the live feed. It does not query Postgres.
 func (t *Tail) Health() Health {
 	h := Health{Tail: t.tailer.works(), TailAge: t.tailer.age(), Listener: "off", Holder: t.tailer.foreign.Load()}
 	if t.listener != nil {

@@ -19,8 +19,8 @@ import (
 	"github.com/agentexec/agentexec/wsfeed"
 )
 
-// tailer reads new lines since its position, whatever the number of sockets, and hands them to the hub.
-// It has a session of its own and holds no transaction between reads.
+// tailer reads new lines since its position, and hands them to the hub. One tailer serves any number of sockets. It has a
+// session of its own and holds no transaction between reads.
 type tailer struct {
 	hub     *wsfeed.Hub
 	q       queries
@@ -33,7 +33,7 @@ type tailer struct {
 	metrics *tailMetrics
 	clock   *clock
 
-	reading  atomic.Bool  // the session stands and its last read went well
+	reading  atomic.Bool  // the session is connected and its last read succeeded
 	lastRead atomic.Int64 // when that was, in Unix nanoseconds; 0 before the first
 
 	foreign atomic.Pointer[notify.Holder] // of the wake-up lock; nil where there is none
@@ -46,25 +46,25 @@ const sessionSettings = `
 	set max_parallel_workers_per_gather = 0;
 	set plan_cache_mode = force_generic_plan`
 
-// checkInterval is how often the tail begins anew behind a pooler, which may hide that Postgres crashed meanwhile.
+// checkInterval is how often the tail starts anew behind a pooler, which may hide a crash of Postgres.
 const checkInterval = 5 * time.Second
 
-// lookInterval is how often the tail looks for what leaves no new line behind: watched activities that were deleted, and
-// lines that were restored from another cluster.
+// lookInterval is how often the tail looks for changes that add no line: watched activities that were deleted, and lines that
+// were restored from another cluster.
 const lookInterval = 5 * time.Second
 
-// queryTimeout bounds every step of the tail, for the peer that vanished without a word; in a read that streams it is
-// counted from the last row.
+// queryTimeout bounds every step of the tail, in case the peer vanished without closing the connection. In a read that
+// streams, it counts from the last row.
 const queryTimeout = 30 * time.Second
 
-// notifyDelay is how late a notification may be on a busy machine, however short the poll.
+// notifyDelay is how late a notification may arrive on a busy machine, even with a shorter poll.
 const notifyDelay = time.Second
 
-// errMissedWakeup: the lease was held, and lines came without a wake-up. Something has changed, such as the table whose oid is
-// in the key of the lock; a new session begins from the start.
+// errMissedWakeup: lines came without a wake-up although the lease was held. Something has changed, such as the oid of the
+// table, which is in the lock's key; a new session starts from the beginning.
 var errMissedWakeup = errors.New("lines were written without a wake-up")
 
-// errForeign: lines came from another cluster; a new session begins beyond them.
+// errForeign: lines came from another cluster; a new session starts beyond them.
 var errForeign = errors.New("lines were restored from another cluster")
 
 // progressed notes that the session works.
@@ -73,7 +73,7 @@ func (t *tailer) progressed() {
 	t.lastRead.Store(time.Now().UnixNano())
 }
 
-// works reports whether the tail reads, and has done so lately.
+// works reports whether the tail reads, and has read recently.
 func (t *tailer) works() bool {
 	return t.reading.Load() && time.Since(time.Unix(0, t.lastRead.Load())) < 3*t.poll+10*time.Second
 }
@@ -81,7 +81,7 @@ func (t *tailer) works() bool {
 // statesChunk is how many activities one query confirms.
 const statesChunk = 1000
 
-// run tails until ctx ends, through any number of lost connections.
+// run tails until ctx ends, and reconnects after a lost connection.
 func (t *tailer) run(ctx context.Context) error {
 	told := false
 	for attempt := 0; ; attempt++ {
@@ -102,9 +102,8 @@ func (t *tailer) run(ctx context.Context) error {
 	}
 }
 
-// session tails on one connection. A position lives no longer than that: after a crash, transaction ids that were
-// never flushed are handed out again. So each session takes a new position first and then has everything watched
-// confirmed by seq.
+// session tails on one connection. A position is valid no longer than that: after a crash, transaction ids that were never
+// flushed are handed out again. So each session first takes a new position and then confirms everything watched by seq.
 func (t *tailer) session(ctx context.Context) error {
 	conn, err := t.connect(ctx)
 	if err != nil {
@@ -112,7 +111,7 @@ func (t *tailer) session(ctx context.Context) error {
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	pooled := conn.Pooled
-	if !pooled { // else it would be some other session's setting
+	if !pooled { // else it would be another session's setting
 		if _, err := conn.Exec(ctx, sessionSettings); err != nil {
 			return err
 		}
@@ -126,7 +125,7 @@ func (t *tailer) session(ctx context.Context) error {
 	var (
 		pos     *position
 		woken   = true
-		missed  int // lines read without a wake-up, which may just be late
+		missed  int // lines read without a wake-up, which may only be late
 		since   time.Time
 		checked time.Time
 		looked  = time.Now()
@@ -232,7 +231,7 @@ func (t *tailer) wait(ctx context.Context, lease *wakeupLease) (woken bool, err 
 	}
 }
 
-// begin takes up a position and then confirms what is watched: what was committed before it is found by seq.
+// begin takes a position and then confirms everything watched: lines committed before the position are found by seq.
 func (t *tailer) begin(ctx context.Context, conn *database.Direct) (*position, error) {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
@@ -252,7 +251,7 @@ func (t *tailer) begin(ctx context.Context, conn *database.Direct) (*position, e
 	return pos, t.confirm(ctx, conn, t.hub.Watched())
 }
 
-// checkForeign returns errForeign when lines have come with a dump from another cluster since the position was taken up.
+// checkForeign returns errForeign when lines have come with a dump from another cluster since the position was taken.
 func (t *tailer) checkForeign(ctx context.Context, conn *database.Direct, pos *position) error {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
@@ -264,7 +263,7 @@ func (t *tailer) checkForeign(ctx context.Context, conn *database.Direct, pos *p
 	return err
 }
 
-// confirm reads the states of watched activities and has watched lists read again.
+// confirm reads the states of watched activities and makes the hub read watched lists again.
 func (t *tailer) confirm(ctx context.Context, conn *database.Direct, w *wsfeed.Watch) error {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
@@ -302,8 +301,8 @@ func (t *tailer) confirm(ctx context.Context, conn *database.Direct, w *wsfeed.W
 	return nil
 }
 
-// findDeleted tells the hub which watched activities do not exist any more. It reads no states: those would run ahead
-// of the lines.
+// findDeleted tells the hub which watched activities do not exist any more. It reads no states, since they would be ahead of
+// the lines.
 func (t *tailer) findDeleted(ctx context.Context, conn *database.Direct) error {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()

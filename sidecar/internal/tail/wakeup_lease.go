@@ -29,13 +29,13 @@ const (
 	// pollAbove and notifyBelow are rates of commits, per second, at which the lock is released and taken again.
 	pollAbove   = 100
 	notifyBelow = 30
-	// rateMemory is over how long a rate is averaged.
+	// rateMemory is the time over which a rate is averaged.
 	rateMemory = 500 * time.Millisecond
-	// rateCap keeps a burst from being remembered for longer than a second or so.
+	// rateCap bounds a rate, so that a burst affects it for about a second at most.
 	rateCap = 4 * pollAbove
 
 	// The cooldown is the pause between two reads at a high rate of commits: cooldownFactor times the duration of the last
-	// read, within these bounds. Slow reads mean a busy machine, which is left to its writers.
+	// read, within these bounds. Slow reads mean a busy machine, and a longer pause leaves it to the writers.
 	minCooldown    = 5 * time.Millisecond
 	maxCooldown    = 12 * time.Millisecond
 	cooldownFactor = 3
@@ -92,7 +92,7 @@ func (l *wakeupLease) pause() (d time.Duration, listen bool) {
 	}
 }
 
-// consider takes what a read found, and takes or releases the lock where that is due.
+// consider uses the result of a read: it takes or releases the lock where that is due.
 func (l *wakeupLease) consider(ctx context.Context, b tailBatch) error {
 	l.count(max(b.commits, l.newWakeups()))
 	l.took = b.took
@@ -126,8 +126,7 @@ func (l *wakeupLease) count(commits int) {
 	l.at = now
 }
 
-// take tries to get the lock, without waiting: a statement that waits for hours would hold a snapshot, and vacuum
-// with it.
+// take tries to get the lock, without waiting: a statement that waits for hours would hold a snapshot, and so hold up vacuum.
 func (l *wakeupLease) take(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
@@ -166,7 +165,7 @@ func (l *wakeupLease) release(ctx context.Context) error {
 	return err
 }
 
-// leave releases the lock at the end of a session. The session's own end would do so too, but only after the connection
+// leave releases the lock at the end of a session. The end of the session would release it too, but only after the connection
 // is closed here, and writers would notify meanwhile.
 func (l *wakeupLease) leave(ctx context.Context) {
 	if l.conn.IsClosed() {
