@@ -11,11 +11,11 @@ import (
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
-// completionTime bounds what a shell waits for when it asks the database for ids.
+// completionTime bounds how long a shell waits for ids from the database.
 const completionTime = 2 * time.Second
 
-// completeIDs offers the ids of activities with these statuses as the argument AGENT_ID, the newest first. Where the
-// database does not answer soon, or not at all, it offers nothing.
+// completeIDs offers the ids of activities with these statuses as the argument AGENT_ID, the newest first. Where the database
+// does not answer in time, it offers nothing.
 func completeIDs(s *settings, statuses ...client.Status) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		var found []cobra.Completion
@@ -42,13 +42,13 @@ func completeIDs(s *settings, statuses ...client.Status) cobra.CompletionFunc {
 	}
 }
 
-// withIDs has a command's AGENT_ID completed: with those that are QUEUED or RUNNING, or with all.
+// withIDs completes a command's AGENT_ID: with the ids that are QUEUED or RUNNING, or with all ids.
 func withIDs(s *settings, cmd *cobra.Command, statuses ...client.Status) *cobra.Command {
 	cmd.ValidArgsFunction = completeIDs(s, statuses...)
 	return cmd
 }
 
-// completeStatuses offers the statuses; of a list those that it has not yet.
+// completeStatuses offers the statuses; for a list, those that it does not have yet.
 func completeStatuses(_ *cobra.Command, _ []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	have, begun := begun[:strings.LastIndexByte(begun, ',')+1], begun[strings.LastIndexByte(begun, ',')+1:]
 	taken := strings.Split(strings.ToUpper(have), ",")
@@ -61,8 +61,8 @@ func completeStatuses(_ *cobra.Command, _ []string, begun string) ([]cobra.Compl
 	return found, cobra.ShellCompDirectiveNoFileComp
 }
 
-// completeFlags registers what the flags of a command, or those that all share, are completed with. A flag that takes
-// neither one of these nor a file is completed with nothing.
+// completeFlags registers the completions of a command's flags, or of the flags that all commands share. A flag without a
+// completion here, and that takes no file, is completed with nothing.
 func completeFlags(cmd *cobra.Command) {
 	for flag, values := range map[string][]string{
 		"log-level": {"debug", "info", "warn", "error"}, "listen": {"on", "off"}, "proxy-header": {"X-Forwarded-For", "Forwarded"},

@@ -17,7 +17,7 @@ import (
 	"github.com/agentexec/agentexec/pkg/migrate"
 )
 
-// demoFlags are what dev and demo let one choose about the agents.
+// demoFlags are the flags of dev and demo that configure the agents.
 type demoFlags struct {
 	dir    string
 	agents number
@@ -70,7 +70,7 @@ func newDemo(s *settings) *cobra.Command {
 	return cmd
 }
 
-// demo returns a function that runs the demo agents until its context ends. The database is there and has the schema.
+// demo returns a function that runs the demo agents until its context ends. It requires the database and its schema.
 func (s *settings) demo(ctx context.Context, flags demoFlags, logger *slog.Logger) (func(context.Context) error, error) {
 	schema, err := s.schema()
 	if err != nil {
@@ -97,7 +97,7 @@ func (s *settings) demo(ctx context.Context, flags demoFlags, logger *slog.Logge
 	}, nil
 }
 
-// needSchema returns an error that names the command to run, unless the schema can be worked with.
+// needSchema returns an error that names the command to run, unless the schema is usable.
 func needSchema(ctx context.Context, conn *pgx.Conn, schema string) error {
 	status, err := migrate.Check(ctx, conn, &migrate.Options{Schema: schema})
 	switch {
@@ -110,7 +110,7 @@ func needSchema(ctx context.Context, conn *pgx.Conn, schema string) error {
 	}
 }
 
-// unlessStopped returns err, or nil where ctx has ended: the end was asked for, so it is no error.
+// unlessStopped returns err, or nil where ctx has ended: the stop was requested, so it is no error.
 func unlessStopped(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return nil
@@ -118,7 +118,7 @@ func unlessStopped(ctx context.Context, err error) error {
 	return err
 }
 
-// sayRunning tells a new user what there is, and what to try.
+// sayRunning tells a new user which addresses there are, and which commands to try.
 func (d *dev) sayRunning(page, schema string) {
 	url, setURL := `"$AGENTEXEC_DATABASE_URL"`, ""
 	if d.postgres != nil {
@@ -126,7 +126,7 @@ func (d *dev) sayRunning(page, schema string) {
 	} else if _, source := d.get("database-url"); source == "DATABASE_URL" {
 		url = `"$DATABASE_URL"`
 	} else if source == "--database-url" {
-		setURL = "    export AGENTEXEC_DATABASE_URL=...\n" // theirs, with a password we do not print
+		setURL = "    export AGENTEXEC_DATABASE_URL=...\n" // the user's own, with a password that must not be printed
 	}
 	psql := ""
 	if program := d.psql(); program != "" {
@@ -155,7 +155,7 @@ func (d *dev) sayStopping() {
 
 func (d *dev) sayStopped() { _, _ = fmt.Fprintln(d.errOut, "Stopped.") }
 
-// psql returns how to call psql, or nothing where there is none.
+// psql returns the command that calls psql, or nothing where psql is not installed.
 func (d *dev) psql() string {
 	if _, err := exec.LookPath("psql"); err == nil {
 		return "psql"
@@ -169,7 +169,7 @@ func (d *dev) psql() string {
 	return ""
 }
 
-// self returns how this program is called again.
+// self returns the command that calls this program again.
 func self() string {
 	if underGoRun() {
 		return "go run ./cmd/agentexec"

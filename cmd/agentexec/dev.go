@@ -68,8 +68,8 @@ func newDev(s *settings) *cobra.Command {
 	return cmd
 }
 
-// run starts Postgres, the sidecar and the agents, and stops them in the opposite order when ctx ends, or with an error
-// when one of them does.
+// run starts Postgres, the sidecar and the agents. When ctx ends, it stops them in the opposite order; when one of them ends
+// by itself, it does so with an error.
 func (d *dev) run(ctx context.Context) (err error) {
 	config, err := d.service(d.logger)
 	if err != nil {
@@ -147,7 +147,7 @@ func (d *dev) run(ctx context.Context) (err error) {
 	}
 }
 
-// checkAddress finds out early whether the sidecar will get its address: Postgres takes seconds to start.
+// checkAddress checks early whether the sidecar can get its address, because Postgres takes seconds to start.
 func (d *dev) checkAddress(ctx context.Context, addr string) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err != nil {
@@ -191,7 +191,7 @@ func (d *dev) postgresDone() <-chan struct{} {
 	return d.postgres.Done()
 }
 
-// without says how to have a private Postgres where a flag or variable names a database.
+// without returns the advice how to get a private Postgres where a flag or variable names a database.
 func without(source string) string {
 	if strings.HasPrefix(source, "--") {
 		return "leave that out"
@@ -199,8 +199,8 @@ func without(source string) string {
 	return "unset it"
 }
 
-// connectError says the way out where the database that was named is not there. Often it is the private one of a dev
-// that has stopped since: we print its URL to be exported.
+// connectError adds what to do where the named database does not answer. Often it is the private one of a dev that has stopped
+// since, because dev prints its URL to be exported.
 func (d *dev) connectError(err error) error {
 	var connect *pgconn.ConnectError
 	if _, source := d.get("database-url"); d.postgres == nil && errors.As(err, &connect) {
@@ -229,7 +229,7 @@ func lastLines(text string, n int) string {
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
-// startAgents starts the demo agents, if there are to be any.
+// startAgents starts the demo agents, unless they are turned off.
 func (d *dev) startAgents(ctx context.Context) (*background, error) {
 	if *d.demo.agents.value == 0 {
 		return start(ctx, func(ctx context.Context) error {

@@ -23,7 +23,7 @@ const (
 	codeFailed      = 1
 	codeUsage       = 2
 	codeCanceled    = 3
-	codeInterrupted = 130 // as a shell has it for SIGINT
+	codeInterrupted = 130 // the code of shells for SIGINT
 )
 
 // exitError is an error with an exit code of its own. Without an err nothing is printed.
@@ -64,7 +64,7 @@ func exitCode(err error) int {
 	}
 }
 
-// describe says an error in one line that holds no password, or nothing where there is nothing to say.
+// describe returns an error as one line without passwords, or nothing where there is nothing to print.
 func describe(err error) string {
 	if err == nil {
 		return ""
@@ -72,7 +72,7 @@ func describe(err error) string {
 	return printable(redact(lineBreaks.ReplaceAllString(strings.TrimSpace(explain(err)), " | ")))
 }
 
-// explain finds the words for errors that have poor ones of their own.
+// explain returns a better text for errors whose own text is unclear.
 func explain(err error) string {
 	var connect *pgconn.ConnectError
 	if errors.As(err, &connect) {
@@ -80,7 +80,7 @@ func explain(err error) string {
 	}
 	code, message, ok := said(err)
 	if !ok {
-		return strings.TrimPrefix(err.Error(), "agentexec: ") // run puts it there
+		return strings.TrimPrefix(err.Error(), "agentexec: ") // run adds it again
 	}
 	switch code {
 	case "3F000", "42883", "42P01", "42704": // no such schema, function, table, type
@@ -99,7 +99,7 @@ func explain(err error) string {
 	}
 }
 
-// said returns what Postgres said, if it did.
+// said returns the error code and message of Postgres, if there are any.
 func said(err error) (code, message string, ok bool) {
 	var (
 		db *client.DBError
@@ -114,7 +114,7 @@ func said(err error) (code, message string, ok bool) {
 	return "", "", false
 }
 
-// place says where a database is.
+// place returns where a database is.
 func place(config *pgconn.Config) string {
 	where := net.JoinHostPort(config.Host, fmt.Sprint(config.Port))
 	if strings.HasPrefix(config.Host, "/") {
@@ -123,7 +123,7 @@ func place(config *pgconn.Config) string {
 	return fmt.Sprintf("%q at %s as user %q", config.Database, where, config.User)
 }
 
-// reason says why a connection failed, to Postgres or another server.
+// reason returns why a connection failed, to Postgres or another server.
 func reason(err error) string {
 	var (
 		pg  *pgconn.PgError
@@ -144,7 +144,7 @@ func reason(err error) string {
 	}
 }
 
-// inUse reports whether err is about an address that another program listens on.
+// inUse reports whether err says that another program listens on the address.
 func inUse(err error) bool { return errors.Is(err, syscall.EADDRINUSE) }
 
 var (
@@ -153,13 +153,13 @@ var (
 	keyPassword = regexp.MustCompile(`(?i)((?:ssl)?password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&]+)`)
 )
 
-// redact takes passwords out of a text: a last line of defence, errors should not hold any.
+// redact removes passwords from a text. It is a second safeguard: errors should not hold any.
 func redact(text string) string {
 	text = urlPassword.ReplaceAllString(text, "${1}xxxxx@")
 	return keyPassword.ReplaceAllString(text, "${1}xxxxx")
 }
 
-// flagError says what is wrong with a flag in fewer words than pflag, and which one was probably meant.
+// flagError returns what is wrong with a flag, in fewer words than pflag, and the name that was probably meant.
 func flagError(cmd *cobra.Command, err error) error {
 	var (
 		invalid *pflag.InvalidValueError
@@ -176,7 +176,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	return usageError(cmd, "%s", err)
 }
 
-// reasonFor is the reason a flag gave, behind the value where the reason does not begin with it, or with a part of it.
+// reasonFor returns the reason that a flag gave, after the value where the reason does not begin with a quoted value.
 func reasonFor(invalid *pflag.InvalidValueError) string {
 	reason := invalid.Unwrap().Error()
 	if strings.HasPrefix(reason, `"`) {
@@ -185,7 +185,7 @@ func reasonFor(invalid *pflag.InvalidValueError) string {
 	return fmt.Sprintf("%.100q %s", invalid.GetValue(), reason)
 }
 
-// nearFlag is the flag of a command whose name begins with this one, or differs by a letter or two; "" where there is none.
+// nearFlag returns the flag of a command whose name begins with this one, or differs by a letter or two; "" for none.
 func nearFlag(cmd *cobra.Command, name string) (near string) {
 	const most = 2
 	least := most + 1
@@ -201,7 +201,7 @@ func nearFlag(cmd *cobra.Command, name string) (near string) {
 	return near
 }
 
-// distance is how many letters have to be added, taken away or changed to make one word of the other.
+// distance returns how many letters must be added, removed or changed to turn one word into the other.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -16,7 +16,7 @@ import (
 	"github.com/agentexec/agentexec/sidecar"
 )
 
-// authFlags are those of a command that checks tokens. Pass secrets in the environment.
+// authFlags registers the flags of a command that checks tokens. Secrets come from the environment.
 func authFlags(flags *pflag.FlagSet) {
 	flags.String("jwt-secret", "", "`SECRET` that tokens are signed with; others see it in the list of processes, so prefer the variable (AGENTEXEC_JWT_SECRET)")
 	flags.String("jwt-key-file", "", "PEM `FILE` with the public key that tokens are checked with (AGENTEXEC_JWT_KEY_FILE)")
@@ -24,14 +24,14 @@ func authFlags(flags *pflag.FlagSet) {
 	tokenFlags(flags)
 }
 
-// tokenFlags are those of whatever makes or checks tokens.
+// tokenFlags registers the flags of every command that makes or checks tokens.
 func tokenFlags(flags *pflag.FlagSet) {
 	flags.String("jwt-algorithm", "", "the one `ALGORITHM` of tokens, such as RS256, ES256 or EdDSA (AGENTEXEC_JWT_ALGORITHM; default HS256 with a secret)")
 	flags.String("jwt-issuer", "", "`ISSUER` of tokens, their iss (AGENTEXEC_JWT_ISSUER; default any)")
 	flags.String("jwt-audience", "", "`AUDIENCE` of tokens, their aud (AGENTEXEC_JWT_AUDIENCE; default any)")
 }
 
-// auth is how tokens are checked; nothing is set where authentication is off.
+// auth returns how tokens are checked; it is zero where authentication is off.
 func (s *settings) auth() (sidecar.Auth, error) {
 	var c sidecar.Auth
 	for _, setting := range []struct {
@@ -54,7 +54,7 @@ func originFlag(cmd *cobra.Command) {
 		"let pages of this `ORIGIN` use the service from a browser: https://app.example.com, https://*.example.com, tauri://localhost; may be repeated, and with authentication be * (AGENTEXEC_ALLOW_ORIGIN, separated by commas)")
 }
 
-// allowOrigins are the origins of the flag, or else of the variable.
+// allowOrigins returns the origins of the flag, or else of the variable.
 func (s *settings) allowOrigins() []string {
 	if flag := s.flags.Lookup("allow-origin"); flag != nil && flag.Changed {
 		values, _ := s.flags.GetStringArray("allow-origin") // it was registered as one
@@ -64,7 +64,7 @@ func (s *settings) allowOrigins() []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
-// registerOutside registers what the sidecar has to know of the network before it.
+// registerOutside registers what the sidecar must know of the network in front of it.
 func registerOutside(flags *pflag.FlagSet) {
 	flags.String("tls-cert", "", "serve TLS with the certificate in `FILE`, chain included; read again when it changes, and on SIGHUP (AGENTEXEC_TLS_CERT)")
 	flags.String("tls-key", "", "`FILE` of its key (AGENTEXEC_TLS_KEY)")
@@ -111,7 +111,7 @@ func (s *settings) outside(c *sidecar.Config) error {
 	return nil
 }
 
-// hangups are the SIGHUPs, as a daemon takes them: to read its files again, not to end.
+// hangups returns a channel of SIGHUPs. As for a daemon, SIGHUP means to read the files again, not to end.
 func hangups() <-chan os.Signal {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGHUP)
@@ -184,7 +184,7 @@ func registerLimits(flags *pflag.FlagSet) {
 	}
 }
 
-// limits are those that were chosen; the others stay zero.
+// limits returns the limits that were set; the others stay zero.
 func (s *settings) limits() (sidecar.Limits, error) {
 	var chosen sidecar.Limits
 	for _, l := range limits {

@@ -15,17 +15,17 @@ import (
 )
 
 const (
-	// maxMessage is SQL's bound of a message, in bytes; a longer line of the input becomes several.
+	// maxMessage is SQL's limit for a message, in bytes; a longer line of the input becomes several.
 	maxMessage = 1 << 20
-	// batchLines and batchBytes are where lines are written without waiting for more, and batchTime is how long they wait.
+	// batchLines and batchBytes are the sizes at which lines are written at once; batchTime is how long fewer lines wait.
 	batchLines, batchBytes = 500, 1 << 20
 	batchTime              = 100 * time.Millisecond
-	// lastWords is how long the input is read on after Ctrl-C, which a program before us in a pipe gets as well.
+	// lastWords is how long input is still read after Ctrl-C, which a program before this one in a pipe receives as well.
 	lastWords = 300 * time.Millisecond
 )
 
-// splitter makes lines of pieces of a text. The end of a line is no part of it. A character that Postgres cannot store
-// becomes U+FFFD, and a line over maxMessage is cut between characters.
+// splitter splits pieces of a text into lines, without their line ends. A character that Postgres cannot store becomes U+FFFD,
+// and a line over maxMessage is cut between characters.
 type splitter struct{ begun []byte }
 
 func (s *splitter) push(piece []byte) (lines []string) {
@@ -48,7 +48,7 @@ func (s *splitter) push(piece []byte) (lines []string) {
 	}
 }
 
-// rest is the line that has no end.
+// rest returns the last line, where it has no line end.
 func (s *splitter) rest() []string {
 	if len(s.begun) == 0 {
 		return nil
@@ -57,7 +57,7 @@ func (s *splitter) rest() []string {
 	return messages(string(s.begun))
 }
 
-// messages are the messages of a line: one, unless it is too long.
+// messages returns the messages of a line: one, unless it is too long.
 func messages(line string) (all []string) {
 	line = strings.ReplaceAll(strings.ToValidUTF8(line, "\uFFFD"), "\x00", "\uFFFD")
 	for len(line) > maxMessage {
@@ -70,21 +70,21 @@ func messages(line string) (all []string) {
 	return append(all, line)
 }
 
-// inputLog writes the lines of an input into an activity's log, in their order, many at once where many have come.
+// inputLog writes the lines of an input into an activity's log, in order. It writes many at once where many have arrived.
 type inputLog struct {
 	client  *client.Client
-	each    client.Entry // but for its message
+	each    client.Entry // without its message
 	waiting []client.Entry
 	bytes   int
 	written int
 }
 
-// copy reads until the input ends, or ctx does. The input read by then is written all the same.
+// copy reads until the input ends, or ctx does. Then it still writes the input read so far.
 func (l *inputLog) copy(ctx context.Context, in io.Reader) error {
 	pieces, failed := readPieces(in)
 	var (
 		lines splitter
-		due   <-chan time.Time // for what waits
+		due   <-chan time.Time // for the waiting lines
 		over  <-chan time.Time // after ctx has ended
 	)
 	done := ctx.Done()
@@ -116,7 +116,7 @@ func (l *inputLog) copy(ctx context.Context, in io.Reader) error {
 	}
 }
 
-// readPieces reads in the background, where it may wait for ever. At the end it closes pieces, and then failed has the
+// readPieces reads in the background, because a read may block for ever. At the end it closes pieces; failed then has the
 // error, nil at the end of the input.
 func readPieces(in io.Reader) (pieces <-chan []byte, failed <-chan error) {
 	out, ended := make(chan []byte), make(chan error, 1)
@@ -149,13 +149,13 @@ func (l *inputLog) add(lines []string) {
 	}
 }
 
-// finish writes what is left.
+// finish writes the remaining lines.
 func (l *inputLog) finish(ctx context.Context, lines *splitter) error {
 	l.add(lines.rest())
 	return l.flush(ctx)
 }
 
-// flush writes what waits, all of it or nothing, also after ctx has ended.
+// flush writes all waiting lines or none, also after ctx has ended.
 func (l *inputLog) flush(ctx context.Context) error {
 	for len(l.waiting) > 0 {
 		n, size := 0, 0
@@ -174,5 +174,5 @@ func (l *inputLog) flush(ctx context.Context) error {
 	return nil
 }
 
-// entryNumber is how append_logs begins its errors. The number means nothing to a caller that sent single lines.
+// entryNumber matches the beginning of append_logs's errors. The number means nothing to a caller that sent single lines.
 var entryNumber = regexp.MustCompile(`entries\[\d+\](: |\.)?`)

@@ -47,7 +47,7 @@ func newRoot(s *settings) *cobra.Command {
 		Args: knownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			if !cmd.HasParent() { // help, which helps with wrong settings too
+			if !cmd.HasParent() { // help also works with wrong settings
 				return nil
 			}
 			return s.check()
@@ -96,10 +96,10 @@ func group(root *cobra.Command, id string, commands ...*cobra.Command) {
 	}
 }
 
-// noSettings is for commands that have no use for the settings: they help with wrong ones.
+// noSettings is for commands that do not use the settings: these commands also work with wrong settings.
 func noSettings(*cobra.Command, []string) error { return nil }
 
-// knownCommand refuses whatever is no subcommand, with the name that was probably meant.
+// knownCommand rejects an unknown subcommand, and suggests the name that was probably meant.
 func knownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -140,7 +140,7 @@ func optional(args []string, i int) string {
 	return ""
 }
 
-// newHelp is cobra's, but an unknown command is an error.
+// newHelp returns cobra's help command, in which an unknown command is an error.
 func newHelp(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [COMMAND]",

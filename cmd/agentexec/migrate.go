@@ -59,7 +59,7 @@ func newMigrate(s *settings) *cobra.Command {
 	return cmd
 }
 
-// migrateStatus says how the schema compares with this program, what else may be wrong, and who holds the wake-up lock.
+// migrateStatus prints how the schema compares with this program, other problems, and the holder of the wake-up lock.
 func (s *settings) migrateStatus(cmd *cobra.Command, conn *pgx.Conn, opts *migrate.Options) error {
 	ctx, out := cmd.Context(), cmd.OutOrStdout()
 	status, err := migrate.Check(ctx, conn, opts)

@@ -19,8 +19,8 @@ import (
 // repeatedSignal is the time within which a second signal counts as the first one: a terminal, a shell and a wrapper may each send theirs.
 const repeatedSignal = 500 * time.Millisecond
 
-// untilStopped returns a context that ends with the first SIGINT, SIGTERM or, unless that means something else (others),
-// SIGHUP. After that, another SIGINT or SIGTERM ends the process at once. Call stop when there is nothing to stop any more.
+// untilStopped returns a context that ends with the first SIGINT, SIGTERM or, unless it has another meaning (others), SIGHUP.
+// After that, another SIGINT or SIGTERM ends the process at once. Call stop when nothing remains to be stopped.
 func untilStopped(ctx context.Context, stderr io.Writer, others ...os.Signal) (_ context.Context, stop context.CancelFunc) {
 	wanted := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) && !slices.Contains(others, os.Signal(syscall.SIGHUP)) { // nohup
@@ -28,7 +28,7 @@ func untilStopped(ctx context.Context, stderr io.Writer, others ...os.Signal) (_
 	}
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, wanted...)
-	// A last log line whose reader has gone must not kill the process during the shutdown.
+	// A last log line to a closed pipe must not kill the process during the shutdown.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 
 	ctx, cancel := context.WithCancel(ctx)
@@ -58,11 +58,11 @@ func untilStopped(ctx context.Context, stderr io.Writer, others ...os.Signal) (_
 	}
 }
 
-// parentPoll is how often we look whether our parent is still there. No signal tells of its death on all systems.
+// parentPoll is how often the parent process is checked. Not every system has a signal for its death.
 const parentPoll = 500 * time.Millisecond
 
-// whileParentLives returns a context that ends when our parent process dies, so that nothing is left running when it is
-// killed and cannot stop us. Under go run the parent's parent counts as well: go run then has no parent itself, but lives.
+// whileParentLives returns a context that ends when the parent process dies, so that nothing runs on when the parent is
+// killed. Under go run, the parent's parent counts as well: when that dies, go run itself goes on.
 func whileParentLives(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, stop := context.WithCancel(ctx)
 	parent := os.Getppid()
@@ -88,19 +88,19 @@ func whileParentLives(ctx context.Context) (context.Context, context.CancelFunc)
 	return ctx, stop
 }
 
-// underGoRun reports whether go run built this program for this one run.
+// underGoRun reports whether go run built this program for this run.
 func underGoRun() bool {
 	executable, err := os.Executable()
 	return err == nil && strings.Contains(filepath.ToSlash(executable), "/go-build")
 }
 
-// isParent reports whether child has that parent, or true where that cannot be known.
+// isParent reports whether child has that parent; it is true where that is not known.
 func isParent(ctx context.Context, parent, child int) bool {
 	now := parentOf(ctx, child)
 	return now == parent || now == 0
 }
 
-// parentOf returns the parent of a process, 0 where that cannot be found out.
+// parentOf returns the parent of a process, 0 where that is not known.
 func parentOf(ctx context.Context, pid int) int {
 	// The fields after the name, which is in parentheses and may hold anything: state, parent.
 	if stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat"); err == nil {
@@ -120,14 +120,14 @@ func parentOf(ctx context.Context, pid int) int {
 	return parent
 }
 
-// background is something long-lived that runs beside the command. The caller that starts it stops it.
+// background is a long-lived task that runs beside the command. The caller that starts it stops it.
 type background struct {
 	cancel context.CancelFunc
 	done   chan struct{} // closed when it has ended
-	err    error         // why; set before done is closed
+	err    error         // the error of its end; set before done is closed
 }
 
-// start runs something until stop is called. It does not end with ctx: things are stopped in their order.
+// start runs a task until stop is called. It does not end with ctx, because tasks are stopped in a fixed order.
 func start(ctx context.Context, run func(ctx context.Context) error) *background {
 	b := &background{done: make(chan struct{})}
 	ctx, b.cancel = context.WithCancel(context.WithoutCancel(ctx))
@@ -138,13 +138,13 @@ func start(ctx context.Context, run func(ctx context.Context) error) *background
 	return b
 }
 
-// stop returns when it has ended.
+// stop stops the task and waits until it has ended.
 func (b *background) stop() {
 	b.cancel()
 	<-b.done
 }
 
-// ended says why it ended by itself. Call it after done.
+// ended returns an error that says why the task ended by itself. Call it after done.
 func (b *background) ended(what string) error {
 	if b.err == nil {
 		return fmt.Errorf("%s ended unexpectedly", what)

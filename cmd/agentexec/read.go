@@ -73,7 +73,7 @@ func newList(s *settings) *cobra.Command {
 	return cmd
 }
 
-// pageNote says what there is beside the page.
+// pageNote returns a note about the items outside the page.
 func pageNote(list client.List) string {
 	switch {
 	case len(list.Items) == 0:
@@ -137,8 +137,7 @@ func (s *screen) table(items []client.ListItem) error {
 	return err
 }
 
-// json prints the JSON of an SQL function as it is. On a terminal, it escapes the
-// characters that a terminal would obey.
+// json prints the JSON of an SQL function as it is. On a terminal, it escapes the characters that control a terminal.
 func (s *screen) json(answer json.RawMessage) error {
 	text := string(answer)
 	if s.terminal {

@@ -14,7 +14,7 @@ import (
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
-// screen is where an answer goes: a terminal that a person reads, or a pipe that a program reads.
+// screen is the output of an answer: a terminal for people, or a pipe for a program.
 type screen struct {
 	io.Writer
 	terminal bool
@@ -40,7 +40,7 @@ func (s *screen) width() int {
 	return columns
 }
 
-// paint colors a text that shows a status.
+// paint colors a text by a status.
 func (s *screen) paint(status client.Status, text string) string {
 	if !s.colors {
 		return text
@@ -55,14 +55,14 @@ func (s *screen) paint(status client.Status, text string) string {
 	return "\x1b[" + color + "m" + text + "\x1b[0m"
 }
 
-// steers reports whether a terminal may obey a character in place of showing it: control characters, and those that
-// are invisible or turn the direction of what follows. The two joiners are parts of words and emoji.
+// steers reports whether a rune may control a terminal: control characters, and invisible characters or those that change the
+// direction of the following text. The two joiners are allowed, because they are parts of words and emoji.
 func steers(r rune) bool {
 	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) && r != '\u200c' && r != '\u200d'
 }
 
-// printable makes one line of a text, in which nothing can steer a terminal: a log line must not control the screen of
-// its reader.
+// printable makes one line of a text without characters that control a terminal: a log line must not control the reader's
+// screen.
 func printable(text string) string {
 	if strings.IndexFunc(text, steers) < 0 {
 		return strings.ToValidUTF8(text, "\uFFFD")
@@ -87,7 +87,7 @@ func printable(text string) string {
 	return b.String()
 }
 
-// columns returns how many columns of a terminal a printable text takes.
+// columns returns how many columns of a terminal a printable text needs.
 func columns(text string) int {
 	n := 0
 	for _, r := range text {
@@ -150,7 +150,7 @@ func percent(n *int) string {
 	return fmt.Sprintf("%d%%", *n)
 }
 
-// counted is a number with the word for one or for several.
+// counted returns a number with the singular or the plural of a word.
 func counted(n int, one, several string) string {
 	if n == 1 {
 		return "1 " + one
@@ -158,7 +158,7 @@ func counted(n int, one, several string) string {
 	return fmt.Sprintf("%d %s", n, several)
 }
 
-// ago says a span of time roughly: 12s, 3m, 5h, 2d. Clocks differ, so it is never negative.
+// ago returns a rough duration: 12s, 3m, 5h, 2d. Clocks differ, so a negative one becomes zero.
 func ago(d time.Duration) string {
 	switch d = max(d, 0); {
 	case d < time.Minute:

@@ -85,10 +85,10 @@ func insecureFlag(cmd *cobra.Command, insecure *bool) {
 	cmd.Flags().BoolVar(insecure, "insecure", false, "serve without authentication on an address that is not loopback")
 }
 
-// minInFlightBytes is a few lines, and a send buffer that a kernel does not enlarge by itself.
+// minInFlightBytes is room for a few lines, and a send buffer that a kernel does not enlarge by itself.
 const minInFlightBytes = 32 << 10
 
-// inFlightBytes is what one socket may hold, 0 where it is not set.
+// inFlightBytes returns how many bytes one socket may hold, 0 where it is not set.
 func (s *settings) inFlightBytes() (int, error) {
 	text, source := s.get("in-flight-bytes")
 	if text == "" {
@@ -101,7 +101,7 @@ func (s *settings) inFlightBytes() (int, error) {
 	return int(n), nil
 }
 
-// pprof reports whether profiles are wanted.
+// pprof reports whether profiles are enabled.
 func (s *settings) pprof() (bool, error) {
 	text, source := s.get("pprof")
 	if text == "" {
@@ -114,7 +114,7 @@ func (s *settings) pprof() (bool, error) {
 	return on, nil
 }
 
-// service is the sidecar's configuration as the settings have it.
+// service returns the sidecar's configuration from the settings.
 func (s *settings) service(logger *slog.Logger) (sidecar.Config, error) {
 	schema, err := s.schema()
 	if err != nil {
@@ -138,7 +138,7 @@ func (s *settings) service(logger *slog.Logger) (sidecar.Config, error) {
 	}, nil
 }
 
-// addressError says the way out where another program has the address.
+// addressError adds what to do where another program uses the address.
 func addressError(addr string, err error) error {
 	if !inUse(err) {
 		return err
@@ -191,7 +191,7 @@ func ready(ctx context.Context, url string) error {
 	return nil
 }
 
-// reachable returns the address to call for one to listen on: "everywhere" is no place to call.
+// reachable returns the address to connect to for a listen address: "everywhere" is no address to connect to.
 func reachable(addr string) string {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {

@@ -21,15 +21,15 @@ import (
 	"github.com/agentexec/agentexec/sidecar"
 )
 
-// settings are what the commands share. Each is a flag, or else an environment variable.
+// settings are the settings that all commands share. Each is a flag, or else an environment variable.
 type settings struct {
 	flags *pflag.FlagSet
-	// ownDatabase is the URL of a Postgres that this process has started, because no other was named.
+	// ownDatabase is the URL of a Postgres that this process has started, where no other was named.
 	ownDatabase string
 }
 
-// The variables that stand in for flags, where that is not the flag's name. Their values are no defaults of the flags:
-// help would print them, passwords included.
+// The variables that stand in for flags, where their names differ from the flag's. Their values are no defaults of the flags,
+// because help would print them, passwords included.
 var variables = map[string][]string{
 	"database-url":     {"AGENTEXEC_DATABASE_URL", "DATABASE_URL"},
 	"private-key-file": {"AGENTEXEC_JWT_PRIVATE_KEY_FILE"},
@@ -45,7 +45,7 @@ func (s *settings) register(flags *pflag.FlagSet) {
 	flags.String("log-level", "", "`LEVEL` to log from: debug, info, warn or error (AGENTEXEC_LOG_LEVEL; default info)")
 }
 
-// check refuses settings that cannot be right, also where a command has no use for them: they were not given in vain.
+// check rejects invalid settings, even where a command does not use them: a user who gives one expects an effect.
 func (s *settings) check() error {
 	_, err1 := s.schema()
 	_, _, err2 := s.addr()
@@ -54,8 +54,8 @@ func (s *settings) check() error {
 	return cmp.Or(err1, err2, err3, err4)
 }
 
-// get returns a setting and where it came from: the flag if it was given, else the first variable that is set. Both are
-// empty where there is neither.
+// get returns a setting and its source: the flag if it was given, else the first variable that is set. Both are empty where
+// there is neither.
 func (s *settings) get(name string) (value, source string) {
 	if flag := s.flags.Lookup(name); flag != nil && flag.Changed { // not every command has all of them
 		return flag.Value.String(), "--" + name
@@ -68,8 +68,8 @@ func (s *settings) get(name string) (value, source string) {
 	return "", ""
 }
 
-// guard is get for what protects. Given and empty, which elsewhere is as good as not given, is refused here: the variable
-// of a script or of a compose file that is unset by mistake would remove the protection silently.
+// guard is get for a setting that protects. An empty value, which elsewhere counts as not given, is rejected here: a variable
+// of a script or a compose file that is unset by mistake would remove the protection silently.
 func (s *settings) guard(name, protection string) (value, source string, err error) {
 	value, source = s.get(name)
 	if source == "" {
@@ -85,7 +85,7 @@ func (s *settings) guard(name, protection string) (value, source string, err err
 	return value, source, err
 }
 
-// variablesOf are the variables that stand in for a flag, the first before the second.
+// variablesOf returns the variables that stand in for a flag, in order of precedence.
 func variablesOf(flag string) []string {
 	if names := variables[flag]; names != nil {
 		return names
@@ -106,7 +106,7 @@ func (s *settings) listenURL() string {
 	return url
 }
 
-// pollOnly reports whether LISTEN is not wanted.
+// pollOnly reports whether LISTEN is turned off.
 func (s *settings) pollOnly() (bool, error) {
 	switch listen, source := s.get("listen"); listen {
 	case "", "on":
@@ -130,8 +130,8 @@ func (s *settings) schema() (string, error) {
 	return schema, nil
 }
 
-// advise makes the command that a message says to run one for our schema, where a flag has chosen that: without it, the
-// command would install another.
+// advise adds the schema to a command in a message, where a flag has chosen the schema: without it, the command would install
+// another.
 func (s *settings) advise(message string) string {
 	const command = "run: agentexec migrate"
 	if schema, source := s.get("schema"); source == "--schema" {
@@ -167,7 +167,7 @@ func (s *settings) logger(w io.Writer, usual slog.Level) (*slog.Logger, error) {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: tellErrors})), nil
 }
 
-// tellErrors says errors in a log as we say them elsewhere: on one line, without passwords.
+// tellErrors formats errors in a log as in other output: on one line, without passwords.
 func tellErrors(_ []string, attr slog.Attr) slog.Attr {
 	if err, ok := attr.Value.Any().(error); ok {
 		attr.Value = slog.StringValue(describe(err))
@@ -175,15 +175,15 @@ func tellErrors(_ []string, attr slog.Attr) slog.Attr {
 	return attr
 }
 
-// missingDatabase says that no database was chosen, and how to choose one.
+// missingDatabase returns the error that no database was chosen, and how to choose one.
 func missingDatabase() error {
 	return errors.New("no database: set AGENTEXEC_DATABASE_URL or --database-url to a Postgres, or try: agentexec dev")
 }
 
-// connectTimeout bounds a connection attempt unless the URL has a connect_timeout of its own.
+// connectTimeout bounds a connection attempt, unless the URL has its own connect_timeout.
 const connectTimeout = 10 * time.Second
 
-// session is how the sessions of the commands behave.
+// session configures the sessions of the commands.
 var session = pgurl.Session{Name: "agentexec"}
 
 // poolConfig reads the database's URL.
@@ -257,6 +257,6 @@ func (s *settings) withClient(ctx context.Context, do func(c *client.Client) err
 }
 
 func (s *settings) client(db client.DB, schema string) *client.Client {
-	// Where there is a direct connection beside it, the other one goes through a pooler, which forgets a LISTEN.
+	// A separate direct connection means that the other one goes through a pooler, which forgets a LISTEN.
 	return client.New(db, &client.Config{Schema: schema, PollOnly: s.listenURL() != ""})
 }

@@ -64,7 +64,7 @@ func newToken() *cobra.Command {
 	return cmd
 }
 
-// mint is how tokens are signed. A key of a flag goes before one of the environment.
+// mint returns how tokens are signed. A flag's key takes precedence over one of the environment.
 func (s *settings) mint() (auth.MintConfig, error) {
 	var c auth.MintConfig
 	for name, field := range map[string]*string{

@@ -15,11 +15,11 @@ import (
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
-// The flags below say what they want in words of their own where the flag package would say how it failed.
+// The flags below say what they accept; the flag package would only say how parsing failed.
 
 // document is a flag that takes JSON.
 type document struct {
-	object bool // takes nothing but an object
+	object bool // accepts only an object
 	value  any
 }
 
@@ -32,7 +32,7 @@ func (d *document) Set(text string) error {
 		want = "must be a JSON object, such as"
 	}
 	decoder := json.NewDecoder(strings.NewReader(text))
-	decoder.UseNumber() // 9007199254740993 stays what it is
+	decoder.UseNumber() // keeps 9007199254740993 exact
 	var value any
 	err := decoder.Decode(&value)
 	_, isObject := value.(map[string]any)
@@ -78,7 +78,7 @@ func agentID(cmd *cobra.Command, text string) (uuid.UUID, error) {
 	return id, nil
 }
 
-// number is a flag that takes a whole number, which Postgres checks for its bounds.
+// number is a flag that takes a whole number. Postgres checks its bounds.
 type number struct{ value *int }
 
 func (n *number) String() string { return "" }
@@ -93,10 +93,10 @@ func (n *number) Set(text string) error {
 	return nil
 }
 
-// statuses is a flag that takes names of statuses, in capitals or not, separated by commas.
+// statuses is a flag that takes names of statuses, in any case, separated by commas.
 type statuses struct {
 	values []client.Status
-	one    bool // takes no more than one
+	one    bool // accepts at most one
 }
 
 func (s *statuses) String() string { return "" }
@@ -114,7 +114,7 @@ func (s *statuses) Set(text string) error {
 		return errors.New("takes one status")
 	}
 	if s.one {
-		s.values = nil // the last one given counts, as with any flag
+		s.values = nil // the last flag given counts, as with any flag
 	}
 	for _, name := range names {
 		status, err := client.ParseStatusFold(strings.TrimSpace(name))
@@ -126,7 +126,7 @@ func (s *statuses) Set(text string) error {
 	return nil
 }
 
-// first is the one status, "" where none was given.
+// first returns the one status, "" where none was given.
 func (s *statuses) first() client.Status {
 	if len(s.values) == 0 {
 		return ""
@@ -134,8 +134,8 @@ func (s *statuses) first() client.Status {
 	return s.values[0]
 }
 
-// name is a flag that takes a text which is not empty: a variable of a script that is unset by mistake would otherwise
-// take a filter away.
+// name is a flag that takes a text that is not empty: a script's variable that is unset by mistake would otherwise remove a
+// filter.
 type name struct{ value string }
 
 func (n *name) String() string { return "" }
@@ -149,7 +149,7 @@ func (n *name) Set(text string) error {
 	return nil
 }
 
-// duration is a flag that takes a duration as Go writes it.
+// duration is a flag that takes a duration in Go's syntax.
 type duration struct{ value time.Duration }
 
 func (d *duration) String() string { return "" }

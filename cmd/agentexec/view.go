@@ -8,15 +8,15 @@ import (
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
-// view shows an activity that is followed: its lines, and on a terminal a progress bar below them.
+// view shows a followed activity: its lines, and on a terminal a progress bar below them.
 //
-// The bar is one row at the bottom. A new line erases it, takes its place, and the bar is drawn again below.
+// The bar is one row at the bottom. A new line replaces it, and the bar is drawn again below.
 type view struct {
 	out      *screen
-	activity client.Activity // as it was last read
+	activity client.Activity // as last read
 	latest   string
 	ended    client.Status // of the last line
-	skew     time.Duration // the database's clock against ours, as far as we know
+	skew     time.Duration // the difference of the database's clock and this one, as far as it is known
 	lines    int
 }
 
@@ -42,7 +42,7 @@ func (v *view) line(line client.Log) error {
 	return v.redraw()
 }
 
-// redraw draws the bar as of now.
+// redraw draws the bar for the current time.
 func (v *view) redraw() error {
 	if !v.out.terminal {
 		return nil
@@ -51,7 +51,7 @@ func (v *view) redraw() error {
 	return err
 }
 
-// close takes the bar away, and says in its place how things stand.
+// close removes the bar, and prints the state of the activity in its place.
 func (v *view) close() error {
 	if !v.out.terminal {
 		return nil
@@ -72,7 +72,7 @@ func (v *view) close() error {
 	return err
 }
 
-// bar is one row of so many columns: status, bar, percentage, elapsed time, latest line.
+// bar returns one row of so many columns: status, bar, percentage, elapsed time, latest line.
 func (v *view) bar(width int) string {
 	a := v.activity
 	status := pad(a.Status.String(), 8)
@@ -89,7 +89,7 @@ func (v *view) bar(width int) string {
 	return v.out.paint(a.Status, text[:len(status)]) + text[len(status):]
 }
 
-// elapsed says how long the activity has been running, or how long it ran.
+// elapsed returns how long the activity has been running, or how long it ran.
 func (v *view) elapsed() string {
 	since := v.activity.CreatedAt
 	if v.activity.StartedAt != nil {

@@ -57,7 +57,7 @@ func newWatch(s *settings) *cobra.Command {
 	return cmd
 }
 
-// watch shows the lines of an activity until its end, and returns the exit code that tells how it ended.
+// watch shows the lines of an activity until its end, and returns the exit code for that end.
 func (s *settings) watch(ctx context.Context, out *screen, id uuid.UUID, after int, retrying retries) error {
 	schema, err := s.schema()
 	if err != nil {
@@ -98,8 +98,8 @@ func (s *settings) watch(ctx context.Context, out *screen, id uuid.UUID, after i
 	return ending(v.ended)
 }
 
-// follow hands the lines to the view. On a terminal it has the view draw the passing time, and what refresh reads, in
-// between: lines alone do not tell what became of the activity.
+// follow hands the lines to the view. On a terminal, the view is also redrawn between lines, with the elapsed time and the
+// state that refresh reads: the lines alone do not show that state.
 func follow(ctx context.Context, lines iter.Seq2[client.Log, error], v *view, refresh func() error) error {
 	type read struct {
 		line client.Log
@@ -131,7 +131,7 @@ func follow(ctx context.Context, lines iter.Seq2[client.Log, error], v *view, re
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-ticker.C:
-			if v.out.terminal && v.lines > shown && refresh() == nil { // else the next time
+			if v.out.terminal && v.lines > shown && refresh() == nil { // else at the next tick
 				shown = v.lines
 			}
 			err = v.redraw()
@@ -149,7 +149,7 @@ func follow(ctx context.Context, lines iter.Seq2[client.Log, error], v *view, re
 	}
 }
 
-// ending is the exit code that stands for a status.
+// ending returns the exit code for a status.
 func ending(status client.Status) error {
 	switch status {
 	case client.StatusComplete:
@@ -161,7 +161,7 @@ func ending(status client.Status) error {
 	}
 }
 
-// interrupted returns the exit code of an interrupt where that is why there is an error.
+// interrupted returns the exit code of an interrupt where the interrupt caused the error.
 func interrupted(ctx context.Context, err error) error {
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return &exitError{code: codeInterrupted}
@@ -169,16 +169,16 @@ func interrupted(ctx context.Context, err error) error {
 	return err
 }
 
-// retries is a flag that says whether an ERROR is the end, or for how long the next attempt is waited for.
+// retries is a flag that says whether an ERROR is the end, or how long to wait for the next attempt.
 type retries struct {
 	wanted bool
 	atMost time.Duration // 0: for ever
 }
 
-// forEver is the flag's value where it has none.
+// forEver is the flag's value where it is given without one.
 const forEver = "for ever"
 
-// retryPoll is how often a failed activity is looked at. A retry comes seconds or minutes later.
+// retryPoll is how often a failed activity is checked. A retry comes seconds or minutes later.
 const retryPoll = 500 * time.Millisecond
 
 func (r *retries) String() string { return "" }
@@ -197,7 +197,8 @@ func (r *retries) Set(text string) error {
 	return nil
 }
 
-// watch is client.Watch, which ends at an ERROR, and goes on with the lines of the next attempt where that is wanted.
+// watch is client.Watch, which ends at an ERROR. Where the flag asks for it, watch continues with the lines of the next
+// attempt.
 func (r retries) watch(ctx context.Context, c *client.Client, id uuid.UUID, after int) iter.Seq2[client.Log, error] {
 	return func(yield func(client.Log, error) bool) {
 		for {
@@ -214,8 +215,8 @@ func (r retries) watch(ctx context.Context, c *client.Client, id uuid.UUID, afte
 	}
 }
 
-// follows waits until an activity that is in ERROR has a line after this one. It reports false where the activity has
-// ended otherwise, is gone, or has none in time.
+// follows waits until an activity in ERROR has a line after this one. It reports false where the activity has ended otherwise,
+// is gone, or gets no line in time.
 func (r retries) follows(ctx context.Context, c *client.Client, id uuid.UUID, after int) bool {
 	if r.atMost > 0 {
 		bounded, cancel := context.WithTimeout(ctx, r.atMost)

@@ -90,7 +90,7 @@ func newLog(s *settings) *cobra.Command {
 	return cmd
 }
 
-// logInput writes standard input into a log, each line with what the entry has besides.
+// logInput writes standard input into a log. Each line also gets the other fields of the entry.
 func (s *settings) logInput(cmd *cobra.Command, each client.Entry) error {
 	ctx, stop := untilStopped(cmd.Context(), cmd.ErrOrStderr())
 	defer stop()
