@@ -9,16 +9,16 @@ import (
 // maxVerified is how many tokens are remembered, about half a kilobyte each.
 const maxVerified = 4096
 
-// verified remembers tokens whose signature was found to hold: an ECDSA signature takes longer to check than all else of
-// a request. The expiry, and all else that time changes, is checked every time. Tokens that do not hold are not remembered,
-// so a client without a key cannot fill it.
+// verified remembers tokens with a valid signature, because checking an ECDSA signature takes longer than the rest of a
+// request. The expiry, and all else that depends on time, is checked every time. Invalid tokens are not remembered, so a
+// client without a key cannot fill it.
 type verified struct {
 	cache *lru.Cache[[sha256.Size]byte, entry]
 }
 
 type entry struct {
 	grant Grant
-	keys  *keySet // that it was checked with; nil where the key never changes
+	keys  *keySet // the keys used for the check; nil where the key never changes
 }
 
 func newVerified() verified {
@@ -26,7 +26,7 @@ func newVerified() verified {
 	return verified{cache}
 }
 
-// get returns what a token grants, where it was checked with these keys.
+// get returns the grant of a token that was checked with these keys.
 func (v verified) get(token string, keys *keySet) (Grant, bool) {
 	e, ok := v.cache.Get(sha256.Sum256([]byte(token)))
 	return e.grant, ok && e.keys == keys

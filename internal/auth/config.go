@@ -9,27 +9,27 @@ import (
 	"strings"
 )
 
-// Config says which tokens hold. The zero value is no configuration at all: authentication is off.
+// Config configures which tokens are valid. With the zero value, authentication is off.
 type Config struct {
-	// Secret is the key of HS256, HS384 and HS512. Should be as long as the hash, 32, 48 or 64 bytes.
+	// Secret is the key of HS256, HS384 and HS512. It should be as long as the hash: 32, 48 or 64 bytes.
 	Secret string
-	// KeyFile is a PEM file with the public key, or its certificate, of the other algorithms.
+	// KeyFile is a PEM file with the public key, or its certificate, for the other algorithms.
 	KeyFile string
-	// JWKSURL answers with the public keys of the other algorithms as a JSON Web Key Set.
+	// JWKSURL is the URL of a JSON Web Key Set with the public keys for the other algorithms.
 	JWKSURL string
-	// Algorithm is the only one that is accepted. Default HS256 with a Secret; required with the others.
+	// Algorithm is the only accepted algorithm. Default HS256 with a Secret; required without one.
 	Algorithm string
-	// Issuer and Audience must be those of the token, where they are set.
+	// Issuer and Audience, where set, must match those of the token.
 	Issuer, Audience string
-	// Logger receives what an operator should know. Default slog.Default().
+	// Logger receives the messages for operators. Default slog.Default().
 	Logger *slog.Logger
 }
 
-// Enabled reports whether authentication is wanted. Without a key it is, and New says what is missing: a service with an
-// issuer set must not serve every client.
+// Enabled reports whether authentication is wanted. It is also wanted where only the key is missing; New then returns an
+// error. A service with an issuer set must not serve every client.
 func (c Config) Enabled() bool { return c != Config{Logger: c.Logger} }
 
-// kind is what kind of key an algorithm takes.
+// kind is the kind of key that an algorithm needs.
 type kind string
 
 const (
@@ -41,7 +41,7 @@ const (
 	kindEd25519 kind = "an Ed25519 key"
 )
 
-// algorithms are those we know. "none" is none of them.
+// algorithms are the supported algorithms. "none" is not one of them.
 var algorithms = map[string]kind{
 	"HS256": kindSecret, "HS384": kindSecret, "HS512": kindSecret,
 	"RS256": kindRSA, "RS384": kindRSA, "RS512": kindRSA,
@@ -50,10 +50,10 @@ var algorithms = map[string]kind{
 	"EdDSA": kindEd25519,
 }
 
-// MinSecret is how long a secret must be, in bytes, where other machines can try tokens.
+// MinSecret is the minimum length of a secret, in bytes, where other machines can try tokens.
 const MinSecret = 32
 
-// secretBytes is how long a secret should be at least (RFC 7518, 3.2): as long as what the hash puts out.
+// secretBytes is the recommended minimum length of a secret (RFC 7518, 3.2): the length of the hash.
 var secretBytes = map[string]int{"HS256": 32, "HS384": 48, "HS512": 64}
 
 func (c Config) withDefaults() (Config, error) {

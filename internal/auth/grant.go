@@ -20,7 +20,7 @@ import (
 type Grant struct {
 	// Subject is the subject of the token, "" where it has none.
 	Subject string
-	// Expires is the token's exp. A token is taken for the leeway longer, see Until.
+	// Expires is the token's exp. A token is accepted for the leeway longer, see Until.
 	Expires time.Time
 
 	Read, Write, Cancel bool
@@ -29,7 +29,7 @@ type Grant struct {
 	Scope           client.Scope
 }
 
-// Everything is the grant of every caller where authentication is off.
+// Everything returns the grant of every caller where authentication is off.
 func Everything() Grant { return Grant{Read: true, Write: true, Cancel: true, IncludeMetadata: true} }
 
 // IsEverything reports whether nothing is denied.
@@ -37,20 +37,20 @@ func (g Grant) IsEverything() bool {
 	return g.Read && g.Write && g.Cancel && g.IncludeMetadata && g.Scope.IsZero()
 }
 
-// Claim is the name of the claim that grants.
+// Claim is the name of the claim that holds the grant.
 const Claim = "agentexec"
 
-// maxText bounds the subject, and the texts of a scope.
+// maxText is the maximum length of the subject and of the texts of a scope.
 const maxText = 255
 
-// claims are those of a token that we look at. encoding/json takes "EXP" for exp as well, and the last one of both: where
-// users choose names of claims at their issuer, that would have them choose ours. So names are compared here.
+// claims are the claims of a token that this package reads. encoding/json also takes "EXP" for exp, and the last of both.
+// Where users choose names of claims at their issuer, they could then set exp as well. So names are compared here.
 type claims struct {
 	jwt.RegisteredClaims
 	grant Grant
 }
 
-// UnmarshalJSON implements json.Unmarshaler. It decodes once, whatever is nested in it.
+// UnmarshalJSON implements json.Unmarshaler. It decodes once, even nested values.
 func (c *claims) UnmarshalJSON(data []byte) error {
 	members, err := jsonb.Decode(data)
 	if err != nil {
@@ -79,7 +79,7 @@ func (c *claims) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// readRegistered reads one of the claims that the standard knows.
+// readRegistered reads one of the claims that the standard defines.
 func readRegistered(value, field any) (ok bool) {
 	switch field := field.(type) {
 	case *string:
@@ -96,8 +96,8 @@ func readRegistered(value, field any) (ok bool) {
 	return ok
 }
 
-// maxDate is the end of the year 9999, in Unix time. A later one may come back as one of the past when it is made a
-// time.Time, and an nbf of then would hold.
+// maxDate is the end of the year 9999, in Unix time. A later date may become one in the past as a time.Time, and an nbf of
+// that date would then be accepted.
 const maxDate = 253_402_300_799
 
 // readDate reads a time, from 1970 to 9999.
@@ -122,12 +122,12 @@ func texts(value any) ([]string, bool) {
 	return all, ok
 }
 
-// wrongClaim is what is wrong with a claim.
+// wrongClaim is the error of a claim.
 type wrongClaim struct{ reason string }
 
 func (w *wrongClaim) Error() string { return w.reason }
 
-// readGrant reads the claim. A key that is not known is refused: it may be meant to narrow, as may one that is null.
+// readGrant reads the claim. An unknown key is refused, because it may be meant to narrow the grant; so is a key that is null.
 func readGrant(value any) (Grant, error) {
 	members, ok := value.(map[string]any)
 	if !ok {
@@ -218,7 +218,7 @@ func readMetadata(value any, scope *client.Scope) error {
 	return nil
 }
 
-// maxAlternatives is how many objects SQL takes.
+// maxAlternatives is how many objects SQL accepts.
 const maxAlternatives = 16
 
 var errNoMetadata = fmt.Errorf("must be an object, or a list of 1 to %d objects", maxAlternatives)
@@ -228,7 +228,7 @@ func readObject(value any) (map[string]any, error) {
 	switch {
 	case !ok:
 		return nil, errNoMetadata
-	case jsonb.Check(object) != nil: // which says what it found, and we say nothing of the token
+	case jsonb.Check(object) != nil: // its error says what it found; errors here say nothing of the token
 		return nil, errors.New("holds what Postgres cannot store")
 	}
 	return object, nil

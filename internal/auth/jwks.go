@@ -21,24 +21,24 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// Bounds of what a JWKS URL may have us do, and a client through it.
+// Limits for a JWKS URL, and for the work that a client can cause through it.
 const (
 	maxJWKS     = 1 << 20 // bytes of an answer
-	maxJWKSKeys = 100     // keys of it that are looked at
-	maxTried    = 8       // keys that one token is tried with: those of its kid, or where it names none all of them
+	maxJWKSKeys = 100     // keys of an answer that are read
+	maxTried    = 8       // keys tried for one token: those of its kid, or without a kid all of them
 	maxKeyBits  = 8192    // of an RSA key; checking a signature with a larger one takes long
 
 	jwksTimeout  = 5 * time.Second  // for one fetch, and for waiting for one
-	jwksRefresh  = 15 * time.Minute // between two fetches that went well
-	jwksCooldown = 20 * time.Second // between two fetches that a token asks for with a kid that is not known
+	jwksRefresh  = 15 * time.Minute // between two successful fetches
+	jwksCooldown = 20 * time.Second // between two fetches that tokens with an unknown kid cause
 	jwksKeep     = 24 * time.Hour   // how long keys stay valid without a new confirmation
 )
 
-// jwks are the keys of a JWKS URL. They are kept while the URL does not answer; a key that it does not name any more is
-// gone with the next fetch.
+// jwks are the keys of a JWKS URL. They are kept while the URL does not answer; a key that it no longer names is removed with
+// the next fetch.
 //
-// The fetch and the lookup are ours and not keyfunc's, which reads answers of any size, lets every token with a kid that
-// is not known wait for a fetch of its own, and keeps one key of each kid.
+// The fetch and the lookup are our own. keyfunc's reads answers of any size, makes every token with an unknown kid wait for a
+// fetch of its own, and keeps one key of each kid.
 type jwks struct {
 	url       string
 	algorithm string
@@ -48,18 +48,18 @@ type jwks struct {
 	ctx       context.Context // of all fetches; ends with run
 	stop      context.CancelFunc
 
-	keys atomic.Pointer[keySet] // nil before the first fetch that went well
+	keys atomic.Pointer[keySet] // nil before the first successful fetch
 
 	mu      sync.Mutex
-	flight  chan struct{} // of the fetch under way, closed when it is over; nil where there is none
-	started time.Time     // when the last one was
-	failed  bool          // the last one
+	flight  chan struct{} // of the current fetch, closed when it ends; nil where there is none
+	started time.Time     // of the last fetch
+	failed  bool          // the last fetch failed
 }
 
-// keySet is what a fetch brought.
+// keySet is the result of a fetch.
 type keySet struct {
 	all     []jwt.VerificationKey
-	byID    map[string][]jwt.VerificationKey // a kid may name several: of an issuer that changes the key and not the name
+	byID    map[string][]jwt.VerificationKey // a kid may name several, where an issuer changes the key but not the name
 	fetched time.Time
 }
 
@@ -86,7 +86,7 @@ func newJWKS(c Config) (*jwks, error) {
 	}, nil
 }
 
-// run fetches the keys again and again: soon after a fetch that failed, with a growing delay.
+// run fetches the keys repeatedly: soon after a failed fetch, with a growing delay.
 func (j *jwks) run(ctx context.Context) {
 	defer j.client.CloseIdleConnections()
 	defer context.AfterFunc(ctx, j.stop)()
@@ -102,7 +102,7 @@ func (j *jwks) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			j.stop()
-			<-j.fetch() // one that a token has begun is not left behind
+			<-j.fetch() // waits for a fetch that a token has begun
 			return
 		case <-time.After(next):
 		}
@@ -115,7 +115,7 @@ func (j *jwks) hasFailed() bool {
 	return j.failed
 }
 
-// first is the fetch that all begins with: one that is over where a token came before and had the keys fetched.
+// first returns the fetch that run starts with: one that is over where an earlier token has already caused a fetch.
 func (j *jwks) first() <-chan struct{} {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -127,7 +127,7 @@ func (j *jwks) first() <-chan struct{} {
 	return j.begin()
 }
 
-// fetch begins a fetch, unless one is under way, and returns what is closed when it is over.
+// fetch begins a fetch, unless one is running, and returns a channel that is closed at its end.
 func (j *jwks) fetch() <-chan struct{} {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -204,8 +204,8 @@ func (j *jwks) read() (*keySet, error) {
 	return set, nil
 }
 
-// publicKey returns a key of the set, and whether it may have signed a token: a set holds others too, for encryption and
-// for other algorithms. A key that comes with its private half is known to every reader of the URL.
+// publicKey returns a key of the set, and whether it may have signed a token: a set also holds keys for encryption and for
+// other algorithms. A key published with its private half is refused, since every reader of the URL knows it.
 func (j *jwks) publicKey(each jwkset.JWKMarshal) (crypto.PublicKey, bool) {
 	switch {
 	case each.USE != "" && each.USE != jwkset.UseSig,
@@ -224,8 +224,8 @@ func (j *jwks) publicKey(each jwkset.JWKMarshal) (crypto.PublicKey, bool) {
 	return key.Key(), true
 }
 
-// key returns the key, or keys, that must have signed a token. A kid that is not known has the URL read again, at most
-// every jwksCooldown however many such tokens come.
+// key returns the key, or keys, that must have signed a token. An unknown kid causes another fetch, at most one every
+// jwksCooldown, however many such tokens arrive.
 func (j *jwks) key(ctx context.Context, t *jwt.Token) (any, error) {
 	set := j.keys.Load()
 	key, err := set.find(t)
@@ -251,7 +251,7 @@ func (j *jwks) key(ctx context.Context, t *jwt.Token) (any, error) {
 	return nil, &Refused{KindKey, "the token is signed with a key that is not known"}
 }
 
-// again waits for a fetch, where one is under way or due.
+// again waits for a fetch, where one is running or due.
 func (j *jwks) again(ctx context.Context, seen *keySet) error {
 	j.mu.Lock()
 	flight, due := j.flight, time.Since(j.started) >= j.cooldown
@@ -280,7 +280,7 @@ var (
 	errSeveralKeys = fmt.Errorf("the token names no key, or one that is the name of more than %d, and there are several", maxTried)
 )
 
-// find returns the keys that a token must be signed with one of: those of its kid, or all where it has none.
+// find returns the keys of which one must have signed a token: those of its kid, or all where it has none.
 func (s *keySet) find(t *jwt.Token) (any, error) {
 	if !s.usable() {
 		return nil, errNoKey

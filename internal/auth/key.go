@@ -15,13 +15,13 @@ import (
 )
 
 const (
-	// maxKeyFile is far above any key; a larger file is no key.
+	// maxKeyFile is far above the size of any key; a larger file is no key.
 	maxKeyFile = 64 << 10
-	// minRSABits is what RFC 7518 asks for.
+	// minRSABits is the minimum of RFC 7518.
 	minRSABits = 2048
 )
 
-// secretKey returns the key of HS256 and its like. A PEM file in its place is refused: with a public key as the secret,
+// secretKey returns the key of HS256, HS384 and HS512. A PEM file in its place is refused: with a public key as the secret,
 // every holder of that key could sign.
 func secretKey(c Config) ([]byte, error) {
 	if strings.Contains(c.Secret, "-----BEGIN ") {
@@ -56,7 +56,7 @@ func publicKeyFile(c Config) (crypto.PublicKey, error) {
 	return key, nil
 }
 
-// checkRSA refuses a key that can be broken, or that is none.
+// checkRSA refuses an invalid key, and one that can be broken.
 func checkRSA(key *rsa.PublicKey) error {
 	switch {
 	case key.N.BitLen() < minRSABits:
@@ -78,7 +78,7 @@ func readKeyFile(name string) ([]byte, error) {
 	return os.ReadFile(name)
 }
 
-// parsePublicKey reads a public key, or that of a certificate, from PEM.
+// parsePublicKey reads a public key, or the key of a certificate, from PEM.
 func parsePublicKey(data []byte) (crypto.PublicKey, error) {
 	block, _ := pem.Decode(data)
 	if block == nil {
@@ -134,7 +134,7 @@ func parsePrivateKey(data []byte) (crypto.Signer, error) {
 	return signer, nil
 }
 
-// kindOf says what kind a public key is.
+// kindOf returns the kind of a public key.
 func kindOf(key crypto.PublicKey) kind {
 	switch key := key.(type) {
 	case *rsa.PublicKey:

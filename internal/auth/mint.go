@@ -11,14 +11,14 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// MintConfig says how a token is signed: with a secret, or with a private key.
+// MintConfig configures how a token is signed: with a secret, or with a private key.
 type MintConfig struct {
 	Secret string
 	// PrivateKeyFile is a PEM file.
 	PrivateKeyFile string
 	// KeyID names the key in the token's header, for a verifier with several keys.
 	KeyID string
-	// Algorithm. Default HS256 with a secret, else the one of the key.
+	// Algorithm signs the token. Default HS256 with a secret, else the algorithm of the key.
 	Algorithm string
 	// Issuer and Audience are put into the token where they are set.
 	Issuer, Audience string
@@ -51,7 +51,7 @@ func Mint(cfg MintConfig, g Grant) (string, error) {
 	return text, err
 }
 
-// claim is the claim that grants g: it leaves out verbs that are not granted.
+// claim returns the claim that grants g. It omits verbs that are not granted.
 func (g Grant) claim() (map[string]any, error) {
 	claim := map[string]any{}
 	scope, err := json.Marshal(g.Scope)
@@ -59,7 +59,7 @@ func (g Grant) claim() (map[string]any, error) {
 		return nil, err
 	}
 	d := json.NewDecoder(bytes.NewReader(scope))
-	d.UseNumber() // long ones stay what they are
+	d.UseNumber() // keeps long numbers exact
 	if err := d.Decode(&claim); err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func (c MintConfig) signer() (key any, algorithm string, err error) {
 	return key, c.Algorithm, nil
 }
 
-// privateKey reads the key, and says the first algorithm that takes it.
+// privateKey reads the key, and returns it with the first algorithm that accepts it.
 func (c MintConfig) privateKey() (crypto.Signer, string, error) {
 	data, err := readKeyFile(c.PrivateKeyFile)
 	if err != nil {

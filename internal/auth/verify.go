@@ -9,38 +9,38 @@ import (
 )
 
 const (
-	// MaxToken is the longest token that is looked at, in bytes. Issuers stay far below.
+	// MaxToken is the length of the longest token that is read, in bytes. Issuers stay far below.
 	MaxToken = 8 << 10
-	// Leeway is how far the issuer's clock and ours may be apart.
+	// Leeway is the accepted difference between the issuer's clock and this one.
 	Leeway = 30 * time.Second
 )
 
-// ErrUnavailable is returned while the keys cannot be had: the token may be good, and the caller may come back.
+// ErrUnavailable is returned while the keys are not available: the token may be valid, and the caller may retry.
 var ErrUnavailable = errors.New("the keys that tokens are checked with cannot be had now")
 
-// Refused is the error of a token that does not hold. It says why, for programs and for people, and nothing of the token.
+// Refused is the error of an invalid token. It gives the reason, for programs and for people, and no part of the token.
 type Refused struct {
 	Kind   Kind
 	Reason string
 }
 
-// Kind is why a token was refused, in a word.
+// Kind is the reason of a refusal in one word.
 type Kind string
 
-// The kinds. Of several things wrong with a token it is the first.
+// The kinds. A token with several errors has the first kind that applies.
 const (
-	KindMalformed Kind = "malformed"     // no token at all, too long, or its header asks for what we do not know
-	KindAlgorithm Kind = "algorithm"     // another one than is configured
-	KindKey       Kind = "key"           // it names none of the key set's, or none where there are several
-	KindSignature Kind = "signature"     // it does not hold
+	KindMalformed Kind = "malformed"     // no token at all, too long, or its header requires an unknown extension
+	KindAlgorithm Kind = "algorithm"     // not the configured one
+	KindKey       Kind = "key"           // it names no key of the key set, or none where there are several
+	KindSignature Kind = "signature"     // it is invalid
 	KindExpired   Kind = "expired"       // too long ago
-	KindNotYet    Kind = "not_yet_valid" // nbf, or iat, lies ahead
-	KindIssuer    Kind = "issuer"        // another one
-	KindAudience  Kind = "audience"      // another one
-	KindClaims    Kind = "claims"        // one is missing, malformed, or grants what we do not know
+	KindNotYet    Kind = "not_yet_valid" // nbf or iat is in the future
+	KindIssuer    Kind = "issuer"        // not the configured one
+	KindAudience  Kind = "audience"      // not the configured one
+	KindClaims    Kind = "claims"        // one is missing, malformed, or grants an unknown right
 )
 
-// Kinds are all of them.
+// Kinds returns all kinds.
 func Kinds() []Kind {
 	return []Kind{KindMalformed, KindAlgorithm, KindKey, KindSignature, KindExpired, KindNotYet, KindIssuer, KindAudience, KindClaims}
 }
@@ -53,12 +53,12 @@ type Verifier struct {
 	parser    *jwt.Parser
 	algorithm string
 	key       func(context.Context, *jwt.Token) (any, error)
-	jwks      *jwks // nil where the key is at hand
+	jwks      *jwks // nil where the key is configured
 	known     verified
 	now       func() time.Time
 }
 
-// New returns a Verifier for the configuration, or one line that says what is wrong with it.
+// New returns a Verifier for the configuration, or an error of one line.
 func New(cfg Config) (*Verifier, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -97,7 +97,7 @@ func New(cfg Config) (*Verifier, error) {
 	return v, nil
 }
 
-// Run keeps the keys of a JWKS URL fresh until ctx ends; with a key at hand there is nothing to do. It returns nil.
+// Run refreshes the keys of a JWKS URL until ctx ends; with a configured key it does nothing. It returns nil.
 func (v *Verifier) Run(ctx context.Context) error {
 	if v.jwks != nil {
 		v.jwks.run(ctx)
@@ -105,8 +105,8 @@ func (v *Verifier) Run(ctx context.Context) error {
 	return nil
 }
 
-// Known returns what a token grants where it was verified before and still holds. It costs next to nothing, so a caller
-// may ask before it decides whether a token is worth to be verified.
+// Known returns the grant of a token that was verified before and is still valid. It is very cheap, so a caller can use it
+// before it decides whether to verify a token.
 func (v *Verifier) Known(token string) (Grant, bool) {
 	if token == "" || len(token) > MaxToken {
 		return Grant{}, false
@@ -122,8 +122,8 @@ func (v *Verifier) Known(token string) (Grant, bool) {
 	return g, true
 }
 
-// Verify returns what a token grants; it is shared, and not to be changed. Errors are ErrUnavailable, that of ctx, and
-// *Refused for a token that does not hold.
+// Verify returns the grant of a token; the grant is shared and must not be changed. Errors are ErrUnavailable, that of ctx,
+// and *Refused for an invalid token.
 func (v *Verifier) Verify(ctx context.Context, token string) (Grant, error) {
 	if len(token) > MaxToken {
 		return Grant{}, &Refused{KindMalformed, "the token is too long"}
@@ -134,7 +134,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Grant, error) {
 	keys, remembers := v.keys()
 	c := &claims{}
 	t, err := v.parser.ParseWithClaims(token, c, func(t *jwt.Token) (any, error) {
-		if _, ok := t.Header["crit"]; ok { // we know no extension that must be understood
+		if _, ok := t.Header["crit"]; ok { // no extension is supported
 			return nil, &Refused{KindMalformed, "the token's header asks for what is not known"}
 		}
 		return v.key(ctx, t)
@@ -154,7 +154,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Grant, error) {
 	return g, nil
 }
 
-// keys are what tokens are checked with now, nil where that is the key at hand, and false where there are none.
+// keys returns the keys that tokens are checked with now, nil for the configured key, and false where there are none.
 func (v *Verifier) keys() (*keySet, bool) {
 	if v.jwks == nil {
 		return nil, true
@@ -163,9 +163,9 @@ func (v *Verifier) keys() (*keySet, bool) {
 	return keys, keys.usable()
 }
 
-// Until is when a connection that a grant has opened ends: when the token expires by our clock; where it has, and was
-// taken because clocks differ, when the leeway is over. So a client that comes back at once with the same token is not sent
-// away at once again.
+// Until returns when a connection that a grant has opened ends. That is when the token expires by this clock. A token that has
+// expired, but was accepted within the leeway, ends with the leeway: a client that reconnects with the same token is not
+// rejected at once again.
 func (g Grant) Until(now time.Time) time.Time {
 	if g.Expires.IsZero() || now.Before(g.Expires) {
 		return g.Expires
@@ -173,7 +173,7 @@ func (g Grant) Until(now time.Time) time.Time {
 	return g.Expires.Add(Leeway)
 }
 
-// refusal says in our words why a token was refused; the library's may hold parts of it.
+// refusal returns why a token was refused, in our own words; the library's may hold parts of the token.
 func refusal(ctx context.Context, err error) error {
 	var (
 		refused *Refused
