@@ -7,7 +7,7 @@ import (
 
 const space = " \t\n\r\v\f"
 
-// readKeywords reads libpq's NAME=VALUE NAME='VALUE' ...; a backslash takes the next character as it is.
+// readKeywords reads libpq's NAME=VALUE NAME='VALUE' ...; a backslash makes the next character literal.
 func readKeywords(text string) (*given, error) {
 	g := &given{}
 	secret := false

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// keywordNames are the keywords of libpq and of pgx that pgx honours.
+// keywordNames are the keywords of libpq and of pgx that pgx supports.
 var keywordNames = strings.Fields(`
 	host port database user password passfile connect_timeout service servicefile target_session_attrs
 	sslmode sslkey sslcert sslcertmode sslrootcert sslnegotiation sslpassword sslsni krbspn krbsrvname
@@ -21,7 +21,7 @@ var parameterList string
 // parameterNames are the run-time parameters of the supported versions of Postgres that a session may set.
 var parameterNames = strings.Fields(parameterList)
 
-// ignored are keywords of libpq that change nothing about what is read or written: their effect is pgx's default, or an
+// ignored are keywords of libpq that do not change the data read or written: their effect is pgx's default, or an
 // optimisation.
 var ignored = map[string]func(value string) bool{
 	"keepalives":               always,
@@ -31,7 +31,7 @@ var ignored = map[string]func(value string) bool{
 	"tcp_user_timeout":         always,
 	"gsslib":                   always,
 	"sslcompression":           always,
-	"client_encoding":          always, // UTF8 is set whatever it says
+	"client_encoding":          always, // UTF8 is always set
 	"gssencmode":               oneOf("", "disable", "prefer"),
 	"gssdelegation":            oneOf("", "0"),
 	"load_balance_hosts":       oneOf("", "disable"),
@@ -46,7 +46,7 @@ func oneOf(values ...string) func(string) bool {
 	return func(value string) bool { return slices.Contains(values, value) }
 }
 
-// advice says of parameters that other programs and drivers know what to do here. Each of these names may be shown.
+// advice names, for parameters of other programs and drivers, what to use here. Each of these names may be shown.
 var advice = map[string]string{
 	"schema":                    "choose the schema with --schema or AGENTEXEC_SCHEMA",
 	"currentschema":             "choose the schema with --schema or AGENTEXEC_SCHEMA",
@@ -95,7 +95,7 @@ func isSecret(name string) bool {
 	return strings.Contains(name, "pass") || strings.Contains(name, "pwd") || strings.Contains(name, "secret")
 }
 
-// translate returns the settings as pgx takes them, or says which parameter is unknown and what to do about it.
+// translate returns the settings for pgx, or an error that names the unknown parameter and what to do about it.
 func (g *given) translate() (map[string]string, error) {
 	settings := make(map[string]string, len(g.values))
 	for _, name := range g.names {
@@ -128,13 +128,13 @@ func (g *given) translate() (map[string]string, error) {
 	return settings, nil
 }
 
-// isParameter reports whether a name is a run-time parameter of Postgres, or one of an extension, which has a dot.
+// isParameter reports whether a name is a run-time parameter of Postgres, or one of an extension, whose name has a dot.
 func isParameter(name string) bool {
 	before, after, dotted := strings.Cut(name, ".")
 	return slices.Contains(parameterNames, strings.ToLower(name)) || dotted && before != "" && after != ""
 }
 
-// sslmode is the sslmode that a driver's ssl means.
+// sslmode returns the sslmode for a driver's ssl.
 func (g *given) sslmode(ssl string) (string, error) {
 	var mode string
 	switch strings.ToLower(ssl) {
@@ -153,7 +153,7 @@ func (g *given) sslmode(ssl string) (string, error) {
 	return mode, nil
 }
 
-// unknown refuses a parameter. It shows the name where that is a word of this package, or cannot be a part of a password.
+// unknown refuses a parameter. It shows the name where this package knows it, or where it cannot be a part of a password.
 func (g *given) unknown(name string) error {
 	lower := strings.ToLower(name)
 	if what, ok := advice[lower]; ok {
@@ -169,12 +169,12 @@ func (g *given) unknown(name string) error {
 	return problem(what + ": leave it out, or write a setting of the server as options=-c%20NAME=VALUE")
 }
 
-// isPlain reports whether a name looks like one.
+// isPlain reports whether a name looks like a parameter's name.
 func isPlain(name string) bool {
 	return len(name) <= 40 && strings.IndexFunc(name, func(r rune) bool { return !isNameRune(r) }) < 0
 }
 
-// nearest is the known name that is at most two typing errors away, "" where there is none.
+// nearest returns the known name that is at most two typing errors away, "" where there is none.
 func nearest(name string) string {
 	best, most := "", 3
 	if len(name) < 5 {
@@ -188,7 +188,7 @@ func nearest(name string) string {
 	return best
 }
 
-// distance is the number of characters to add, drop or change, or most where there are more.
+// distance returns the number of characters to add, drop or change, or most where there are more.
 func distance(a, b string, most int) int {
 	if max(len(a)-len(b), len(b)-len(a)) >= most {
 		return most

@@ -1,8 +1,8 @@
-// Package pgurl is the one reader of connection strings. It takes what libpq takes, and the forms that other programs
-// write for their drivers: a scheme with a driver's name, such as postgresql+asyncpg, and ssl in place of sslmode.
+// Package pgurl is the one reader of connection strings. It accepts the forms of libpq, and those that other programs write
+// for their drivers: a scheme with a driver's name, such as postgresql+asyncpg, and ssl in place of sslmode.
 //
-// No error of this package quotes a value. A password may be anywhere in a string that cannot be read, so errors are made
-// of words of this package; a parameter's name is shown only where it cannot be a part of a password.
+// No error of this package quotes a value. A password may be anywhere in an invalid string, so errors use only words of this
+// package. They show a parameter's name only where it cannot be a part of a password.
 //
 // May import: nothing of this module.
 package pgurl
@@ -18,12 +18,11 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Parse reads a connection string: a URL (postgres:// or postgresql://) or libpq's keywords and values. Pool parameters,
-// such as pool_max_conns, go into the pool's configuration and never to the server; single connections take the
-// ConnConfig alone.
+// Parse reads a connection string: a URL (postgres:// or postgresql://) or libpq's keywords and values. Pool parameters, such
+// as pool_max_conns, go into the pool's configuration and never to the server; single connections use only the ConnConfig.
 //
-// It refuses an unknown parameter by its name, another scheme, and a text that is neither form. Without a host the
-// environment and the defaults of libpq decide.
+// It refuses an unknown parameter by its name, another scheme, and a text in neither form. Without a host, the environment and
+// the defaults of libpq decide.
 func Parse(text string) (*pgxpool.Config, error) {
 	given, err := read(text)
 	if err != nil {
@@ -40,7 +39,7 @@ func Parse(text string) (*pgxpool.Config, error) {
 	return config, nil
 }
 
-// Check is Parse for a string that is used later.
+// Check checks a string that is used later, as Parse does.
 func Check(text string) error {
 	_, err := Parse(text)
 	return err
@@ -59,7 +58,7 @@ func PoolSize(text string) int {
 	return int(config.MaxConns)
 }
 
-// given is what a connection string says, before it means anything.
+// given holds the names and values of a connection string, not yet interpreted.
 type given struct {
 	values map[string]string
 	names  []string // the keys of values, in order
@@ -117,7 +116,8 @@ func keywords(settings map[string]string) string {
 	return b.String()
 }
 
-// whichValue says which parameter cannot be used: the one that is refused alone too. It drops what pgx says, which quotes.
+// whichValue returns an error that names the invalid parameter: the one that pgx also refuses alone. It drops pgx's text,
+// which quotes values.
 func whichValue(settings map[string]string, err error) error {
 	why := "its value cannot be used"
 	if file := (*fs.PathError)(nil); errors.As(err, &file) {

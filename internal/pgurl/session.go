@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Session is how a session of this program behaves, whatever ALTER ROLE, ALTER DATABASE or postgresql.conf set.
+// Session configures a session of this program. It overrides ALTER ROLE, ALTER DATABASE and postgresql.conf.
 type Session struct {
 	// Name is the application_name, unless the connection string has one.
 	Name string
@@ -22,11 +22,11 @@ type Session struct {
 	StatementTimeout time.Duration
 }
 
-// fixed are the settings that would change what a statement finds, what its result looks like, or whether it fails.
-// default_transaction_read_only is none of them: an operator, or a provider whose disk is full, means it.
-// A search_path of pg_catalog alone keeps operators and functions of other schemas out of every statement.
-// idle_in_transaction_session_timeout and the like end sessions that are used rarely, such as the one that listens.
-// transaction_timeout is one of them too, which not every server knows: see transactionTimeoutSince.
+// fixed are the settings that would change which rows a statement finds, the format of its result, or whether it fails.
+// default_transaction_read_only is not among them: an operator, or a provider whose disk is full, sets it on purpose. A
+// search_path of pg_catalog alone keeps operators and functions of other schemas out of every statement.
+// idle_in_transaction_session_timeout and the like end sessions that are used rarely, such as the listener's.
+// transaction_timeout is one too, but not every server knows it: see transactionTimeoutSince.
 var fixed = map[string]string{
 	"search_path":                         "pg_catalog",
 	"default_transaction_isolation":       "read committed",
@@ -47,13 +47,13 @@ var fixed = map[string]string{
 	"gin_fuzzy_search_limit":              "0",
 }
 
-// ofSession are those of them that a transaction cannot set for itself alone.
+// ofSession are the fixed settings that cannot be set for one transaction.
 var ofSession = map[string]bool{
 	"default_transaction_isolation": true, "default_transaction_deferrable": true,
 	"idle_session_timeout": true,
 }
 
-// settings are fixed, and the session's own.
+// settings returns the fixed settings and those of the session.
 func (s Session) settings() map[string]string {
 	settings := maps.Clone(fixed)
 	settings["lock_timeout"] = milliseconds(s.LockTimeout)
@@ -63,9 +63,9 @@ func (s Session) settings() map[string]string {
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
-// Apply puts the session's settings into a configuration, as parameters of the start of a connection: they cost no round
-// trip and hold after RESET ALL. They take precedence over the connection string, except application_name and
-// statement_timeout. transaction_timeout is set once the server has told its version, in a round trip, where it knows it.
+// Apply puts the session's settings into a configuration, as startup parameters: they need no round trip and survive RESET
+// ALL. They take precedence over the connection string, except application_name and statement_timeout. transaction_timeout
+// takes a round trip, once the server's version is known, where the server has it.
 func (s Session) Apply(c *pgx.ConnConfig) {
 	s.name(c)
 	for name, value := range s.settings() {
@@ -84,11 +84,11 @@ func (s Session) Apply(c *pgx.ConnConfig) {
 	}
 }
 
-// transactionTimeoutSince is the first version that has transaction_timeout; older ones refuse the name.
+// transactionTimeoutSince is the first version with transaction_timeout; older ones refuse the name.
 const transactionTimeoutSince = 17
 
-// endTransactionTimeout sets transaction_timeout to 0, so that it ends no long read of the session. A session that is a
-// pooler's stays as it is: others get it next.
+// endTransactionTimeout sets transaction_timeout to 0, so that it ends no long read of the session. It does not change a
+// session of a pooler, because other clients get that session next.
 func endTransactionTimeout(ctx context.Context, conn *pgconn.PgConn) error {
 	var major int
 	if _, err := fmt.Sscanf(conn.ParameterStatus("server_version"), "%d", &major); err != nil || major < transactionTimeoutSince {
@@ -99,7 +99,7 @@ func endTransactionTimeout(ctx context.Context, conn *pgconn.PgConn) error {
 	return err
 }
 
-// ApplyBehindPooler puts only those settings into a configuration that every pooler takes. [Session.PerTransaction] has the
+// ApplyBehindPooler puts only the settings into a configuration that every pooler accepts. [Session.PerTransaction] sets the
 // rest.
 func (s Session) ApplyBehindPooler(c *pgx.ConnConfig) {
 	s.name(c)
@@ -118,7 +118,7 @@ func (s Session) name(c *pgx.ConnConfig) {
 }
 
 // Connect opens a connection with the session's settings. Where a pooler refuses them, it opens one without, and the
-// statements need [Session.PerTransaction]; [BehindPooler] tells. The configuration is not changed.
+// statements need [Session.PerTransaction]; [BehindPooler] reports that. The configuration is not changed.
 func (s Session) Connect(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, error) {
 	full := config.Copy()
 	s.Apply(full)
@@ -129,22 +129,22 @@ func (s Session) Connect(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn
 	return s.ConnectBehindPooler(ctx, config)
 }
 
-// ConnectBehindPooler opens a connection with those settings only that every pooler takes.
+// ConnectBehindPooler opens a connection with only those settings that every pooler accepts.
 func (s Session) ConnectBehindPooler(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, error) {
 	bare := config.Copy()
 	s.ApplyBehindPooler(bare)
 	return pgx.ConnectConfig(ctx, bare)
 }
 
-// RefusesParameters reports whether a connection failed because the other end, such as PgBouncer or RDS Proxy, does not
-// take a parameter of the start.
+// RefusesParameters reports whether a connection failed because the other end, such as PgBouncer or RDS Proxy, does not accept
+// a startup parameter.
 func RefusesParameters(err error) bool {
 	var refused *pgconn.PgError
 	return errors.As(err, &refused) && (refused.Code == "08P01" || refused.Code == "0A000")
 }
 
-// BehindPooler reports whether conn talks to Postgres through a pooler, and whether to a server in recovery. The process
-// id that a pooler announces at the start differs from the server's.
+// BehindPooler reports whether conn talks to Postgres through a pooler, and whether the server is in recovery. The process id
+// that a pooler sends at the start differs from the server's.
 func BehindPooler(ctx context.Context, conn *pgx.Conn) (pooled, standby bool, err error) {
 	var pid uint32
 	err = conn.QueryRow(ctx, "select pg_catalog.pg_backend_pid(), pg_catalog.pg_is_in_recovery()", pgx.QueryExecModeSimpleProtocol).

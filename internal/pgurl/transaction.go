@@ -19,9 +19,9 @@ type DB interface {
 	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
 }
 
-// PerTransaction returns db for use behind a pooler in transaction mode, which gives every transaction another session.
-// Each call sends the session's settings along, in the same round trip and the same implicit transaction, and they end
-// with it. db must not be in a transaction.
+// PerTransaction returns db for use behind a pooler in transaction mode, which gives every transaction another session. Each
+// call also sends the session's settings, in the same round trip and the same implicit transaction, and they end with it. db
+// must not be in a transaction.
 func (s Session) PerTransaction(db DB) DB {
 	settings := s.settings()
 	var calls []string
@@ -151,7 +151,7 @@ func (r *batchRow) Scan(into ...any) error {
 	return r.rows.Err()
 }
 
-// failedBatch is a batch whose settings could not be made.
+// failedBatch is a batch whose settings failed.
 type failedBatch struct {
 	pgx.BatchResults
 	err error

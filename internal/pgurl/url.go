@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// foreignSchemes are those that are named in the refusal. Any other could be the beginning of a password.
+// foreignSchemes are the schemes that an error may name. Any other could be the beginning of a password.
 var foreignSchemes = []string{
 	"jdbc", "mysql", "mariadb", "sqlite", "sqlite3", "mssql", "sqlserver", "oracle", "mongodb", "redis", "rediss", "http", "https",
 	"file", "prisma", "prisma+postgres", "prisma+postgresql", "cockroachdb", "pgsql", "psql", "pg", "ecto", "r2dbc", "odbc",
@@ -36,7 +36,7 @@ func readURL(text string) (*given, error) {
 	return g, g.readQuery(query)
 }
 
-// cutScheme returns what follows the scheme and "://". postgresql+DRIVER is postgresql.
+// cutScheme returns the text after the scheme and "://". postgresql+DRIVER counts as postgresql.
 func cutScheme(text string) (string, error) {
 	scheme, rest, found := strings.Cut(text, "://")
 	scheme = strings.ToLower(scheme)
@@ -57,7 +57,7 @@ func cutScheme(text string) (string, error) {
 
 func notInScheme(r rune) bool { return !isNameRune(r) && r != '+' && r != '-' }
 
-// split cuts what follows the scheme into its parts. path has no leading slash.
+// split cuts the text after the scheme into its parts. path has no leading slash.
 func split(rest string) (authority, path, query string) {
 	rest, query, _ = strings.Cut(rest, "?")
 	authority, path, _ = strings.Cut(rest, "/")
@@ -99,7 +99,7 @@ func (g *given) readAuthority(authority string) error {
 	return nil
 }
 
-// cutPort cuts HOST:PORT, both optional. A host may be an address of IPv6 in brackets, or percent-encoded.
+// cutPort splits HOST:PORT, both optional. A host may be an IPv6 address in brackets, or percent-encoded.
 func cutPort(address string) (host, port string, ok bool) {
 	host, port = address, ""
 	if strings.HasPrefix(address, "[") {
@@ -135,7 +135,7 @@ func (g *given) readQuery(query string) error {
 		if err != nil {
 			return badEncoding()
 		}
-		// As libpq does: + is a plus sign, and no space.
+		// As in libpq, + is a plus sign and not a space.
 		if value, err = url.PathUnescape(value); err != nil {
 			return badEncoding()
 		}
