@@ -1,5 +1,5 @@
-// Package budget bounds bytes that are held in memory: what was read of Postgres, or of a client, and is not yet taken by
-// the other side. Each part of the program that holds such bytes reserves them first.
+// Package budget bounds the bytes held in memory: data read from Postgres or from a client that the other side has not taken
+// yet. Each part of the program that holds such bytes reserves them first.
 //
 // May import: nothing of this module.
 package budget
@@ -38,9 +38,9 @@ func (b *Budget) Held() int64 {
 	return b.held
 }
 
-// Reserve takes n bytes for a holder, and waits for them until ctx ends; then it returns ErrExhausted. The bytes of holder ""
-// count in the whole only. A holder that has nothing gets its first bytes even where they are more than a quarter, and where
-// nothing is held, any number is granted.
+// Reserve takes n bytes for a holder. It waits for them until ctx ends; then it returns ErrExhausted. The bytes of holder ""
+// count only in the whole. A holder with no bytes gets its first ones even where they are more than a quarter. Where no bytes
+// are held, any number is granted.
 func (b *Budget) Reserve(ctx context.Context, holder string, n int64) (*Share, error) {
 	for {
 		freed, ok := b.take(holder, n)
@@ -55,7 +55,7 @@ func (b *Budget) Reserve(ctx context.Context, holder string, n int64) (*Share, e
 	}
 }
 
-// take takes n bytes, or returns what to wait for.
+// take takes n bytes, or returns a channel to wait for.
 func (b *Budget) take(holder string, n int64) (freed <-chan struct{}, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -80,14 +80,14 @@ func (b *Budget) add(holder string, n int64) {
 	}
 }
 
-// Share is what was reserved. Its methods may be called on nil, which is a share of nothing.
+// Share is a number of reserved bytes. Its methods may be called on nil, which is an empty share.
 type Share struct {
 	budget *Budget
 	holder string
 	bytes  int64
 }
 
-// Resize makes the share n bytes, once their number is known. It never waits: a larger share may exceed the budget.
+// Resize makes the share n bytes, once n is known. It never waits: a larger share may exceed the budget.
 func (s *Share) Resize(n int64) {
 	if s == nil {
 		return
