@@ -9,7 +9,7 @@ import (
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
-// agent does one activity after the other.
+// agent does one activity after another.
 type agent struct {
 	config Config
 	tree   *tree
@@ -25,7 +25,7 @@ func (a *agent) run(ctx context.Context) {
 	}
 }
 
-// work leads one activity from its creation to its end. On a stop it is canceled.
+// work runs one activity from its creation to its end. When the agent is stopped, it cancels the activity.
 func (a *agent) work(ctx context.Context, p part) {
 	j := &journal{config: a.config}
 	err := a.attempts(ctx, j, p)
@@ -37,13 +37,13 @@ func (a *agent) work(ctx context.Context, p part) {
 	}
 }
 
-// attempts does the work, and once more without what could not be read the first time.
+// attempts does the work. If something cannot be read, it tries once more without that.
 func (a *agent) attempts(ctx context.Context, j *journal, p part) error {
 	name := a.tree.show(p.path)
 	if err := j.open(ctx, "Hash the files of "+name); err != nil {
 		return err
 	}
-	// As if a worker had to become free.
+	// Simulates the wait for a free worker.
 	if err := wait(ctx, about(a.config.Pause/4)); err != nil {
 		return err
 	}
@@ -69,8 +69,8 @@ func (a *agent) attempts(ctx context.Context, j *journal, p part) error {
 	return err
 }
 
-// attempt reads the part and completes the activity. It ends at the first file or folder that cannot be read and
-// returns it, unless they are to be skipped.
+// attempt reads the part and completes the activity. It ends at the first file or folder that cannot be read and returns it,
+// unless skip is set.
 func (a *agent) attempt(ctx context.Context, j *journal, p part, skip bool) (*unreadable, error) {
 	files, problems, err := a.tree.scan(ctx, p)
 	if err != nil {

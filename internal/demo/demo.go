@@ -14,26 +14,26 @@ import (
 // TaskName is the agent_type of the agents' activities.
 const TaskName = "hash-files"
 
-// Metadata is what the agents' activities carry, so that a filter finds them and nothing else.
+// Metadata returns the metadata of the agents' activities, by which a filter finds exactly these.
 func Metadata() map[string]any { return map[string]any{"source": "agentexec demo"} }
 
-// Config says what the agents do. Client and Dir are required.
+// Config configures the agents. Client and Dir are required.
 type Config struct {
 	Client *client.Client
 	// Dir is the directory whose files are read. Symbolic links in it are not followed.
 	Dir string
 	// Agents is how many activities are in flight at most. Default: 4.
 	Agents int
-	// Duration is about how long one activity takes; much less where there is little to read, more where there is
+	// Duration is about how long one activity takes. It takes much less where there is little to read, and more where there is
 	// very much. Default: 25 s.
 	Duration time.Duration
-	// Pause lies between two activities of an agent. Default: 4 s.
+	// Pause is the time between two activities of an agent. Default: 4 s.
 	Pause time.Duration
 	// LineEvery is the least time between two lines of one activity. Default: 700 ms.
 	LineEvery time.Duration
-	// Abandoned is how long an activity of an earlier run must have been silent to be canceled. Default: 2 min.
+	// Abandoned is after how long without a line an activity of an earlier run is canceled. Default: 2 min.
 	Abandoned time.Duration
-	// Logger logs that the database cannot be reached. Default: no log.
+	// Logger logs that the database is unreachable. Default: no log.
 	Logger *slog.Logger
 }
 
@@ -58,7 +58,7 @@ func (c Config) withDefaults() Config {
 
 // Run runs the agents until ctx ends. Then each cancels its activity, if it has one in flight, and Run returns nil.
 //
-// Returns an error at once if there is nothing to read; see CheckDir.
+// It returns an error at once if there is nothing to read; see CheckDir.
 func Run(ctx context.Context, config Config) error {
 	config = config.withDefaults()
 	tree, err := openTree(config.Dir)
@@ -69,7 +69,7 @@ func Run(ctx context.Context, config Config) error {
 	for n := range config.Agents {
 		a := &agent{config: config, tree: tree}
 		wg.Go(func() {
-			// One after the other, or they would all be done at the same moment too.
+			// Agents start one after another, so that they do not all end at the same moment.
 			if wait(ctx, time.Duration(n)*config.Pause/2) == nil {
 				a.run(ctx)
 			}
@@ -80,7 +80,7 @@ func Run(ctx context.Context, config Config) error {
 	return nil
 }
 
-// reap cancels the activities of an earlier run that was killed: its agents cannot end them.
+// reap cancels activities of an earlier run that was killed, because its agents cannot end them.
 func reap(ctx context.Context, config Config) {
 	for {
 		_, err := config.Client.CancelPending(ctx, client.CancelPendingParams{
@@ -98,7 +98,7 @@ func reap(ctx context.Context, config Config) {
 	}
 }
 
-// wait returns after d, or earlier with the reason when ctx ends.
+// wait returns after d, or earlier with the cause when ctx ends.
 func wait(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -110,7 +110,7 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// about returns a duration near d, so that agents drift apart.
+// about returns a duration near d, so that the agents do not stay in step.
 func about(d time.Duration) time.Duration {
 	return d/2 + rand.N(d+1)
 }

@@ -17,10 +17,10 @@ import (
 // chunk is how much is read at a time.
 const chunk = 64 << 10
 
-// errGone says that a file is not there any more, or is no regular file any more.
+// errGone means that a file no longer exists, or is no longer a regular file.
 var errGone = errors.New("the file is gone")
 
-// digest is what reading a file tells.
+// digest is the result of reading a file.
 type digest struct {
 	sha256 string
 	lines  int64
@@ -29,10 +29,9 @@ type digest struct {
 
 // hash reads a file, at most maxFileBytes of it, and calls read after each chunk with its length.
 //
-// Returns errGone if there is nothing to read any more, an error of read as it is, and other errors where the file
-// cannot be read.
+// It returns errGone if the file no longer exists, an error of read as it is, and other errors where the file cannot be read.
 func (t *tree) hash(ctx context.Context, path string, read func(n int) error) (digest, error) {
-	// Not blocking, and without following links, should the file have become a pipe or a link since it was found.
+	// Not blocking, and without following links: the file may have become a pipe or a link since it was found.
 	f, err := os.OpenFile(filepath.Join(t.root, path), os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ELOOP):
@@ -49,7 +48,7 @@ func (t *tree) hash(ctx context.Context, path string, read func(n int) error) (d
 	var d digest
 	sum, buf := sha256.New(), make([]byte, chunk)
 	last := byte('\n')
-	// No further than its size now: files in /proc have none and no end, a log may grow faster than we read.
+	// No further than its size now: files in /proc have no size and no end, and a log may grow faster than it is read.
 	for limited := io.LimitReader(f, min(info.Size(), maxFileBytes)); ; {
 		n, err := limited.Read(buf)
 		if n > 0 {
@@ -64,7 +63,7 @@ func (t *tree) hash(ctx context.Context, path string, read func(n int) error) (d
 		switch {
 		case errors.Is(err, io.EOF):
 			if last != '\n' {
-				d.lines++ // the last line without an end
+				d.lines++ // the last line, without a line end
 			}
 			d.sha256 = hex.EncodeToString(sum.Sum(nil))
 			return d, nil
@@ -76,7 +75,7 @@ func (t *tree) hash(ctx context.Context, path string, read func(n int) error) (d
 	}
 }
 
-// cannotRead tells the error of a file from the errors around it.
+// cannotRead marks the error of a file among other errors.
 type cannotRead struct{ err error }
 
 func (e cannotRead) Error() string { return fmt.Sprintf("cannot be read: %v", e.err) }

@@ -33,12 +33,12 @@ func (j *journal) open(ctx context.Context, message string) error {
 	})
 }
 
-// due says whether a line may be written that can also be left out.
+// due reports whether an optional line may be written now.
 func (j *journal) due() bool { return time.Since(j.last) >= j.config.LineEvery }
 
-// line writes a line. Every line brings back the current status: this is how an agent learns that it was canceled.
+// line writes a line. Every line returns the current status, by which an agent learns that its activity was canceled.
 //
-// Returns errEnded if the activity was ended by another client.
+// It returns errEnded if another client has ended the activity.
 func (j *journal) line(ctx context.Context, message string, opts ...client.UpdateOption) error {
 	return j.append(ctx, func() (client.Log, error) {
 		line, err := j.config.Client.Update(ctx, j.id, message, opts...)
@@ -49,7 +49,7 @@ func (j *journal) line(ctx context.Context, message string, opts ...client.Updat
 	})
 }
 
-// complete ends the activity well.
+// complete ends the activity with success.
 func (j *journal) complete(ctx context.Context, message string, data any) error {
 	err := j.append(ctx, func() (client.Log, error) {
 		return j.config.Client.Complete(ctx, j.id, message, client.WithData(data))
@@ -67,7 +67,7 @@ func (j *journal) fail(ctx context.Context, message string, data any) error {
 	return err
 }
 
-// retry begins another attempt.
+// retry starts another attempt.
 func (j *journal) retry(ctx context.Context, message string) error {
 	j.ended = false
 	return j.line(ctx, message, client.WithStatus(client.StatusRunning), client.WithPercentage(0))
@@ -84,7 +84,7 @@ func (j *journal) append(ctx context.Context, write func() (client.Log, error)) 
 	})
 }
 
-// persist tries until it works, with a growing delay: a database that is away comes back.
+// persist retries until do succeeds, with a growing delay, because a database outage ends.
 func (j *journal) persist(ctx context.Context, do func() error) error {
 	warned := false
 	for delay := 250 * time.Millisecond; ; delay = min(2*delay, 10*time.Second) {
@@ -109,7 +109,7 @@ func (j *journal) cancel(ctx context.Context) {
 	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer done()
 	_, err := j.config.Client.Cancel(ctx, j.id, "Canceled: the agent was stopped")
-	// It may have ended just before, or may not have been created.
+	// The activity may have ended just before, or may not have been created.
 	if err != nil && !errors.Is(err, client.ErrFinished) && !errors.Is(err, client.ErrNotFound) {
 		j.config.Logger.Warn("a demo agent cannot cancel its activity", "agent_id", j.id, "error", err)
 	}

@@ -13,32 +13,32 @@ import (
 )
 
 const (
-	// partFiles is how many files make a part: a folder with more is divided into its subfolders.
+	// partFiles is the number of files of a part: a folder with more is divided into its subfolders.
 	partFiles = 40
-	// maxEntries bounds how much of a tree is looked at to divide it, and how much of one folder.
+	// maxEntries bounds how many entries of a tree are read to divide it, and how many of one folder.
 	maxEntries = 20_000
 )
 
-// skipped are folders of generated or foreign files.
+// skipped are folders of generated files or of files from elsewhere.
 var skipped = []string{".git", "node_modules"}
 
-// part is a piece of work: the files of a folder, and unless flat those below it.
+// part is a unit of work: the files of a folder and, unless flat, those below it.
 type part struct {
 	path string // relative to the tree's root, "." for the root itself
 	flat bool
 }
 
-// tree hands out the parts of a directory, one after the other and then from the beginning, none twice at a time.
+// tree hands out the parts of a directory, in order and again from the beginning, and none to two agents at once.
 type tree struct {
 	root string
-	name string // what messages call the root
+	name string // the name of the root in messages
 
 	mu    sync.Mutex
 	parts []part
 	taken map[part]bool
 }
 
-// CheckDir returns an error of one line unless dir is a directory with a file that an agent could work on.
+// CheckDir returns an error of one line, unless dir is a directory with a file to work on.
 func CheckDir(dir string) error {
 	_, err := openTree(dir)
 	return err
@@ -69,12 +69,12 @@ func openTree(dir string) (*tree, error) {
 	return t, nil
 }
 
-// take returns a part that no agent works on and a function to give it back, or false if there is none.
+// take returns a part that no agent works on and a function that returns it, or false if there is none.
 func (t *tree) take() (part, func(), bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.parts) == 0 {
-		t.parts = divide(t.root) // again, as files come and go
+		t.parts = divide(t.root) // again, because files come and go
 	}
 	i := slices.IndexFunc(t.parts, func(p part) bool { return !t.taken[p] })
 	if i < 0 {
@@ -90,7 +90,7 @@ func (t *tree) take() (part, func(), bool) {
 	}, true
 }
 
-// show returns how messages name a path of the tree. Postgres takes valid UTF-8 only, file systems take anything.
+// show returns the form of a path in messages. Postgres accepts only valid UTF-8; file systems accept any bytes.
 func (t *tree) show(path string) string {
 	if path == "." {
 		path = t.name
@@ -105,11 +105,11 @@ func divide(root string) []part {
 	return parts
 }
 
-// divideFolder returns how many files there are in and below a folder, and the parts they make.
+// divideFolder returns the number of files in and below a folder, and the parts they make.
 func divideFolder(root, path string, left *int) (int, []part) {
 	entries, err := readDir(filepath.Join(root, path))
 	if err != nil {
-		return 1, []part{{path: path}} // an agent will say so
+		return 1, []part{{path: path}} // an agent reports the error
 	}
 	own, below := 0, 0
 	var parts []part
@@ -152,7 +152,7 @@ func readDir(path string) ([]fs.DirEntry, error) {
 	return entries, nil
 }
 
-// plain takes the path and the system call out of an error about a file, for messages that name the file themselves.
+// plain removes the path and the system call from an error about a file, for messages that name the file themselves.
 func plain(err error) error {
 	var pathErr *fs.PathError
 	if errors.As(err, &pathErr) {

@@ -10,19 +10,19 @@ import (
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
-// reading is one attempt at the files of a part, and what it has found so far.
+// reading is one attempt at the files of a part, with its results so far.
 type reading struct {
 	journal *journal
 	tree    *tree
 	pace    *pace
 
 	planned int   // files
-	total   int64 // bytes of them when they were found
+	total   int64 // their bytes when they were found
 
 	files   int   // read so far
 	bytes   int64 // read so far
 	lines   int64
-	settled int64 // bytes of the files that are done with, as they were found: progress never runs backwards
+	settled int64 // bytes of the finished files, as they were found: progress never decreases
 	last    string
 }
 
@@ -35,7 +35,7 @@ func newReading(config Config, j *journal, t *tree, files []file) *reading {
 	return r
 }
 
-// read reads one file and tells of it, if it is time for a line.
+// read reads one file and reports it, if a line is due.
 func (r *reading) read(ctx context.Context, f file) error {
 	var done int64
 	d, err := r.tree.hash(ctx, f.path, func(n int) error {
@@ -77,7 +77,7 @@ func (r *reading) read(ctx context.Context, f file) error {
 	return r.tell(ctx, message, 0, data)
 }
 
-// tell writes a line with the progress, in percent of the bytes; ahead is what has been read of the current file.
+// tell writes a line with the progress, in percent of the bytes; ahead is the number of bytes read of the current file.
 func (r *reading) tell(ctx context.Context, message string, ahead int64, data map[string]any) error {
 	percentage := 100 * int64(r.files) / int64(max(r.planned, 1))
 	if r.total > 0 {
@@ -98,10 +98,10 @@ func (r *reading) totals() map[string]any {
 	return totals
 }
 
-// size says how much there is in words: 12 files, 48.1 kB.
+// size returns an amount in words: 12 files, 48.1 kB.
 func size(files int, bytes int64) string { return count(files, "file") + ", " + bytesOf(bytes) }
 
-// count says a number with its noun: 1 line, 1,227 lines.
+// count returns a number with its noun: 1 line, 1,227 lines.
 func count(n int, noun string) string {
 	digits := strconv.Itoa(n)
 	var groups []string
@@ -114,7 +114,7 @@ func count(n int, noun string) string {
 	return strings.Join(append([]string{digits}, groups...), ",") + " " + noun
 }
 
-// bytesOf says a number of bytes: 812 B, 48.1 kB, 1.2 GB.
+// bytesOf returns a number of bytes in words: 812 B, 48.1 kB, 1.2 GB.
 func bytesOf(n int64) string {
 	if n < 1000 {
 		return fmt.Sprintf("%d B", n)

@@ -11,7 +11,7 @@ import (
 const (
 	// maxFiles bounds the files of one activity.
 	maxFiles = 2000
-	// maxFileBytes bounds what is read of one file.
+	// maxFileBytes bounds the bytes read of one file.
 	maxFileBytes = 64 << 20
 )
 
@@ -27,7 +27,7 @@ type unreadable struct {
 	err  error
 }
 
-// scan finds the files of a part, and the folders on the way that cannot be read.
+// scan finds the files of a part, and the folders on the path that cannot be read.
 func (t *tree) scan(ctx context.Context, p part) (files []file, problems []unreadable, err error) {
 	err = t.scanFolder(ctx, p.path, p.flat, &files, &problems)
 	return files, problems, err
