@@ -12,15 +12,15 @@ import (
 	"syscall"
 )
 
-// account is the unprivileged user that initdb and postgres run as when we are root, which they refuse to be. A nil
+// account is the unprivileged user of initdb and postgres where this process is root, since they refuse to run as root. A nil
 // account stands for the current user, and its methods then do nothing.
 type account struct {
 	name     string
 	uid, gid int
 }
 
-// serverAccount returns nil for an ordinary user. For root it returns the first user that exists of those made for
-// Postgres and the unprivileged one.
+// serverAccount returns nil for an ordinary user. For root, it returns the first existing user of those made for Postgres and
+// the unprivileged one.
 func serverAccount() (*account, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
@@ -41,7 +41,7 @@ func serverAccount() (*account, error) {
 		"start this as an ordinary user")
 }
 
-// apply makes cmd run as the account, with an environment that does not steer Postgres.
+// apply makes cmd run as the account, with an environment that does not change the behaviour of Postgres.
 func (a *account) apply(cmd *exec.Cmd) {
 	cmd.Env = []string{"LC_ALL=C"} // untranslated messages; and on macOS postgres refuses to start without a locale
 	for _, kv := range os.Environ() {
@@ -49,7 +49,7 @@ func (a *account) apply(cmd *exec.Cmd) {
 			cmd.Env = append(cmd.Env, kv)
 		}
 	}
-	cmd.Dir = "/" // ours may be closed to the account
+	cmd.Dir = "/" // the current one may be closed to the account
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
@@ -67,7 +67,7 @@ func (a *account) own(path string) error {
 	return os.Chown(path, a.uid, a.gid)
 }
 
-// reach returns an error if a folder on the way to path, as far as it exists, is closed to the account.
+// reach returns an error if an existing folder on the path is closed to the account.
 func (a *account) reach(path string) error {
 	if a == nil {
 		return nil

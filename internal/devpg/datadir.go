@@ -11,13 +11,13 @@ import (
 	"strings"
 )
 
-// superuser is the role that initdb makes.
+// superuser is the role that initdb creates.
 const superuser = "postgres"
 
-// passwordFile holds the superuser's password, in the data folder and as private as the data.
+// passwordFile holds the superuser's password. It is in the data folder, and as private as the data.
 const passwordFile = "agentexec.password"
 
-// prepare makes the data folder if there is none, checks the one there is, and reads the password.
+// prepare makes the data folder if there is none, checks an existing one, and reads the password.
 func (s *Server) prepare(ctx context.Context) error {
 	if err := s.as.reach(filepath.Dir(s.DataDir)); err != nil {
 		return err
@@ -77,8 +77,8 @@ func removeDataDir(dir string) error {
 	return os.RemoveAll(dir)
 }
 
-// initDataDir runs initdb beside the data folder and renames the result, so that a data folder is whole or not there,
-// whatever is killed in between, and two processes that start at once end up with one.
+// initDataDir runs initdb beside the data folder and renames the result. So a data folder is complete or absent, whatever is
+// killed in between, and two processes that start at once share one.
 func (s *Server) initDataDir(ctx context.Context) error {
 	parent := filepath.Dir(s.DataDir)
 	if err := os.MkdirAll(parent, 0o755); err != nil { //nolint:gosec // the server's user has to pass through
@@ -105,7 +105,7 @@ func (s *Server) initDataDir(ctx context.Context) error {
 	_ = os.Remove(s.DataDir) // os.Rename refuses even an empty folder as the target
 	if err := os.Rename(data, s.DataDir); err != nil {
 		if _, statErr := os.Stat(filepath.Join(s.DataDir, passwordFile)); statErr == nil {
-			return nil // another process was faster
+			return nil // another process was first
 		}
 		return err
 	}
@@ -115,7 +115,7 @@ func (s *Server) initDataDir(ctx context.Context) error {
 func (s *Server) initdb(ctx context.Context, data, password, work string) error {
 	argv := []string{
 		s.Binaries.path("initdb"), "-D", data, "-U", superuser, "--pwfile", password, "--auth", "scram-sha-256",
-		// The same order of texts on every machine; macOS has no C.UTF-8 of its own.
+		// The same sort order on every machine; macOS has no C.UTF-8 of its own.
 		"--encoding", "UTF8", "--locale", "C", "--no-instructions",
 	}
 	if s.opts.Temporary {

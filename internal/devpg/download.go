@@ -11,7 +11,7 @@ import (
 	embeddedpostgres "github.com/fergusstrange/embedded-postgres"
 )
 
-// downloadVersion is the version to fetch where no Postgres is installed: the newest major there is a build of.
+// downloadVersion is the version to fetch where no Postgres is installed: the newest major with a build.
 const downloadVersion = embeddedpostgres.V18
 
 // downloaded returns the folders of earlier downloads into cache.
@@ -22,8 +22,8 @@ func downloaded(cache string) []string {
 
 // download fetches Postgres from the Maven repository at url ("" = the public one) into cache.
 //
-// The library fetches only as part of a start, and starts a server that would outlive this process. So it is asked for
-// an encoding that does not exist: it fetches, unpacks, and then initdb refuses.
+// The library fetches only as part of a start, and its server would outlive this process. So this asks for an encoding that
+// does not exist: the library fetches and unpacks, and then initdb refuses.
 func download(ctx context.Context, url, cache string, as *account) (Binaries, error) {
 	if err := os.MkdirAll(cache, 0o755); err != nil { //nolint:gosec // the server's user has to pass through
 		return Binaries{}, err
@@ -53,7 +53,7 @@ func download(ctx context.Context, url, cache string, as *account) (Binaries, er
 	}()
 	select {
 	case <-ctx.Done():
-		// The library's download cannot be interrupted. It is left behind, and cleans up if this process lives on.
+		// The library's download cannot be interrupted. It continues, and cleans up if this process lives on.
 		return Binaries{}, ctx.Err()
 	case err = <-failed:
 	}
@@ -67,7 +67,7 @@ func download(ctx context.Context, url, cache string, as *account) (Binaries, er
 	}
 	final := filepath.Join(cache, "postgres-"+string(downloadVersion))
 	if err := os.Rename(unpacked, final); err != nil {
-		// Another process was faster, or what it left is broken: inspect tells.
+		// Another process was first, or its result is broken: inspect checks that.
 		if _, statErr := os.Stat(final); statErr != nil {
 			return Binaries{}, err
 		}

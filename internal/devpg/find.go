@@ -16,8 +16,8 @@ import (
 // OldestMajor is the oldest major version of Postgres that agentexec supports.
 const OldestMajor = 15
 
-// ErrNoBinaries is returned by Find and Start when there are no usable binaries and none could be downloaded. Its
-// message is one line that names the ways out.
+// ErrNoBinaries is returned by Find and Start when there are no usable binaries and none could be downloaded. Its message is
+// one line that names the solutions.
 var ErrNoBinaries = errors.New("no PostgreSQL 15 or newer found")
 
 // Binaries is a folder with the programs of one Postgres installation.
@@ -45,11 +45,11 @@ var globs = []string{
 	"/Applications/Postgres.app/Contents/Versions/*/bin",
 }
 
-// Find returns the newest Postgres of at least OldestMajor: the one in Options.BinDir if that is set; else the newest
-// of those in PATH, in the folder pg_config names, in the usual folders of Linux packages and Homebrew, and in the
-// cache of an earlier download; else it downloads one, unless Options.NoDownload is set.
+// Find returns the newest Postgres of at least OldestMajor. It is the one in Options.BinDir if that is set; else the newest of
+// those in PATH, in the folder of pg_config, in the usual folders of Linux packages and Homebrew, and in the cache of
+// downloads; else it downloads one, unless Options.NoDownload is set.
 //
-// Returns ErrNoBinaries when all of that fails, and another error when BinDir holds no usable Postgres.
+// It returns ErrNoBinaries when all of that fails, and another error when BinDir holds no usable Postgres.
 func Find(ctx context.Context, opts Options) (Binaries, error) {
 	as, err := serverAccount()
 	if err != nil {
@@ -108,7 +108,7 @@ func findIn(ctx context.Context, opts Options, as *account, dirs []string, cache
 		"or allow the download (network access)", ErrNoBinaries, why)
 }
 
-// places lists the folders worth a look, PATH first.
+// places lists the folders to search, PATH first.
 func places(ctx context.Context) []string {
 	var dirs []string
 	for _, program := range []string{"postgres", "initdb"} {
@@ -140,7 +140,7 @@ func places(ctx context.Context) []string {
 
 var versionPattern = regexp.MustCompile(`\(PostgreSQL\) (\d+)`)
 
-// inspect asks the postgres in dir for its version. Returns exec.ErrNotFound if initdb or postgres is missing.
+// inspect asks the postgres in dir for its version. It returns exec.ErrNotFound if initdb or postgres is missing.
 func inspect(ctx context.Context, dir string, as *account) (Binaries, error) {
 	b := Binaries{Dir: dir}
 	for _, program := range []string{"initdb", "postgres"} {
@@ -152,7 +152,7 @@ func inspect(ctx context.Context, dir string, as *account) (Binaries, error) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, b.path("postgres"), "--version")
 	cmd.WaitDelay = time.Second
-	as.apply(cmd) // a folder that the server's user cannot reach is of no use
+	as.apply(cmd) // the server's user must be able to reach the folder
 	out, err := cmd.Output()
 	if err != nil {
 		return Binaries{}, fmt.Errorf("postgres --version: %w", err)

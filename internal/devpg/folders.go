@@ -6,13 +6,13 @@ import (
 	"path/filepath"
 )
 
-// rootCache is where root keeps data and downloads, since root's own cache folder is closed to the server's user. Only
-// root can make it, so no other user can put a folder of that name there first, and unlike /var/tmp it is never tidied.
+// rootCache is where root keeps data and downloads, since root's own cache folder is closed to the server's user. Only root
+// can make it, so no other user can put a folder of that name there first. Unlike /var/tmp, it is never cleaned up.
 const rootCache = "/var/cache/agentexec"
 
-// DefaultDataDir returns the data folder for a major version where Options.DataDir is not set: "pg<major>" in the
-// folder agentexec of the user's cache folder, or /var/cache/agentexec when root's own is closed to the user that
-// Postgres then runs as. Returns an error if the user has no cache folder.
+// DefaultDataDir returns the data folder for a major version where Options.DataDir is not set: "pg<major>" in the folder
+// agentexec of the user's cache folder. It is in /var/cache/agentexec where root's own is closed to the user of Postgres. It
+// returns an error if the user has no cache folder.
 func DefaultDataDir(major int) (string, error) {
 	as, err := serverAccount()
 	if err != nil {

@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// Stop stops Postgres and keeps the data: first with a fast shutdown (open transactions are rolled back), after 10 s
-// with an immediate one. It returns when nothing of the server runs any more, and may be called more than once.
+// Stop stops Postgres and keeps the data: first with a fast shutdown (open transactions are rolled back), after 10 s with an
+// immediate one. It returns when no process of the server runs, and may be called more than once.
 //
-// Returns an error if the server had to be killed.
+// It returns an error if the server had to be killed.
 func (s *Server) Stop() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -30,7 +30,7 @@ func (s *Server) stop() error {
 	return s.proc.stop()
 }
 
-// Restart starts Postgres again on the same port and data, and stops it first if it runs. ctx bounds the start.
+// Restart starts Postgres again on the same port and data; it stops a running one first. ctx bounds the start.
 func (s *Server) Restart(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -42,9 +42,8 @@ func (s *Server) Restart(ctx context.Context) error {
 	return s.run(ctx)
 }
 
-// Kill ends Postgres and all its backends at once with SIGKILL, as a crash of the machine would: what was not flushed
-// is lost. It returns when nothing of the server runs any more; Restart recovers it. On a server that does not run it
-// does nothing.
+// Kill ends Postgres and all its backends at once with SIGKILL, as a crash of the machine would: data that was not flushed is
+// lost. It returns when no process of the server runs; Restart recovers the server. It does nothing on a stopped server.
 func (s *Server) Kill() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -60,7 +59,7 @@ func (s *Server) Kill() error {
 	if !ok || !s.proc.owns(pid) {
 		return fmt.Errorf("kill PostgreSQL: no process id of ours in %s", pidFile(s.DataDir))
 	}
-	// Stopped first, so that it starts no backend that we do not know of and mourns none of those we kill.
+	// Stopped first, so that it starts no further backend and does not react to the end of those killed here.
 	err := syscall.Kill(pid, syscall.SIGSTOP)
 	for _, child := range children(pid) {
 		_ = syscall.Kill(child, syscall.SIGKILL)
@@ -70,8 +69,8 @@ func (s *Server) Kill() error {
 	return err
 }
 
-// children lists the processes started by pid, and nothing where there is no ps: backends then end by themselves, a
-// moment after the server they belong to.
+// children lists the processes started by pid, and none where there is no ps: backends then end by themselves, a moment after
+// their server.
 func children(pid int) []int {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
@@ -94,31 +93,30 @@ func children(pid int) []int {
 // errPortTaken is in the error of a start that failed because another program listens on the port.
 var errPortTaken = errors.New("the port is taken")
 
-// startFailure describes how postgres ended before it took connections.
+// startFailure describes how postgres ended before it accepted connections.
 func (p *process) startFailure() error {
 	err, log := p.failure(), p.log.String()
 	switch {
 	case strings.Contains(log, "could not create any TCP/IP sockets"):
 		return fmt.Errorf("%w: %w", errPortTaken, err)
 	case strings.Contains(log, `lock file "postmaster.pid" already exists`):
-		return fmt.Errorf("%w: %w", ErrRunning, err) // another process was faster, by a moment
+		return fmt.Errorf("%w: %w", ErrRunning, err) // another process was first, by a moment
 	}
 	return err
 }
 
-// freePort returns a port with no listener now, below the range that systems take the ports of outgoing connections
-// from: a client that retries while the server is down could otherwise be given the server's port, or even connect to
-// itself on it.
+// freePort returns a port without a listener, below the range of ports for outgoing connections. From that range, a client
+// that retries while the server is down could get the server's port, or even connect to itself on it.
 func freePort() (port int) {
 	for range 100 {
 		if port = 20000 + rand.IntN(12000); isFree(port) {
 			break
 		}
 	}
-	return port // if none was free, postgres says why
+	return port // if none was free, postgres reports why
 }
 
-// isFree reports whether a port has no listener now. Port 0 is no port.
+// isFree reports whether a port has no listener now. Port 0 is not free.
 func isFree(port int) bool {
 	if port == 0 {
 		return false

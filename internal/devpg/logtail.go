@@ -10,7 +10,7 @@ import (
 // logTailLines is how many lines an error quotes.
 const logTailLines = 20
 
-// logTail keeps the last lines written to it and hands all of them on.
+// logTail keeps the last lines written to it and passes all lines on.
 type logTail struct {
 	to io.Writer // nil = nowhere
 
@@ -19,7 +19,7 @@ type logTail struct {
 	partial []byte
 }
 
-// Write never fails: a log that cannot be written must not stop the program whose log it is.
+// Write never fails: a log that cannot be written must not stop the program that writes it.
 func (l *logTail) Write(b []byte) (int, error) {
 	if l.to != nil {
 		_, _ = l.to.Write(b)

@@ -17,13 +17,13 @@ import (
 // ErrRunning is returned by Start when another server runs on the data folder.
 var ErrRunning = errors.New("PostgreSQL runs already")
 
-// leaveLimit is how long Start waits for the server of a process that has just died to finish its shutdown.
+// leaveLimit is how long Start waits for the shutdown of a server whose process has just died.
 const leaveLimit = 15 * time.Second
 
-// pidFile is what a running postgres writes into its data folder.
+// pidFile is the file that a running postgres writes into its data folder.
 func pidFile(dataDir string) string { return filepath.Join(dataDir, "postmaster.pid") }
 
-// readPidFile returns the process and port of the server on dataDir; ok is false if there is no (whole) pid file.
+// readPidFile returns the process and port of the server on dataDir; ok is false if there is no complete pid file.
 func readPidFile(dataDir string) (pid, port int, ok bool) {
 	content, err := os.ReadFile(pidFile(dataDir))
 	if err != nil {
@@ -38,11 +38,11 @@ func readPidFile(dataDir string) (pid, port int, ok bool) {
 	return pid, port, err1 == nil && err2 == nil && pid > 0
 }
 
-// portOption is our port in postmaster.opts.
+// portOption matches this package's port option in postmaster.opts.
 var portOption = regexp.MustCompile(`"port=([1-9][0-9]{0,4})"`)
 
-// lastPort returns the port of the last start on dataDir, 0 where there was none. postgres keeps its command line there
-// in postmaster.opts, which outlives a shutdown.
+// lastPort returns the port of the last start on dataDir, 0 where there was none. postgres keeps its command line in
+// postmaster.opts, which stays after a shutdown.
 func lastPort(dataDir string) int {
 	content, err := os.ReadFile(filepath.Join(dataDir, "postmaster.opts"))
 	found := portOption.FindSubmatch(content)
@@ -56,9 +56,9 @@ func lastPort(dataDir string) int {
 	return int(port)
 }
 
-// saysReady reports whether our server has written into its pid file that it takes connections. Asking here first
-// spares the log a line for every attempt that comes too early, and tells our server from one that another process
-// has started on the same folder and port in the meantime.
+// saysReady reports whether this server has written into its pid file that it accepts connections. This check avoids a log
+// line for every early attempt. It also distinguishes this server from one that another process has started on the same folder
+// and port in the meantime.
 func (s *Server) saysReady() bool {
 	pid, _, ok := readPidFile(s.DataDir)
 	if !ok || !s.proc.owns(pid) {
@@ -69,8 +69,8 @@ func (s *Server) saysReady() bool {
 	return err == nil && len(lines) > 7 && strings.TrimSpace(lines[7]) == "ready"
 }
 
-// freeSharedMemory frees the segment of a server that was killed on dataDir, as its next start would have done. It is
-// small, but a system has room for few (macOS for 32), and nothing else frees it.
+// freeSharedMemory frees the segment of a server that was killed on dataDir, as its next start would do. It is small, but a
+// system has room for few (macOS for 32), and nothing else frees it.
 func freeSharedMemory(dataDir string) {
 	content, err := os.ReadFile(pidFile(dataDir))
 	lines := strings.Split(string(content), "\n")
@@ -84,9 +84,9 @@ func freeSharedMemory(dataDir string) {
 	}
 }
 
-// ensureFree returns ErrRunning if a server runs on the data folder. It waits for one that is on its way out, and
-// clears the pid file that a killed one left if another program has its process id by now: postgres would refuse to
-// start. (Where no process has that id, postgres clears the file itself.)
+// ensureFree returns ErrRunning if a server runs on the data folder. It waits for one that is shutting down. It clears the pid
+// file of a killed server if another program has that process id by now: postgres would refuse to start. (Where no process has
+// that id, postgres clears the file itself.)
 func (s *Server) ensureFree(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, leaveLimit)
 	defer cancel()
@@ -111,7 +111,7 @@ func (s *Server) ensureFree(ctx context.Context) error {
 	}
 }
 
-// answers reports whether the server of an earlier start takes connections at port.
+// answers reports whether the server of an earlier start accepts connections at port.
 func (s *Server) answers(ctx context.Context, port int) bool {
 	password, err := os.ReadFile(filepath.Join(s.DataDir, passwordFile))
 	if err != nil {
@@ -126,7 +126,7 @@ func alive(pid int) bool {
 	return err == nil || errors.Is(err, syscall.EPERM)
 }
 
-// isPostgres reports whether a process is a postgres, and true if that cannot be told.
+// isPostgres reports whether a process is a postgres; it is true where that is not known.
 func isPostgres(pid int) bool {
 	command, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)) // Linux; empty for a zombie
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Options say what to start. The zero value starts the newest Postgres on DefaultDataDir and a free port.
+// Options configure a server. The zero value starts the newest Postgres on DefaultDataDir and a free port.
 type Options struct {
 	// BinDir is a folder with initdb and postgres. Default: see Find.
 	BinDir string
@@ -30,21 +30,21 @@ type Options struct {
 	// CacheDir is the folder for downloads and data. Default: agentexec in the user's cache folder; see DefaultDataDir.
 	CacheDir string
 
-	// DataDir is the folder of the database, made when it is missing or empty. Default: DefaultDataDir.
+	// DataDir is the folder of the database, created if it is missing or empty. Default: DefaultDataDir.
 	DataDir string
-	// Fresh removes what is in DataDir first.
+	// Fresh removes the contents of DataDir first.
 	Fresh bool
-	// Temporary puts the data into a new folder under os.TempDir instead of DataDir. Remove removes it, and so does
-	// the end of this process, however it ends.
+	// Temporary puts the data into a new folder under os.TempDir instead of DataDir. Remove removes it; the end of this process
+	// does so too, however it ends.
 	Temporary bool
 
-	// Port to listen on, on 127.0.0.1. Default: the one of the last start on DataDir if that is free, else a free one.
+	// Port is the port on 127.0.0.1. Default: the port of the last start on DataDir if that is free, else a free one.
 	Port int
 	// Settings are settings of postgresql.conf, such as "fsync": "off".
 	Settings map[string]string
 	// StartTimeout bounds the start, initdb and crash recovery included. Default: 60 s.
 	StartTimeout time.Duration
-	// Log takes what initdb and postgres print. It is written to until the server has stopped. Default: nothing.
+	// Log receives the output of initdb and postgres. It is written to until the server has stopped. Default: nothing.
 	Log io.Writer
 }
 
@@ -52,7 +52,7 @@ type Options struct {
 type Server struct {
 	Binaries Binaries
 	DataDir  string
-	// Port is the same for the life of the Server, over restarts too.
+	// Port stays the same for the life of the Server, also over restarts.
 	Port int
 
 	opts      Options
@@ -64,11 +64,11 @@ type Server struct {
 	proc *process
 }
 
-// Start starts Postgres and returns when it takes connections. ctx bounds the start only: the server runs until Stop,
-// Remove or the end of this process.
+// Start starts Postgres and returns when it accepts connections. ctx bounds only the start: the server runs until Stop, Remove
+// or the end of this process.
 //
-// Returns ErrNoBinaries if there is no Postgres to start, ErrRunning if a server runs on the data folder, and an error
-// with the last lines of the log if Postgres ends during its start.
+// It returns ErrNoBinaries if there is no Postgres to start, ErrRunning if a server runs on the data folder, and an error with
+// the last lines of the log if Postgres ends during its start.
 func Start(ctx context.Context, opts Options) (*Server, error) {
 	if opts.StartTimeout == 0 {
 		opts.StartTimeout = time.Minute
@@ -102,7 +102,7 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 	return s, nil
 }
 
-// URL returns the connection string of a database for the superuser. "" is the database postgres.
+// URL returns the superuser's connection string for a database. "" means the database postgres.
 func (s *Server) URL(database string) string {
 	if database == "" {
 		database = "postgres"
@@ -129,7 +129,7 @@ func (s *Server) Done() <-chan struct{} {
 	return s.proc.done
 }
 
-// LastLines returns the last lines Postgres printed, for the report that it ended when it should not.
+// LastLines returns the last lines that Postgres printed, for a report of its unexpected end.
 func (s *Server) LastLines() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -139,8 +139,8 @@ func (s *Server) LastLines() string {
 	return s.proc.log.String()
 }
 
-// launch runs postgres on the data folder: on the port of last time, so that a saved URL stays valid, or on a
-// new one where another program has it, or is faster to take a free one.
+// launch runs postgres on the data folder. It uses the last port, so that a saved URL stays valid, or a new one where another
+// program uses that port, or takes a free one first.
 func (s *Server) launch(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -159,7 +159,7 @@ func (s *Server) launch(ctx context.Context) error {
 	}
 }
 
-// run starts postgres on s.Port and waits until it takes connections. The caller holds mu.
+// run starts postgres on s.Port and waits until it accepts connections. The caller holds mu.
 func (s *Server) run(ctx context.Context) error {
 	settings := map[string]string{
 		"listen_addresses":        "127.0.0.1",
@@ -170,7 +170,7 @@ func (s *Server) run(ctx context.Context) error {
 		"lc_messages":             "C",
 	}
 	if s.temporary != "" {
-		settings["dynamic_shared_memory_type"] = "mmap" // files that go with the data, also after a crash
+		settings["dynamic_shared_memory_type"] = "mmap" // files that are removed with the data, also after a crash
 	}
 	maps.Copy(settings, s.opts.Settings)
 	argv := []string{s.Binaries.path("postgres"), "-D", s.DataDir}

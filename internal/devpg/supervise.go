@@ -14,11 +14,11 @@ import (
 //go:embed supervise.sh
 var superviseScript string
 
-// stopLimit is how long a stop may take before everything is killed. The script turns to an immediate shutdown after
-// 10 s and to SIGKILL after 6 s more; postgres itself kills backends that ignore an immediate shutdown for 5 s.
+// stopLimit is how long a stop may take before everything is killed. The script uses an immediate shutdown after 10 s and
+// SIGKILL after 6 s more; postgres itself kills backends that ignore an immediate shutdown for 5 s.
 const stopLimit = 20 * time.Second
 
-// process is a program run under supervise.sh: it ends when stop is called, or when our process ends.
+// process is a program run under supervise.sh: it ends when stop is called, or when this process ends.
 type process struct {
 	cmd   *exec.Cmd
 	stdin *os.File      // the script holds the other end
@@ -27,8 +27,8 @@ type process struct {
 	err   error         // how it ended; set before done is closed
 }
 
-// supervise starts argv as the account. If our process dies before stop, remove is removed after the program ended,
-// unless it is empty. The output of the program is copied to log.
+// supervise starts argv as the account. If this process dies before stop, the script deletes the folder remove, unless that is
+// "", after the program ended. The output of the program is copied to log.
 func supervise(as *account, remove string, log io.Writer, argv ...string) (*process, error) {
 	stdin, ourStdin, err := os.Pipe()
 	if err != nil {
@@ -43,7 +43,7 @@ func supervise(as *account, remove string, log io.Writer, argv ...string) (*proc
 	defer func() { _ = output.Close() }()
 
 	cmd := exec.Command("/bin/sh", append([]string{"-c", superviseScript, "sh"}, argv...)...)
-	// A group of its own: Ctrl-C in a terminal goes to us alone, and we stop things in our order.
+	// A group of its own: Ctrl-C in a terminal reaches only this process, which stops its children in order.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	as.apply(cmd)
 	cmd.Env = append(cmd.Env, "REMOVE="+remove)
@@ -69,15 +69,15 @@ func (p *process) wait(output *os.File, read chan struct{}) {
 	p.err = p.cmd.Wait()
 	// If the script alone was killed, nothing supervises the program any more.
 	_ = p.signalGroup(syscall.SIGQUIT)
-	_ = output.SetReadDeadline(time.Now().Add(stopLimit)) // do not wait forever for whatever still holds the pipe
+	_ = output.SetReadDeadline(time.Now().Add(stopLimit)) // do not wait forever for a process that still holds the pipe
 	<-read
 	_ = output.Close()
 	_ = p.stdin.Close()
 	close(p.done)
 }
 
-// stop ends the program with SIGINT, after 10 s with SIGQUIT, after 16 s with SIGKILL, and returns when it has ended.
-// Returns an error if even that does not help within stopLimit.
+// stop ends the program with SIGINT, after 10 s with SIGQUIT, after 16 s with SIGKILL, and returns when it has ended. It
+// returns an error if the program still runs after stopLimit.
 func (p *process) stop() error {
 	_, _ = p.stdin.WriteString("stop\n") // fails if it has ended already
 	limit := time.NewTimer(stopLimit)
@@ -100,10 +100,10 @@ func (p *process) owns(pid int) bool {
 
 func (p *process) signalGroup(sig syscall.Signal) error { return syscall.Kill(-p.cmd.Process.Pid, sig) }
 
-// program is the first argument after those for sh.
+// program returns the program's name: the first argument after those for sh.
 func (p *process) program() string { return p.cmd.Args[4] }
 
-// failure describes how the program ended, with the last lines it printed. Call it after done.
+// failure describes how the program ended, with its last lines. Call it after done.
 func (p *process) failure() error {
 	how := "without an error"
 	if p.err != nil {
