@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// Number is a JSON number in one form: numbers that are equal to Postgres have equal texts.
+// Number is a JSON number in canonical form: numbers that are equal to Postgres have equal texts.
 type Number string
 
-// Canonical returns a decoded JSON value with every json.Number as a Number. Contains takes such values.
+// Canonical returns a decoded JSON value with every json.Number as a Number. Contains requires such values.
 func Canonical(value any) any {
 	switch v := value.(type) {
 	case json.Number:
@@ -26,14 +26,14 @@ func Canonical(value any) any {
 	return value
 }
 
-// canonicalNumber brings a number into the form [-]digits"e"exponent, whose digits neither begin nor end with 0.
+// canonicalNumber converts a number to the form [-]digits"e"exponent, whose digits neither begin nor end with 0.
 func canonicalNumber(text string) Number {
 	sign := ""
 	if rest, negative := strings.CutPrefix(text, "-"); negative {
 		sign, text = "-", rest
 	}
 	text, exponentText, _ := strings.Cut(strings.ToLower(text), "e")
-	exponent, _ := strconv.Atoi(exponentText) // in bounds: Check has looked
+	exponent, _ := strconv.Atoi(exponentText) // in bounds: Check has verified that
 	whole, fraction, _ := strings.Cut(text, ".")
 	digits := strings.TrimLeft(whole+fraction, "0")
 	exponent -= len(fraction)
@@ -55,7 +55,7 @@ func Contains(a, b map[string]any) bool {
 	return true
 }
 
-// containsValue compares two values at one place: containers by containment, all others by equality.
+// containsValue compares two values in the same place: containers by containment, all others by equality.
 func containsValue(a, b any) bool {
 	switch want := b.(type) {
 	case map[string]any:
@@ -68,7 +68,7 @@ func containsValue(a, b any) bool {
 	return isScalar(a) && a == b
 }
 
-// containsAll reports whether each element of b is in a, wherever and however often.
+// containsAll reports whether each element of b is in a, at any position and any number of times.
 func containsAll(a, b []any) bool {
 	for _, want := range b {
 		found := false

@@ -1,5 +1,5 @@
-// Package jsonb says what JSON Postgres can store, so that what it cannot is refused before it gets there: one query
-// serves the lists of all clients, and what one of them brings must not break it.
+// Package jsonb checks whether Postgres can store a JSON value, so that other values are refused earlier. One query serves the
+// lists of all clients, and the filter of one client must not break it.
 //
 // May import: the standard library.
 package jsonb
@@ -21,11 +21,11 @@ const (
 	maxExponent    = 1000
 )
 
-// ErrNoObject is returned for what is no JSON object.
+// ErrNoObject is returned for a value that is not a JSON object.
 var ErrNoObject = errors.New("must be a JSON object")
 
-// Object reads a JSON object. It returns nil for null, ErrNoObject for any other value, and else an error that says what
-// of it Postgres cannot store.
+// Object reads a JSON object. It returns nil for null, ErrNoObject for any other value, and an error that names the part that
+// Postgres cannot store.
 func Object(data []byte) (map[string]any, error) {
 	object, err := Decode(data)
 	if err != nil {
@@ -37,14 +37,14 @@ func Object(data []byte) (map[string]any, error) {
 	return object, nil
 }
 
-// ErrNoFilter is returned for what is neither a JSON object nor an array of 1 to 16 objects.
+// ErrNoFilter is returned for a value that is neither a JSON object nor an array of 1 to 16 objects.
 var ErrNoFilter = errors.New("must be a JSON object, or an array of 1 to 16 objects")
 
 const maxAlternatives = 16
 
-// Filter reads a metadata filter: an object, or an array of 1 to 16 objects of which at least one must match. It returns
-// the objects, none for null and for what asks for nothing; ErrNoFilter, or an error that says what of it Postgres cannot
-// store.
+// Filter reads a metadata filter: an object, or an array of 1 to 16 objects of which at least one must match. It returns the
+// objects, none for null and for a filter without conditions; ErrNoFilter, or an error that names the part that Postgres
+// cannot store.
 func Filter(data []byte) ([]map[string]any, error) {
 	var texts []json.RawMessage
 	if !bytes.HasPrefix(bytes.TrimSpace(data), []byte("[")) {
@@ -71,8 +71,8 @@ func Filter(data []byte) ([]map[string]any, error) {
 	return all, nil
 }
 
-// Decode reads a JSON object, numbers as they are: a float64 would cut long ones, and so match others. It returns nil for
-// null, and ErrNoObject for any other value.
+// Decode reads a JSON object, with exact numbers: a float64 would cut long ones, and so match others. It returns nil for null,
+// and ErrNoObject for any other value.
 func Decode(data []byte) (map[string]any, error) {
 	var object map[string]any
 	d := json.NewDecoder(bytes.NewReader(data))
@@ -86,10 +86,10 @@ func Decode(data []byte) (map[string]any, error) {
 	return object, nil
 }
 
-// Check says what Postgres cannot store of an object that was decoded.
+// Check returns an error for the part of a decoded object that Postgres cannot store.
 func Check(object map[string]any) error { return check(object, 0) }
 
-// Text says why Postgres cannot store a text.
+// Text returns an error that says why Postgres cannot store a text.
 func Text(s string) error {
 	if strings.ContainsRune(s, 0) {
 		return errors.New("text must not contain U+0000")
