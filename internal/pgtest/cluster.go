@@ -24,10 +24,10 @@ const adminConns = 4
 // cluster is a server, and the databases this process makes on it.
 type cluster struct {
 	url      string
-	stop     func() error   // ends a server of ours; nil on a server that others use too
-	guard    *pgx.Conn      // on a server that others use too: holds the lock that says that run is alive
+	stop     func() error   // ends a private server; nil on a shared server
+	guard    *pgx.Conn      // on a shared server: holds the lock that marks the run as alive
 	run      string         // the part of database names that is unique to this process
-	maxConns int32          // what one test may use
+	maxConns int32          // the connections of one test at most
 	count    atomic.Int64   // for names
 	admins   chan *pgx.Conn // connections for making and dropping databases; nil = not yet opened
 
@@ -62,7 +62,7 @@ func openOurs(ctx context.Context, url string, stop func() error) (*cluster, err
 	return c, nil
 }
 
-// openTheirs opens a server that other processes use too, and drops the databases that killed ones left there.
+// openTheirs opens a shared server, and drops the databases of killed processes.
 func openTheirs(ctx context.Context, url string) (*cluster, error) {
 	c := newCluster(url)
 	var err error
@@ -117,7 +117,7 @@ func (c *cluster) drop(name string) error {
 	return c.admin("drop database if exists " + name + " with (force)")
 }
 
-// makeTemplate installs the schema into a database that allows no connections afterwards: a clone needs its source idle.
+// makeTemplate installs the schema into a database that allows no connections afterwards: a clone needs an idle source.
 func (c *cluster) makeTemplate() error {
 	name := c.templateName()
 	if err := c.admin("create database " + name + " template template0"); err != nil {
@@ -154,7 +154,7 @@ func (c *cluster) admin(sql string) error {
 	return nil
 }
 
-// close drops what this process made on the server, or ends a server of ours. The cluster is of no use afterwards.
+// close drops the databases of this process on the server, or ends a private server. The cluster is unusable afterwards.
 func (c *cluster) close() error {
 	ctx, cancel := limited()
 	defer cancel()
@@ -176,7 +176,7 @@ func (c *cluster) close() error {
 // withDatabase returns the connection string for another database of the same server.
 func withDatabase(connString, database string) string {
 	if !strings.HasPrefix(connString, "postgres://") && !strings.HasPrefix(connString, "postgresql://") {
-		return connString + " dbname=" + database // of keywords and values, where the last of a name counts
+		return connString + " dbname=" + database // keywords and values: the last value of a keyword counts
 	}
 	u, err := url.Parse(connString)
 	if err != nil {

@@ -16,12 +16,12 @@ type Database struct {
 	URL string
 
 	c            *cluster
-	releaseLimit time.Duration // how long the end of a test waits for connections to come back to a pool
+	releaseLimit time.Duration // how long the end of a test waits until connections are released to a pool
 }
 
-// Pool returns a pool that is closed when the test ends. Its connections have an empty search_path, so a name without
-// a schema fails at once. It has as many connections as the server has for each test that runs in parallel, at most 16
-// unless configure asks for more; a change of its ConnConfig is also made there.
+// Pool returns a pool that is closed when the test ends. Its connections have an empty search_path, so a name without a schema
+// fails at once. It has as many connections as the server has for each parallel test, at most 16 unless configure asks for
+// more. configure may also change its ConnConfig.
 //
 // The test fails if a connection is not released when it ends.
 func (d *Database) Pool(t testing.TB, configure ...func(*pgxpool.Config)) *pgxpool.Pool {
@@ -100,8 +100,8 @@ func (d *Database) Exec(t testing.TB, sql string, args ...any) {
 	}
 }
 
-// AwaitLockWaits returns when at least n sessions of the database wait for a lock: the moment for a test of races to
-// act. Fails the test if that takes more than a minute.
+// AwaitLockWaits returns when at least n sessions of the database wait for a lock, so that a test of races can act. It fails
+// the test if that takes more than a minute.
 func (d *Database) AwaitLockWaits(t testing.TB, n int) {
 	t.Helper()
 	ctx, cancel := limited()

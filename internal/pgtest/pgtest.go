@@ -5,11 +5,10 @@
 //		db := pgtest.New(t)     // a database with the schema, gone when the test ends
 //		pool := db.Pool(t)
 //
-// New clones a template database into which pkg/migrate installed the schema once. Tables, channels of NOTIFY and
-// advisory locks are a database's own, so tests run in parallel; roles, transaction ids and the snapshots made of them
-// are the server's, so a transaction that another test holds open shows in pg_current_snapshot(). Empty gives a
-// database without the schema, Tx a transaction that is rolled back, NewServer a whole server that the test may stop,
-// kill and restart.
+// New clones a template database into which pkg/migrate installed the schema once. Tests run in parallel, because tables,
+// channels of NOTIFY and advisory locks belong to a database. Roles, transaction ids and their snapshots belong to the server,
+// so a transaction that another test holds open shows in pg_current_snapshot(). Empty gives a database without the schema, Tx
+// a transaction that is rolled back, NewServer a whole server that the test may stop, kill and restart.
 //
 // The server is, in this order:
 //
@@ -18,8 +17,8 @@
 //  3. a container, where Docker runs;
 //  4. a private one from downloaded binaries.
 //
-// With none of them the test fails; it is never skipped. A private server starts with the first test that asks, and
-// goes with the process, its data too, however the process ends.
+// With none of them the test fails; it is never skipped. A private server starts with the first test that asks. It ends with
+// the process, and its data is removed, however the process ends.
 //
 // May import: internal/devpg, pkg/migrate.
 package pgtest
@@ -44,9 +43,9 @@ func Empty(t testing.TB) *Database {
 	return shared(t).database(t, false)
 }
 
-// Tx returns a transaction that is rolled back when the test ends, on a database with the schema that the tests of
-// this process share: cheaper than New. Nothing may be committed, and what needs a commit (NOTIFY, other sessions)
-// cannot be seen. The search_path is empty.
+// Tx returns a transaction that is rolled back when the test ends, on a database with the schema that the tests of this
+// process share. It is cheaper than New. The test must not commit, and cannot see effects of a commit (NOTIFY, other
+// sessions). The search_path is empty.
 func Tx(t testing.TB) pgx.Tx {
 	t.Helper()
 	db, err := shared(t).forTx()
@@ -62,7 +61,7 @@ func Tx(t testing.TB) pgx.Tx {
 	return tx
 }
 
-// limited returns the context for one step of a set-up or clean-up. It is not the test's: clean-up comes after that.
+// limited returns the context for one step of a set-up or clean-up. It is not the test's context, since clean-up comes later.
 func limited() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), time.Minute)
 }

@@ -16,8 +16,8 @@ type Server struct {
 	c *cluster
 }
 
-// NewServer starts a private server for t, gone with its data when the test ends. settings are settings of
-// postgresql.conf on top of pgtest's own; nil is fine. It always needs binaries, also where the other tests use
+// NewServer starts a private server for t; it and its data are removed when the test ends. settings are settings of
+// postgresql.conf beside pgtest's own; nil is fine. It always needs binaries, even where the other tests use
 // AGENTEXEC_TEST_DATABASE_URL or a container, and downloads them if there are none.
 func NewServer(t testing.TB, settings map[string]string) *Server {
 	t.Helper()
@@ -54,7 +54,7 @@ func (s *Server) Empty(t testing.TB) *Database {
 	return s.must(t, false)
 }
 
-// must makes a database that goes with the server, which need not run any more when the test ends.
+// must makes a database that ends with the server. The server need not run when the test ends.
 func (s *Server) must(t testing.TB, withSchema bool) *Database {
 	t.Helper()
 	d, err := s.c.create(withSchema)
@@ -67,7 +67,7 @@ func (s *Server) must(t testing.TB, withSchema bool) *Database {
 // Runner runs the tests of a package, as *testing.M does.
 type Runner struct{ m interface{ Run() int } }
 
-// Main is for a TestMain that looks for leaked goroutines, or wants the server gone before the process is:
+// Main is for a TestMain that checks for leaked goroutines, or needs the server to end before the process:
 //
 //	func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main(m)) }
 //

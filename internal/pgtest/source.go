@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// envURL names a server to use, as its superuser.
+	// envURL names a server to use, with the URL of its superuser.
 	envURL = "AGENTEXEC_TEST_DATABASE_URL"
 	// envBin names the folder of the Postgres to start.
 	envBin = "AGENTEXEC_TEST_PG_BIN"
@@ -26,7 +26,7 @@ const (
 	downloadLimit = 10 * time.Minute
 )
 
-// testSettings make a server fast and roomy; only a crash of the whole machine could make fsync=off matter.
+// testSettings make a server fast, with room for many tests; fsync=off matters only after a crash of the whole machine.
 var testSettings = map[string]string{
 	"fsync":              "off",
 	"full_page_writes":   "off",
@@ -42,7 +42,7 @@ var process struct {
 	err     error
 }
 
-// sharedCluster finds or starts the server on the first call, and gives the same answer to the next ones.
+// sharedCluster finds or starts the server on the first call, and returns the same result on later calls.
 func sharedCluster() (*cluster, error) {
 	process.mu.Lock()
 	defer process.mu.Unlock()
@@ -55,7 +55,7 @@ func sharedCluster() (*cluster, error) {
 	return process.cluster, process.err
 }
 
-// closeShared ends what sharedCluster began.
+// closeShared ends the cluster of sharedCluster.
 func closeShared() error {
 	process.mu.Lock()
 	defer process.mu.Unlock()
@@ -103,7 +103,7 @@ func startLocal(ctx context.Context, noDownload bool, settings map[string]string
 	})
 }
 
-// startContainer starts Postgres in a container, which Testcontainers' reaper removes if we are killed.
+// startContainer starts Postgres in a container, which Testcontainers' reaper removes if this process is killed.
 func startContainer(ctx context.Context) (url string, stop func() error, err error) {
 	defer func() {
 		if p := recover(); p != nil { // the library panics on some broken Docker configurations

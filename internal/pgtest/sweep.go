@@ -14,11 +14,11 @@ import (
 const (
 	// namePrefix is followed by the run, 16 hexadecimal digits, and a number or a word.
 	namePrefix = "agentexec_test_"
-	// sweepLock is the advisory lock under which one process at a time looks for what killed ones left behind.
+	// sweepLock is the advisory lock under which one process at a time looks for databases of killed ones.
 	sweepLock = 0x61_67_65_78_74_73_74
 )
 
-// guardAndSweep takes the advisory lock of this run, which other processes see as long as we live, and drops the
+// guardAndSweep takes the advisory lock of this run, which other processes see while this one lives. Then it drops the
 // databases of runs whose lock is free: those processes were killed.
 func (c *cluster) guardAndSweep(ctx context.Context) error {
 	if _, err := c.guard.Exec(ctx, "select pg_advisory_lock($1)", runKey(c.run)); err != nil {
@@ -78,11 +78,11 @@ func (c *cluster) dropRun(ctx context.Context) error {
 }
 
 func runKey(run string) int64 {
-	key, _ := strconv.ParseUint(run, 16, 64) // what is no run of ours shares key 0, and is swept all the same
+	key, _ := strconv.ParseUint(run, 16, 64) // a name of no run shares key 0, and is dropped all the same
 	return int64(key)
 }
 
-// connsPerTest divides the server's connections by the tests that may run at the same time in so many processes.
+// connsPerTest divides the server's connections by the number of parallel tests in so many processes.
 func connsPerTest(ctx context.Context, conn *pgx.Conn, processes int) (int32, error) {
 	var setting string
 	if err := conn.QueryRow(ctx, "show max_connections").Scan(&setting); err != nil {
@@ -92,7 +92,7 @@ func connsPerTest(ctx context.Context, conn *pgx.Conn, processes int) (int32, er
 	if err != nil {
 		return 0, fmt.Errorf("max_connections: %w", err)
 	}
-	limit -= adminConns + 16 // single connections of tests, and those the server keeps back
+	limit -= adminConns + 16 // single connections of tests, and those the server reserves
 	tests := runtime.GOMAXPROCS(0)
 	if f := flag.Lookup("test.parallel"); f != nil {
 		if n, err := strconv.Atoi(f.Value.String()); err == nil {

@@ -37,8 +37,8 @@ func Temp(ctx context.Context, conn *pgx.Conn) error {
 	return run(ctx, conn, relations, "pg_temp")
 }
 
-// Calls returns how many calls of planted functions of the schemas there were, those in transactions that were rolled
-// back included. conn may be of any role with USAGE on the schemas.
+// Calls returns the number of calls of planted functions of the schemas, including those in transactions that were rolled
+// back. conn may be of any role with USAGE on the schemas.
 func Calls(ctx context.Context, conn *pgx.Conn, schemas ...string) (int64, error) {
 	var sum int64
 	for _, schema := range schemas {
