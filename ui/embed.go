@@ -1,6 +1,6 @@
 // Package ui holds the dashboard, the page that shows activities live, and serves it.
 //
-// dashboard/dist is what `make ui` builds of dashboard/. It is committed, so that building the program needs no Node.
+// dashboard/dist is the output of `make ui` from dashboard/. It is committed, so that building the program needs no Node.
 //
 // May import: the standard library.
 package ui
@@ -22,8 +22,8 @@ import (
 //go:embed dashboard/dist
 var dist embed.FS
 
-// policy lets the page run its own scripts and styles, talk to its own host and nothing else. Text from the
-// server is shown through textContent; trusted-types has the browser hold us to that.
+// policy allows the page its own scripts and styles, and connections to its own host only. Text from the server is shown
+// through textContent; trusted-types makes the browser enforce that.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
@@ -39,9 +39,9 @@ type content struct {
 	etag string
 }
 
-// Handler serves the page at /, its files beside it, and the page again at /activities/{agent_id}, where the script
-// shows that activity. Any other path is not found: a missing script must never be answered with HTML. All addresses in
-// the page are relative, so that a proxy may serve it under a prefix that it strips.
+// Handler serves the page at /, its files beside it, and the page again at /activities/{agent_id}, where the script shows that
+// activity. Any other path is not found: a missing script must never be answered with HTML. All addresses in the page are
+// relative, so that a proxy may serve it under a prefix that it strips.
 func Handler() http.Handler {
 	files := load()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -73,10 +73,10 @@ func Handler() http.Handler {
 	})
 }
 
-// deepPage is the key of the page as it is served at /activities/{agent_id}: one folder below its files.
+// deepPage is the key of the page as served at /activities/{agent_id}: one folder below its files.
 const deepPage = "/activities/"
 
-// fileOf is the key in load of the file that a path asks for.
+// fileOf returns the key in load for the file at a path.
 func fileOf(urlPath string) string {
 	if urlPath == "/" {
 		return "/index.html"
@@ -90,7 +90,7 @@ func fileOf(urlPath string) string {
 	return urlPath
 }
 
-// takesGzip says whether the answer may be compressed. Ranges are of the file as it is.
+// takesGzip reports whether the answer may be compressed. Ranges apply to the uncompressed file.
 func takesGzip(r *http.Request) bool {
 	if r.Header.Get("Range") != "" {
 		return false
@@ -104,10 +104,10 @@ func takesGzip(r *http.Request) bool {
 	return false
 }
 
-// load reads the files, by the path they are served at, and adds deepPage.
+// load reads the files, by their URL path, and adds deepPage.
 var load = sync.OnceValue(func() map[string]file {
 	files := make(map[string]file)
-	_ = fs.WalkDir(dist, "dashboard/dist", func(name string, d fs.DirEntry, _ error) error { // what is embedded is there
+	_ = fs.WalkDir(dist, "dashboard/dist", func(name string, d fs.DirEntry, _ error) error { // the embedded files exist
 		if d.IsDir() {
 			return nil
 		}
@@ -124,7 +124,7 @@ var load = sync.OnceValue(func() map[string]file {
 
 func newFile(at string, body []byte) file {
 	f := file{contentType: contentType(at), caching: "no-cache", plain: newContent(body), gzip: newContent(compress(body))}
-	if strings.HasPrefix(at, "/assets/") { // named after their content; the others are asked for again, so that an upgrade shows
+	if strings.HasPrefix(at, "/assets/") { // named after their content; browsers ask for the others again, so that an upgrade shows
 		f.caching = "public, max-age=31536000, immutable"
 	}
 	return f
@@ -137,13 +137,13 @@ func newContent(body []byte) content {
 
 func compress(body []byte) []byte {
 	var b bytes.Buffer
-	w, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // a level there is
-	_, _ = w.Write(body)                                  // memory takes everything
+	w, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // a valid level
+	_, _ = w.Write(body)                                  // writes to memory do not fail
 	_ = w.Close()
 	return b.Bytes()
 }
 
-// contentType is our own table: package mime asks the machine, and machines differ.
+// contentType uses a table of its own: package mime asks the machine, and machines differ.
 func contentType(name string) string {
 	switch path.Ext(name) {
 	case ".html":
