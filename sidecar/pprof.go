@@ -37,6 +37,7 @@ func profiles() http.Handler {
 		_ = profile.WriteTo(w, debug)
 	})
 	mux.HandleFunc(profilesPath+"cmdline", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = io.WriteString(w, strings.Join(os.Args, "\x00"))
 	})
 	mux.HandleFunc(profilesPath+"symbol", func(w http.ResponseWriter, _ *http.Request) {

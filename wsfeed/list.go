@@ -84,6 +84,9 @@ func (l *listTopic) reread() {
 	c := counted{tried: err == nil && withCounts}
 	if c.tried {
 		c.counts, c.took, c.err = l.hub.readCounts(owner, l.filter, l.scope)
+		if c.err != nil {
+			c.counts = nil // the counts of before stay
+		}
 	}
 	l.took(items, err, c)
 }

@@ -259,5 +259,8 @@ func (s *script) Counts(ctx context.Context, _ ListFilter, _ client.Scope) (out 
 		out = s.counts
 		return nil
 	})
+	if err != nil {
+		out = json.RawMessage{} // whatever comes with an error must not be used
+	}
 	return out, err
 }

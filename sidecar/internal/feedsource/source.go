@@ -95,7 +95,10 @@ func (s *source) List(ctx context.Context, f wsfeed.ListFilter, scope client.Sco
 func (s *source) Counts(ctx context.Context, f wsfeed.ListFilter, scope client.Scope) (json.RawMessage, error) {
 	var counts string
 	err := s.pool.QueryRow(ctx, s.q.counts, nullable(f.AgentType), nullable(string(f.Metadata)), scopeText(scope)).Scan(&counts)
-	return json.RawMessage(counts), refused(err)
+	if err != nil {
+		return nil, refused(err)
+	}
+	return json.RawMessage(counts), nil
 }
 
 // scopeText returns a scope as the queries take it: null keeps the session's scope.
