@@ -5,7 +5,7 @@
 -- the row's lock numbers the lines: within one activity, commit order is seq order, without gaps. A reader that
 -- remembers the last seq it saw can always go on from there.
 --
---   writing   create_activity, append_log, append_logs, complete, error, cancel, cancel_pending
+--   writing   create_activity, append_log, append_logs, complete, error, heartbeat, cancel, cancel_pending, sweep
 --   reading   list_activities, activity_detail, count_active, count_by_status, pending_ids; view activity_list
 --   private   names that begin with an underscore; they may change with any version
 --
@@ -16,7 +16,11 @@
 --
 --   QUEUED <-> RUNNING -> COMPLETE | ERROR | CANCELED     QUEUED and RUNNING go anywhere
 --   ERROR -> QUEUED | RUNNING                             a retry: attempt + 1, finished_at cleared
+--   ERROR -> CANCELED                                     the activity is given up: no retry follows
 --   COMPLETE, CANCELED                                    final
+--
+-- A cancel of a RUNNING activity is a request: the status stays RUNNING, cancel_seq is the line of the request, and each
+-- answer to the worker says so. A retry after it is refused.
 --
 -- A line with no status, or the same one, is always stored: a trailing line is not lost.
 --
@@ -56,6 +60,16 @@ begin
     alter column seq set default nullif(0, 0),
     alter column status set default nullif('QUEUED'::agentexec.status, 'QUEUED'),
     alter column created_at set default nullif(timestamptz 'epoch', 'epoch');
+end
+$$;
+
+-- append_logs returned the number of lines. A function cannot change its result, so the old one makes room, and passes its
+-- grants on below.
+do $$
+begin
+  if exists (select from pg_proc p where p.oid = to_regprocedure('agentexec.append_logs(jsonb)') and p.prorettype = 'int'::regtype) then
+    alter function agentexec.append_logs(jsonb) rename to _append_logs_before;
+  end if;
 end
 $$;
 
@@ -266,7 +280,55 @@ begin atomic
     'status', line.status,
     'percentage', line.percentage,
     'created_at', agentexec._time(line.created_at),
-    'data', line.data);
+    'data', line.data,
+    'attempt', line.attempt,
+    'cancel_requested', line.cancel_requested);
+end;
+
+-- _is_stale is whether an activity is stale: it is RUNNING, its worker made a promise (expect_every), and nothing was heard for
+-- longer than that. A heartbeat (beat_at) and a line (updated_at) count. While the server was down nothing could be heard, so
+-- silence counts from its start. The clock is that of the statement.
+create or replace function agentexec._is_stale(status agentexec.status, updated_at timestamptz, beat_at timestamptz, expect_every interval)
+  returns boolean
+  language sql
+  stable parallel safe
+begin atomic
+  select status = 'RUNNING' and expect_every is not null
+     and greatest(beat_at, updated_at, pg_postmaster_start_time()) < statement_timestamp() - expect_every;
+end;
+
+-- _life_json is what is known of the worker of an activity: when it was last heard of, its promise in seconds, and whether the
+-- activity is stale.
+create or replace function agentexec._life_json(activity agentexec.activity)
+  returns jsonb
+  language sql
+  stable parallel safe
+begin atomic
+  select jsonb_build_object(
+    'last_seen_at', agentexec._time(greatest(activity.updated_at, h.beat_at)),
+    'expect_every', extract(epoch from h.expect_every)::double precision,
+    'stale', agentexec._is_stale(activity.status, activity.updated_at, h.beat_at, h.expect_every))
+  from (select) one
+  left join agentexec.activity_heartbeat h on h.activity_id = activity.id and activity.finished_at is null;
+end;
+
+-- _cancel_json is the request to cancel an activity, from the columns of its row, or null where there is none (cancel_seq). Of
+-- a long message, the first 500 characters.
+create or replace function agentexec._cancel_json(activity_id uuid, cancel_seq int, force_at timestamptz, forced boolean)
+  returns jsonb
+  language sql
+  stable parallel safe
+begin atomic
+  select case when cancel_seq is not null then (
+    select jsonb_build_object(
+      'seq', cancel_seq,
+      'message', left(l.message, 500),
+      'requested_by', l.data -> 'requested_by',
+      'requested_at', agentexec._time(l.created_at),
+      'force_at', agentexec._time(force_at),
+      'forced', forced)
+    from (select) one
+    left join agentexec.activity_log l on l.activity_id = _cancel_json.activity_id and l.seq = _cancel_json.cancel_seq) end;
 end;
 
 -- _activity_json is what ActivityListItem and ActivityDetail share; metadata only if asked for.
@@ -285,7 +347,9 @@ begin atomic
     'created_at', agentexec._time(activity.created_at),
     'started_at', agentexec._time(activity.started_at),
     'updated_at', agentexec._time(activity.updated_at),
-    'finished_at', agentexec._time(activity.finished_at))
+    'finished_at', agentexec._time(activity.finished_at),
+    'cancel', agentexec._cancel_json(activity.id, activity.cancel_seq, activity.cancel_force_at, activity.cancel_forced))
+  || agentexec._life_json(activity)
   || case when include_metadata then jsonb_build_object('metadata', activity.metadata) else '{}' end;
 end;
 
@@ -302,7 +366,9 @@ begin atomic
     'updated_at', agentexec._time(activity.updated_at),
     'finished_at', agentexec._time(activity.finished_at),
     'last_seq', activity.last_seq,
-    'attempt', activity.attempt);
+    'attempt', activity.attempt,
+    'cancel', agentexec._cancel_json(activity.id, activity.cancel_seq, activity.cancel_force_at, activity.cancel_forced))
+  || agentexec._life_json(activity);
 end;
 
 -- Scope ----------------------------------------------------------------------------------------------------------
@@ -503,7 +569,7 @@ create or replace function agentexec._may_become(status agentexec.status, next a
   language sql
   immutable parallel safe
 begin atomic
-  select case status when 'COMPLETE' then false when 'CANCELED' then false when 'ERROR' then next in ('QUEUED', 'RUNNING') else true end
+  select case status when 'COMPLETE' then false when 'CANCELED' then false when 'ERROR' then next in ('QUEUED', 'RUNNING', 'CANCELED') else true end
          or next = status;
 end;
 
@@ -519,12 +585,22 @@ begin
 end
 $$;
 
+-- _no_retry is the message of a retry that is refused because a cancel was requested.
+create or replace function agentexec._no_retry(agent_id uuid, status agentexec.status)
+  returns text
+  language sql
+  immutable parallel safe
+begin atomic
+  select format('activity %s is ERROR and cannot become %s: cancel requested', agent_id, status);
+end;
+
 -- _transition applies the state machine: it takes the next seq of an activity, with the status and percentage of a line
 -- (null keeps the current one), and returns the row as it is afterwards. Its updated_at is the line's time:
 -- the wall clock read under the lock, never behind the line before.
 --
 -- Locks:  the activity row, until the transaction ends.
--- Errors: TA404 no such activity; TA409 the status may not follow the current one; TA422 it is at the highest seq.
+-- Errors: TA404 no such activity; TA409 the status may not follow the current one, or it is a retry after a request to cancel;
+--         TA422 it is at the highest seq.
 create or replace function agentexec._transition(agent_id uuid, percentage int, status agentexec.status)
   returns agentexec.activity
   language plpgsql
@@ -532,8 +608,9 @@ create or replace function agentexec._transition(agent_id uuid, percentage int, 
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_now agentexec.activity;
-  v_at  timestamptz;
+  v_now     agentexec.activity;
+  v_at      timestamptz;
+  v_new_run boolean := false; -- the promise of the run before ends
 begin
   select a.* into v_now from agentexec.activity a where a.agent_id = _transition.agent_id for no key update;
   if not found then
@@ -553,7 +630,14 @@ begin
         errcode = 'TA409',
         message = format('activity %s is %s and cannot become %s', agent_id, v_now.status, status);
     end if;
-    v_now.attempt := v_now.attempt + (v_now.status = 'ERROR')::int;
+    if v_now.status = 'ERROR' and status <> 'CANCELED' then
+      if v_now.cancel_seq is not null then
+        raise exception using errcode = 'TA409', message = agentexec._no_retry(agent_id, status);
+      end if;
+      v_now.attempt := v_now.attempt + 1;
+      v_new_run := true;
+    end if;
+    v_new_run := v_new_run or status <> 'RUNNING';
     v_now.status := status;
     v_now.started_at := case status when 'RUNNING' then coalesce(v_now.started_at, v_at) else v_now.started_at end;
     v_now.finished_at := case when status in ('COMPLETE', 'ERROR', 'CANCELED') then v_at end;
@@ -569,6 +653,9 @@ begin
       finished_at       = v_now.finished_at
   where a.id = v_now.id
   returning a.* into v_now;
+  if v_new_run then
+    delete from agentexec.activity_heartbeat h where h.activity_id = v_now.id;
+  end if;
   return v_now;
 end
 $$;
@@ -577,17 +664,23 @@ $$;
 -- A null status keeps the current one, a null percentage leaves latest_percentage as it was. A percentage is rounded down.
 -- Call it as select ... from agentexec.append_log(...): (agentexec.append_log(...)).* would call it once for each column.
 --
+-- cancel_requested of the answer says that the worker is to end. at_seq makes a retry safe, and fences a worker that was
+-- replaced: the line is written only as line at_seq. Where that line exists already with the same message, percentage and data
+-- (and status, where one is given), it is returned and nothing is written.
+--
 -- This is the one hot function, so it does without SET search_path, which would cost a twentieth of all it does: every
 -- name and operator is qualified instead, and means the same on any search_path.
 --
 -- Locks:  the activity row, before any log row (the same order in every function of this file).
--- Errors: TA404 no such activity; TA409 the state machine refuses; TA422 bad argument, or the activity is at the highest seq.
+-- Errors: TA404 no such activity; TA409 the state machine refuses, or line at_seq is another one or not the next; TA422 bad
+--         argument, or the activity is at the highest seq.
 create or replace function agentexec.append_log(
   agent_id   uuid,
   message    text,
   percentage double precision default null,
   status     agentexec.status default null,
-  data       jsonb            default null
+  data       jsonb            default null,
+  at_seq     int              default null
 )
   returns agentexec.activity_log
   language plpgsql
@@ -620,16 +713,17 @@ begin
     where a.agent_id operator(pg_catalog.=) append_log.agent_id
       and a.status operator(pg_catalog.=) coalesce(append_log.status, a.status)
       and a.last_seq operator(pg_catalog.<) 2147483647
+      and a.last_seq operator(pg_catalog.=) coalesce(append_log.at_seq operator(pg_catalog.-) 1::pg_catalog.int8, a.last_seq)
     returning pg_catalog.nextval('agentexec.activity_log_id_seq') as id, a.id as activity_id, a.last_seq as seq, append_log.message,
               a.status, pg_catalog.floor(append_log.percentage)::pg_catalog.int4 as percentage, append_log.data, a.updated_at as created_at,
-              pg_catalog.txid_current() as xid
+              pg_catalog.txid_current() as xid, a.attempt, a.cancel_seq is not null as cancel_requested
   )
-  insert into agentexec.activity_log as l (id, activity_id, seq, message, status, percentage, data, created_at, xid)
-  select m.id, m.activity_id, m.seq, m.message, m.status, m.percentage, m.data, m.created_at, m.xid
+  insert into agentexec.activity_log as l (id, activity_id, seq, message, status, percentage, data, created_at, xid, attempt, cancel_requested)
+  select m.id, m.activity_id, m.seq, m.message, m.status, m.percentage, m.data, m.created_at, m.xid, m.attempt, m.cancel_requested
   from moved m
   returning l.* into v_line;
   if not found then
-    return agentexec._append_change(agent_id, message, pg_catalog.floor(percentage)::pg_catalog.int4, status, data);
+    return agentexec._append_change(agent_id, message, pg_catalog.floor(percentage)::pg_catalog.int4, status, data, at_seq);
   end if;
 
   -- Both rare cases are one expression, because each expression is prepared anew in every transaction.
@@ -644,13 +738,19 @@ begin
 end
 $$;
 
--- _append_change is append_log for a line that changes the status, or that is refused.
-create or replace function agentexec._append_change(
+-- _line_again returns line at_seq of an activity if it exists with this message, percentage, data and status (null is any): a
+-- retry. It returns null where at_seq is the next line, which is still to be written. The line says whether a cancel is
+-- requested now.
+--
+-- Locks:  the activity row, until the transaction ends.
+-- Errors: TA404 no such activity; TA409 line at_seq is another one, or not the next; TA422 at_seq below 1.
+create or replace function agentexec._line_again(
   agent_id   uuid,
   message    text,
   percentage int,
   status     agentexec.status,
-  data       jsonb
+  data       jsonb,
+  at_seq     int
 )
   returns agentexec.activity_log
   language plpgsql
@@ -658,12 +758,72 @@ create or replace function agentexec._append_change(
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_activity agentexec.activity := agentexec._transition(agent_id, percentage, status);
+  v_activity agentexec.activity;
   v_line     agentexec.activity_log;
 begin
-  insert into agentexec.activity_log as l (id, activity_id, seq, message, status, percentage, data, created_at)
+  if at_seq < 1 then
+    perform agentexec._raise_invalid(format('at_seq must be at least 1, got %s', at_seq));
+  end if;
+  select a.* into v_activity from agentexec.activity a where a.agent_id = _line_again.agent_id for no key update;
+  if not found then
+    raise exception using errcode = 'TA404', message = format('no activity with agent_id %s', coalesce(agent_id::text, 'null'));
+  elsif at_seq - 1 = v_activity.last_seq then
+    return null;
+  end if;
+  select l.* into v_line
+  from agentexec.activity_log l
+  where l.activity_id = v_activity.id and l.seq = at_seq
+    and l.message = _line_again.message
+    and l.percentage is not distinct from _line_again.percentage
+    and l.data is not distinct from _line_again.data
+    and (_line_again.status is null or l.status = _line_again.status);
+  if not found then
+    raise exception using errcode = 'TA409', message = agentexec._wrong_seq(agent_id, at_seq, v_activity.last_seq);
+  end if;
+  v_line.cancel_requested := v_activity.cancel_seq is not null;
+  return v_line;
+end
+$$;
+
+-- _wrong_seq is the message of a line that is refused because of its at_seq.
+create or replace function agentexec._wrong_seq(agent_id uuid, at_seq int, last_seq int)
+  returns text
+  language sql
+  immutable parallel safe
+begin atomic
+  select format(case when at_seq > last_seq then 'activity %s is at last_seq %s, so the next line is not at_seq %s'
+                     else 'activity %s is at last_seq %s, and its line %s is not this one' end, agent_id, last_seq, at_seq);
+end;
+
+-- _append_change is append_log for a line that changes the status, that is a retry (at_seq), or that is refused.
+create or replace function agentexec._append_change(
+  agent_id   uuid,
+  message    text,
+  percentage int,
+  status     agentexec.status,
+  data       jsonb,
+  at_seq     int default null
+)
+  returns agentexec.activity_log
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_activity agentexec.activity;
+  v_line     agentexec.activity_log;
+begin
+  if at_seq is not null then
+    v_line := agentexec._line_again(agent_id, message, percentage, status, data, at_seq);
+    if v_line.id is not null then
+      return v_line;
+    end if;
+  end if;
+  v_activity := agentexec._transition(agent_id, percentage, status);
+  insert into agentexec.activity_log as l (id, activity_id, seq, message, status, percentage, data, created_at, attempt, cancel_requested)
   values (nextval('agentexec.activity_log_id_seq'), v_activity.id, v_activity.last_seq, _append_change.message,
-          v_activity.status, _append_change.percentage, _append_change.data, v_activity.updated_at)
+          v_activity.status, _append_change.percentage, _append_change.data, v_activity.updated_at, v_activity.attempt,
+          v_activity.cancel_seq is not null)
   returning l.* into v_line;
   perform agentexec._send_wakeup();
   return v_line;
@@ -691,8 +851,8 @@ begin
 end
 $$;
 
--- complete writes the line that ends an activity well. Arguments are typed in the three calls that follow, because during
--- an upgrade there are two functions append_log.
+-- complete writes the line that ends an activity well. Arguments are typed and complete in the two calls that follow, because
+-- during an upgrade there are two functions append_log.
 -- Errors: as append_log; TA409 when it already ended as ERROR or CANCELED.
 create or replace function agentexec.complete(
   agent_id   uuid,
@@ -705,7 +865,7 @@ create or replace function agentexec.complete(
   volatile
   security definer
 begin atomic
-  select l.* from agentexec.append_log(agent_id, message, percentage, 'COMPLETE'::agentexec.status, data) l;
+  select l.* from agentexec.append_log(agent_id, message, percentage, 'COMPLETE'::agentexec.status, data, null::int) l;
 end;
 
 -- error writes the line that ends an activity, or one attempt of it, badly.
@@ -720,47 +880,8 @@ create or replace function agentexec.error(
   volatile
   security definer
 begin atomic
-  select l.* from agentexec.append_log(agent_id, message, null::double precision, 'ERROR'::agentexec.status, data) l;
+  select l.* from agentexec.append_log(agent_id, message, null::double precision, 'ERROR'::agentexec.status, data, null::int) l;
 end;
-
--- cancel ends one activity as CANCELED. The worker learns of it from the status of its next append_log.
--- Errors: as append_log; TA409 when it already ended as COMPLETE or ERROR.
-create or replace function agentexec.cancel(agent_id uuid, message text default 'Canceled')
-  returns agentexec.activity_log
-  language sql
-  volatile
-  security definer
-begin atomic
-  select l.* from agentexec.append_log(agent_id, message, null::double precision, 'CANCELED'::agentexec.status, null::jsonb) l;
-end;
-
--- Retired: signatures of before 0.4. A grant on a public one passes to its successor.
-do $$
-declare
-  v_old   text;
-  v_new   text;
-  v_grant record;
-begin
-  for v_old, v_new in values
-    ('agentexec.complete(uuid, text, int, jsonb)', 'agentexec.complete(uuid, text, double precision, jsonb)'),
-    ('agentexec.append_log(uuid, text, int, agentexec.status, jsonb)', 'agentexec.append_log(uuid, text, double precision, agentexec.status, jsonb)'),
-    ('agentexec._append_lines(uuid[], text[], int[], agentexec.status[], jsonb[])', null),
-    ('agentexec._check_line(text, int)', null),
-    ('agentexec._line_problem(text, int)', null)
-  loop
-    continue when to_regprocedure(v_old) is null;
-    for v_grant in
-      select a.grantee::regrole as role, a.is_grantable
-      from pg_proc p cross join lateral aclexplode(p.proacl) a
-      where p.oid = to_regprocedure(v_old) and a.grantee not in (0, p.proowner) and v_new is not null
-    loop
-      execute format('grant execute on function %s to %s%s', v_new, v_grant.role,
-        case when v_grant.is_grantable then ' with grant option' end);
-    end loop;
-    execute format('drop function %s', v_old);
-  end loop;
-end
-$$;
 
 -- _entry_problem says which field of an entry of append_logs cannot be read, or null. The fields have the right JSON types.
 -- Each try is a subtransaction, so it is asked only after reading all entries at once has failed.
@@ -787,18 +908,26 @@ begin
     return format('.status must be one of %s, got %s', array_to_string(enum_range(null::agentexec.status), ', '),
       left((entry -> 'status')::text, 100));
   end;
+  begin
+    perform (entry ->> 'at_seq')::int;
+  exception when data_exception then
+    return format('.at_seq must be between 1 and 2147483647, got %s', left((entry -> 'at_seq')::text, 100));
+  end;
   return null;
 end
 $$;
 
--- append_logs writes many lines of any activities at once, all or none, in the order given, and returns their number.
--- entries is [{"agent_id", "message", "percentage"?, "status"?, "data"?}, ...]. One update per activity and one
--- insert in all: a row updated k times in one transaction costs O(k^2).
+-- append_logs writes many lines of any activities at once, all or none, in the order given. entries is [{"agent_id", "message",
+-- "percentage"?, "status"?, "data"?, "at_seq"?}, ...]. It returns one row per activity, in the order of first appearance, with
+-- the state that the activity has now. One update per activity and one insert in all: a row updated k times in one transaction
+-- costs O(k^2).
+--
+-- at_seq is as in append_log: an entry that exists already as that line is left out, so the same call may be sent again.
 --
 -- Locks:  the activity rows, by id; then log rows.
--- Errors: those of append_log, TA422 naming the entry (entries[0] is the first).
+-- Errors: those of append_log, naming the entry (entries[0] is the first).
 create or replace function agentexec.append_logs(entries jsonb)
-  returns int
+  returns setof agentexec.append_result
   language plpgsql
   volatile
   security definer
@@ -810,6 +939,8 @@ declare
   v_percentages double precision[];
   v_statuses    agentexec.status[];
   v_datas       jsonb[];
+  v_seqs        int[];
+  v_all         uuid[];
   v_scope       record := agentexec._scope();
   v_wrong       boolean;
   v_problem     text;
@@ -831,8 +962,10 @@ begin
         then format('.percentage must be between 0 and 100, got %s', jsonb_typeof(e.entry -> 'percentage'))
       when jsonb_typeof(e.entry -> 'status') not in ('string', 'null')
         then format('.status must be one of %s, got %s', array_to_string(enum_range(null::agentexec.status), ', '), jsonb_typeof(e.entry -> 'status'))
+      when jsonb_typeof(e.entry -> 'at_seq') not in ('number', 'string', 'null')
+        then format('.at_seq must be between 1 and 2147483647, got %s', jsonb_typeof(e.entry -> 'at_seq'))
       else format(' has an unknown field %s', (select left(to_jsonb(k.key)::text, 100) from jsonb_object_keys(e.entry) k(key)
-             where k.key not in ('agent_id', 'message', 'percentage', 'status', 'data') limit 1)) end)
+             where k.key not in ('agent_id', 'message', 'percentage', 'status', 'data', 'at_seq') limit 1)) end)
   into v_problem
   from jsonb_array_elements(entries) with ordinality e(entry, ord)
   where case when jsonb_typeof(e.entry) <> 'object' then true
@@ -840,7 +973,8 @@ begin
           or jsonb_typeof(e.entry -> 'message') not in ('string', 'null')
           or jsonb_typeof(e.entry -> 'percentage') not in ('number', 'string', 'null')
           or jsonb_typeof(e.entry -> 'status') not in ('string', 'null')
-          or (e.entry - '{agent_id,message,percentage,status,data}'::text[]) <> '{}' end
+          or jsonb_typeof(e.entry -> 'at_seq') not in ('number', 'string', 'null')
+          or (e.entry - '{agent_id,message,percentage,status,data,at_seq}'::text[]) <> '{}' end
   order by e.ord
   limit 1;
   if v_problem is not null then
@@ -848,11 +982,15 @@ begin
   end if;
 
   begin
-    -- A function's rows come in its order, and aggregates of all rows keep it; five sorts by it would cost as much again.
+    -- A function's rows come in its order, and aggregates of all rows keep it; six sorts by it would cost as much again.
     select array_agg(r.agent_id), array_agg(r.message), array_agg(r.percentage), array_agg(agentexec._status_of(r.status)), array_agg(r.data),
-           bool_or(r.agent_id is null or agentexec._line_problem(r.message, r.percentage, r.data) is not null)
-    into v_agents, v_messages, v_percentages, v_statuses, v_datas, v_wrong
-    from jsonb_to_recordset(entries) as r(agent_id uuid, message text, percentage double precision, status text, data jsonb);
+           array_agg(r.at_seq) filter (where r.at_seq is not null),
+           bool_or(r.agent_id is null or r.at_seq < 1 or agentexec._line_problem(r.message, r.percentage, r.data) is not null)
+    into v_agents, v_messages, v_percentages, v_statuses, v_datas, v_seqs, v_wrong
+    from jsonb_to_recordset(entries) as r(agent_id uuid, message text, percentage double precision, status text, data jsonb, at_seq int);
+    if v_seqs is not null then
+      v_seqs := array(select (e.entry ->> 'at_seq')::int from jsonb_array_elements(entries) with ordinality e(entry, ord) order by e.ord);
+    end if;
   exception
     when data_exception or sqlstate 'TA422' then
       v_problem := (
@@ -867,9 +1005,10 @@ begin
   if v_wrong then
     perform agentexec._raise_invalid((
       select format('entries[%s].%s', l.ord - 1, p.problem)
-      from unnest(v_agents, v_messages, v_percentages, v_datas) with ordinality l(agent_id, message, percentage, data, ord)
+      from unnest(v_agents, v_messages, v_percentages, v_datas, v_seqs) with ordinality l(agent_id, message, percentage, data, at_seq, ord)
       cross join lateral (
         select case when l.agent_id is null then 'agent_id must not be null'
+                    when l.at_seq < 1 then format('at_seq must be between 1 and 2147483647, got %s', l.at_seq)
                     else agentexec._line_problem(l.message, l.percentage, l.data) end as problem
       ) p
       where p.problem is not null
@@ -898,6 +1037,13 @@ begin
     raise exception using errcode = 'TA404', message = v_problem;
   end if;
 
+  v_all := v_agents;
+  if v_seqs is not null then
+    select n.agents, n.messages, n.percentages, n.statuses, n.datas
+    into v_agents, v_messages, v_percentages, v_statuses, v_datas
+    from agentexec._new_entries(v_agents, v_messages, v_percentages, v_statuses, v_datas, v_seqs) n;
+  end if;
+
   if v_last_seq > 2147483647 - cardinality(v_agents) then
     select a.agent_id into v_full
     from unnest(v_agents) l(agent_id) join agentexec.activity a on a.agent_id = l.agent_id
@@ -909,9 +1055,61 @@ begin
     end if;
   end if;
 
-  v_count := agentexec._append_lines(v_agents, v_messages, v_percentages, v_statuses, v_datas);
-  perform agentexec._send_wakeup();
-  return v_count;
+  if agentexec._append_lines(v_agents, v_messages, v_percentages, v_statuses, v_datas) > 0 then
+    perform agentexec._send_wakeup();
+  end if;
+  return query
+    select a.agent_id, a.last_seq, a.status, a.attempt, a.cancel_seq is not null
+    from (select l.agent_id, min(l.ord) as ord from unnest(v_all) with ordinality l(agent_id, ord) group by l.agent_id) l
+    join agentexec.activity a on a.agent_id = l.agent_id
+    order by l.ord;
+end
+$$;
+
+-- _new_entries leaves out the entries of append_logs that exist already as their line at_seq (null: any). The activities are
+-- locked.
+--
+-- Errors: TA409 a line at_seq is another one, or is not the next when its entry's turn comes.
+create or replace function agentexec._new_entries(
+  inout agents      uuid[],
+  inout messages    text[],
+  inout percentages double precision[],
+  inout statuses    agentexec.status[],
+  inout datas       jsonb[],
+  seqs              int[]
+)
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_problem text;
+begin
+  with entry as materialized (
+    select e.*, a.id, a.last_seq, coalesce(e.at_seq <= a.last_seq, false) as exists_already,
+           a.last_seq + count(*) filter (where e.at_seq is null or e.at_seq > a.last_seq) over (partition by a.id order by e.ord) as next
+    from unnest(agents, messages, percentages, statuses, datas, seqs)
+      with ordinality e(agent_id, message, percentage, status, data, at_seq, ord)
+    join agentexec.activity a on a.agent_id = e.agent_id
+  ), wrong as (
+    select e.ord, agentexec._wrong_seq(e.agent_id, e.at_seq, e.last_seq) as problem
+    from entry e
+    left join agentexec.activity_log l on l.activity_id = e.id and l.seq = e.at_seq and e.exists_already
+      and l.message = e.message and l.percentage is not distinct from floor(e.percentage)::int
+      and l.data is not distinct from e.data and (e.status is null or l.status = e.status)
+    where case when e.exists_already then l.id is null else e.at_seq <> e.next end
+    order by e.ord
+    limit 1
+  )
+  select (select format('entries[%s]: %s', w.ord - 1, w.problem) from wrong w),
+         array_agg(e.agent_id order by e.ord), array_agg(e.message order by e.ord), array_agg(e.percentage order by e.ord),
+         array_agg(e.status order by e.ord), array_agg(e.data order by e.ord)
+  into v_problem, agents, messages, percentages, statuses, datas
+  from entry e
+  where not e.exists_already;
+  if v_problem is not null then
+    raise exception using errcode = 'TA409', message = v_problem;
+  end if;
 end
 $$;
 
@@ -938,6 +1136,7 @@ begin
   with line as materialized (
     select l.ord, floor(l.percentage)::int as percentage, a.id as activity_id, a.agent_id, a.last_seq,
            greatest(c.now, a.updated_at) as at, l.status as given, a.status as initial,
+           a.attempt, a.cancel_seq is not null as cancel_requested,
            row_number() over w as n,
            max(l.ord) filter (where l.status is not null) over w as status_ord  -- the last line up to here that gave one
     from unnest(agents, percentages, statuses) with ordinality l(agent_id, percentage, status, ord)
@@ -946,19 +1145,26 @@ begin
     window w as (partition by a.id order by l.ord)
   ), step as materialized (
     -- The statuses given, each with the one before it.
-    select s.*, lag(s.given, 1, s.initial) over (partition by s.activity_id order by s.ord) as before
-    from line s
-    where s.given is not null
+    select s.*, s.attempt + count(*) filter (where s.before = 'ERROR' and s.given in ('QUEUED', 'RUNNING'))
+             over (partition by s.activity_id order by s.ord) as attempt_now
+    from (
+      select s.*, lag(s.given, 1, s.initial) over (partition by s.activity_id order by s.ord) as before
+      from line s
+      where s.given is not null
+    ) s
   ), refused as (
-    select format('entries[%s]: activity %s is %s and cannot become %s', s.ord - 1, s.agent_id, s.before, s.given) as problem
+    select format('entries[%s]: %s', s.ord - 1, case when agentexec._may_become(s.before, s.given)
+             then agentexec._no_retry(s.agent_id, s.given)
+             else format('activity %s is %s and cannot become %s', s.agent_id, s.before, s.given) end) as problem
     from step s
-    where not agentexec._may_become(s.before, s.given)
+    where not agentexec._may_become(s.before, s.given) or s.cancel_requested and s.attempt_now > s.attempt
     order by s.ord
     limit 1
   ), outcome as (
     select s.activity_id,
            (array_agg(s.given order by s.ord desc))[1] as status,
-           count(*) filter (where s.before = 'ERROR' and s.given <> 'ERROR') as retries,
+           max(s.attempt_now) as attempt,
+           max(s.attempt_now) > max(s.attempt) as retried,
            bool_or(s.given = 'RUNNING' and s.before <> 'RUNNING') as ran,
            bool_or(s.given <> s.before) as changed
     from step s
@@ -977,7 +1183,7 @@ begin
         latest_percentage = coalesce(t.percentage, a.latest_percentage),
         updated_at        = t.at,
         status            = coalesce(o.status, a.status),
-        attempt           = a.attempt + coalesce(o.retries, 0),
+        attempt           = coalesce(o.attempt, a.attempt),
         started_at        = case when o.ran then coalesce(a.started_at, t.at) else a.started_at end,
         finished_at       = case
                               when not coalesce(o.changed, false) then a.finished_at
@@ -987,12 +1193,18 @@ begin
     left join outcome o on o.activity_id = t.activity_id
     where a.id = t.activity_id and not exists (select from refused)
     returning a.id
+  ), silent as (
+    -- The promise of a run ends with it.
+    delete from agentexec.activity_heartbeat h
+    using outcome o
+    where h.activity_id = o.activity_id and o.changed and (o.retried or o.status <> 'RUNNING')
   ), written as (
-    insert into agentexec.activity_log (id, activity_id, seq, message, status, percentage, data, created_at)
+    insert into agentexec.activity_log (id, activity_id, seq, message, status, percentage, data, created_at, attempt, cancel_requested)
     -- Sorted inside, numbered outside: ids follow seq within an activity.
-    select nextval('agentexec.activity_log_id_seq'), r.activity_id, r.seq, r.message, r.status, r.percentage, r.data, r.at
+    select nextval('agentexec.activity_log_id_seq'), r.activity_id, r.seq, r.message, r.status, r.percentage, r.data, r.at, r.attempt, r.cancel_requested
     from (
-      select l.activity_id, l.last_seq + l.n as seq, t.message, coalesce(s.given, l.initial) as status, l.percentage, t.data, l.at
+      select l.activity_id, l.last_seq + l.n as seq, t.message, coalesce(s.given, l.initial) as status, l.percentage, t.data, l.at,
+             coalesce(s.attempt_now, l.attempt) as attempt, l.cancel_requested
       from line l
       join moved m on m.id = l.activity_id
       join unnest(messages, datas) with ordinality t(message, data, ord) on t.ord = l.ord
@@ -1007,6 +1219,203 @@ begin
     raise exception using errcode = 'TA409', message = v_refused;
   end if;
   return v_count;
+end
+$$;
+
+-- heartbeat says that the worker of an activity is alive, and tells it whether to end. expect_every is its promise: it is heard
+-- of at least that often, by a heartbeat or a line. Null keeps the promise made before, or makes one of 60 s. It writes no line
+-- and sends no wake-up. A finished activity is left as it is.
+--
+-- It waits for no row, so that an open transaction of the worker cannot make it look dead: it reads the activity without a lock,
+-- and leaves out its beat while another transaction has the row of the heartbeat.
+--
+-- Errors: TA404 no such activity, or it is outside the scope; TA422 expect_every not of 1 s to 1 day.
+create or replace function agentexec.heartbeat(agent_id uuid, expect_every interval default null)
+  returns agentexec.heartbeat_result
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_activity agentexec.activity;
+  v_message  text;
+begin
+  if expect_every < '1 s' or expect_every > '1 day' then
+    perform agentexec._raise_invalid(format('expect_every must be between 1 second and 1 day, got %s', expect_every));
+  end if;
+  select a.* into v_activity
+  from agentexec._scope() s
+  cross join agentexec.activity a
+  where a.agent_id = heartbeat.agent_id
+    and agentexec._in_scope(s.agent_ids, s.agent_types, s.metadata, a.agent_id, a.agent_type, a.metadata);
+  if not found then
+    raise exception using errcode = 'TA404', message = format('no activity with agent_id %s', coalesce(agent_id::text, 'null'));
+  end if;
+
+  if v_activity.finished_at is null then
+    update agentexec.activity_heartbeat h
+    set beat_at = clock_timestamp(), expect_every = coalesce(heartbeat.expect_every, h.expect_every)
+    where h.ctid = any (array(
+      select f.ctid from agentexec.activity_heartbeat f where f.activity_id = v_activity.id for no key update skip locked));
+    if not found and not exists (select from agentexec.activity_heartbeat h where h.activity_id = v_activity.id) then
+      insert into agentexec.activity_heartbeat (activity_id, beat_at, expect_every)
+      values (v_activity.id, clock_timestamp(), coalesce(heartbeat.expect_every, '60 s'))
+      on conflict do nothing;
+    end if;
+  end if;
+  if v_activity.cancel_seq is not null then
+    v_message := (select l.message from agentexec.activity_log l where l.activity_id = v_activity.id and l.seq = v_activity.cancel_seq);
+  end if;
+  return (v_activity.status, v_activity.attempt, v_activity.cancel_seq is not null, v_message);
+end
+$$;
+
+-- _send_cancel notifies the workers that listen on <schema>_cancel, with the agent_id. A worker that does not listen learns of
+-- the request from its next line or heartbeat. The name of the channel is cut where it would be longer than a name may be.
+create or replace function agentexec._send_cancel(agent_id uuid)
+  returns void
+  language sql
+  volatile
+begin atomic
+  select pg_notify(left(n.nspname, 56) || '_cancel', agent_id::text)
+  from pg_class c
+  join pg_namespace n on n.oid = c.relnamespace
+  where c.oid = 'agentexec.activity_log'::regclass and pg_notification_queue_usage() <= 0.5;
+end;
+
+-- cancel asks for the end of an activity. QUEUED and ERROR become CANCELED at once. For RUNNING it is a request: a line with the
+-- message, after which each append and heartbeat of the worker returns cancel_requested; the worker answers by ending, in any
+-- way. After the grace period, sweep() writes CANCELED. A grace of 0 writes it at once, null never does.
+--
+-- Again while requested: no second line; the shorter grace counts, and the line of the request is returned (with a grace of 0,
+-- the line that ends the activity). requested_by is kept in the data of the line.
+--
+-- Locks:  the activity row, before the log row.
+-- Errors: TA404 no such activity, or it is outside the scope; TA409 it is COMPLETE; TA422 bad message, a grace not of 0 to 1 year,
+--         requested_by of more than 255 characters, or the activity is at the highest seq.
+create or replace function agentexec.cancel(
+  agent_id     uuid,
+  message      text     default 'Cancel requested',
+  grace        interval default '30 s',
+  requested_by text     default null
+)
+  returns agentexec.activity_log
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_activity agentexec.activity;
+  v_line     agentexec.activity_log;
+  v_again    boolean;
+  v_force    boolean;
+begin
+  perform agentexec._check_line(message, null::double precision, null::jsonb);
+  if grace < '0' or grace > '1 year' then
+    perform agentexec._raise_invalid(format('grace must be between 0 and 1 year, got %s', grace));
+  elsif char_length(requested_by) > 255 then
+    perform agentexec._raise_invalid(format('requested_by must be at most 255 characters, got %s', char_length(requested_by)));
+  end if;
+  perform agentexec._lock_in_scope(agent_id);
+  select a.* into v_activity from agentexec.activity a where a.agent_id = cancel.agent_id;
+
+  v_again := v_activity.status = 'RUNNING' and v_activity.cancel_seq is not null;
+  v_force := v_activity.status = 'RUNNING' and coalesce(grace = '0', false);
+  if v_activity.status in ('QUEUED', 'RUNNING', 'ERROR') and v_activity.last_seq < 2147483647 then
+    update agentexec.activity a
+    set cancel_seq      = coalesce(a.cancel_seq, a.last_seq + 1),
+        cancel_force_at = case when a.status = 'RUNNING' then least(a.cancel_force_at, clock_timestamp() + grace) end,
+        cancel_forced   = v_force
+    where a.id = v_activity.id;
+  end if;
+  if v_again and not v_force then
+    select l.* into v_line from agentexec.activity_log l where l.activity_id = v_activity.id and l.seq = v_activity.cancel_seq;
+    if found then
+      return v_line;
+    end if;
+  end if;
+
+  v_line := agentexec._append_change(
+    agent_id, message, null,
+    case when v_activity.status <> 'RUNNING' or v_force then 'CANCELED'::agentexec.status end,
+    nullif(jsonb_strip_nulls(jsonb_build_object('requested_by', requested_by, 'forced', nullif(v_force, false))), '{}'));
+  perform agentexec._send_cancel(agent_id);
+  return v_line;
+end
+$$;
+
+-- _force_due ends the activities whose grace period is over, at most max_rows, each with a line of its own, and returns how
+-- many. It waits for no row: the next sweep finds those that are locked now.
+--
+-- Locks: the activity rows that are free; then log rows.
+create or replace function agentexec._force_due(max_rows int)
+  returns int
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_count int;
+begin
+  with due as materialized (
+    select a.id
+    from agentexec.activity a
+    where a.cancel_force_at <= clock_timestamp() and a.finished_at is null and a.last_seq < 2147483647
+    order by a.cancel_force_at
+    limit max_rows
+    for no key update skip locked
+  ), forced as (
+    update agentexec.activity a
+    set status        = 'CANCELED',
+        last_seq      = a.last_seq + 1,
+        updated_at    = greatest(clock_timestamp(), a.updated_at),
+        finished_at   = greatest(clock_timestamp(), a.updated_at),
+        cancel_forced = true
+    from due d
+    where a.id = d.id
+    returning a.id, a.last_seq, a.updated_at, a.finished_at, a.attempt
+  ), silent as (
+    delete from agentexec.activity_heartbeat h using forced f where h.activity_id = f.id
+  ), written as (
+    insert into agentexec.activity_log (id, activity_id, seq, message, status, data, created_at, attempt, cancel_requested)
+    select nextval('agentexec.activity_log_id_seq'), f.id, f.last_seq, 'Canceled: the worker did not end within the grace period',
+           'CANCELED', '{"forced": true}', f.updated_at, f.attempt, true
+    from forced f
+    returning 1
+  )
+  select count(*) into v_count from written;
+  return v_count;
+end
+$$;
+
+-- sweep applies the rules that time alone makes due, to at most max_rows rows of each kind, and returns how many there were:
+-- {"forced": cancels whose grace period was over, "expired": 0, "pruned": 0}. Call it every second or so, from anywhere: one
+-- sweep works at a time, and another one returns zeros at once. It ignores agentexec.scope.
+--
+-- Locks:  an advisory lock of the transaction; the activity rows that are free; then log rows.
+-- Errors: TA422 max_rows not of 1 to 100000.
+create or replace function agentexec.sweep(max_rows int default 1000)
+  returns jsonb
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_forced int := 0;
+begin
+  if max_rows is null or max_rows not between 1 and 100000 then
+    perform agentexec._raise_invalid(format('max_rows must be between 1 and 100000, got %s', coalesce(max_rows::text, 'null')));
+  end if;
+  if pg_try_advisory_xact_lock(1635271270, 'agentexec.activity_log'::regclass::oid::int4) then
+    v_forced := agentexec._force_due(max_rows);
+    if v_forced > 0 then
+      perform agentexec._send_wakeup();
+    end if;
+  end if;
+  return jsonb_build_object('forced', v_forced, 'expired', 0, 'pruned', 0);
 end
 $$;
 
@@ -1048,13 +1457,16 @@ begin
     set status      = 'CANCELED',
         last_seq    = a.last_seq + 1,
         updated_at  = greatest(l.now, a.updated_at),
-        finished_at = greatest(l.now, a.updated_at)
+        finished_at = greatest(l.now, a.updated_at),
+        cancel_seq  = coalesce(a.cancel_seq, a.last_seq + 1)
     from locked l
     where a.id = l.id
-    returning a.id, a.last_seq, a.updated_at
+    returning a.id, a.last_seq, a.updated_at, a.attempt
+  ), silent as (
+    delete from agentexec.activity_heartbeat h using canceled c where h.activity_id = c.id
   ), written as (
-    insert into agentexec.activity_log (id, activity_id, seq, message, status, created_at)
-    select nextval('agentexec.activity_log_id_seq'), c.id, c.last_seq, _cancel_free.message, 'CANCELED', c.updated_at
+    insert into agentexec.activity_log (id, activity_id, seq, message, status, created_at, attempt, cancel_requested)
+    select nextval('agentexec.activity_log_id_seq'), c.id, c.last_seq, _cancel_free.message, 'CANCELED', c.updated_at, c.attempt, true
     from canceled c
     returning 1
   )
@@ -1166,8 +1578,13 @@ select a.agent_id,
        a.started_at,
        a.updated_at,
        a.finished_at,
-       a.metadata
-from agentexec.activity a;
+       a.metadata,
+       greatest(a.updated_at, h.beat_at) as last_seen_at,
+       h.expect_every,
+       agentexec._is_stale(a.status, a.updated_at, h.beat_at, h.expect_every) as stale,
+       a.cancel_seq is not null as cancel_requested
+from agentexec.activity a
+left join agentexec.activity_heartbeat h on h.activity_id = a.id and a.finished_at is null;
 
 -- _rank is the first key of a list's order. The indexes spell the same expression out.
 create or replace function agentexec._rank(status agentexec.status)
@@ -1257,6 +1674,8 @@ $$;
 -- newest created_at first, ties by agent_id descending. By number (page, with exact total), or by key (after = the
 -- "next" of an earlier page; total, page and pages are then null), which costs the same at any depth.
 --
+-- stale takes only those that are stale (true), or that are not (false); null takes all.
+--
 -- latest_log is at most the first 500 characters, and latest_log_truncated says whether there are more. A page of more
 -- than 4 MiB ends early: it has at least one item, and "next" goes on behind the last one, whether it was reached by
 -- number or by key.
@@ -1272,7 +1691,8 @@ create or replace function agentexec.list_activities(
   agent_type       text               default null,
   metadata_filter  jsonb              default null,
   after            text               default null,
-  include_metadata boolean            default false
+  include_metadata boolean            default false,
+  stale            boolean            default null
 )
   returns jsonb
   language plpgsql
@@ -1349,6 +1769,12 @@ begin
       coalesce((select max(r.rank) from unnest(v_ranks) r(rank)), 0));
   end if;
 
+  if stale is not null then
+    v_where := v_where || case when stale then ' and a.status = ''RUNNING'' and' else ' and not' end
+      || ' exists (select from agentexec.activity_heartbeat h where h.activity_id = a.id'
+      || ' and agentexec._is_stale(a.status, a.updated_at, h.beat_at, h.expect_every))';
+  end if;
+
   if after is null then
     -- The query of a loop is never run by several processes. They would save nothing where writers want the processors.
     for v_total in execute 'select count(*) from agentexec.activity a where ' || v_where
@@ -1390,12 +1816,17 @@ begin
        where l.activity_id = a.id and l.seq = a.last_seq and a.n <= $4
        offset 0
      ) l on true
+     left join agentexec.activity_heartbeat h on h.activity_id = a.id and a.finished_at is null and a.n <= $4
      cross join lateral (
        select a.agent_id, a.agent_type, a.status, a.latest_percentage, a.last_seq, a.attempt,
               agentexec._time(a.created_at) as created_at,
               agentexec._time(a.started_at) as started_at,
               agentexec._time(a.updated_at) as updated_at,
               agentexec._time(a.finished_at) as finished_at,
+              agentexec._time(greatest(a.updated_at, h.beat_at)) as last_seen_at,
+              extract(epoch from h.expect_every)::double precision as expect_every,
+              agentexec._is_stale(a.status, a.updated_at, h.beat_at, h.expect_every) as stale,
+              agentexec._cancel_json(a.id, a.cancel_seq, a.cancel_force_at, a.cancel_forced) as cancel,
               l.head as latest_log,
               coalesce(l.size > octet_length(l.head), false) as latest_log_truncated
      ) i',
@@ -1571,7 +2002,8 @@ begin
 end
 $$;
 
--- count_by_status is the number of activities per status, all five keys always there.
+-- count_by_status is the number of activities per status, all five keys always there, and of those that are stale (which are
+-- RUNNING too).
 create or replace function agentexec.count_by_status(agent_type text default null, metadata_filter jsonb default null)
   returns jsonb
   language plpgsql
@@ -1581,21 +2013,25 @@ as $$
 declare
   v_filter jsonb  := agentexec._metadata_filter(metadata_filter);
   v_scope  record := agentexec._scope();
+  v_where  text;
   v_counts jsonb;
 begin
   if agent_type = any (v_scope.agent_types) then
     v_scope.agent_types := null; -- said already
   end if;
-  -- A loop, as in list_activities: for its one row, and by one process.
-  for v_counts in execute
-    'select jsonb_object_agg(s.status, coalesce(c.n, 0))
-     from unnest(enum_range(null::agentexec.status)) s(status)
-     left join (select a.status, count(*) as n from agentexec.activity a where true'
-    || case when agent_type is not null then ' and a.agent_type = $1' else '' end
+  v_where := case when agent_type is not null then ' and a.agent_type = $1' else '' end
     || case when v_filter is not null then ' and agentexec._matches(a.metadata, $2)' else '' end
     || case when num_nonnulls(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata) > 0
-         then ' and agentexec._in_scope($3, $4, $5, a.agent_id, a.agent_type, a.metadata)' else '' end
-    || ' group by a.status) c on c.status = s.status'
+         then ' and agentexec._in_scope($3, $4, $5, a.agent_id, a.agent_type, a.metadata)' else '' end;
+  -- A loop, as in list_activities: for its one row, and by one process.
+  for v_counts in execute
+    'select jsonb_object_agg(s.status, coalesce(c.n, 0)) || jsonb_build_object(''stale'', (
+       select count(*)
+       from agentexec.activity_heartbeat h
+       join agentexec.activity a on a.id = h.activity_id
+       where agentexec._is_stale(a.status, a.updated_at, h.beat_at, h.expect_every)' || v_where || '))
+     from unnest(enum_range(null::agentexec.status)) s(status)
+     left join (select a.status, count(*) as n from agentexec.activity a where true' || v_where || ' group by a.status) c on c.status = s.status'
     using agent_type, v_filter, v_scope.agent_ids, v_scope.agent_types, v_scope.metadata
   loop
   end loop;
@@ -1616,6 +2052,48 @@ begin atomic
     and agentexec._in_scope(s.agent_ids, s.agent_types, s.metadata, a.agent_id, a.agent_type, a.metadata)
   order by a.created_at, a.agent_id;
 end;
+
+-- Retired signatures ----------------------------------------------------------------------------------------------
+--
+-- A grant on a retired public function passes to its successors.
+
+do $$
+declare
+  v_old   text;
+  v_new   text;
+  v_heirs text[];
+  v_grant record;
+begin
+  for v_old, v_heirs in values
+    ('agentexec.complete(uuid, text, int, jsonb)', array['agentexec.complete(uuid, text, double precision, jsonb)']),
+    ('agentexec.cancel(uuid, text)', array['agentexec.cancel(uuid, text, interval, text)', 'agentexec.sweep(int)']),
+    ('agentexec.append_log(uuid, text, int, agentexec.status, jsonb)',
+     array['agentexec.append_log(uuid, text, double precision, agentexec.status, jsonb, int)', 'agentexec.heartbeat(uuid, interval)']),
+    ('agentexec.append_log(uuid, text, double precision, agentexec.status, jsonb)',
+     array['agentexec.append_log(uuid, text, double precision, agentexec.status, jsonb, int)', 'agentexec.heartbeat(uuid, interval)']),
+    ('agentexec._append_logs_before(jsonb)', array['agentexec.append_logs(jsonb)']),
+    ('agentexec.list_activities(int, int, agentexec.status[], text, jsonb, text, boolean)',
+     array['agentexec.list_activities(int, int, agentexec.status[], text, jsonb, text, boolean, boolean)']),
+    ('agentexec._append_change(uuid, text, int, agentexec.status, jsonb)', '{}'),
+    ('agentexec._append_lines(uuid[], text[], int[], agentexec.status[], jsonb[])', '{}'),
+    ('agentexec._check_line(text, int)', '{}'),
+    ('agentexec._line_problem(text, int)', '{}')
+  loop
+    continue when to_regprocedure(v_old) is null;
+    for v_grant in
+      select a.grantee::regrole as role, a.is_grantable
+      from pg_proc p cross join lateral aclexplode(p.proacl) a
+      where p.oid = to_regprocedure(v_old) and a.grantee not in (0, p.proowner)
+    loop
+      foreach v_new in array v_heirs loop
+        execute format('grant execute on function %s to %s%s', v_new, v_grant.role,
+          case when v_grant.is_grantable then ' with grant option' end);
+      end loop;
+    end loop;
+    execute format('drop function %s', v_old);
+  end loop;
+end
+$$;
 
 -- Old names ------------------------------------------------------------------------------------------------------
 --

@@ -2,7 +2,7 @@
 -- granted here adds to what another installation granted them. None can log in; grant them to your own.
 --
 --   agentexec_worker    writes: may call the functions that write, and has no right to a table
---   agentexec_reader    reads: may call the functions that read, and select from the view and the two tables beneath
+--   agentexec_reader    reads: may call the functions that read, and select from the view and the three tables beneath
 --   agentexec_sidecar   both, and what `agentexec serve` does beside; it sees everything, because it is what narrows others
 
 do $$
@@ -30,21 +30,23 @@ grant usage on schema agentexec to agentexec_worker, agentexec_reader, agentexec
 
 grant execute on function
   agentexec.create_activity(text, text, uuid, jsonb),
-  agentexec.append_log(uuid, text, double precision, agentexec.status, jsonb),
+  agentexec.append_log(uuid, text, double precision, agentexec.status, jsonb, int),
   agentexec.append_logs(jsonb),
   agentexec.complete(uuid, text, double precision, jsonb),
   agentexec.error(uuid, text, jsonb),
-  agentexec.cancel(uuid, text),
-  agentexec.cancel_pending(text, jsonb, interval, text)
+  agentexec.heartbeat(uuid, interval),
+  agentexec.cancel(uuid, text, interval, text),
+  agentexec.cancel_pending(text, jsonb, interval, text),
+  agentexec.sweep(int)
 to agentexec_worker, agentexec_sidecar;
 
 grant execute on function
-  agentexec.list_activities(int, int, agentexec.status[], text, jsonb, text, boolean),
+  agentexec.list_activities(int, int, agentexec.status[], text, jsonb, text, boolean, boolean),
   agentexec.activity_detail(uuid, jsonb, int, int, boolean),
   agentexec.count_active(jsonb),
   agentexec.count_by_status(text, jsonb),
   agentexec.pending_ids()
 to agentexec_reader, agentexec_sidecar;
-grant select on agentexec.activity, agentexec.activity_log, agentexec.activity_list to agentexec_reader, agentexec_sidecar;
+grant select on agentexec.activity, agentexec.activity_log, agentexec.activity_heartbeat, agentexec.activity_list to agentexec_reader, agentexec_sidecar;
 
 grant select on agentexec.schema_version to agentexec_sidecar;

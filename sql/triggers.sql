@@ -20,7 +20,7 @@ $$;
 -- transaction of the line are the database's, whatever the caller sent. id and seq belong together and to the owner of the
 -- tables, for restores: any other role would bypass the numbering.
 --
--- The activity's row is locked here and written by _take_lines, once for all lines of a statement: a row that is updated k
+-- attempt and cancel_requested are the database's too. The activity's row is locked here and written by _take_lines, once for all lines of a statement: a row that is updated k
 -- times in one transaction costs O(k^2). Until then the last line says where the activity is. So within one statement (a
 -- WITH, or a function in its select list) an INSERT cannot be followed by another writer of the same activity: that one
 -- would take the same seq, and fail with 23505.
@@ -39,12 +39,14 @@ create or replace function agentexec._number_line()
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_scope    record := agentexec._scope();
-  v_agent_id uuid;
-  v_seq      int;
-  v_status   agentexec.status;
-  v_at       timestamptz;
-  v_line     agentexec.activity_log;
+  v_scope      record := agentexec._scope();
+  v_agent_id   uuid;
+  v_seq        int;
+  v_status     agentexec.status;
+  v_attempt    int;
+  v_cancel_seq int;
+  v_at         timestamptz;
+  v_line       agentexec.activity_log;
 begin
   if tg_relid <> 'agentexec.activity_log'::regclass then
     raise exception using errcode = 'insufficient_privilege', message = 'this trigger is for agentexec.activity_log alone';
@@ -55,7 +57,8 @@ begin
   end if;
   perform agentexec._check_line(new.message, new.percentage::double precision, new.data);
 
-  select a.agent_id, a.last_seq, a.status, a.updated_at into v_agent_id, v_seq, v_status, v_at
+  select a.agent_id, a.last_seq, a.status, a.attempt, a.cancel_seq, a.updated_at
+  into v_agent_id, v_seq, v_status, v_attempt, v_cancel_seq, v_at
   from agentexec.activity a
   where a.id = new.activity_id
     and agentexec._in_scope(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, a.agent_id, a.agent_type, a.metadata)
@@ -64,7 +67,7 @@ begin
     raise exception using errcode = 'TA404', message = format('no activity with id %s', coalesce(new.activity_id::text, 'null'));
   end if;
   -- A statement of its own, so that it sees what the lock waited for.
-  select l.seq, l.status, l.created_at into v_line.seq, v_line.status, v_line.created_at
+  select l.seq, l.status, l.attempt, l.created_at into v_line.seq, v_line.status, v_line.attempt, v_line.created_at
   from agentexec.activity_log l
   where l.activity_id = new.activity_id and l.seq > v_seq
   order by l.seq desc
@@ -72,6 +75,7 @@ begin
   if found then
     v_seq := v_line.seq;
     v_status := v_line.status;
+    v_attempt := v_line.attempt;
     v_at := v_line.created_at;
   end if;
 
@@ -81,12 +85,19 @@ begin
     raise exception using
       errcode = 'TA409',
       message = format('activity %s is %s and cannot become %s', v_agent_id, v_status, new.status);
+  elsif v_status = 'ERROR' and new.status in ('QUEUED', 'RUNNING') then
+    if v_cancel_seq is not null then
+      raise exception using errcode = 'TA409', message = agentexec._no_retry(v_agent_id, new.status);
+    end if;
+    v_attempt := v_attempt + 1;
   end if;
   new.id := nextval('agentexec.activity_log_id_seq');
   new.seq := v_seq + 1;
   new.status := coalesce(new.status, v_status);
   new.created_at := greatest(clock_timestamp(), v_at);
   new.xid := txid_current();
+  new.attempt := v_attempt;
+  new.cancel_requested := v_cancel_seq is not null;
   if current_setting('agentexec.direct', true) is distinct from 'on' then
     perform set_config('agentexec.direct', 'on', true);
   end if;
@@ -108,17 +119,18 @@ as $$
 declare
   v_last_seq int;
   v_status   agentexec.status;
+  v_attempt  int;
 begin
   if tg_relid <> 'agentexec.activity_log'::regclass then
     raise exception using errcode = 'insufficient_privilege', message = 'this trigger is for agentexec.activity_log alone';
   end if;
-  select a.last_seq, a.status into v_last_seq, v_status from agentexec.activity a where a.id = new.activity_id;
+  select a.last_seq, a.status, a.attempt into v_last_seq, v_status, v_attempt from agentexec.activity a where a.id = new.activity_id;
   if new.seq <= v_last_seq then
     return null;
   end if;
 
   with line as (
-    select l.seq, l.percentage, l.created_at, l.status, lag(l.status, 1, v_status) over (order by l.seq) as before
+    select l.seq, l.percentage, l.created_at, l.status, l.attempt, lag(l.status, 1, v_status) over (order by l.seq) as before
     from agentexec.activity_log l
     where l.activity_id = new.activity_id and l.seq > v_last_seq
   ), total as (
@@ -128,7 +140,7 @@ begin
            -- A trailing line moves no percentage.
            (array_agg(l.percentage order by l.seq desc) filter (where l.percentage is not null
               and (l.before not in ('COMPLETE', 'ERROR', 'CANCELED') or l.status <> l.before)))[1] as percentage,
-           count(*) filter (where l.before = 'ERROR' and l.status <> 'ERROR') as retries,
+           max(l.attempt) as attempt,
            min(l.created_at) filter (where l.status = 'RUNNING' and l.before <> 'RUNNING') as started_at,
            max(l.created_at) filter (where l.status <> l.before) as changed_at
     from line l
@@ -138,7 +150,7 @@ begin
       latest_percentage = coalesce(t.percentage, a.latest_percentage),
       updated_at        = t.at,
       status            = t.status,
-      attempt           = a.attempt + t.retries,
+      attempt           = t.attempt,
       started_at        = coalesce(a.started_at, t.started_at),
       finished_at       = case
                             when t.changed_at is null then a.finished_at
@@ -146,6 +158,11 @@ begin
                           end
   from total t
   where a.id = new.activity_id;
+  -- The promise of a run ends with it.
+  delete from agentexec.activity_heartbeat h
+  using agentexec.activity a
+  where h.activity_id = new.activity_id and a.id = new.activity_id
+    and (a.status, a.attempt) <> (v_status, v_attempt) and (a.status <> 'RUNNING' or a.attempt > v_attempt);
   perform agentexec._send_wakeup();
   return null;
 end

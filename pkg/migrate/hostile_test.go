@@ -31,7 +31,7 @@ func TestPlantedObjectsNeverRun(t *testing.T) {
 		require.NoError(t, plant.Temp(t.Context(), conn))
 		before := calls()
 		for name, change := range map[string]string{
-			"Migration": "update agentexec.schema_version set version = 2",
+			"Migrations": "drop schema agentexec cascade",
 			"Code": `do $$ begin
 				drop function agentexec.count_active;
 				execute regexp_replace(pg_get_functiondef('agentexec._installed'::regproc), '[0-9a-f]{64}', 'of another release');

@@ -12,7 +12,9 @@ import (
 
 // before04 is what a schema of before 0.4 had in other types: the percentages of two functions, and activity_log.xid.
 const before04 = `
-drop function agentexec.append_log cascade; -- with complete, error and cancel
+drop function agentexec.append_log cascade; -- with complete and error
+drop function agentexec.cancel, agentexec.append_logs;
+create function agentexec.append_logs(entries jsonb) returns int language plpgsql as 'begin return 0; end';
 alter table agentexec.activity_log
 	alter id drop default, alter seq drop default, alter status drop default, alter created_at drop default, alter xid drop default,
 	alter xid type xid8 using xid::text::xid8, alter xid set default pg_current_xact_id();
@@ -24,7 +26,7 @@ create function agentexec.error(agent_id uuid, message text default 'Agent faile
 	returns agentexec.activity_log begin atomic select l.* from agentexec.append_log(agent_id, message, null, 'ERROR', data) l; end;
 create function agentexec.cancel(agent_id uuid, message text default 'Canceled')
 	returns agentexec.activity_log begin atomic select l.* from agentexec.append_log(agent_id, message, null, 'CANCELED', null) l; end;
-grant execute on function agentexec.append_log, agentexec.error, agentexec.cancel to pg_monitor;
+grant execute on function agentexec.append_log, agentexec.error, agentexec.cancel, agentexec.append_logs to pg_monitor;
 grant execute on function agentexec.complete to pg_monitor with grant option;`
 
 // An upgrade from before 0.4 keeps the lines, and the grants on functions whose arguments have another type now.
@@ -44,7 +46,7 @@ func TestUpgradeOfRetiredTypes(t *testing.T) {
 	require.NoError(t, migrate.Up(t.Context(), conn, nil))
 
 	require.Equal(t, before, lines())
-	for _, function := range []string{"append_log", "complete", "error", "cancel"} {
+	for _, function := range []string{"append_log", "append_logs", "complete", "error", "cancel", "heartbeat", "sweep"} {
 		require.Equal(t, "true "+map[bool]string{true: "true", false: "false"}[function == "complete"], one[string](t, conn,
 			`select has_function_privilege('pg_monitor', p.oid, 'EXECUTE') || ' ' || has_function_privilege('pg_monitor', p.oid, 'EXECUTE WITH GRANT OPTION')
 			from pg_proc p where p.oid = ('agentexec.' || $1)::regproc`, function), function)

@@ -26,6 +26,9 @@ func signatures(text string) (found []string) {
 		var types []string
 		for _, argument := range split(comment.ReplaceAllString(inParentheses(text[at[1]:]), "")) {
 			words := strings.Fields(byDefault.ReplaceAllString(argument, ""))
+			if len(words) > 1 && words[0] == "inout" {
+				words = words[1:]
+			}
 			if len(words) > 1 && words[0] != "out" {
 				types = append(types, strings.Join(words[1:], " "))
 			}

@@ -84,12 +84,18 @@ func (u *upgrade) apply(ctx context.Context, f *found) error {
 	return nil
 }
 
+// applyAll applies the missing migrations and the code in one transaction, so that no caller meets new tables with old
+// functions, and a failure leaves the schema as it was.
 func (u *upgrade) applyAll(ctx context.Context, f *found) error {
-	if err := u.migrateTables(ctx); err != nil {
+	err := u.withLockTurns(ctx, func() error {
+		missing, err := u.missingMigrations(ctx)
+		if err != nil {
+			return err
+		}
+		return u.together(ctx, append(missing, u.code(f.roles)...)...)
+	})
+	if err != nil {
 		return fmt.Errorf("migrating schema %s: %w", u.name, err)
-	}
-	if err := u.inTurns(ctx, u.code(f.roles)...); err != nil {
-		return fmt.Errorf("applying the functions to schema %s: %w", u.name, err)
 	}
 	return nil
 }
@@ -145,26 +151,25 @@ func (u *upgrade) mendVersion(ctx context.Context, version int) error {
 	return nil
 }
 
-// migrateTables applies the migrations, each in a transaction of its own that also records its version.
-func (u *upgrade) migrateTables(ctx context.Context) error {
+// missingMigrations returns the SQL of the migrations that the schema lacks, and of the version that they make.
+func (u *upgrade) missingMigrations(ctx context.Context) (code []string, err error) {
 	table := u.quoted + ".schema_version"
-	return u.withLockTurns(ctx, func() error {
-		if err := u.together(ctx, fmt.Sprintf(`create table if not exists %[1]s (version int4 not null);
-			insert into %[1]s (version) select 0 where not exists (select from %[1]s)`, table)); err != nil {
-			return err
+	var exists bool
+	if err := u.conn.QueryRow(ctx, "select pg_catalog.to_regclass($1) is not null", table).Scan(&exists); err != nil {
+		return nil, err
+	}
+	var version int
+	if exists {
+		if err := u.conn.QueryRow(ctx, "select coalesce(pg_catalog.max(v.version), 0) from "+table+" v").Scan(&version); err != nil {
+			return nil, err
 		}
-		var version int
-		if err := u.conn.QueryRow(ctx, "select v.version from "+table+" v").Scan(&version); err != nil {
-			return err
-		}
-		for ; version < len(u.migrations); version++ {
-			m := u.migrations[version]
-			if err := u.together(ctx, m.sql, fmt.Sprintf("update %s set version = %d", table, version+1)); err != nil {
-				return fmt.Errorf("%s: %w", m.name, err)
-			}
-		}
-		return nil
-	})
+	}
+	for _, m := range u.migrations[version:] {
+		code = append(code, m.sql)
+	}
+	return append(code, fmt.Sprintf(`create table if not exists %[1]s (version int4 not null);
+		insert into %[1]s (version) select 0 where not exists (select from %[1]s);
+		update %[1]s set version = %d`, table, len(u.migrations))), nil
 }
 
 // applyOptions applies the requested options, and reports the roles that it created.

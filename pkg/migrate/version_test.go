@@ -163,7 +163,7 @@ func TestFailedUpgradeChangesNothing(t *testing.T) {
 	setInstalled(t, conn, sql.Release, "older")
 	before := dump(t, conn, "agentexec")
 	err := migrate.Up(t.Context(), conn, nil)
-	require.ErrorContains(t, err, "applying the functions to schema agentexec")
+	require.ErrorContains(t, err, "migrating schema agentexec")
 	require.ErrorContains(t, err, "pending_ids()", "the function in the way is named")
 	require.Equal(t, before, dump(t, conn, "agentexec"))
 	requireState(t, conn, nil, migrate.Older)
