@@ -53,7 +53,7 @@ func callEverything(t *testing.T, c *client.Client, listens func() bool) {
 	metadata := map[string]any{"a": 1}
 	id := must[uuid.UUID](t)(c.Create(ctx, "research", "x", client.WithAgentID(uuid.New()), client.WithMetadata(metadata)))
 	must[client.Log](t)(c.Update(ctx, id, "x", client.WithStatus(client.StatusRunning), client.WithPercentage(3), client.WithData(metadata)))
-	must[int](t)(c.AppendLogs(ctx, []client.Entry{{AgentID: id, Message: "x", Percentage: new(4), Status: client.StatusRunning, Data: 1}}))
+	must[[]client.AppendResult](t)(c.AppendLogs(ctx, []client.Entry{{AgentID: id, Message: "x", Percentage: new(4), Status: client.StatusRunning, Data: 1}}))
 	must[json.RawMessage](t)(c.ListJSON(ctx, client.ListParams{Page: 1, PageSize: 2, Statuses: client.Statuses(), AgentType: "research",
 		MetadataFilter: metadata, IncludeMetadata: true}))
 	list := must[*client.List](t)(c.List(ctx, client.ListParams{PageSize: 1}))
@@ -62,7 +62,7 @@ func callEverything(t *testing.T, c *client.Client, listens func() bool) {
 	}
 	must[*client.Detail](t)(c.Detail(ctx, id, client.DetailParams{AfterSeq: 1, LogLimit: new(5), MetadataFilter: metadata, IncludeMetadata: true}))
 	must[int64](t)(c.CountActive(ctx, metadata))
-	must[map[client.Status]int64](t)(c.CountByStatus(ctx, client.CountParams{AgentType: "research", MetadataFilter: metadata}))
+	must[client.Counts](t)(c.CountByStatus(ctx, client.CountParams{AgentType: "research", MetadataFilter: metadata}))
 	must[[]uuid.UUID](t)(c.PendingIDs(ctx))
 	must[[]client.Log](t)(collect(t, c.Logs(ctx, id, 0)))
 	watched := 0

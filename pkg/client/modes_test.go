@@ -138,14 +138,14 @@ func useEverything(t *testing.T, c *client.Client) {
 	require.Nil(t, line.Percentage)
 	require.Nil(t, line.Data)
 
-	require.Equal(t, 2, must[int](t)(c.AppendLogs(ctx, []client.Entry{
+	require.Equal(t, 2, must[[]client.AppendResult](t)(c.AppendLogs(ctx, []client.Entry{
 		{AgentID: id, Message: "m", Percentage: new(0), Status: client.StatusError, Data: []int{1}},
 		{AgentID: plain, Message: ""},
 	})))
 	require.Equal(t, int64(1), must[int64](t)(c.CountActive(ctx, filter)))
 	require.Contains(t, must[[]uuid.UUID](t)(c.PendingIDs(ctx)), plain)
 	require.Equal(t, map[client.Status]int64{"QUEUED": 1, "RUNNING": 0, "COMPLETE": 0, "ERROR": 0, "CANCELED": 0},
-		must[map[client.Status]int64](t)(c.CountByStatus(ctx, client.CountParams{AgentType: "plain", MetadataFilter: filter})))
+		must[client.Counts](t)(c.CountByStatus(ctx, client.CountParams{AgentType: "plain", MetadataFilter: filter})))
 
 	list := must[*client.List](t)(c.List(ctx, client.ListParams{Page: 2, PageSize: 1, MetadataFilter: filter,
 		Statuses: []client.Status{client.StatusQueued, client.StatusError}, AgentType: "it's \\ $1", IncludeMetadata: true}))

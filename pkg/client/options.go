@@ -1,6 +1,7 @@
 package client
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -30,6 +31,7 @@ type updateOptions struct {
 	percentage *float64
 	status     *Status
 	data       any
+	atSeq      *int
 }
 
 func applyUpdate(opts []UpdateOption) updateOptions {
@@ -56,6 +58,39 @@ func WithStatus(status Status) UpdateOption {
 // stores none. For Update, Complete and Error.
 func WithData(data any) UpdateOption { return func(o *updateOptions) { o.data = data } }
 
+// WithAtSeq writes the line only as the line with that Seq. If that line exists already with the same message, percentage and
+// data (and status, where one is given), it is returned and nothing is written, so a call whose answer was lost can be
+// repeated. Otherwise Update returns ErrFinished, with the activity's last Seq in its message; so a worker that was replaced
+// cannot write. For Update.
+func WithAtSeq(seq int) UpdateOption { return func(o *updateOptions) { o.atSeq = &seq } }
+
+// CancelOption is an option of Cancel.
+type CancelOption func(*cancelOptions)
+
+type cancelOptions struct {
+	grace       string
+	requestedBy string
+}
+
+// WithGrace sets the time that the worker has to end a RUNNING activity; after it, Sweep ends the activity. It is 0 to 1 year,
+// to the microsecond. 0 ends the activity at once. Default 30 s.
+func WithGrace(grace time.Duration) CancelOption {
+	return func(o *cancelOptions) { o.grace = interval(grace) }
+}
+
+// WithoutForce leaves the end of a RUNNING activity to its worker, however long that takes.
+func WithoutForce() CancelOption { return func(o *cancelOptions) { o.grace = never } }
+
+// never is the grace of WithoutForce.
+const never = "never"
+
+// WithRequestedBy stores who asked, at most 255 characters, in the data of the line.
+func WithRequestedBy(name string) CancelOption {
+	return func(o *cancelOptions) { o.requestedBy = name }
+}
+
+func interval(d time.Duration) string { return fmt.Sprintf("%d microseconds", d.Microseconds()) }
+
 // Entry is one line for AppendLogs.
 type Entry struct {
 	AgentID uuid.UUID `json:"agent_id"`
@@ -66,6 +101,8 @@ type Entry struct {
 	Status Status `json:"status,omitempty"`
 	// Data is a JSON value, as in WithData; nil is none.
 	Data any `json:"data,omitempty"`
+	// AtSeq is the Seq that the line must get, as in WithAtSeq; 0 is any.
+	AtSeq int `json:"at_seq,omitempty"`
 }
 
 // CancelPendingParams select the activities that CancelPending cancels: the QUEUED and RUNNING ones that match each field
@@ -106,6 +143,8 @@ type ListParams struct {
 	After string
 	// IncludeMetadata fills in Metadata. Default false.
 	IncludeMetadata bool
+	// Stale selects the stale activities (true) or the others (false). Default all.
+	Stale *bool
 }
 
 // DetailParams choose what Detail and DetailPage return. The zero value is the activity with all its lines.

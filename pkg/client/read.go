@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -37,6 +38,9 @@ func (c *Client) ListJSON(ctx context.Context, params ListParams) (json.RawMessa
 	q.text("agent_type", params.AgentType).filter(params.MetadataFilter).text("after", params.After)
 	if params.IncludeMetadata {
 		q.arg("include_metadata", "pg_catalog.bool", "true")
+	}
+	if params.Stale != nil {
+		q.arg("stale", "pg_catalog.bool", strconv.FormatBool(*params.Stale))
 	}
 	var list json.RawMessage
 	err := q.row(ctx, c.db, "r", &list)
@@ -111,19 +115,19 @@ func (c *Client) CountActive(ctx context.Context, metadataFilter map[string]any)
 	return n, err
 }
 
-// CountByStatus returns the number of activities with each status; the map always has all five.
+// CountByStatus returns the number of activities with each status, and of those that are stale.
 //
 // Inside a transaction (see WithTx) it sees the transaction's writes. Returns ErrInvalid when MetadataFilter cannot be
 // written as JSON.
-func (c *Client) CountByStatus(ctx context.Context, params CountParams) (map[Status]int64, error) {
+func (c *Client) CountByStatus(ctx context.Context, params CountParams) (Counts, error) {
 	q := c.call("count_by_status").text("agent_type", params.AgentType).filter(params.MetadataFilter)
 	var data []byte
 	if err := q.row(ctx, c.db, "r", &data); err != nil {
-		return nil, err
+		return Counts{}, err
 	}
-	counts := map[Status]int64{}
+	var counts Counts
 	if err := json.Unmarshal(data, &counts); err != nil {
-		return nil, fmt.Errorf("%w: %w", errDecode, err)
+		return Counts{}, fmt.Errorf("%w: %w", errDecode, err)
 	}
 	return counts, nil
 }

@@ -86,7 +86,7 @@ func TestCounts(t *testing.T) {
 	require.Equal(t, []uuid.UUID{one, two}, must[[]uuid.UUID](t)(b.c.PendingIDs(b.ctx)))
 	require.Equal(t, int64(2), must[int64](t)(b.c.CountActive(b.ctx, nil)))
 	require.Equal(t, int64(1), must[int64](t)(b.c.CountActive(b.ctx, map[string]any{"org": "1"})))
-	counts := must[map[client.Status]int64](t)(b.c.CountByStatus(b.ctx, client.CountParams{}))
+	counts := must[client.Counts](t)(b.c.CountByStatus(b.ctx, client.CountParams{}))
 	require.Len(t, counts, len(client.Statuses()))
 	require.Equal(t, int64(2), counts[client.StatusQueued])
 	require.Equal(t, int64(1), counts[client.StatusComplete])
@@ -126,7 +126,7 @@ func TestLogsOfManyPages(t *testing.T) {
 	for i := range entries {
 		entries[i] = client.Entry{AgentID: id, Message: fmt.Sprint(i + 2)}
 	}
-	must[int](t)(b.c.AppendLogs(b.ctx, entries))
+	must[[]client.AppendResult](t)(b.c.AppendLogs(b.ctx, entries))
 	for _, after := range []int{0, 1, 49, 50, 1200, 1700, 1701, 5000} {
 		for name, lines := range map[string][]client.Log{
 			"Pool": must[[]client.Log](t)(collect(t, b.c.Logs(b.ctx, id, after))),

@@ -34,7 +34,7 @@ func TestRightsOfAWorker(t *testing.T) {
 	b.db.Exec(t, "grant usage on schema agentexec to "+role+"; grant execute on all functions in schema agentexec to "+role)
 	id := must[uuid.UUID](t)(c.Create(b.ctx, "research", ""))
 	must[client.Log](t)(c.Update(b.ctx, id, "m", client.WithStatus(client.StatusRunning), client.WithData(1)))
-	must[int](t)(c.AppendLogs(b.ctx, []client.Entry{{AgentID: id, Message: "m"}}))
+	must[[]client.AppendResult](t)(c.AppendLogs(b.ctx, []client.Entry{{AgentID: id, Message: "m"}}))
 	must[client.Log](t)(c.Error(b.ctx, id, ""))
 	must[client.Log](t)(c.Update(b.ctx, id, "retry", client.WithStatus(client.StatusRunning)))
 	must[client.Log](t)(c.Complete(b.ctx, id, ""))

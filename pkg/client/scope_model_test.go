@@ -112,7 +112,7 @@ func (w world) read(t *testing.T, c *client.Client, what string, scope, filter c
 	}
 	require.Equal(t, scopetest.IDs(want), byKey, what)
 
-	require.Equal(t, counts, must[map[client.Status]int64](t)(c.CountByStatus(ctx, count)), what)
+	require.Equal(t, counts, must[client.Counts](t)(c.CountByStatus(ctx, count)), what)
 	require.EqualValues(t, len(active), must[int64](t)(c.CountActive(ctx, filter.Metadata)), what)
 	pending := scopetest.Pending(w.In(scope))
 	slices.SortFunc(pending, func(a, b scopetest.Activity) int { return a.Key - b.Key })

@@ -9,7 +9,7 @@ import (
 type Status string
 
 // The five statuses. QUEUED and RUNNING may become any other; ERROR may become QUEUED or RUNNING again, which is a
-// retry; COMPLETE and CANCELED are final.
+// retry, or CANCELED; COMPLETE and CANCELED are final.
 const (
 	StatusQueued   Status = "QUEUED"
 	StatusRunning  Status = "RUNNING"

@@ -24,7 +24,7 @@ func TestRollbackLeavesNothingAndSendsNoWakeup(t *testing.T) {
 	in := b.c.WithTx(tx)
 	born := must[uuid.UUID](t)(in.Create(b.ctx, "research", ""))
 	must[client.Log](t)(in.Update(b.ctx, id, "m", client.WithStatus(client.StatusRunning), client.WithPercentage(5)))
-	must[int](t)(in.AppendLogs(b.ctx, []client.Entry{{AgentID: id, Message: "n"}}))
+	must[[]client.AppendResult](t)(in.AppendLogs(b.ctx, []client.Entry{{AgentID: id, Message: "n"}}))
 	must[client.Log](t)(in.Complete(b.ctx, born, ""))
 	must[int](t)(in.CancelPending(b.ctx, client.CancelPendingParams{}))
 	require.NoError(t, tx.Rollback(b.ctx))

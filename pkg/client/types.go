@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/google/uuid"
@@ -29,8 +30,54 @@ type Activity struct {
 	StartedAt *time.Time `json:"started_at"`
 	// FinishedAt is the time when the activity became COMPLETE, ERROR or CANCELED, nil while it is none of them.
 	FinishedAt *time.Time `json:"finished_at"`
+	// LastSeenAt is the time of the last line or heartbeat, whichever is later.
+	LastSeenAt time.Time `json:"last_seen_at"`
+	// ExpectEvery is the promise of the worker: it is heard of at least that often. 0 where it made none.
+	ExpectEvery Seconds `json:"expect_every"`
+	// Stale is true while the activity is RUNNING and its worker was not heard of for longer than ExpectEvery.
+	Stale bool `json:"stale"`
+	// Cancel is the request to cancel the activity, nil where there is none.
+	Cancel *CancelRequest `json:"cancel"`
 	// Metadata is the JSON object given to Create; nil unless requested with IncludeMetadata, or where there is none.
 	Metadata json.RawMessage `json:"metadata,omitempty"`
+}
+
+// CancelRequest is the request to cancel an activity.
+type CancelRequest struct {
+	// Seq is the Seq of the line of the request.
+	Seq int `json:"seq"`
+	// Message is the message of that line, at most its first 500 characters. It and RequestedAt are nil where the line was
+	// deleted.
+	Message     *string    `json:"message"`
+	RequestedAt *time.Time `json:"requested_at"`
+	// RequestedBy is the name given with WithRequestedBy, nil where there is none.
+	RequestedBy *string `json:"requested_by"`
+	// ForceAt is when Sweep ends the activity, if its worker has not by then. nil where that never happens.
+	ForceAt *time.Time `json:"force_at"`
+	// Forced is true where the activity was ended in place of its worker.
+	Forced bool `json:"forced"`
+}
+
+// Seconds is a duration that is a number of seconds in JSON, null for 0.
+type Seconds time.Duration
+
+// Duration returns s as a time.Duration.
+func (s Seconds) Duration() time.Duration { return time.Duration(s) }
+
+// MarshalJSON implements json.Marshaler.
+func (s Seconds) MarshalJSON() ([]byte, error) {
+	if s == 0 {
+		return []byte("null"), nil
+	}
+	return json.Marshal(time.Duration(s).Seconds())
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *Seconds) UnmarshalJSON(data []byte) error {
+	var seconds float64
+	err := json.Unmarshal(data, &seconds)
+	*s = Seconds(math.Round(seconds * float64(time.Second)))
+	return err
 }
 
 // ListItem is one activity of a List.
@@ -79,6 +126,70 @@ type Log struct {
 	CreatedAt  time.Time `json:"created_at"`
 	// Data is the JSON that came with the line, nil where there is none (or it is the JSON null).
 	Data json.RawMessage `json:"data"`
+	// Attempt is the attempt of the activity that the line belongs to, from 1.
+	Attempt int `json:"attempt"`
+	// CancelRequested tells the worker to end: a cancel was requested. In a line that was read later, it is true where the
+	// request came before the line.
+	CancelRequested bool `json:"cancel_requested"`
+}
+
+// AppendResult is the state of an activity after AppendLogs.
+type AppendResult struct {
+	AgentID uuid.UUID `json:"agent_id"`
+	LastSeq int       `json:"last_seq"`
+	Status  Status    `json:"status"`
+	Attempt int       `json:"attempt"`
+	// CancelRequested tells the worker to end: a cancel was requested.
+	CancelRequested bool `json:"cancel_requested"`
+}
+
+// HeartbeatResult is the answer to a heartbeat.
+type HeartbeatResult struct {
+	Status  Status `json:"status"`
+	Attempt int    `json:"attempt"`
+	// CancelRequested tells the worker to end: a cancel was requested, with this message.
+	CancelRequested bool   `json:"cancel_requested"`
+	CancelMessage   string `json:"cancel_message"`
+}
+
+// Counts are numbers of activities.
+type Counts struct {
+	// ByStatus has all five statuses.
+	ByStatus map[Status]int64
+	// Stale is the number of stale activities, which are RUNNING too.
+	Stale int64
+}
+
+// staleKey is the key of Counts.Stale in the JSON of SQL, beside those of the statuses.
+const staleKey = "stale"
+
+// MarshalJSON writes the JSON of SQL: a number per status, and "stale".
+func (c Counts) MarshalJSON() ([]byte, error) {
+	all := map[string]int64{staleKey: c.Stale}
+	for status, n := range c.ByStatus {
+		all[string(status)] = n
+	}
+	return json.Marshal(all)
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (c *Counts) UnmarshalJSON(data []byte) error {
+	*c = Counts{}
+	if err := json.Unmarshal(data, &c.ByStatus); err != nil {
+		return err
+	}
+	c.Stale = c.ByStatus[staleKey]
+	delete(c.ByStatus, staleKey)
+	return nil
+}
+
+// Swept are the numbers of rows that a sweep changed.
+type Swept struct {
+	// Forced counts cancels whose grace period was over.
+	Forced int `json:"forced"`
+	// Expired and Pruned are 0: nothing expires yet, and nothing is pruned.
+	Expired int `json:"expired"`
+	Pruned  int `json:"pruned"`
 }
 
 // errDecode means that this package does not fit the functions installed in the database.

@@ -38,7 +38,7 @@ func TestWatchUnderAStorm(t *testing.T) {
 	for i := range before {
 		before[i] = client.Entry{AgentID: id, Message: "before the storm"}
 	}
-	must[int](t)(c.AppendLogs(ctx, before))
+	must[[]client.AppendResult](t)(c.AppendLogs(ctx, before))
 
 	var progress atomic.Int64 // lines written or read: the killer waits for some, or nothing would ever be done on a slow machine
 	var watchers errgroup.Group

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 )
 
 // Create registers an activity and writes its line 1, QUEUED at 0 percent with the message; an empty message is
@@ -57,7 +58,7 @@ func (c *Client) Update(ctx context.Context, agentID uuid.UUID, message string, 
 func (c *Client) Complete(ctx context.Context, agentID uuid.UUID, message string, opts ...UpdateOption) (Log, error) {
 	q := c.line("complete", agentID).text("message", message)
 	o := applyUpdate(opts)
-	q.refuse(o.status != nil, "WithStatus")
+	q.refuse(o.status != nil, "WithStatus").refuse(o.atSeq != nil, "WithAtSeq")
 	return c.write(ctx, q, o)
 }
 
@@ -70,16 +71,58 @@ func (c *Client) Complete(ctx context.Context, agentID uuid.UUID, message string
 func (c *Client) Error(ctx context.Context, agentID uuid.UUID, message string, opts ...UpdateOption) (Log, error) {
 	q := c.line("error", agentID).text("message", message)
 	o := applyUpdate(opts)
-	q.refuse(o.status != nil, "WithStatus").refuse(o.percentage != nil, "WithPercentage")
+	q.refuse(o.status != nil, "WithStatus").refuse(o.percentage != nil, "WithPercentage").refuse(o.atSeq != nil, "WithAtSeq")
 	return c.write(ctx, q, o)
 }
 
-// Cancel ends the activity as CANCELED. Its worker learns of it from its next Update. An empty message is "Canceled".
+// Cancel asks for the end of the activity, and returns the line of the request. An empty message is "Cancel requested".
 //
-// Inside a transaction (see WithTx) nothing is visible, and no watcher is told, until it commits. Returns ErrNotFound
-// when there is no such activity, ErrFinished when it is COMPLETE or ERROR, and ErrInvalid when message is over 1 MiB.
-func (c *Client) Cancel(ctx context.Context, agentID uuid.UUID, message string) (Log, error) {
-	return c.write(ctx, c.line("cancel", agentID).text("message", message), updateOptions{})
+// A QUEUED or ERROR activity becomes CANCELED at once. A RUNNING one stays RUNNING: its worker learns of the request from its
+// next line or heartbeat (at once, in [Client.Run]), and ends the activity. When it has not ended after the grace period, Sweep
+// ends it as CANCELED. If a cancel was requested already, the shorter grace period counts and no second line is written.
+//
+// Inside a transaction (see WithTx) nothing is visible, and no watcher is told, until it commits. Returns ErrNotFound when
+// there is no such activity, ErrFinished when it is COMPLETE, and ErrInvalid when message is over 1 MiB or an option is out of
+// its bounds.
+func (c *Client) Cancel(ctx context.Context, agentID uuid.UUID, message string, opts ...CancelOption) (Log, error) {
+	var o cancelOptions
+	for _, opt := range opts {
+		opt(&o)
+	}
+	q := c.line("cancel", agentID).text("message", message).text("requested_by", o.requestedBy)
+	switch o.grace {
+	case "":
+	case never:
+		q.add("grace", "pg_catalog.interval", nil)
+	default:
+		q.arg("grace", "pg_catalog.interval", o.grace)
+	}
+	return c.write(ctx, q, updateOptions{})
+}
+
+// Heartbeat tells that the worker of the activity is alive, and returns whether it is to end. expectEvery, 1 s to 1 day, is the
+// promise of the worker: it is heard of at least that often, by a heartbeat or a line. Otherwise the activity is stale, which
+// changes nothing but what others see. 0 keeps the promise made before, or makes one of 60 s. The promise ends with the run.
+//
+// It writes no line and waits for no lock of the activity. On a finished activity it writes nothing. Returns ErrNotFound when
+// there is no such activity, and ErrInvalid when expectEvery is out of its bounds.
+func (c *Client) Heartbeat(ctx context.Context, agentID uuid.UUID, expectEvery time.Duration) (HeartbeatResult, error) {
+	q := c.line("heartbeat", agentID)
+	if expectEvery != 0 {
+		q.arg("expect_every", "pg_catalog.interval", interval(expectEvery))
+	}
+	var result HeartbeatResult
+	err := q.row(ctx, c.db, "pg_catalog.to_jsonb(r)", &result)
+	return result, err
+}
+
+// Sweep applies the rules that time alone makes due: it ends the activities whose cancel was requested and whose grace period
+// is over. It changes at most maxRows rows of each kind, 1 to 100,000; 0 is 1,000. Every sidecar sweeps once a second. While
+// another sweep runs, it does nothing. Returns ErrInvalid when maxRows is out of its bounds.
+func (c *Client) Sweep(ctx context.Context, maxRows int) (Swept, error) {
+	var swept Swept
+	err := c.call("sweep").intUnless("max_rows", maxRows, 0).row(ctx, c.db, "r", &swept)
+	return swept, err
 }
 
 // CancelPending cancels every QUEUED or RUNNING activity that matches, in one statement, and returns their number. The zero
@@ -98,7 +141,7 @@ func (c *Client) CancelPending(ctx context.Context, params CancelPendingParams) 
 func (c *Client) CancelPendingCounts(ctx context.Context, params CancelPendingParams) (CancelPendingCounts, error) {
 	q := c.call("cancel_pending").text("agent_type", params.AgentType).filter(params.MetadataFilter)
 	if params.IdleFor != 0 {
-		q.arg("idle_for", "pg_catalog.interval", fmt.Sprintf("%d microseconds", params.IdleFor/time.Microsecond))
+		q.arg("idle_for", "pg_catalog.interval", interval(params.IdleFor))
 	}
 	q.text("message", params.Message)
 	var counts CancelPendingCounts
@@ -107,23 +150,27 @@ func (c *Client) CancelPendingCounts(ctx context.Context, params CancelPendingPa
 	return counts, err
 }
 
-// AppendLogs appends many lines, of any activities, in the order given: all of them or none. It returns their number.
-// For more than a handful of lines it is many times faster than one Update each.
+// AppendLogs appends many lines, of any activities, in the order given: all of them or none. It returns the state of each
+// activity after them, in the order of first appearance. For more than a handful of lines it is many times faster than one
+// Update each. An entry with AtSeq that is stored already is left out, so a call whose answer was lost can be repeated.
 //
 // Inside a transaction (see WithTx) nothing is visible, and no watcher is told, until it commits. Returns the error that
 // Update would return for one of the entries, and the message names that entry: entries[0] is the first.
-func (c *Client) AppendLogs(ctx context.Context, entries []Entry) (int, error) {
+func (c *Client) AppendLogs(ctx context.Context, entries []Entry) ([]AppendResult, error) {
 	for i := range entries {
 		if !utf8.ValidString(entries[i].Message) { // JSON would replace the invalid bytes
-			return 0, &DBError{Code: "22021", Message: fmt.Sprintf("entries[%d].message is not valid UTF-8", i)}
+			return nil, &DBError{Code: "22021", Message: fmt.Sprintf("entries[%d].message is not valid UTF-8", i)}
 		}
 	}
 	if entries == nil {
 		entries = []Entry{}
 	}
-	var n int
-	err := c.call("append_logs").json("entries", entries).row(ctx, c.db, "r", &n)
-	return n, err
+	var results []AppendResult
+	err := c.call("append_logs").json("entries", entries).run(ctx, c.db, "pg_catalog.to_jsonb(r)", func(rows pgx.Rows) (err error) {
+		results, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (r AppendResult, err error) { return r, row.Scan(&r) })
+		return err
+	})
+	return results, err
 }
 
 func (c *Client) line(fn string, agentID uuid.UUID) *call {
@@ -137,6 +184,9 @@ func (c *Client) write(ctx context.Context, q *call, o updateOptions) (Log, erro
 	}
 	if o.data != nil {
 		q.json("data", o.data)
+	}
+	if o.atSeq != nil {
+		q.int("at_seq", *o.atSeq)
 	}
 	var line json.RawMessage
 	if err := q.row(ctx, c.db, c.schema+"._log_json(r)", &line); err != nil {

@@ -99,7 +99,7 @@ func TestAppendLogs(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	one, two := b.create(t), b.create(t)
-	require.Equal(t, 4, must[int](t)(b.c.AppendLogs(b.ctx, []client.Entry{
+	require.Equal(t, 4, must[[]client.AppendResult](t)(b.c.AppendLogs(b.ctx, []client.Entry{
 		{AgentID: one, Message: "a", Status: client.StatusRunning, Percentage: new(10)},
 		{AgentID: two, Message: "b", Data: map[string]int{"n": 1}},
 		{AgentID: one, Message: "c", Data: json.RawMessage(`[1.10]`)},
@@ -112,7 +112,7 @@ func TestAppendLogs(t *testing.T) {
 	require.Equal(t, []client.Status{"RUNNING", "RUNNING", "COMPLETE"}, []client.Status{got[0].Status, got[1].Status, got[2].Status})
 
 	for _, none := range [][]client.Entry{nil, {}} {
-		require.Equal(t, 0, must[int](t)(b.c.AppendLogs(b.ctx, none)))
+		require.Equal(t, 0, must[[]client.AppendResult](t)(b.c.AppendLogs(b.ctx, none)))
 	}
 
 	// All or none, and the message names the entry.
@@ -142,7 +142,7 @@ func TestMessages(t *testing.T) {
 				strings.Repeat("x", mib), strings.Repeat("🙂", mib/4), strings.Repeat("\x01", mib/16),
 			} {
 				require.Equal(t, message, must[client.Log](t)(c.Update(t.Context(), id, message)).Message)
-				must[int](t)(c.AppendLogs(t.Context(), []client.Entry{{AgentID: id, Message: message}}))
+				must[[]client.AppendResult](t)(c.AppendLogs(t.Context(), []client.Entry{{AgentID: id, Message: message}}))
 				written = append(written, message, message)
 			}
 			for _, message := range []string{strings.Repeat("x", mib+1), "nul\x00", "\x00", "broken\xff", "\xed\xa0\x80"} {
@@ -184,7 +184,7 @@ func TestData(t *testing.T) {
 	} {
 		line := must[client.Log](t)(b.c.Update(b.ctx, id, "m", client.WithData(test.data)))
 		require.Equal(t, test.want, string(line.Data))
-		must[int](t)(b.c.AppendLogs(b.ctx, []client.Entry{{AgentID: id, Message: "m", Data: test.data}}))
+		must[[]client.AppendResult](t)(b.c.AppendLogs(b.ctx, []client.Entry{{AgentID: id, Message: "m", Data: test.data}}))
 		got := must[*client.Detail](t)(b.c.Detail(b.ctx, id, client.DetailParams{AfterSeq: line.Seq}))
 		require.Equal(t, test.want, string(got.Logs[0].Data))
 	}

@@ -57,6 +57,7 @@ type statusCounts struct {
 	Complete int64 `json:"COMPLETE"`
 	Error    int64 `json:"ERROR"`
 	Canceled int64 `json:"CANCELED"`
+	Stale    int64 `json:"stale"`
 }
 
 type stats struct {
@@ -70,13 +71,14 @@ func (rq *request) stats() {
 		counts, err := c.CountByStatus(ctx, client.CountParams{})
 		return stats{
 			Counts: statusCounts{
-				Queued:   counts[client.StatusQueued],
-				Running:  counts[client.StatusRunning],
-				Complete: counts[client.StatusComplete],
-				Error:    counts[client.StatusError],
-				Canceled: counts[client.StatusCanceled],
+				Queued:   counts.ByStatus[client.StatusQueued],
+				Running:  counts.ByStatus[client.StatusRunning],
+				Complete: counts.ByStatus[client.StatusComplete],
+				Error:    counts.ByStatus[client.StatusError],
+				Canceled: counts.ByStatus[client.StatusCanceled],
+				Stale:    counts.Stale,
 			},
-			Active: counts[client.StatusQueued] + counts[client.StatusRunning],
+			Active: counts.ByStatus[client.StatusQueued] + counts.ByStatus[client.StatusRunning],
 		}, err
 	})
 }
