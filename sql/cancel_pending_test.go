@@ -259,7 +259,7 @@ func TestCancelPendingEndsNoWriterForADeadlock(t *testing.T) {
 		require.NoError(t, err)
 		txs = append(txs, tx)
 	}
-	third := background[int](b, "select agentexec.append_logs($1)", []entry{
+	third := background[int](b, "select count(*) from agentexec.append_logs($1)", []entry{
 		line{agent: agents[0], message: "y"}.entry(), line{agent: agents[1], message: "y"}.entry()})
 	b.db.AwaitLockWaits(t, 1)
 	var g errgroup.Group

@@ -40,7 +40,7 @@ func TestCatalog(t *testing.T) {
 
 	// The owner's rights are for these.
 	require.Equal(t, []string{"_number_line", "_take_lines", "append_log", "append_logs", "cancel", "cancel_pending", "complete",
-		"create_activity", "error"}, procs("p.prosecdef"))
+		"create_activity", "error", "heartbeat", "sweep"}, procs("p.prosecdef"))
 
 	// A SET clause would hide a reader's plan from the planner.
 	require.Empty(t, procs("l.lanname = 'sql' and p.proconfig is not null"))

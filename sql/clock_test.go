@@ -42,7 +42,7 @@ func TestTimeIsReadUnderTheLock(t *testing.T) {
 	writers := map[string]string{
 		"append_log":       "select (agentexec.append_log('%s', 'x')).seq",
 		"append_logStatus": "select (agentexec.append_log('%s', 'x', status => 'ERROR')).seq",
-		"append_logs":      `select agentexec.append_logs('[{"agent_id": "%s", "message": "x"}]')`,
+		"append_logs":      `select last_seq from agentexec.append_logs('[{"agent_id": "%s", "message": "x"}]')`,
 		"Insert":           "insert into agentexec.activity_log (activity_id, message) select id, 'x' from agentexec.activity where agent_id = '%s' returning seq",
 		"cancel":           "select (agentexec.cancel('%s')).seq",
 		"cancel_pending":   "select canceled from agentexec._cancel_pending(null, null, null, 'Canceled', '1 minute') -- %s",
@@ -94,7 +94,7 @@ func awaitBlocked(b *bundle) {
 
 // lastMessages returns the messages of the last two lines, that of a cancel standing as x.
 func lastMessages(b *bundle, agent uuid.UUID) []string {
-	return all[string](b.T, b.pool, `select replace(l.message, 'Canceled', 'x') from agentexec.activity_log l
+	return all[string](b.T, b.pool, `select case when l.message in ('Canceled', 'Cancel requested') then 'x' else l.message end from agentexec.activity_log l
 		join agentexec.activity a on a.id = l.activity_id
 		where a.agent_id = $1 and l.seq > a.last_seq - 2 order by l.seq`, agent)
 }

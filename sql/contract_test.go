@@ -12,17 +12,21 @@ var functions = map[string][2]string{ // name: arguments, result
 	"create_activity": {"task_name text, message text DEFAULT 'Agent queued'::text, agent_id uuid DEFAULT NULL::uuid, " +
 		"metadata jsonb DEFAULT NULL::jsonb", "uuid"},
 	"append_log": {"agent_id uuid, message text, percentage double precision DEFAULT NULL::double precision, " +
-		"status agentexec.status DEFAULT NULL::agentexec.status, data jsonb DEFAULT NULL::jsonb", "agentexec.activity_log"},
-	"append_logs": {"entries jsonb", "integer"},
+		"status agentexec.status DEFAULT NULL::agentexec.status, data jsonb DEFAULT NULL::jsonb, at_seq integer DEFAULT NULL::integer",
+		"agentexec.activity_log"},
+	"append_logs": {"entries jsonb", "SETOF agentexec.append_result"},
+	"heartbeat":   {"agent_id uuid, expect_every interval DEFAULT NULL::interval", "agentexec.heartbeat_result"},
+	"sweep":       {"max_rows integer DEFAULT 1000", "jsonb"},
 	"complete": {"agent_id uuid, message text DEFAULT 'Agent completed'::text, percentage double precision DEFAULT 100, " +
 		"data jsonb DEFAULT NULL::jsonb", "agentexec.activity_log"},
-	"error":  {"agent_id uuid, message text DEFAULT 'Agent failed'::text, data jsonb DEFAULT NULL::jsonb", "agentexec.activity_log"},
-	"cancel": {"agent_id uuid, message text DEFAULT 'Canceled'::text", "agentexec.activity_log"},
+	"error": {"agent_id uuid, message text DEFAULT 'Agent failed'::text, data jsonb DEFAULT NULL::jsonb", "agentexec.activity_log"},
+	"cancel": {"agent_id uuid, message text DEFAULT 'Cancel requested'::text, grace interval DEFAULT '00:00:30'::interval, " +
+		"requested_by text DEFAULT NULL::text", "agentexec.activity_log"},
 	"cancel_pending": {"agent_type text DEFAULT NULL::text, metadata_filter jsonb DEFAULT NULL::jsonb, " +
 		"idle_for interval DEFAULT NULL::interval, message text DEFAULT 'Canceled'::text", "integer"},
 	"list_activities": {"page integer DEFAULT 1, page_size integer DEFAULT 50, statuses agentexec.status[] " +
 		"DEFAULT NULL::agentexec.status[], agent_type text DEFAULT NULL::text, metadata_filter jsonb DEFAULT NULL::jsonb, " +
-		"after text DEFAULT NULL::text, include_metadata boolean DEFAULT false", "jsonb"},
+		"after text DEFAULT NULL::text, include_metadata boolean DEFAULT false, stale boolean DEFAULT NULL::boolean", "jsonb"},
 	"activity_detail": {"agent_id uuid, metadata_filter jsonb DEFAULT NULL::jsonb, after_seq integer DEFAULT 0, " +
 		"log_limit integer DEFAULT NULL::integer, include_metadata boolean DEFAULT false", "jsonb"},
 	"count_active": {"metadata_filter jsonb DEFAULT NULL::jsonb", "bigint"},
@@ -61,18 +65,24 @@ func TestRelationsAreTheContracts(t *testing.T) {
 			"latest_percentage integer", "last_seq integer not null", "attempt integer not null", "metadata jsonb",
 			"created_at timestamp with time zone not null", "started_at timestamp with time zone",
 			"updated_at timestamp with time zone not null", "finished_at timestamp with time zone",
+			"cancel_seq integer", "cancel_force_at timestamp with time zone", "cancel_forced boolean not null",
 		},
 		"activity_log": {
 			"id bigint not null", "activity_id uuid not null", "seq integer not null", "message text not null",
 			"status agentexec.status not null", "percentage integer", "data jsonb",
 			"created_at timestamp with time zone not null",
 			"xid bigint not null", // not in the contract: for readers whose position is a pg_snapshot
+			"attempt integer not null", "cancel_requested boolean not null",
 		},
 		"activity_list": {
 			"agent_id uuid", "agent_type text", "status agentexec.status", "latest_log text", "latest_percentage integer",
 			"last_seq integer", "attempt integer", "created_at timestamp with time zone",
 			"started_at timestamp with time zone", "updated_at timestamp with time zone",
-			"finished_at timestamp with time zone", "metadata jsonb",
+			"finished_at timestamp with time zone", "metadata jsonb", "last_seen_at timestamp with time zone", "expect_every interval",
+			"stale boolean", "cancel_requested boolean",
+		},
+		"activity_heartbeat": {
+			"activity_id uuid not null", "beat_at timestamp with time zone not null", "expect_every interval not null",
 		},
 	} {
 		require.Equal(t, columns, all[string](t, b.pool, `

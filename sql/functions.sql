@@ -1366,16 +1366,19 @@ begin
     order by a.cancel_force_at
     limit max_rows
     for no key update skip locked
+  ), locked as materialized (
+    -- A step of its own: the clock is read when the row's lock is had.
+    select d.id, clock_timestamp() as now from due d
   ), forced as (
     update agentexec.activity a
     set status        = 'CANCELED',
         last_seq      = a.last_seq + 1,
-        updated_at    = greatest(clock_timestamp(), a.updated_at),
-        finished_at   = greatest(clock_timestamp(), a.updated_at),
+        updated_at    = greatest(l.now, a.updated_at),
+        finished_at   = greatest(l.now, a.updated_at),
         cancel_forced = true
-    from due d
-    where a.id = d.id
-    returning a.id, a.last_seq, a.updated_at, a.finished_at, a.attempt
+    from locked l
+    where a.id = l.id
+    returning a.id, a.last_seq, a.updated_at, a.attempt
   ), silent as (
     delete from agentexec.activity_heartbeat h using forced f where h.activity_id = f.id
   ), written as (
@@ -1579,12 +1582,12 @@ select a.agent_id,
        a.updated_at,
        a.finished_at,
        a.metadata,
-       greatest(a.updated_at, h.beat_at) as last_seen_at,
-       h.expect_every,
-       agentexec._is_stale(a.status, a.updated_at, h.beat_at, h.expect_every) as stale,
+       greatest(a.updated_at, (select h.beat_at from agentexec.activity_heartbeat h where h.activity_id = a.id and a.finished_at is null)) as last_seen_at,
+       (select h.expect_every from agentexec.activity_heartbeat h where h.activity_id = a.id and a.finished_at is null) as expect_every,
+       exists (select from agentexec.activity_heartbeat h
+               where h.activity_id = a.id and agentexec._is_stale(a.status, a.updated_at, h.beat_at, h.expect_every)) as stale,
        a.cancel_seq is not null as cancel_requested
-from agentexec.activity a
-left join agentexec.activity_heartbeat h on h.activity_id = a.id and a.finished_at is null;
+from agentexec.activity a;
 
 -- _rank is the first key of a list's order. The indexes spell the same expression out.
 create or replace function agentexec._rank(status agentexec.status)
@@ -1816,7 +1819,12 @@ begin
        where l.activity_id = a.id and l.seq = a.last_seq and a.n <= $4
        offset 0
      ) l on true
-     left join agentexec.activity_heartbeat h on h.activity_id = a.id and a.finished_at is null and a.n <= $4
+     left join lateral (
+       select h.beat_at, h.expect_every
+       from agentexec.activity_heartbeat h
+       where h.activity_id = a.id and a.finished_at is null and a.n <= $4
+       offset 0
+     ) h on true
      cross join lateral (
        select a.agent_id, a.agent_type, a.status, a.latest_percentage, a.last_seq, a.attempt,
               agentexec._time(a.created_at) as created_at,

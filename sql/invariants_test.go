@@ -50,12 +50,29 @@ var invariants = map[string]string{
 		select a.id, a.attempt from agentexec.activity a
 		where a.attempt <> 1 + (select count(*) from (select l.status,
 				lag(l.status) over (order by l.seq) as before from agentexec.activity_log l where l.activity_id = a.id) l
-			where l.before = 'ERROR' and l.status <> 'ERROR')`,
+			where l.before = 'ERROR' and l.status in ('QUEUED', 'RUNNING'))`,
+	"LinesKnowTheirAttempt": `
+		select l.* from (select l.*, 1 + count(*) filter (where l.before = 'ERROR' and l.status in ('QUEUED', 'RUNNING'))
+				over (partition by l.activity_id order by l.seq) as want
+			from (select l.*, lag(l.status) over (partition by l.activity_id order by l.seq) as before from agentexec.activity_log l) l) l
+		where l.attempt <> l.want`,
+	"NoRetryFollowsARequestToCancel": `
+		select l.* from agentexec.activity_log l join agentexec.activity a on a.id = l.activity_id
+		where l.seq > a.cancel_seq and l.attempt > (select c.attempt from agentexec.activity_log c where c.activity_id = a.id and c.seq = a.cancel_seq)`,
+	"LinesKnowOfTheRequestToCancel": `
+		select l.* from agentexec.activity_log l join agentexec.activity a on a.id = l.activity_id
+		where l.cancel_requested <> coalesce(l.seq >= a.cancel_seq, false)`,
+	"OnlyWhatMayEndIsForced": `
+		select a.* from agentexec.activity a
+		where a.cancel_forced and (a.cancel_force_at is null or a.status <> 'CANCELED') or a.cancel_force_at is not null and a.cancel_seq is null
+			or a.cancel_seq > a.last_seq`,
+	"NoPromiseOutlivesItsRun": `
+		select h.* from agentexec.activity_heartbeat h join agentexec.activity a on a.id = h.activity_id where a.finished_at is not null`,
 	"TheStateMachineAllowsEveryStep": `
 		select l.* from (select l.*, lag(l.status) over (partition by l.activity_id order by l.seq) as before
 			from agentexec.activity_log l) l
 		where l.status <> l.before and (l.before in ('COMPLETE', 'CANCELED')
-			or l.before = 'ERROR' and l.status not in ('QUEUED', 'RUNNING'))`,
+			or l.before = 'ERROR' and l.status not in ('QUEUED', 'RUNNING', 'CANCELED'))`,
 	"LineOneIsQueuedAtZero": `
 		select l.* from agentexec.activity_log l join agentexec.activity a on a.id = l.activity_id
 		where l.seq = 1 and (l.status <> 'QUEUED' or l.percentage is distinct from 0 or l.created_at <> a.created_at)`,

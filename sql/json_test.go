@@ -15,11 +15,11 @@ import (
 // The key sets of the contract's JSON, sorted.
 var (
 	listKeys = []string{"items", "next", "page", "page_size", "pages", "total"}
-	itemKeys = []string{"agent_id", "agent_type", "attempt", "created_at", "finished_at", "last_seq", "latest_log", "latest_log_truncated",
-		"latest_percentage", "started_at", "status", "updated_at"}
-	detailKeys = []string{"agent_id", "agent_type", "attempt", "created_at", "finished_at", "last_seq",
-		"latest_percentage", "logs", "started_at", "status", "updated_at"}
-	logKeys = []string{"created_at", "data", "id", "message", "percentage", "seq", "status"}
+	itemKeys = []string{"agent_id", "agent_type", "attempt", "cancel", "created_at", "expect_every", "finished_at", "last_seen_at", "last_seq",
+		"latest_log", "latest_log_truncated", "latest_percentage", "stale", "started_at", "status", "updated_at"}
+	detailKeys = []string{"agent_id", "agent_type", "attempt", "cancel", "created_at", "expect_every", "finished_at", "last_seen_at", "last_seq",
+		"latest_percentage", "logs", "stale", "started_at", "status", "updated_at"}
+	logKeys = []string{"attempt", "cancel_requested", "created_at", "data", "id", "message", "percentage", "seq", "status"}
 )
 
 type object = map[string]any
@@ -52,6 +52,7 @@ func TestJSONShapes(t *testing.T) {
 		"agent_id": agent.String(), "agent_type": "research", "status": "RUNNING", "latest_log": "bare", "latest_log_truncated": false,
 		"latest_percentage": 30.0, "last_seq": 3.0, "attempt": 1.0, "created_at": utc(created),
 		"updated_at": utc(a.UpdatedAt), "started_at": utc(*a.StartedAt), "finished_at": nil,
+		"last_seen_at": utc(a.UpdatedAt), "expect_every": nil, "stale": false, "cancel": nil,
 	}
 	require.Equal(t, itemKeys, keys(item))
 	require.Equal(t, item, items[0])
@@ -75,6 +76,7 @@ func TestJSONShapes(t *testing.T) {
 	} {
 		want["id"] = one[float64](t, b.pool, "select id::float8 from agentexec.activity_log where seq = $1", i+1)
 		want["created_at"] = utc(readLine(t, b.pool, agent, i+1).CreatedAt)
+		want["attempt"], want["cancel_requested"] = 1.0, false
 		require.Equal(t, logKeys, keys(want))
 		require.Equal(t, want, logs[i])
 	}

@@ -235,7 +235,7 @@ func TestEmptyList(t *testing.T) {
 		one[string](t, b.pool, "select agentexec.list_activities()::text"))
 	require.JSONEq(t, `{"items": [], "total": null, "page": null, "page_size": 50, "pages": null, "next": null}`,
 		one[string](t, b.pool, "select agentexec.list_activities(after => $1)::text", "2.1."+cursorID))
-	require.JSONEq(t, `{"QUEUED": 0, "RUNNING": 0, "COMPLETE": 0, "ERROR": 0, "CANCELED": 0}`,
+	require.JSONEq(t, `{"QUEUED": 0, "RUNNING": 0, "COMPLETE": 0, "ERROR": 0, "CANCELED": 0, "stale": 0}`,
 		one[string](t, b.pool, "select agentexec.count_by_status()::text"))
 	require.Zero(t, one[int](t, b.pool, "select agentexec.count_active()"))
 	require.Empty(t, all[uuid.UUID](t, b.pool, "select agentexec.pending_ids()"))
@@ -246,7 +246,7 @@ func TestCounts(t *testing.T) {
 	t.Parallel()
 	b, list := setupList(t, 40)
 	for _, f := range []filter{{}, {agentType: ptr("a")}, {org: ptr("2")}, {agentType: ptr("b"), org: ptr("0")}, {agentType: ptr("x")}} {
-		want := map[string]int{"QUEUED": 0, "RUNNING": 0, "COMPLETE": 0, "ERROR": 0, "CANCELED": 0}
+		want := map[string]int{"QUEUED": 0, "RUNNING": 0, "COMPLETE": 0, "ERROR": 0, "CANCELED": 0, "stale": 0}
 		for _, r := range list {
 			if f.matches(r) {
 				want[r.Status]++

@@ -15,8 +15,10 @@ type modelActivity struct {
 	status      string
 	latest      *int
 	attempt     int
-	startedSeq  int // the line that started it; 0 = none
-	finishedSeq int // the line that ended it
+	startedSeq  int  // the line that started it; 0 = none
+	finishedSeq int  // the line that ended it
+	cancelSeq   int  // the line that asked for the cancel; 0 = none
+	graced      bool // whether the request has a grace period
 	lines       []modelLine
 }
 
@@ -25,6 +27,8 @@ type modelLine struct {
 	Status     string
 	Percentage *int
 	Data       *string
+	Attempt    int
+	Requested  bool
 }
 
 func (m model) create(agent uuid.UUID, agentType, message, org string) string {
@@ -35,7 +39,7 @@ func (m model) create(agent uuid.UUID, agentType, message, org string) string {
 		return "23505"
 	}
 	m[agent] = &modelActivity{agentType: agentType, org: org, status: "QUEUED", latest: ptr(0), attempt: 1,
-		lines: []modelLine{{message, "QUEUED", ptr(0), nil}}}
+		lines: []modelLine{{message, "QUEUED", ptr(0), nil, 1, false}}}
 	return ""
 }
 
@@ -96,9 +100,12 @@ func (m model) writeOne(base model, l line) string {
 	}
 	if to != a.status {
 		switch {
-		case a.status == "COMPLETE" || a.status == "CANCELED" || a.status == "ERROR" && isFinal(to):
+		case a.status == "COMPLETE" || a.status == "CANCELED" || a.status == "ERROR" && to == "COMPLETE":
 			return "TA409"
-		case a.status == "ERROR":
+		case a.status == "ERROR" && to != "CANCELED":
+			if a.cancelSeq > 0 {
+				return "TA409"
+			}
 			a.attempt++
 		}
 		a.status, a.finishedSeq = to, 0
@@ -113,8 +120,53 @@ func (m model) writeOne(base model, l line) string {
 	if l.data != nil {
 		data = ptr(string(l.data))
 	}
-	a.lines = append(a.lines, modelLine{l.message, a.status, l.percentage, data})
+	a.lines = append(a.lines, modelLine{l.message, a.status, l.percentage, data, a.attempt, a.cancelSeq > 0})
 	return ""
+}
+
+// requestCancel makes the next line of an activity the request, unless there is one.
+func (m model) requestCancel(agent uuid.UUID) {
+	if a := m[agent]; a.cancelSeq == 0 {
+		a.cancelSeq = len(a.lines) + 1
+	}
+}
+
+// cancel is the function cancel: graced is whether the grace period is not null, force whether it is 0.
+func (m model) cancel(agent uuid.UUID, message string, graced, force bool) string {
+	a := m[agent]
+	if a == nil {
+		return "TA404"
+	}
+	l := line{agent: agent, message: message, status: ptr("CANCELED")}
+	switch {
+	case a.status == "RUNNING" && !force:
+		a.graced = a.graced || graced
+		if a.cancelSeq > 0 {
+			return ""
+		}
+		l.status = nil
+	case a.status == "RUNNING":
+		l.data = []byte(`{"forced": true}`)
+	case a.status == "COMPLETE":
+		return "TA409"
+	case a.status == "CANCELED":
+		return m.write(l)
+	default:
+		a.graced = false
+	}
+	m.requestCancel(agent)
+	return m.write(l)
+}
+
+// sweep forces every cancel that has a grace period, as if all of them were over.
+func (m model) sweep() (forced int) {
+	for agent, a := range m {
+		if a.graced && !isFinal(a.status) {
+			m.write(line{agent: agent, message: "Canceled: the worker did not end within the grace period", status: ptr("CANCELED"), data: []byte(`{"forced": true}`)})
+			forced++
+		}
+	}
+	return forced
 }
 
 func (m model) cancelPending(agentType, org *string, message string) int {
@@ -123,6 +175,7 @@ func (m model) cancelPending(agentType, org *string, message string) int {
 		if isFinal(a.status) || agentType != nil && a.agentType != *agentType || org != nil && a.org != *org {
 			continue
 		}
+		m.requestCancel(agent)
 		m.write(line{agent: agent, message: message, status: ptr("CANCELED")})
 		n++
 	}

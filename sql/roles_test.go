@@ -2,6 +2,7 @@ package sql_test
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"strings"
@@ -38,7 +39,7 @@ const (
 	// executePublic grants what the contract names, and nothing that is private.
 	executePublic = `do $$ begin execute (select string_agg(format('grant execute on function %%s to %s', p.oid::regprocedure), ';')
 		from pg_proc p where p.pronamespace = 'agentexec'::regnamespace and p.proname not like '\_%%'); end $$`
-	readTables = "grant select on agentexec.activity, agentexec.activity_log, agentexec.activity_list to %s"
+	readTables = "grant select on agentexec.activity, agentexec.activity_log, agentexec.activity_heartbeat, agentexec.activity_list to %s"
 )
 
 // writers is a call of every writing function; $1 is an activity that runs.
@@ -50,6 +51,16 @@ var writers = map[string]string{
 	"error":           "select agentexec.error($1)",
 	"cancel":          "select agentexec.cancel($1)",
 	"cancel_pending":  "select agentexec.cancel_pending() from (select $1::uuid) x",
+	"heartbeat":       "select agentexec.heartbeat($1)",
+	"sweep":           "select agentexec.sweep() from (select $1::uuid) x",
+}
+
+// lineWriters are those of the writers that write a line here.
+func lineWriters() map[string]string {
+	calls := maps.Clone(writers)
+	delete(calls, "heartbeat")
+	delete(calls, "sweep")
+	return calls
 }
 
 var readers = map[string]string{

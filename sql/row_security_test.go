@@ -111,7 +111,7 @@ func TestBreakingOut(t *testing.T) {
 			if member == asWorker {
 				for _, call := range []string{
 					"append_log('AGENT', 'x')", "append_log('AGENT', 'x', status => 'COMPLETE')", "complete('AGENT')", "error('AGENT')",
-					"cancel('AGENT')", `append_logs('[{"agent_id": "AGENT", "message": "x"}]')`,
+					"cancel('AGENT')", "heartbeat('AGENT')", "append_log('AGENT', 'x', at_seq => 3)", `append_logs('[{"agent_id": "AGENT", "message": "x"}]')`,
 				} {
 					_, err := conn.Exec(t.Context(), "select agentexec."+strings.ReplaceAll(call, "AGENT", foreign.String()))
 					requireRefused(t, err, "TA404")

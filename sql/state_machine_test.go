@@ -21,7 +21,7 @@ var transitions = map[string]map[string]string{
 	"QUEUED":   {"": kept, "QUEUED": kept, "RUNNING": moves, "COMPLETE": moves, "ERROR": moves, "CANCELED": moves},
 	"RUNNING":  {"": kept, "QUEUED": moves, "RUNNING": kept, "COMPLETE": moves, "ERROR": moves, "CANCELED": moves},
 	"COMPLETE": {"": kept, "QUEUED": refused, "RUNNING": refused, "COMPLETE": kept, "ERROR": refused, "CANCELED": refused},
-	"ERROR":    {"": kept, "QUEUED": retries, "RUNNING": retries, "COMPLETE": refused, "ERROR": kept, "CANCELED": refused},
+	"ERROR":    {"": kept, "QUEUED": retries, "RUNNING": retries, "COMPLETE": refused, "ERROR": kept, "CANCELED": moves},
 	"CANCELED": {"": kept, "QUEUED": refused, "RUNNING": refused, "COMPLETE": refused, "ERROR": refused, "CANCELED": kept},
 }
 

@@ -1,7 +1,6 @@
 package sql_test
 
 import (
-	"maps"
 	"testing"
 
 	"github.com/google/uuid"
@@ -57,7 +56,7 @@ func TestStricterIsolation(t *testing.T) {
 func TestLinesCarryTheirTransaction(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	for name, call := range writers {
+	for name, call := range lineWriters() {
 		agent := b.in("RUNNING")
 		tx, err := b.pool.Begin(t.Context())
 		require.NoError(t, err)
@@ -73,7 +72,7 @@ func TestLinesCarryTheirTransaction(t *testing.T) {
 func TestWakeupOnCommit(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	calls := maps.Clone(writers)
+	calls := lineWriters()
 	calls["insert"] = "insert into agentexec.activity_log (activity_id, message) select id, 'x' from agentexec.activity where agent_id = $1"
 	listener := b.db.Conn(t)
 	_, err := listener.Exec(t.Context(), "listen agentexec; listen done")

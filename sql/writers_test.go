@@ -131,7 +131,7 @@ func TestAppendingFunctions(t *testing.T) {
 
 	canceled := b.create("research")
 	row = callForLine(b, "cancel(agent_id => $1)", canceled)
-	require.Equal("Canceled", row.Message)
+	require.Equal("Cancel requested", row.Message)
 	require.Equal("CANCELED", row.Status)
 	require.Nil(row.Percentage)
 	require.Equal("stop", callForLine(b, "cancel(agent_id => $1, message => 'stop')", canceled).Message)
@@ -142,7 +142,7 @@ func TestAppendReturnsCanceledStatus(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	agent := b.in("RUNNING")
-	b.exec("select agentexec.cancel($1)", agent)
+	b.exec("select agentexec.cancel($1, grace => '0')", agent)
 	require.Equal(t, "CANCELED", callForLine(b, "append_log($1, 'still at it', 50)", agent).Status)
 	_, err := b.pool.Exec(t.Context(), "select agentexec.complete($1)", agent)
 	requireRefused(t, err, "TA409", agent.String(), "CANCELED", "COMPLETE")
@@ -152,11 +152,11 @@ func TestAppendReturnsCanceledStatus(t *testing.T) {
 func TestEndingFunctionsKeepTheStateMachine(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	for call, to := range map[string]string{"complete": "COMPLETE", "error": "ERROR", "cancel": "CANCELED"} {
+	for call, to := range map[string]string{"complete($1)": "COMPLETE", "error($1)": "ERROR", "cancel($1, grace => '0')": "CANCELED"} {
 		for from := range transitions {
 			agent := b.in(from)
 			before := contents(t, b.pool)
-			_, err := b.pool.Exec(t.Context(), "select agentexec."+call+"($1)", agent)
+			_, err := b.pool.Exec(t.Context(), "select agentexec."+call, agent)
 			if transitions[from][to] == refused {
 				requireRefused(t, err, "TA409", agent.String(), from, to)
 				require.Equal(t, before, contents(t, b.pool))
@@ -165,7 +165,7 @@ func TestEndingFunctionsKeepTheStateMachine(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, to, readActivity(t, b.pool, agent).Status)
 		}
-		_, err := b.pool.Exec(t.Context(), "select agentexec."+call+"($1)", uuid.New())
+		_, err := b.pool.Exec(t.Context(), "select agentexec."+call, uuid.New())
 		requireRefused(t, err, "TA404", "no activity")
 	}
 }

@@ -51,7 +51,7 @@ def with_psycopg():
         statuses = "select agentexec.list_activities(statuses => %s::text[]::agentexec.status[])->>'total'"
         check("psycopg statuses as text[]", conn.execute(statuses, [["running", "QUEUED"]]).fetchone()[0], "1")
         row = conn.execute("select * from agentexec.append_log(%s, 'x')", [agent])
-        check("psycopg columns", [c.name for c in row.description][-1], "xid")
+        check("psycopg columns", [c.name for c in row.description][-1], "cancel_requested")
 
 
 async def with_asyncpg():
