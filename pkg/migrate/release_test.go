@@ -30,7 +30,11 @@ func TestUpgradeFromTheFirstRelease(t *testing.T) {
 			from generate_series(1, 50) n`,
 		"select agentexec.complete(agent_id) from agentexec.activity limit 10",
 		"select agentexec.error(agent_id) from agentexec.activity where status = 'RUNNING' limit 10",
-		"select agentexec.cancel(agent_id) from agentexec.activity where status = 'RUNNING' limit 10")
+		"select agentexec.cancel(agent_id) from agentexec.activity where status = 'RUNNING' limit 10",
+		"select agentexec.append_log(agent_id, 'again', status => 'QUEUED') from agentexec.activity where status = 'ERROR' limit 5",
+		"select agentexec.append_log(agent_id, 'go', status => 'RUNNING') from agentexec.activity where attempt = 2 limit 4",
+		"select agentexec.error(agent_id) from agentexec.activity where status = 'RUNNING' and attempt = 2 limit 3",
+		"select agentexec.append_log(agent_id, 'third', status => 'RUNNING') from agentexec.activity where status = 'ERROR' and attempt = 2")
 	data := func() (rows []string) {
 		t.Helper()
 		for _, sql := range []string{
@@ -47,9 +51,32 @@ func TestUpgradeFromTheFirstRelease(t *testing.T) {
 	require.Len(t, said, 1)
 	require.Regexp(t, `^upgraded from 1 to \d+$`, said[0])
 	require.Equal(t, before, data())
+
+	// The lines know their attempt.
+	require.Equal(t, 3, one[int](t, conn, "select count(*) from agentexec.activity where attempt = 3"))
+	require.Zero(t, one[int](t, conn, `select count(*) from (
+			select l.attempt, 1 + count(*) filter (where l.before = 'ERROR' and l.status <> 'ERROR') over (partition by l.activity_id order by l.seq) as want
+			from (select l.*, lag(l.status) over (partition by l.activity_id order by l.seq) as before from agentexec.activity_log l) l) l
+		where l.attempt <> l.want`))
 	requireFresh(t, db)
 	execute(t, conn, "select agentexec.complete(agent_id) from agentexec.activity where status in ('QUEUED', 'RUNNING')")
 	requireWorks(t, conn, "agentexec")
+}
+
+// Roles that can read activities can read their heartbeats after an upgrade, within the same scope.
+func TestUpgradeLetsReadersReadHeartbeats(t *testing.T) {
+	t.Parallel()
+	conn := pgtest.Empty(t).Conn(t)
+	installRelease1(t, conn)
+	execute(t, conn,
+		"grant select on agentexec.activity to pg_monitor with grant option",
+		"alter table agentexec.activity enable row level security",
+		"create policy activity_scope on agentexec.activity using (true)")
+	require.NoError(t, migrate.Up(t.Context(), conn, nil))
+	require.True(t, one[bool](t, conn, "select has_table_privilege('pg_monitor', 'agentexec.activity_heartbeat', 'select with grant option')"))
+	require.False(t, one[bool](t, conn, "select has_table_privilege('pg_read_server_files', 'agentexec.activity_heartbeat', 'select')"))
+	require.Equal(t, 1, one[int](t, conn, "select count(*) from pg_policy where polname = 'activity_heartbeat_scope'"))
+	require.True(t, one[bool](t, conn, "select relrowsecurity from pg_class where oid = 'agentexec.activity_heartbeat'::regclass"))
 }
 
 // A dump of the first release without data has no version anywhere, and is upgraded all the same.
