@@ -114,7 +114,7 @@ func TestCancelAgain(t *testing.T) {
 		require.Equal(t, first, callForLine(b, "cancel($1, 'second', '"+grace+"', 'bob')", agent))
 		require.InDelta(t, want, left(), 30)
 	}
-	callForLine(b, "cancel($1, grace => '1 year')", agent)
+	callForLine(b, "cancel($1, grace => '1 year')", agent) // 360 days as Postgres compares intervals
 	require.InDelta(t, 7200, left(), 30)
 	callForLine(b, "cancel($1, grace => null)", agent)
 	require.InDelta(t, 7200, left(), 30)
@@ -140,7 +140,7 @@ func TestCancelBounds(t *testing.T) {
 	before := contents(t, b.pool)
 	for call, word := range map[string]string{
 		"cancel($1, grace => '-1 s')":                  "grace",
-		"cancel($1, grace => '1 year 1 second')":       "grace",
+		"cancel($1, grace => '365 days 1 second')":       "grace",
 		"cancel($1, grace => '178000000 years')":       "grace",
 		"cancel($1, grace => '-178000000 years')":      "grace",
 		"cancel($1, requested_by => repeat('x', 256))": "requested_by",
@@ -152,7 +152,7 @@ func TestCancelBounds(t *testing.T) {
 		requireRefused(t, err, "TA422", word)
 	}
 	require.Equal(t, before, contents(t, b.pool))
-	b.exec("select agentexec.cancel($1, repeat('m', 1048576), '1 year', repeat('ü', 255))", agent)
+	b.exec("select agentexec.cancel($1, repeat('m', 1048576), '365 days', repeat('ü', 255))", agent)
 	require.Equal(t, 500, one[int](t, b.pool, "select length(agentexec.activity_detail($1) -> 'cancel' ->> 'message')", agent))
 	require.Equal(t, 1048576, one[int](t, b.pool, "select length(cancel_message) from agentexec.heartbeat($1)", agent))
 

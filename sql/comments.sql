@@ -109,7 +109,7 @@ comment on function agentexec.cancel(uuid, text, interval, text) is
   'Asks for the end of an activity and returns the line of the request. QUEUED and ERROR become CANCELED at once. A RUNNING one stays RUNNING until its worker ends it; the worker sees cancel_requested in each answer. Call it in FROM, as append_log.
 agent_id: the activity.
 message: the line to write, at most 1048576 bytes.
-grace: after this time sweep() ends the activity; 0 ends it at once, null never does. At most 1 year. Asked for again, the shorter grace counts and no second line is written.
+grace: after this time sweep() ends the activity; 0 ends it at once, null never does. At most 365 days. Asked for again, the shorter grace counts and no second line is written.
 requested_by: who asked, at most 255 characters; kept in the data of the line.
 Errors: TA404, TA409 it is COMPLETE, TA422.';
 comment on function agentexec.cancel_pending(text, jsonb, interval, text) is

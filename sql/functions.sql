@@ -1292,7 +1292,7 @@ end;
 -- the line that ends the activity). requested_by is kept in the data of the line.
 --
 -- Locks:  the activity row, before the log row.
--- Errors: TA404 no such activity, or it is outside the scope; TA409 it is COMPLETE; TA422 bad message, a grace not of 0 to 1 year,
+-- Errors: TA404 no such activity, or it is outside the scope; TA409 it is COMPLETE; TA422 bad message, a grace not of 0 to 365 days,
 --         requested_by of more than 255 characters, or the activity is at the highest seq.
 create or replace function agentexec.cancel(
   agent_id     uuid,
@@ -1313,8 +1313,8 @@ declare
   v_force    boolean;
 begin
   perform agentexec._check_line(message, null::double precision, null::jsonb);
-  if grace < '0' or grace > '1 year' then
-    perform agentexec._raise_invalid(format('grace must be between 0 and 1 year, got %s', grace));
+  if grace < '0' or grace > '365 days' then
+    perform agentexec._raise_invalid(format('grace must be between 0 and 365 days, got %s', grace));
   elsif char_length(requested_by) > 255 then
     perform agentexec._raise_invalid(format('requested_by must be at most 255 characters, got %s', char_length(requested_by)));
   end if;
@@ -2037,7 +2037,8 @@ begin
        select count(*)
        from agentexec.activity_heartbeat h
        join agentexec.activity a on a.id = h.activity_id
-       where agentexec._is_stale(a.status, a.updated_at, h.beat_at, h.expect_every)' || v_where || '))
+       where h.beat_at < statement_timestamp() - h.expect_every -- what was heard of lately needs no look at its activity
+         and agentexec._is_stale(a.status, a.updated_at, h.beat_at, h.expect_every)' || v_where || '))
      from unnest(enum_range(null::agentexec.status)) s(status)
      left join (select a.status, count(*) as n from agentexec.activity a where true' || v_where || ' group by a.status) c on c.status = s.status'
     using agent_type, v_filter, v_scope.agent_ids, v_scope.agent_types, v_scope.metadata

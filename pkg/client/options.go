@@ -72,8 +72,8 @@ type cancelOptions struct {
 	requestedBy string
 }
 
-// WithGrace sets the time that the worker has to end a RUNNING activity; after it, Sweep ends the activity. It is 0 to 1 year,
-// to the microsecond. 0 ends the activity at once. Default 30 s.
+// WithGrace sets the time that the worker has to end a RUNNING activity; after it, Sweep ends the activity. It is 0 to
+// 365 days, to the microsecond. 0 ends the activity at once. Default 30 s.
 func WithGrace(grace time.Duration) CancelOption {
 	return func(o *cancelOptions) { o.grace = interval(grace) }
 }
