@@ -140,7 +140,7 @@ func TestCancelBounds(t *testing.T) {
 	before := contents(t, b.pool)
 	for call, word := range map[string]string{
 		"cancel($1, grace => '-1 s')":                  "grace",
-		"cancel($1, grace => '365 days 1 second')":       "grace",
+		"cancel($1, grace => '365 days 1 second')":     "grace",
 		"cancel($1, grace => '178000000 years')":       "grace",
 		"cancel($1, grace => '-178000000 years')":      "grace",
 		"cancel($1, requested_by => repeat('x', 256))": "requested_by",
