@@ -78,16 +78,21 @@ func (p *proxy) pass(client net.Conn) {
 	}
 }
 
-// written waits until the line is in the log.
+// written waits until the line is in the log. It reports false when that takes more than 20 s.
 func (p *proxy) written() bool {
-	for range 2000 {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	for {
 		var found bool
-		err := p.bench.pool.QueryRow(context.Background(),
+		err := p.bench.pool.QueryRow(ctx,
 			"select exists (select from agentexec.activity_log l where l.message = $1)", string(p.message)).Scan(&found)
 		if err == nil && found {
 			return true
 		}
-		time.Sleep(10 * time.Millisecond)
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
-	return false
 }
