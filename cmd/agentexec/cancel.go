@@ -81,16 +81,16 @@ func cancelOutcome(ctx context.Context, c *client.Client, line client.Log, id uu
 	case detail.Cancel == nil || detail.Status.IsFinished():
 		return fmt.Sprintf("%s: it is %s now", requested, detail.Status), nil
 	default:
-		return requested + ": " + forcedAt(*detail.Cancel), nil
+		return requested + ": " + forcedAt(*detail.Cancel, time.UTC, programTime), nil
 	}
 }
 
 // forcedAt says when a request is forced.
-func forcedAt(request client.CancelRequest) string {
+func forcedAt(request client.CancelRequest, zone *time.Location, layout string) string {
 	if request.ForceAt == nil {
 		return "never forced"
 	}
-	return "forced at " + request.ForceAt.UTC().Format("2006-01-02T15:04:05.000Z") + " unless it ends before"
+	return "forced at " + request.ForceAt.In(zone).Format(layout) + " unless it ends before"
 }
 
 // sayCancelRequested tells a worker to end.

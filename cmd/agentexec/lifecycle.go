@@ -114,7 +114,7 @@ func (s *screen) activity(a client.Activity) error {
 
 // moment is a time for people: in the zone of this machine, and how long ago.
 func moment(t time.Time) string {
-	return fmt.Sprintf("%s  (%s ago)", t.Local().Format("2006-01-02 15:04:05 -0700"), ago(time.Since(t)))
+	return fmt.Sprintf("%s  (%s ago)", t.Local().Format(personTime), ago(time.Since(t)))
 }
 
 // cancelState is what is known of the request to cancel an activity, in one line.
@@ -128,7 +128,7 @@ func cancelState(a client.Activity) string {
 	case request.Forced:
 		text += "  forced"
 	case a.FinishedAt == nil:
-		text += "  " + forcedAt(request)
+		text += "  " + forcedAt(request, time.Local, personTime)
 	}
 	return text
 }
