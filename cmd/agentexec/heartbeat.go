@@ -20,7 +20,7 @@ func newHeartbeat(s *settings) *cobra.Command {
 			"--expect-every is a promise: the worker is heard of at least that often, by a heartbeat or a line. Otherwise the activity\n" +
 			"is stale, which changes nothing but what others see. Without the flag the promise made before stays, or is 60s. The\n" +
 			"promise ends with the run.",
-		Example: "  while agentexec heartbeat \"$id\" --expect-every 30s; do sleep 10; done",
+		Example: "  until agentexec heartbeat \"$id\" --expect-every 30s; [ $? -eq 3 ]; do sleep 10; done   # until it should end",
 		Args:    arguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := agentID(cmd, args[0])
