@@ -15,7 +15,7 @@ import (
 
 // pages are those that name files, packages, tests and commands of this repository.
 var pages = []string{"README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/architecture.md", "docs/protocol.md", "docs/errors.md", "docs/limits.md",
-	"docs/access.md", "docs/metrics.md", "docs/state-machine.md"}
+	"docs/access.md", "docs/metrics.md", "docs/state-machine.md", "docs/workers.md"}
 
 func read(t *testing.T, name string) string {
 	t.Helper()
@@ -28,7 +28,7 @@ var (
 	fence      = regexp.MustCompile("(?s)```.*?```")
 	link       = regexp.MustCompile(`\]\(([^)#]+)(?:#[^)]*)?\)`)
 	code       = regexp.MustCompile("`([^`\n]+)`")
-	topName    = regexp.MustCompile(`^(?:cmd|sql|sidecar|wsfeed|pkg|internal|ui|docs|bench|tools)/[\w./-]+$`)
+	topName    = regexp.MustCompile(`^(?:cmd|sql|sidecar|wsfeed|pkg|internal|ui|docs|bench|tools|examples)/[\w./-]+$`)
 	target     = regexp.MustCompile(`\bmake ((?:[a-z][a-z-]*)(?: [a-z][a-z-]*)*)`)
 	packageDoc = regexp.MustCompile(`(?m)(?:^//.*\n)+package `)
 	testName   = regexp.MustCompile("`((?:Test|Fuzz)[A-Z]\\w*)`")

@@ -46,7 +46,7 @@ func TestLog(t *testing.T) {
 	require.JSONEq(t, `{"page": 1}`, query[string](t, c, "select data::text from agentexec.activity_log where seq = 2"))
 	require.Regexp(t, `^3 \S+ RUNNING - -v$`, c.ok(t, "log", id, "--", "-v"))
 	// The worker reads in the answer that it was canceled.
-	require.Regexp(t, `^4 \S+ CANCELED - Enough$`, c.ok(t, "cancel", id, "Enough"))
+	require.Equal(t, "canceled (line 4)", c.ok(t, "cancel", id, "Enough", "--force"))
 	require.Regexp(t, `^5 \S+ CANCELED 40% late$`, c.ok(t, "log", id, "late", "--percentage=40"))
 	require.Contains(t, c.refused(t, 1, "log", id, "on", "--status", "RUNNING"), "is CANCELED and cannot become RUNNING")
 	require.Equal(t, int64(5), query[int64](t, c, "select count(*) from agentexec.activity_log"))
@@ -75,8 +75,6 @@ func TestFinish(t *testing.T) {
 		{[]string{"complete", "", "Well done", "--percentage", "75", "--data", "[1]"}, "COMPLETE 75% Well done"},
 		{[]string{"error"}, "ERROR - Agent failed"},
 		{[]string{"error", "", "No luck"}, "ERROR - No luck"},
-		{[]string{"cancel"}, "CANCELED - Canceled"},
-		{[]string{"cancel", "", "Never mind"}, "CANCELED - Never mind"},
 	} {
 		id := c.ok(t, "create", "research")
 		args := append([]string{tc.args[0], id}, tc.args[min(2, len(tc.args)):]...)
@@ -94,7 +92,7 @@ func TestUnknownActivity(t *testing.T) {
 	c := setup(t)
 	id := uuid.NewString()
 	for _, args := range [][]string{
-		{"log", id, "x"}, {"complete", id}, {"error", id}, {"cancel", id}, {"show", id}, {"show", id, "--json"}, {"watch", id},
+		{"log", id, "x"}, {"complete", id}, {"error", id}, {"cancel", id}, {"heartbeat", id}, {"show", id}, {"show", id, "--json"}, {"watch", id},
 	} {
 		require.Equal(t, "agentexec: no activity with agent_id "+id, c.refused(t, 1, args...))
 	}

@@ -66,6 +66,7 @@ func completeStatuses(_ *cobra.Command, _ []string, begun string) ([]cobra.Compl
 func completeFlags(cmd *cobra.Command) {
 	for flag, values := range map[string][]string{
 		"log-level": {"debug", "info", "warn", "error"}, "listen": {"on", "off"}, "proxy-header": {"X-Forwarded-For", "Forwarded"},
+		"grace": {"10s", "30s", "5m", "never"}, "expect-every": {"10s", "30s", "60s"},
 	} {
 		if cmd.Flag(flag) != nil {
 			_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(slices.Clone(values), cobra.ShellCompDirectiveNoFileComp))

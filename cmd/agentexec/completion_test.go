@@ -31,10 +31,14 @@ func TestCompletion(t *testing.T) {
 	c.ok(t, "log", running, "Go", "--status", "RUNNING")
 	c.ok(t, "complete", done)
 
-	for _, command := range []string{"log", "complete", "error", "cancel", "watch"} {
+	failed := c.ok(t, "create", "research")
+	c.ok(t, "error", failed)
+
+	for _, command := range []string{"log", "complete", "error", "heartbeat", "watch"} {
 		require.Equal(t, []string{running, queued}, c.complete(t, command, ""), command)
 	}
-	require.Equal(t, []string{running, queued, done}, c.complete(t, "show", ""))
+	require.Equal(t, []string{running, queued, failed}, c.complete(t, "cancel", ""))
+	require.Equal(t, []string{running, queued, failed, done}, c.complete(t, "show", ""))
 	require.Equal(t, []string{running}, c.complete(t, "watch", running[:8]))
 	require.Equal(t, []string{running}, c.complete(t, "watch", strings.ToUpper(running[:8])))
 	require.Empty(t, c.complete(t, "log", running, ""))
@@ -45,6 +49,7 @@ func TestCompletion(t *testing.T) {
 	require.Equal(t, all, c.complete(t, "list", "--status", ""))
 	require.Equal(t, []string{"RUNNING,QUEUED", "RUNNING,COMPLETE", "RUNNING,ERROR", "RUNNING,CANCELED"}, c.complete(t, "list", "--status", "RUNNING,"))
 	require.Equal(t, []string{"debug", "info", "warn", "error"}, c.complete(t, "list", "--log-level", ""))
+	require.Equal(t, []string{"10s", "30s", "5m", "never"}, c.complete(t, "cancel", running, "--grace", ""))
 	require.Contains(t, c.complete(t, "c"), "completion")
 	require.Contains(t, c.ok(t, "--help"), "completion")
 	require.Contains(t, c.ok(t, "completion", "bash"), "agentexec")

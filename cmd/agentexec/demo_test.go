@@ -47,8 +47,9 @@ func TestDemoMeetsAnUnreadableFile(t *testing.T) {
 		{"RUNNING", "Trying again without closed"},
 		{"RUNNING", "Found 2 files, 9 B"},
 	}, lines[:5])
-	require.Len(t, lines, 6)
+	require.Len(t, lines, 7)
 	require.Regexp(t, `^work: 1 file, 8 B, 2 lines in \S+; could not read closed and 1 more$`, lines[5].Message)
+	require.Equal(t, line{"COMPLETE", "Agent completed"}, lines[6])
 }
 
 // TestDemoStops: what its agents were at is canceled.

@@ -73,10 +73,12 @@ func messages(line string) (all []string) {
 // inputLog writes the lines of an input into an activity's log, in order. It writes many at once where many have arrived.
 type inputLog struct {
 	client  *client.Client
-	each    client.Entry // without its message
+	each    client.Entry // without its message; its AtSeq is that of the next line, 0 for any
 	waiting []client.Entry
 	bytes   int
 	written int
+
+	canceling func() // called once, when a cancel is requested
 }
 
 // copy reads until the input ends, or ctx does. Then it still writes the input read so far.
@@ -144,6 +146,9 @@ func (l *inputLog) add(lines []string) {
 	for _, line := range lines {
 		entry := l.each
 		entry.Message = line
+		if l.each.AtSeq > 0 {
+			l.each.AtSeq++
+		}
 		l.waiting = append(l.waiting, entry)
 		l.bytes += len(line)
 	}
@@ -155,7 +160,8 @@ func (l *inputLog) finish(ctx context.Context, lines *splitter) error {
 	return l.flush(ctx)
 }
 
-// flush writes all waiting lines or none, also after ctx has ended.
+// flush writes all waiting lines or none, also after ctx has ended. It sends each batch once: after an error, nothing is sent
+// again, so no line is written twice.
 func (l *inputLog) flush(ctx context.Context) error {
 	for len(l.waiting) > 0 {
 		n, size := 0, 0
@@ -163,9 +169,14 @@ func (l *inputLog) flush(ctx context.Context) error {
 			size += len(l.waiting[n].Message)
 			n++
 		}
-		if _, err := l.client.AppendLogs(context.WithoutCancel(ctx), l.waiting[:n]); err != nil {
+		states, err := l.client.AppendLogs(context.WithoutCancel(ctx), l.waiting[:n])
+		if err != nil {
 			return &exitError{exitCode(err), fmt.Errorf("after %s: %s",
 				counted(l.written, "line", "lines"), entryNumber.ReplaceAllString(explain(err), ""))}
+		}
+		if states[0].CancelRequested && l.canceling != nil && !states[0].Status.IsFinished() {
+			l.canceling()
+			l.canceling = nil
 		}
 		l.written += n
 		l.waiting = l.waiting[n:]

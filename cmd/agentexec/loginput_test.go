@@ -117,3 +117,30 @@ func TestLogOfInputRefused(t *testing.T) {
 	// A line that is a dash can be written all the same.
 	require.Regexp(t, `- -$`, c.ok(t, "log", c.ok(t, "create", "research"), "--", "-"))
 }
+
+// TestLogOfInputAtSeq: an input that is given again is not written again, and the rest of it is.
+func TestLogOfInputAtSeq(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	id := c.ok(t, "create", "research")
+	lines := numbers(1500) // several batches
+	require.Equal(t, result{0, "1000\n", ""}, c.runWith(t, strings.Join(lines[:1000], "\n"), "log", id, "-", "--at-seq", "2"))
+	require.Equal(t, result{0, "1500\n", ""}, c.runWith(t, strings.Join(lines, "\n"), "log", id, "-", "--at-seq", "2"))
+	require.Equal(t, lines, c.messages(t, id))
+	r := c.runWith(t, "another\n", "log", id, "-", "--at-seq", "2")
+	require.Equal(t, 1, r.code)
+	require.Contains(t, r.stderr, "after 0 lines: ")
+	require.Contains(t, r.stderr, "1501")
+	require.Equal(t, lines, c.messages(t, id))
+}
+
+// TestLogOfInputTellsOfACancel: once, and the input is still written.
+func TestLogOfInputTellsOfACancel(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	id := c.ok(t, "create", "research")
+	c.ok(t, "log", id, "Go", "--status", "RUNNING")
+	c.ok(t, "cancel", id)
+	r := c.runWith(t, strings.Join(numbers(1500), "\n"), "log", id, "-")
+	require.Equal(t, result{0, "1500\n", "agentexec: a cancel is requested: the worker should end the activity\n"}, r)
+}

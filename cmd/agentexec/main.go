@@ -69,10 +69,11 @@ func newRoot(s *settings) *cobra.Command {
 		&cobra.Group{ID: "report", Title: "Report work:"},
 		&cobra.Group{ID: "look", Title: "Look at it:"},
 	)
-	group(root, "run", newDev(s), newServe(s), newDemo(s), newMigrate(s), newToken())
+	group(root, "run", newDev(s), newServe(s), newDemo(s), newMigrate(s), newSweep(s), newToken())
 	pending := []client.Status{client.StatusQueued, client.StatusRunning}
 	group(root, "report", newCreate(s), withIDs(s, newLog(s), pending...), withIDs(s, newComplete(s), pending...),
-		withIDs(s, newError(s), pending...), withIDs(s, newCancel(s), pending...), newCancelPending(s))
+		withIDs(s, newError(s), pending...), withIDs(s, newHeartbeat(s), pending...),
+		withIDs(s, newCancel(s), append(pending, client.StatusError)...), newCancelPending(s))
 	group(root, "look", newList(s), withIDs(s, newShow(s)), withIDs(s, newWatch(s), pending...))
 	root.AddCommand(newHealthcheck(s), newVersion())
 	root.SetHelpCommand(newHelp(root))

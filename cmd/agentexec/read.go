@@ -18,16 +18,22 @@ func newList(s *settings) *cobra.Command {
 		agentType      name
 		after          string
 		page, pageSize number
-		asJSON         bool
+		stale, asJSON  bool
 	)
 	var metadata pairs
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List activities: RUNNING, then QUEUED, then finished, the newest first",
-		Args:  arguments,
+		Long: "List activities: RUNNING, then QUEUED, then finished, the newest first.\n\n" +
+			"The status of a RUNNING activity has a mark where there is more to know: \"RUNNING,stopping\" while a cancel is requested,\n" +
+			"\"RUNNING,stale\" when its worker was not heard of for longer than it promised.",
+		Args: arguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			params := client.ListParams{
 				Statuses: status.values, AgentType: agentType.value, MetadataFilter: metadata, After: after,
+			}
+			if cmd.Flags().Changed("stale") {
+				params.Stale = &stale
 			}
 			for flag, value := range map[string]*number{"page": &page, "page-size": &pageSize} {
 				if value.value != nil && *value.value < 1 {
@@ -69,6 +75,7 @@ func newList(s *settings) *cobra.Command {
 	cmd.Flags().Var(&page, "page", "number of the page (default 1)")
 	cmd.Flags().Var(&pageSize, "page-size", "activities on a page, 1 to 1000 (default 50)")
 	cmd.Flags().StringVar(&after, "after", "", `"next" of an earlier page, in place of --page`)
+	cmd.Flags().BoolVar(&stale, "stale", false, "only those whose worker was not heard of for longer than it promised; --stale=false the others")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the JSON of agentexec.list_activities")
 	return cmd
 }
@@ -100,7 +107,7 @@ func (s *screen) table(items []client.ListItem) error {
 			kind = clip(kind, max(10, min(s.width()-90, 30))) // leaves room for the latest line
 		}
 		rows = append(rows, []string{
-			item.Status.String(), percent(item.LatestPercentage), kind, item.AgentID.String(), ago(now.Sub(item.CreatedAt)), latest,
+			marked(item.Activity), percent(item.LatestPercentage), kind, item.AgentID.String(), ago(now.Sub(item.CreatedAt)), latest,
 		})
 	}
 	widths := make([]int, len(rows[0])-1) // the last one needs none
@@ -185,13 +192,15 @@ func newShow(s *settings) *cobra.Command {
 				if err := out.activity(detail.Activity); err != nil {
 					return err
 				}
+				var previous client.Log
 				for line, err := range c.Logs(ctx, id, 0) { // page by page, a log may be long
 					if err != nil {
 						return err
 					}
-					if err := out.line(line); err != nil {
+					if err := out.annotated(previous, line); err != nil {
 						return err
 					}
+					previous = line
 				}
 				return nil
 			})
@@ -199,34 +208,4 @@ func newShow(s *settings) *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the JSON of agentexec.activity_detail")
 	return cmd
-}
-
-// activity prints the state of an activity, and an empty line.
-func (s *screen) activity(a client.Activity) error {
-	var b strings.Builder
-	row := func(name, value string) { fmt.Fprintf(&b, "%-10s %s\n", name, value) }
-	at := func(name string, t *time.Time) {
-		if t != nil {
-			row(name, fmt.Sprintf("%s  (%s ago)", t.Local().Format("2006-01-02 15:04:05 -0700"), ago(time.Since(*t))))
-		}
-	}
-	row("agent_id", a.AgentID.String())
-	row("type", printable(a.AgentType))
-	status := s.paint(a.Status, a.Status.String())
-	if a.LatestPercentage != nil {
-		status += "  " + percent(a.LatestPercentage)
-	}
-	if a.Attempt > 1 {
-		status += fmt.Sprintf("  attempt %d", a.Attempt)
-	}
-	row("status", status)
-	if len(a.Metadata) > 0 {
-		row("metadata", printable(string(a.Metadata)))
-	}
-	at("created", &a.CreatedAt)
-	at("started", a.StartedAt)
-	at("updated", &a.UpdatedAt)
-	at("finished", a.FinishedAt)
-	_, err := fmt.Fprintf(s, "%s\n", b.String())
-	return err
 }

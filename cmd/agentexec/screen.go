@@ -125,9 +125,15 @@ func pad(text string, to int) string {
 	return text + strings.Repeat(" ", max(0, to-columns(text)))
 }
 
+// programTime is the layout of a time in UTC for programs, personTime that of a time in the local zone for people.
+const (
+	programTime = "2006-01-02T15:04:05.000Z"
+	personTime  = "2006-01-02 15:04:05 -0700"
+)
+
 // plainLine is a log line for programs: seq, time, status, percentage ("-" where the line has none), message.
 func plainLine(line client.Log) string {
-	return fmt.Sprintf("%d %s %s %s %s", line.Seq, line.CreatedAt.UTC().Format("2006-01-02T15:04:05.000Z"),
+	return fmt.Sprintf("%d %s %s %s %s", line.Seq, line.CreatedAt.UTC().Format(programTime),
 		line.Status, percent(line.Percentage), printable(line.Message))
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -105,7 +106,7 @@ func TestView(t *testing.T) {
 	t.Parallel()
 	out, b := onTerminal()
 	began := time.Now().Add(-90 * time.Second)
-	v := newView(out, client.Activity{Status: client.StatusQueued, CreatedAt: began, UpdatedAt: began, LastSeq: 1, Attempt: 1})
+	v := newView(out, io.Discard, client.Activity{Status: client.StatusQueued, CreatedAt: began, UpdatedAt: began, LastSeq: 1, Attempt: 1})
 	shown := func() string {
 		defer b.Reset()
 		return b.String()

@@ -45,6 +45,16 @@ func TestWrongUsage(t *testing.T) {
 		{"log ID x --status DONE", `"DONE" is no status`},
 		{"log ID x --status RUNNING,QUEUED", "takes one status"},
 		{"log ID x --data {", "must be JSON"},
+		{"log ID x --at-seq one", "must be a whole number"},
+		{"log ID x --at-seq 0", "--at-seq must be at least 1"},
+		{"log ID - --at-seq 0", "--at-seq must be at least 1"},
+		{"heartbeat", "AGENT_ID is missing"},
+		{"heartbeat nope", "must be a UUID"},
+		{"heartbeat ID --expect-every 30", "must be a duration"},
+		{"heartbeat ID --expect-every 0s", "--expect-every must be above zero"},
+		{"heartbeat ID --expect-every 10ms", "between 1 second and 1 day"},
+		{"heartbeat ID --expect-every 25h", "between 1 second and 1 day"},
+		{"sweep extra", `unexpected argument "extra"`},
 		{"watch ID --retries=soon", "must be a duration"},
 		{"watch ID --retries=0s", "must be a duration"},
 		{"watch ID --retries 30s", "--retries=30s"},
@@ -61,12 +71,19 @@ func TestWrongUsage(t *testing.T) {
 		{"error ID --percentage 1", "unknown flag"},
 		{"cancel", "AGENT_ID is missing"},
 		{"cancel ID a b", `unexpected argument "b"`},
+		{"cancel ID --grace soon", "must be a duration, such as 90s or 15m, or never"},
+		{"cancel ID --grace 30", "must be a duration"},
+		{"cancel ID --grace=-5s", "must not be negative"},
+		{"cancel ID --grace 9000h", "grace must be between 0 and"},
+		{"cancel ID --force --grace 30s", "--force and --grace do not go together"},
+		{"cancel ID --force --grace never", "--force and --grace do not go together"},
 		{"cancel-pending --agent-type=", "must not be empty"},
 		{"cancel-pending --idle-for 15", "must be a duration"},
 		{"cancel-pending --idle-for=-5s", "must not be negative"},
 		{"cancel-pending --metadata [1]", "or a JSON object"},
 		{"list --status RUN", `"RUN" is no status`},
 		{"list --status RUNNING,", `"" is no status`},
+		{"list --stale=perhaps", "--stale"},
 		{"list --page 0", "--page must be at least 1"},
 		{"list --page-size 0", "--page-size must be at least 1"},
 		{"list --page-size 1001", "between 1 and 1000"},
@@ -131,7 +148,7 @@ func TestNoDatabase(t *testing.T) {
 	t.Parallel()
 	c := bare(t)
 	commands := []string{
-		"migrate", "create a", "log ID x", "complete ID", "error ID", "cancel ID", "cancel-pending --all", "list", "show ID", "watch ID", "demo",
+		"migrate", "create a", "log ID x", "complete ID", "error ID", "cancel ID", "cancel-pending --all", "heartbeat ID", "sweep", "list", "show ID", "watch ID", "demo",
 	}
 	for _, command := range commands {
 		t.Run(command, func(t *testing.T) {

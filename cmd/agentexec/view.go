@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -13,33 +14,57 @@ import (
 // The bar is one row at the bottom. A new line replaces it, and the bar is drawn again below.
 type view struct {
 	out      *screen
+	errOut   io.Writer       // for notes where out is no terminal
 	activity client.Activity // as last read
-	latest   string
-	ended    client.Status // of the last line
+	last     client.Log
 	skew     time.Duration // the difference of the database's clock and this one, as far as it is known
 	lines    int
 }
 
-func newView(out *screen, activity client.Activity) *view {
-	return &view{out: out, activity: activity, skew: max(0, time.Until(activity.UpdatedAt))}
+func newView(out *screen, errOut io.Writer, activity client.Activity) *view {
+	return &view{out: out, errOut: errOut, activity: activity, skew: max(0, time.Until(activity.UpdatedAt))}
 }
 
 const eraseRow = "\r\x1b[K"
 
 // line shows a line. SQL gives the state of the activity after it: see refresh in watch.go.
 func (v *view) line(line client.Log) error {
+	previous := v.last
+	v.last = line
 	v.lines++
-	v.ended = line.Status
-	v.latest = printable(line.Message)
-	if v.out.terminal {
-		if _, err := fmt.Fprint(v.out, eraseRow); err != nil {
-			return err
-		}
+	if err := v.erase(); err != nil {
+		return err
 	}
 	if err := v.out.line(line); err != nil {
 		return err
 	}
+	for _, note := range notes(previous, line) {
+		if err := v.note(note); err != nil {
+			return err
+		}
+	}
 	return v.redraw()
+}
+
+// note shows what a line does not say itself.
+func (v *view) note(text string) error {
+	if !v.out.terminal {
+		_, err := fmt.Fprintf(v.errOut, "agentexec: %s\n", text)
+		return err
+	}
+	if err := v.erase(); err != nil {
+		return err
+	}
+	return v.out.note(text)
+}
+
+// erase removes the bar, for a line in its place.
+func (v *view) erase() error {
+	if !v.out.terminal {
+		return nil
+	}
+	_, err := fmt.Fprint(v.out, eraseRow)
+	return err
 }
 
 // redraw draws the bar for the current time.
@@ -84,9 +109,21 @@ func (v *view) bar(width int) string {
 		}
 		text += strings.Repeat("█", full) + strings.Repeat("░", cells-full) + " "
 	}
-	text += fmt.Sprintf("%4s  %s  %s", percent(a.LatestPercentage), v.elapsed(), v.latest)
+	text += fmt.Sprintf("%4s  %s  %s", percent(a.LatestPercentage), v.elapsed(), v.stopping()+printable(v.last.Message))
 	text = clip(text, width)
 	return v.out.paint(a.Status, text[:len(status)]) + text[len(status):]
+}
+
+// stopping returns what the bar says of a requested cancel: how long the worker still has.
+func (v *view) stopping() string {
+	if !stopping(v.activity) {
+		return ""
+	}
+	if at := v.activity.Cancel.ForceAt; at != nil {
+		left := max(at.Sub(time.Now().Add(v.skew)), 0).Round(time.Second)
+		return fmt.Sprintf("stopping, forced in %s  ", left)
+	}
+	return "stopping  "
 }
 
 // elapsed returns how long the activity has been running, or how long it ran.

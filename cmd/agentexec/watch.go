@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"iter"
 	"os"
 	"os/signal"
@@ -24,7 +25,8 @@ func newWatch(s *settings) *cobra.Command {
 		Use:   "watch AGENT_ID",
 		Short: "Follow one activity live to its end",
 		Long: "Follow one activity live to its end: with a progress bar on a terminal, as plain lines in a pipe\n" +
-			"(seq, time, status, percentage, message).\n\n" +
+			"(seq, time, status, percentage, message). A new attempt, a request to cancel, and a worker that goes on writing after\n" +
+			"the activity was canceled are notes: below the line on a terminal, else on standard error.\n\n" +
 			"The exit code is 0 when it ended COMPLETE, 1 when ERROR, 3 when CANCELED, 130 after Ctrl-C.\n\n" +
 			"With --retries an ERROR is not the end: watch waits for the next attempt, and ends at COMPLETE or CANCELED. With\n" +
 			"--retries=30s it ends with 1 where no line follows an ERROR for so long.",
@@ -48,7 +50,7 @@ func newWatch(s *settings) *cobra.Command {
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
-			return s.watch(ctx, newScreen(cmd.OutOrStdout()), id, after, retrying)
+			return s.watch(ctx, newScreen(cmd.OutOrStdout()), cmd.ErrOrStderr(), id, after, retrying)
 		},
 	}
 	cmd.Flags().Var(&afterSeq, "after-seq", "go on after this line (default 0: from the first)")
@@ -57,8 +59,9 @@ func newWatch(s *settings) *cobra.Command {
 	return cmd
 }
 
-// watch shows the lines of an activity until its end, and returns the exit code for that end.
-func (s *settings) watch(ctx context.Context, out *screen, id uuid.UUID, after int, retrying retries) error {
+// watch shows the lines of an activity until its end, and returns the exit code for that end. Notes go to errOut, unless out is
+// a terminal.
+func (s *settings) watch(ctx context.Context, out *screen, errOut io.Writer, id uuid.UUID, after int, retrying retries) error {
 	schema, err := s.schema()
 	if err != nil {
 		return err
@@ -74,7 +77,7 @@ func (s *settings) watch(ctx context.Context, out *screen, id uuid.UUID, after i
 	if err != nil {
 		return interrupted(ctx, err)
 	}
-	v := newView(out, detail.Activity)
+	v := newView(out, errOut, detail.Activity)
 	refresh := func() error {
 		detail, err := c.Detail(ctx, id, client.DetailParams{LogLimit: new(0)})
 		if err == nil {
@@ -86,6 +89,9 @@ func (s *settings) watch(ctx context.Context, out *screen, id uuid.UUID, after i
 	if err == nil {
 		err = refresh()
 	}
+	if err == nil && writesOn(v.activity) {
+		err = v.note(stillWriting)
+	}
 	if closeErr := v.close(); err == nil {
 		err = closeErr
 	}
@@ -93,9 +99,9 @@ func (s *settings) watch(ctx context.Context, out *screen, id uuid.UUID, after i
 		return interrupted(ctx, err)
 	}
 	if v.lines == 0 { // it ended before --after-seq
-		v.ended = v.activity.Status
+		return ending(v.activity.Status)
 	}
-	return ending(v.ended)
+	return ending(v.last.Status)
 }
 
 // follow hands the lines to the view. On a terminal, the view is also redrawn between lines, with the elapsed time and the

@@ -95,7 +95,8 @@ func TestWatchReportsEnd(t *testing.T) {
 	c := setup(t)
 	for command, code := range map[string]int{"complete": 0, "error": 1, "cancel": 3} {
 		id := c.ok(t, "create", "research")
-		line := c.ok(t, command, id)
+		c.ok(t, command, id)
+		line := c.lines(t, id)[1]
 		for after, want := range map[string]string{"1": line + "\n", "2": ""} {
 			r := c.run(t, "watch", id, "--after-seq", after)
 			require.Equal(t, result{code, want, ""}, r)
@@ -129,7 +130,7 @@ func TestWatchShowsDatabaseTimes(t *testing.T) {
 	c.ok(t, "log", id, "trailing", "--percentage", "10")
 	c.db.Exec(t, `update agentexec.activity set started_at = now() - interval '1 hour', finished_at = now() - interval '58 minutes'`)
 	out, b := onTerminal()
-	err := (&settings{flags: flagsOf(t, c)}).watch(t.Context(), out, uuid.MustParse(id), 0, retries{})
+	err := (&settings{flags: flagsOf(t, c)}).watch(t.Context(), out, io.Discard, uuid.MustParse(id), 0, retries{})
 	require.NoError(t, err)
 	percentage := query[string](t, c, "select latest_percentage::text from agentexec.activity_list")
 	require.Regexp(t, `\r\x1b\[KCOMPLETE  `+percentage+`%  2m0s  4 lines\n$`, b.String())
@@ -174,7 +175,8 @@ func TestWatchRetries(t *testing.T) {
 		require.Equal(t, last, w.line(t))
 		rest, code := w.end(t)
 		require.Equal(t, 0, code)
-		require.Empty(t, rest+w.stderr.String())
+		require.Empty(t, rest)
+		require.Equal(t, "agentexec: attempt 2\nagentexec: attempt 3\nagentexec: attempt 4\n", w.stderr.String())
 	}
 
 	id = c.ok(t, "create", "research")

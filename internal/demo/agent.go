@@ -6,7 +6,16 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/agentexec/agentexec/pkg/client"
+)
+
+const (
+	// expectEvery is the promise of an agent: it is heard of at least that often.
+	expectEvery = 15 * time.Second
+	// endTimeout bounds how long an agent tries to store the end of its activity, also when it is stopped.
+	endTimeout = 5 * time.Second
 )
 
 // agent does one activity after another.
@@ -27,72 +36,93 @@ func (a *agent) run(ctx context.Context) {
 
 // work runs one activity from its creation to its end. When the agent is stopped, it cancels the activity.
 func (a *agent) work(ctx context.Context, p part) {
-	j := &journal{config: a.config}
-	err := a.attempts(ctx, j, p)
+	id := uuid.New()
+	err := a.attempts(ctx, id, p)
 	switch {
-	case ctx.Err() != nil && !j.ended:
-		j.cancel(ctx)
-	case err != nil && !errors.Is(err, errEnded) && ctx.Err() == nil:
-		a.config.Logger.Warn("a demo agent gave up on its part", "agent_id", j.id, "error", err)
+	case err == nil || hasEnded(err):
+	case ctx.Err() != nil:
+		a.cancel(ctx, id)
+	default:
+		a.config.Logger.Warn("a demo agent gave up on its part", "agent_id", id, "error", err)
 	}
 }
 
 // attempts does the work. If something cannot be read, it tries once more without that.
-func (a *agent) attempts(ctx context.Context, j *journal, p part) error {
+func (a *agent) attempts(ctx context.Context, id uuid.UUID, p part) error {
 	name := a.tree.show(p.path)
-	if err := j.open(ctx, "Hash the files of "+name); err != nil {
+	if err := a.create(ctx, id, "Hash the files of "+name); err != nil {
 		return err
 	}
 	// Simulates the wait for a free worker.
 	if err := wait(ctx, about(a.config.Pause/4)); err != nil {
 		return err
 	}
-	if err := j.line(ctx, "Looking through "+name, client.WithStatus(client.StatusRunning)); err != nil {
-		return err
-	}
-	problem, err := a.attempt(ctx, j, p, false)
-	if err != nil || problem == nil {
-		return err
-	}
-	where := a.tree.show(problem.path)
-	data := map[string]any{"path": where, "error": problem.err.Error()}
-	if err := j.fail(ctx, fmt.Sprintf("Cannot read %s: %v", where, problem.err), data); err != nil {
+	err := a.attempt(ctx, id, "Looking through "+name, p, false)
+	var problem *problem
+	if hasEnded(err) || !errors.As(err, &problem) {
 		return err
 	}
 	if err := wait(ctx, about(a.config.Pause)); err != nil {
 		return err
 	}
-	if err := j.retry(ctx, "Trying again without "+where); err != nil {
-		return err
-	}
-	_, err = a.attempt(ctx, j, p, true)
-	return err
+	return a.attempt(ctx, id, "Trying again without "+problem.path, p, true)
 }
 
-// attempt reads the part and completes the activity. It ends at the first file or folder that cannot be read and returns it,
-// unless skip is set.
-func (a *agent) attempt(ctx context.Context, j *journal, p part, skip bool) (*unreadable, error) {
+// create creates the activity. It waits in the queue.
+func (a *agent) create(ctx context.Context, id uuid.UUID, message string) error {
+	return a.persist(ctx, func() error {
+		_, err := a.config.Client.Create(ctx, TaskName, message, client.WithAgentID(id), client.WithMetadata(Metadata()))
+		if errors.Is(err, client.ErrExists) {
+			return nil // the answer to an earlier try was lost
+		}
+		return err
+	})
+}
+
+// attempt is one run of the activity. A request to cancel ends it at the next file, chunk or pause.
+func (a *agent) attempt(ctx context.Context, id uuid.UUID, message string, p part, skip bool) error {
+	params := client.RunParams{AgentID: id, Message: message, ExpectEvery: expectEvery, EndTimeout: endTimeout}
+	var result error
+	err := a.persist(ctx, func() error {
+		began := false
+		result = a.config.Client.Run(ctx, params, func(ctx context.Context, run *client.Run) error {
+			began = true
+			return a.read(ctx, run, p, skip)
+		})
+		if began {
+			return nil
+		}
+		return result
+	})
+	if err != nil {
+		return err
+	}
+	return result
+}
+
+// read reads the part. It ends at the first file or folder that cannot be read and returns it as *problem, unless skip is set.
+func (a *agent) read(ctx context.Context, run *client.Run, p part, skip bool) error {
 	files, problems, err := a.tree.scan(ctx, p)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if len(problems) > 0 && !skip {
-		return &problems[0], nil
+		return a.problem(problems[0])
 	}
-	r := newReading(a.config, j, a.tree, files)
-	if err := j.line(ctx, "Found "+size(len(files), r.total), client.WithPercentage(0)); err != nil {
-		return nil, err
+	r := newReading(a.config, run, a.tree, files)
+	if err := run.Log(ctx, "Found "+size(len(files), r.total), client.WithPercentage(0)); err != nil {
+		return err
 	}
 	for _, f := range files {
 		err := r.read(ctx, f)
 		var refused cannotRead
 		switch {
 		case errors.As(err, &refused) && !skip:
-			return &unreadable{f.path, refused.err}, nil
+			return a.problem(unreadable{f.path, refused.err})
 		case errors.As(err, &refused):
 			problems = append(problems, unreadable{f.path, refused.err})
 		case err != nil:
-			return nil, err
+			return err
 		}
 	}
 	message := fmt.Sprintf("%s: %s, %s in %s", a.tree.show(p.path), size(r.files, r.bytes), count(int(r.lines), "line"),
@@ -105,5 +135,15 @@ func (a *agent) attempt(ctx context.Context, j *journal, p part, skip bool) (*un
 		}
 		data["unreadable"] = len(problems)
 	}
-	return nil, j.complete(ctx, message, data)
+	return run.Log(ctx, message, client.WithPercentage(100), client.WithData(data))
 }
+
+// problem is the error of an attempt that met something that cannot be read. Its text is the line of the ERROR.
+type problem struct {
+	path string // as it is shown
+	err  error
+}
+
+func (p *problem) Error() string { return fmt.Sprintf("Cannot read %s: %v", p.path, p.err) }
+
+func (a *agent) problem(u unreadable) error { return &problem{a.tree.show(u.path), u.err} }

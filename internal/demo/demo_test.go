@@ -103,7 +103,8 @@ func TestReportsProgress(t *testing.T) {
 	require.Equal(t, "Found 3 files, 200.0 kB", logs[2].Message)
 	require.Contains(t, logs[3].Message, "one: 1 line, 2 B (1 of 3 files)")
 
-	last := logs[len(logs)-1]
+	require.Equal(t, client.StatusComplete, logs[len(logs)-1].Status)
+	last := logs[len(logs)-2]
 	require.Equal(t, 100, *last.Percentage)
 	require.Contains(t, last.Message, ": 3 files, 200.0 kB, 100,003 lines in ")
 	var totals map[string]any
@@ -133,26 +134,38 @@ func TestWorksOnEveryPartAndAgain(t *testing.T) {
 	}, time.Minute, 50*time.Millisecond)
 }
 
-func TestStopsWhenCanceledByOthers(t *testing.T) {
+// TestRequestedCancelStopsAnAgent: the agent ends its activity itself, and is not forced. Nothing tells it but the request: it
+// waits for the next file for longer than the test runs.
+func TestRequestedCancelStopsAnAgent(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	files := map[string]string{}
 	for i := range partFiles {
 		files[fmt.Sprintf("file%d", i)] = "x\n"
 	}
-	config := slow
-	config.Duration = time.Second
-	b.run(config, plant(t, files))
+	b.run(slow, plant(t, files))
 
-	item := b.await(func(item client.ListItem) bool { return item.Status == client.StatusRunning && item.LastSeq > 3 })
-	canceled, err := b.c.Cancel(context.Background(), item.AgentID, "Enough")
+	item := b.await(func(item client.ListItem) bool { return item.Status == client.StatusRunning && item.LastSeq >= 3 })
+	require.Equal(t, expectEvery, item.ExpectEvery.Duration())
+	_, err := b.c.Cancel(context.Background(), item.AgentID, "Enough", client.WithoutForce())
 	require.NoError(t, err)
 	// The agent takes up something else, which it does only when it is done with this.
 	b.await(func(other client.ListItem) bool { return other.AgentID != item.AgentID })
 	detail := b.detail(item.AgentID)
 	require.Equal(t, client.StatusCanceled, detail.Status)
-	// Its next line, which told it.
-	require.LessOrEqual(t, detail.LastSeq, canceled.Seq+1)
+	require.False(t, detail.Cancel.Forced)
+}
+
+// TestForcedCancelStopsAnAgent: an agent whose activity was ended for it stops too.
+func TestForcedCancelStopsAnAgent(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.run(slow, plant(t, map[string]string{"one": "1", "two": "2"}))
+	item := b.await(func(item client.ListItem) bool { return item.Status == client.StatusRunning })
+	_, err := b.c.Cancel(context.Background(), item.AgentID, "Enough", client.WithGrace(0))
+	require.NoError(t, err)
+	b.await(func(other client.ListItem) bool { return other.AgentID != item.AgentID })
+	require.True(t, b.detail(item.AgentID).Cancel.Forced)
 }
 
 func TestStopCancelsItsOwn(t *testing.T) {

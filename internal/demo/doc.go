@@ -1,11 +1,11 @@
 // Package demo runs agents that do real work and report it, so that a new user can watch activities.
 //
 // Each agent takes a part of a directory tree, reads every file of it, hashes it and counts its lines. It reports that as any
-// worker would: through pkg/client, a line at a time, with the percentage of bytes read. A file that cannot be read causes a
-// real ERROR, and then a retry without it. Then the agent takes another part, until it is stopped.
+// worker would: in [client.Client.Run], with the percentage of bytes read. A request to cancel ends it soon. A file that cannot be
+// read causes a real ERROR, and then a retry without it. Then the agent takes another part, until it is stopped.
 //
 // The steps of one activity: parts.go divides the tree, agent.go takes a part and runs the activity, scan.go finds its files,
-// hash.go reads them no faster than pace.go allows, journal.go writes the lines.
+// hash.go reads them no faster than pace.go allows, reading.go writes the lines.
 //
 // May import: pkg/client, nothing else of this module.
 package demo

@@ -6,15 +6,19 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
 // reading is one attempt at the files of a part, with its results so far.
 type reading struct {
-	journal *journal
-	tree    *tree
-	pace    *pace
+	run  *client.Run
+	tree *tree
+	pace *pace
+
+	every time.Duration // the least time between two lines
+	told  time.Time     // when the last line was written
 
 	planned int   // files
 	total   int64 // their bytes when they were found
@@ -26,8 +30,8 @@ type reading struct {
 	last    string
 }
 
-func newReading(config Config, j *journal, t *tree, files []file) *reading {
-	r := &reading{journal: j, tree: t, planned: len(files)}
+func newReading(config Config, run *client.Run, t *tree, files []file) *reading {
+	r := &reading{run: run, tree: t, planned: len(files), every: config.LineEvery}
 	for _, f := range files {
 		r.total += f.size
 	}
@@ -40,7 +44,7 @@ func (r *reading) read(ctx context.Context, f file) error {
 	var done int64
 	d, err := r.tree.hash(ctx, f.path, func(n int) error {
 		done += int64(n)
-		if r.journal.due() && f.size > chunk {
+		if r.due() && f.size > chunk {
 			message := fmt.Sprintf("%s: %s of %s", r.tree.show(f.path), bytesOf(done), bytesOf(f.size))
 			if err := r.tell(ctx, message, min(done, f.size), nil); err != nil {
 				return err
@@ -67,7 +71,7 @@ func (r *reading) read(ctx context.Context, f file) error {
 	if err := r.pace.spend(ctx, fileCost); err != nil {
 		return err
 	}
-	if !r.journal.due() {
+	if !r.due() {
 		return nil
 	}
 	message := fmt.Sprintf("%s: %s, %s (%d of %s)", r.tree.show(f.path), count(int(d.lines), "line"), bytesOf(d.bytes),
@@ -87,8 +91,12 @@ func (r *reading) tell(ctx context.Context, message string, ahead int64, data ma
 	if data != nil {
 		opts = append(opts, client.WithData(data))
 	}
-	return r.journal.line(ctx, message, opts...)
+	r.told = time.Now()
+	return r.run.Log(ctx, message, opts...)
 }
+
+// due reports whether a line may be written now.
+func (r *reading) due() bool { return time.Since(r.told) >= r.every }
 
 func (r *reading) totals() map[string]any {
 	totals := map[string]any{"files": r.files, "bytes": r.bytes, "lines": r.lines}

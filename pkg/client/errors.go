@@ -19,6 +19,13 @@ var (
 	ErrInvalid = errors.New("invalid argument")
 	// ErrExists: the agent_id given to Create is taken (SQLSTATE 23505 of the constraint activity_agent_id_key).
 	ErrExists = errors.New("the activity exists")
+	// ErrRunning: the activity that Run is to take over is RUNNING, so it may have a worker.
+	ErrRunning = errors.New("the activity is RUNNING")
+	// ErrCanceled: a cancel of the activity of a Run was requested, or the activity is CANCELED. It is the cause of the
+	// context of work, and in the error of Run.
+	ErrCanceled = errors.New("the activity is canceled")
+	// ErrReplaced: the activity of a Run was queued again, or another worker has taken it over.
+	ErrReplaced = errors.New("another worker has the activity")
 	// ErrReset: the database has fewer lines than Watch has read from it, or other ones. Either a restore or a failover lost
 	// some; then start Watch again from a Seq that you trust. Or the activity was deleted and created again, and has other
 	// lines from Seq 1 on.

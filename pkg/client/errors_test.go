@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -22,6 +23,10 @@ func TestSentinels(t *testing.T) {
 	must[client.Log](t)(b.c.Complete(b.ctx, complete, ""))
 	must[client.Log](t)(b.c.Error(b.ctx, failed, ""))
 	must[client.Log](t)(b.c.Cancel(b.ctx, canceled, ""))
+	requested := b.create(t)
+	must[client.Log](t)(b.c.Update(b.ctx, requested, "", client.WithStatus(client.StatusRunning)))
+	must[client.Log](t)(b.c.Cancel(b.ctx, requested, ""))
+	must[client.Log](t)(b.c.Error(b.ctx, requested, ""))
 	lines := func() (n int) {
 		require.NoError(t, b.pool.QueryRow(b.ctx, "select count(*) from agentexec.activity_log").Scan(&n))
 		return n
@@ -60,6 +65,7 @@ func TestSentinels(t *testing.T) {
 			second(c.Complete(ctx, none, "m")),
 			second(c.Error(ctx, none, "m")),
 			second(c.Cancel(ctx, none, "m")),
+			second(c.Heartbeat(ctx, none, 0)),
 			entry(client.Entry{AgentID: none, Message: "m"}),
 			detail(none, client.DetailParams{}),
 			detail(taken, client.DetailParams{MetadataFilter: map[string]any{"org": 1}}),
@@ -72,7 +78,10 @@ func TestSentinels(t *testing.T) {
 			second(c.Complete(ctx, canceled, "m")),
 			second(c.Complete(ctx, failed, "m")),
 			second(c.Error(ctx, complete, "m")),
-			second(c.Cancel(ctx, failed, "m")),
+			second(c.Cancel(ctx, complete, "m")),
+			update(taken, "m", client.WithAtSeq(7)),
+			entry(client.Entry{AgentID: taken, Message: "m", AtSeq: 1}),
+			update(requested, "again", client.WithStatus(client.StatusRunning)),
 			entry(client.Entry{AgentID: canceled, Message: "m", Status: client.StatusQueued}),
 		},
 		client.ErrInvalid: {
@@ -86,7 +95,15 @@ func TestSentinels(t *testing.T) {
 			second(c.Complete(ctx, taken, "m", client.WithStatus(client.StatusComplete))),
 			second(c.Error(ctx, taken, big)), second(c.Error(ctx, taken, "m", client.WithStatus(client.StatusError))),
 			second(c.Error(ctx, taken, "m", client.WithPercentage(1))),
-			second(c.Cancel(ctx, taken, big)),
+			second(c.Cancel(ctx, taken, big)), second(c.Cancel(ctx, taken, "", client.WithGrace(-1000))),
+			second(c.Cancel(ctx, taken, "", client.WithRequestedBy(strings.Repeat("x", 256)))),
+			second(c.Cancel(ctx, taken, "", client.WithRequestedBy("\x00"))),
+			second(c.Heartbeat(ctx, taken, time.Millisecond)), second(c.Heartbeat(ctx, taken, -time.Second)),
+			second(c.Heartbeat(ctx, taken, 25*time.Hour)),
+			second(c.Sweep(ctx, -1)), second(c.Sweep(ctx, 100_001)),
+			update(taken, "m", client.WithAtSeq(0)), update(taken, "m", client.WithAtSeq(1<<40)),
+			second(c.Complete(ctx, taken, "m", client.WithAtSeq(2))), second(c.Error(ctx, taken, "m", client.WithAtSeq(2))),
+			entry(client.Entry{AgentID: taken, Message: "m", AtSeq: -1}), entry(client.Entry{AgentID: taken, Message: "m", AtSeq: 1 << 40}),
 			second(c.CancelPending(ctx, client.CancelPendingParams{Message: big})),
 			second(c.CancelPending(ctx, client.CancelPendingParams{IdleFor: -1000})),
 			second(c.CancelPending(ctx, client.CancelPendingParams{MetadataFilter: bad})),

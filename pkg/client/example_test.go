@@ -212,13 +212,16 @@ func ExampleClient_AppendLogs() {
 		log.Fatal(err)
 	}
 
-	n, err := c.AppendLogs(ctx, []client.Entry{
+	results, err := c.AppendLogs(ctx, []client.Entry{
 		{AgentID: id, Message: "Started", Status: client.StatusRunning},
 		{AgentID: id, Message: "Half of it", Percentage: new(50)},
 		{AgentID: id, Message: "All of it", Percentage: new(100), Status: client.StatusComplete},
 	})
-	fmt.Println(n, err)
-	// Output: 3 <nil>
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(results[0].Status, results[0].LastSeq)
+	// Output: COMPLETE 4
 }
 
 // At the start of a program, cancel what its last run left behind: its own kind only, and only what is quiet.

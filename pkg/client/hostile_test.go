@@ -76,8 +76,15 @@ func callEverything(t *testing.T, c *client.Client, listens func() bool) {
 		}
 	}
 	require.Equal(t, 4, watched)
-	must[client.Log](t)(c.Update(ctx, id, "x", client.WithStatus(client.StatusQueued)))
-	must[client.Log](t)(c.Cancel(ctx, id, "x"))
+	must[client.Log](t)(c.Update(ctx, id, "x", client.WithStatus(client.StatusRunning), client.WithAtSeq(5)))
+	must[client.HeartbeatResult](t)(c.Heartbeat(ctx, id, time.Second))
+	must[client.HeartbeatResult](t)(c.Heartbeat(ctx, id, 0))
+	must[client.Log](t)(c.Cancel(ctx, id, "x", client.WithGrace(time.Hour), client.WithRequestedBy("x")))
+	must[client.Log](t)(c.Cancel(ctx, id, "x", client.WithoutForce()))
+	must[[]client.AppendResult](t)(c.AppendLogs(ctx, []client.Entry{{AgentID: id, Message: "x", AtSeq: 7}}))
+	must[*client.List](t)(c.List(ctx, client.ListParams{Stale: new(true)}))
+	must[client.Log](t)(c.Cancel(ctx, id, "x", client.WithGrace(time.Microsecond)))
+	must[client.Swept](t)(c.Sweep(ctx, 10))
 	must[client.Log](t)(c.Complete(ctx, must[uuid.UUID](t)(c.Create(ctx, "research", "")), "x", client.WithPercentage(9)))
 	must[uuid.UUID](t)(c.Create(ctx, "research", ""))
 	must[int](t)(c.CancelPending(ctx, client.CancelPendingParams{AgentType: "research", MetadataFilter: metadata, IdleFor: time.Hour, Message: "x"}))

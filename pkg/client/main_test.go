@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -123,4 +124,14 @@ func (b *bundle) awaitWakeupLock(t *testing.T, held bool) {
 			and l.objid = 'agentexec.activity_log'::regclass)`).Scan(&is))
 		return is == held
 	}, time.Minute, 5*time.Millisecond)
+}
+
+// execMode makes the connections of a pool use one of the five exec modes of pgx.
+func execMode(n int) func(*pgxpool.Config) {
+	return func(c *pgxpool.Config) {
+		c.ConnConfig.DefaultQueryExecMode = []pgx.QueryExecMode{
+			pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeDescribeExec,
+			pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol,
+		}[n]
+	}
 }

@@ -138,13 +138,17 @@ func useEverything(t *testing.T, c *client.Client) {
 	require.Nil(t, line.Percentage)
 	require.Nil(t, line.Data)
 
-	require.Equal(t, 2, must[[]client.AppendResult](t)(c.AppendLogs(ctx, []client.Entry{
-		{AgentID: id, Message: "m", Percentage: new(0), Status: client.StatusError, Data: []int{1}},
+	entries := []client.Entry{
+		{AgentID: id, Message: "m", Percentage: new(0), Status: client.StatusError, Data: []int{1}, AtSeq: 4},
 		{AgentID: plain, Message: ""},
-	})))
+	}
+	require.Equal(t, []client.AppendResult{
+		{AgentID: id, LastSeq: 4, Status: client.StatusError, Attempt: 1}, {AgentID: plain, LastSeq: 2, Status: client.StatusQueued, Attempt: 1},
+	}, must[[]client.AppendResult](t)(c.AppendLogs(ctx, entries)))
+	require.Equal(t, 4, must[[]client.AppendResult](t)(c.AppendLogs(ctx, entries[:1]))[0].LastSeq)
 	require.Equal(t, int64(1), must[int64](t)(c.CountActive(ctx, filter)))
 	require.Contains(t, must[[]uuid.UUID](t)(c.PendingIDs(ctx)), plain)
-	require.Equal(t, map[client.Status]int64{"QUEUED": 1, "RUNNING": 0, "COMPLETE": 0, "ERROR": 0, "CANCELED": 0},
+	require.Equal(t, client.Counts{ByStatus: map[client.Status]int64{"QUEUED": 1, "RUNNING": 0, "COMPLETE": 0, "ERROR": 0, "CANCELED": 0}},
 		must[client.Counts](t)(c.CountByStatus(ctx, client.CountParams{AgentType: "plain", MetadataFilter: filter})))
 
 	list := must[*client.List](t)(c.List(ctx, client.ListParams{Page: 2, PageSize: 1, MetadataFilter: filter,
@@ -175,12 +179,47 @@ func useEverything(t *testing.T, c *client.Client) {
 		"COMPLETE m": func(id uuid.UUID) (client.Log, error) {
 			return c.Complete(ctx, id, "m", client.WithPercentage(75), client.WithData("d"))
 		},
-		"ERROR Agent failed": func(id uuid.UUID) (client.Log, error) { return c.Error(ctx, id, "") },
-		"ERROR m":            func(id uuid.UUID) (client.Log, error) { return c.Error(ctx, id, "m", client.WithData(1)) },
-		"CANCELED Canceled":  func(id uuid.UUID) (client.Log, error) { return c.Cancel(ctx, id, "") },
-		"CANCELED m":         func(id uuid.UUID) (client.Log, error) { return c.Cancel(ctx, id, "m") },
+		"ERROR Agent failed":        func(id uuid.UUID) (client.Log, error) { return c.Error(ctx, id, "") },
+		"ERROR m":                   func(id uuid.UUID) (client.Log, error) { return c.Error(ctx, id, "m", client.WithData(1)) },
+		"CANCELED Cancel requested": func(id uuid.UUID) (client.Log, error) { return c.Cancel(ctx, id, "") },
+		"CANCELED m": func(id uuid.UUID) (client.Log, error) {
+			return c.Cancel(ctx, id, "m", client.WithGrace(time.Hour), client.WithRequestedBy("it's me"))
+		},
 	} {
 		line := must[client.Log](t)(end(must[uuid.UUID](t)(c.Create(ctx, "end", ""))))
 		require.Equal(t, want, line.Status.String()+" "+line.Message)
 	}
+	useLifecycle(t, c)
+}
+
+// useLifecycle calls what heartbeats, cancel requests and at_seq added, with and without what is optional.
+func useLifecycle(t *testing.T, c *client.Client) {
+	t.Helper()
+	ctx, filter := t.Context(), map[string]any{"tag": uuid.NewString()}
+	id := must[uuid.UUID](t)(c.Create(ctx, "lifecycle", "", client.WithMetadata(filter)))
+	must[client.Log](t)(c.Update(ctx, id, "go", client.WithStatus(client.StatusRunning), client.WithAtSeq(2)))
+	again := must[client.Log](t)(c.Update(ctx, id, "go", client.WithStatus(client.StatusRunning), client.WithAtSeq(2)))
+	require.Equal(t, 2, again.Seq)
+	running := client.HeartbeatResult{Status: client.StatusRunning, Attempt: 1}
+	require.Equal(t, running, must[client.HeartbeatResult](t)(c.Heartbeat(ctx, id, 90*time.Second)))
+	require.Equal(t, running, must[client.HeartbeatResult](t)(c.Heartbeat(ctx, id, 0)))
+
+	stale := func(is bool) []client.ListItem {
+		return must[*client.List](t)(c.List(ctx, client.ListParams{MetadataFilter: filter, Stale: &is})).Items
+	}
+	require.Empty(t, stale(true))
+	require.Len(t, stale(false), 1)
+	require.Equal(t, 90*time.Second, stale(false)[0].ExpectEvery.Duration())
+
+	asked := must[client.Log](t)(c.Cancel(ctx, id, "", client.WithoutForce(), client.WithRequestedBy("o'p")))
+	require.Equal(t, client.StatusRunning, asked.Status)
+	require.JSONEq(t, `{"requested_by": "o'p"}`, string(asked.Data))
+	require.Equal(t, client.HeartbeatResult{Status: client.StatusRunning, Attempt: 1, CancelRequested: true, CancelMessage: "Cancel requested"},
+		must[client.HeartbeatResult](t)(c.Heartbeat(ctx, id, 0)))
+	line := must[client.Log](t)(c.Update(ctx, id, "on my way"))
+	require.True(t, line.CancelRequested)
+	require.Equal(t, 1, line.Attempt)
+	require.Equal(t, client.Swept{}, must[client.Swept](t)(c.Sweep(ctx, 0)))
+	require.Equal(t, client.Swept{}, must[client.Swept](t)(c.Sweep(ctx, 7)))
+	require.Equal(t, client.StatusCanceled, must[client.Log](t)(c.Cancel(ctx, id, "now", client.WithGrace(0))).Status)
 }

@@ -41,7 +41,7 @@ func TestList(t *testing.T) {
 	first := all.Items[0]
 	require.Equal(t, client.ListItem{Activity: client.Activity{
 		AgentID: ids[1], AgentType: "research", Status: client.StatusRunning, LatestPercentage: new(3), LastSeq: 2, Attempt: 1,
-		CreatedAt: first.CreatedAt, UpdatedAt: *first.StartedAt, StartedAt: first.StartedAt,
+		CreatedAt: first.CreatedAt, UpdatedAt: *first.StartedAt, StartedAt: first.StartedAt, LastSeenAt: *first.StartedAt,
 	}, LatestLog: new("go")}, first)
 	require.NotNil(t, all.Items[4].FinishedAt)
 
@@ -87,9 +87,10 @@ func TestCounts(t *testing.T) {
 	require.Equal(t, int64(2), must[int64](t)(b.c.CountActive(b.ctx, nil)))
 	require.Equal(t, int64(1), must[int64](t)(b.c.CountActive(b.ctx, map[string]any{"org": "1"})))
 	counts := must[client.Counts](t)(b.c.CountByStatus(b.ctx, client.CountParams{}))
-	require.Len(t, counts, len(client.Statuses()))
-	require.Equal(t, int64(2), counts[client.StatusQueued])
-	require.Equal(t, int64(1), counts[client.StatusComplete])
+	require.Len(t, counts.ByStatus, len(client.Statuses()))
+	require.Equal(t, int64(2), counts.ByStatus[client.StatusQueued])
+	require.Equal(t, int64(1), counts.ByStatus[client.StatusComplete])
+	require.Zero(t, counts.Stale)
 }
 
 // The JSON methods hand on what the function said, byte for byte, and encoding a decoded value gives the same again.

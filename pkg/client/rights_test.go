@@ -3,6 +3,7 @@ package client_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -37,13 +38,15 @@ func TestRightsOfAWorker(t *testing.T) {
 	must[[]client.AppendResult](t)(c.AppendLogs(b.ctx, []client.Entry{{AgentID: id, Message: "m"}}))
 	must[client.Log](t)(c.Error(b.ctx, id, ""))
 	must[client.Log](t)(c.Update(b.ctx, id, "retry", client.WithStatus(client.StatusRunning)))
+	must[client.HeartbeatResult](t)(c.Heartbeat(b.ctx, id, time.Minute))
 	must[client.Log](t)(c.Complete(b.ctx, id, ""))
+	must[client.Swept](t)(c.Sweep(b.ctx, 0))
 	must[client.Log](t)(c.Cancel(b.ctx, must[uuid.UUID](t)(c.Create(b.ctx, "research", "")), ""))
 	must[int](t)(c.CancelPending(b.ctx, client.CancelPendingParams{}))
 	denied(second(c.Detail(b.ctx, id, client.DetailParams{})))
 	denied(second(collect(t, c.Watch(b.ctx, id, 0))))
 
-	b.db.Exec(t, "grant select on agentexec.activity, agentexec.activity_log to "+role)
+	b.db.Exec(t, "grant select on agentexec.activity, agentexec.activity_log, agentexec.activity_heartbeat to "+role)
 	require.Len(t, must[*client.List](t)(c.List(b.ctx, client.ListParams{})).Items, 2)
 	got, err := collect(t, c.Watch(b.ctx, id, 0))
 	require.NoError(t, err)

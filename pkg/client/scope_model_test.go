@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -83,7 +84,7 @@ func (w world) read(t *testing.T, c *client.Client, what string, scope, filter c
 	if filter.AgentTypes != nil {
 		params.AgentType, count.AgentType = filter.AgentTypes[0], filter.AgentTypes[0]
 	}
-	counts := scopetest.Counts(w.In(scope, filter))
+	counts := client.Counts{ByStatus: scopetest.Counts(w.In(scope, filter))}
 	want := scopetest.Of(w.In(scope, filter), statuses)
 	active := scopetest.Pending(w.In(scope, client.Scope{Metadata: filter.Metadata}))
 
@@ -182,6 +183,13 @@ func (w world) write(t *testing.T, x transaction, what string, scope, filter cli
 			"Complete": func(c *client.Client) error { _, err := c.Complete(ctx, a.ID, ""); return err },
 			"Error":    func(c *client.Client) error { _, err := c.Error(ctx, a.ID, ""); return err },
 			"Cancel":   func(c *client.Client) error { _, err := c.Cancel(ctx, a.ID, ""); return err },
+			"Force":    func(c *client.Client) error { _, err := c.Cancel(ctx, a.ID, "", client.WithGrace(0)); return err },
+			"AtSeq":    func(c *client.Client) error { _, err := c.Update(ctx, a.ID, "x", client.WithAtSeq(3)); return err },
+			"Heartbeat": func(c *client.Client) error {
+				result, err := c.Heartbeat(ctx, a.ID, time.Minute)
+				require.True(t, err != nil || result.Status == a.Status, what)
+				return err
+			},
 		} {
 			err := x.attempt(t, write)
 			if a.Within(scope) {

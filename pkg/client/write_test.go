@@ -23,11 +23,11 @@ func TestCreate(t *testing.T) {
 	d := must[*client.Detail](t)(b.c.Detail(b.ctx, id, client.DetailParams{}))
 	require.Equal(t, client.Activity{
 		AgentID: id, AgentType: "research", Status: client.StatusQueued, LatestPercentage: new(0), LastSeq: 1, Attempt: 1,
-		CreatedAt: d.CreatedAt, UpdatedAt: d.CreatedAt,
+		CreatedAt: d.CreatedAt, UpdatedAt: d.CreatedAt, LastSeenAt: d.CreatedAt,
 	}, d.Activity)
 	require.WithinDuration(t, time.Now(), d.CreatedAt, time.Minute)
 	require.Equal(t, []client.Log{{
-		ID: d.Logs[0].ID, Seq: 1, Message: "hello", Status: client.StatusQueued, Percentage: new(0), CreatedAt: d.CreatedAt,
+		ID: d.Logs[0].ID, Seq: 1, Message: "hello", Status: client.StatusQueued, Percentage: new(0), CreatedAt: d.CreatedAt, Attempt: 1,
 	}}, d.Logs)
 
 	empty := must[uuid.UUID](t)(b.c.Create(b.ctx, "research", "", client.WithMetadata(nil)))
@@ -99,7 +99,10 @@ func TestAppendLogs(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	one, two := b.create(t), b.create(t)
-	require.Equal(t, 4, must[[]client.AppendResult](t)(b.c.AppendLogs(b.ctx, []client.Entry{
+	require.Equal(t, []client.AppendResult{
+		{AgentID: one, LastSeq: 4, Status: client.StatusComplete, Attempt: 1},
+		{AgentID: two, LastSeq: 2, Status: client.StatusQueued, Attempt: 1},
+	}, must[[]client.AppendResult](t)(b.c.AppendLogs(b.ctx, []client.Entry{
 		{AgentID: one, Message: "a", Status: client.StatusRunning, Percentage: new(10)},
 		{AgentID: two, Message: "b", Data: map[string]int{"n": 1}},
 		{AgentID: one, Message: "c", Data: json.RawMessage(`[1.10]`)},
@@ -112,7 +115,7 @@ func TestAppendLogs(t *testing.T) {
 	require.Equal(t, []client.Status{"RUNNING", "RUNNING", "COMPLETE"}, []client.Status{got[0].Status, got[1].Status, got[2].Status})
 
 	for _, none := range [][]client.Entry{nil, {}} {
-		require.Equal(t, 0, must[[]client.AppendResult](t)(b.c.AppendLogs(b.ctx, none)))
+		require.Empty(t, must[[]client.AppendResult](t)(b.c.AppendLogs(b.ctx, none)))
 	}
 
 	// All or none, and the message names the entry.

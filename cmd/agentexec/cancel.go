@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/user"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"github.com/agentexec/agentexec/pkg/client"
+)
+
+func newCancel(s *settings) *cobra.Command {
+	var (
+		grace grace
+		force bool
+	)
+	cmd := &cobra.Command{
+		Use:   "cancel AGENT_ID [MESSAGE]",
+		Short: "Ask for the end of an activity",
+		Long: "Ask for the end of an activity, and print what happened: \"canceled\", or \"requested\" with the time of the force.\n\n" +
+			"A QUEUED or ERROR activity becomes CANCELED at once. A RUNNING one stays RUNNING: its worker learns of the request from\n" +
+			"its next line or heartbeat, and ends the activity. When it has not ended after the grace period, the next sweep ends it\n" +
+			"as CANCELED. If a cancel was requested already, the shorter grace period counts.\n\n" +
+			"The request names the user of the operating system who ran the command.",
+		Example: "  agentexec cancel 01234567-89ab-cdef-0123-456789abcdef 'Wrong input' --grace 5m\n" +
+			"  agentexec cancel 01234567-89ab-cdef-0123-456789abcdef --force",
+		Args: arguments,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := agentID(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			if force && grace.option != nil {
+				return usageError(cmd, "--force and --grace do not go together")
+			}
+			opts := []client.CancelOption{client.WithRequestedBy(userName())}
+			if force {
+				opts = append(opts, client.WithGrace(0))
+			} else if grace.option != nil {
+				opts = append(opts, grace.option)
+			}
+			return s.withClient(cmd.Context(), func(c *client.Client) error {
+				line, err := c.Cancel(cmd.Context(), id, optional(args, 1), opts...)
+				if err != nil {
+					return err
+				}
+				outcome, err := cancelOutcome(cmd.Context(), c, line, id)
+				if err != nil {
+					return err
+				}
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), outcome)
+				return err
+			})
+		},
+	}
+	cmd.Flags().Var(&grace, "grace", `time for the worker to end the activity, such as 5m; "never" leaves it to the worker (default 30s)`)
+	cmd.Flags().BoolVar(&force, "force", false, "end a RUNNING activity at once, without its worker")
+	return cmd
+}
+
+// cancelOutcome says what a cancel did. The time of the force needs the right to read; without it, the time is left out.
+func cancelOutcome(ctx context.Context, c *client.Client, line client.Log, id uuid.UUID) (string, error) {
+	if line.Status == client.StatusCanceled {
+		return fmt.Sprintf("canceled (line %d)", line.Seq), nil
+	}
+	requested := fmt.Sprintf("requested (line %d)", line.Seq)
+	detail, err := c.Detail(ctx, id, client.DetailParams{LogLimit: new(0)})
+	switch code, _, _ := said(err); {
+	case code == "42501":
+		return requested, nil
+	case err != nil:
+		return "", err
+	case detail.Cancel == nil || detail.Status.IsFinished():
+		return fmt.Sprintf("%s: it is %s now", requested, detail.Status), nil
+	default:
+		return requested + ": " + forcedAt(*detail.Cancel, time.UTC, programTime), nil
+	}
+}
+
+// forcedAt says when a request is forced.
+func forcedAt(request client.CancelRequest, zone *time.Location, layout string) string {
+	if request.ForceAt == nil {
+		return "never forced"
+	}
+	return "forced at " + request.ForceAt.In(zone).Format(layout) + " unless it ends before"
+}
+
+// sayCancelRequested tells a worker to end.
+func sayCancelRequested(w io.Writer) {
+	_, _ = fmt.Fprintln(w, "agentexec: a cancel is requested: the worker should end the activity")
+}
+
+// userName returns the name of the user of the operating system, or "uid N" where the user has no name.
+func userName() string {
+	name := fmt.Sprintf("uid %d", os.Getuid())
+	if u, err := user.Current(); err == nil && u.Username != "" {
+		name = strings.ReplaceAll(strings.ToValidUTF8(u.Username, "\uFFFD"), "\x00", "")
+	}
+	const longest = 255 // what SQL takes
+	if utf8.RuneCountInString(name) > longest {
+		name = string([]rune(name)[:longest])
+	}
+	return name
+}
+
+// grace is a flag that takes a duration, or never.
+type grace struct{ option client.CancelOption }
+
+func (g *grace) String() string { return "" }
+func (g *grace) Type() string   { return "DURATION" }
+
+func (g *grace) Set(text string) error {
+	if text == "never" {
+		g.option = client.WithoutForce()
+		return nil
+	}
+	d, err := time.ParseDuration(text)
+	switch {
+	case err != nil:
+		return errors.New("must be a duration, such as 90s or 15m, or never")
+	case d < 0:
+		return errors.New("must not be negative")
+	}
+	g.option = client.WithGrace(d)
+	return nil
+}
+
+func newCancelPending(s *settings) *cobra.Command {
+	var (
+		agentType name
+		idleFor   duration
+		message   string
+		all       bool
+	)
+	var metadata pairs
+	cmd := &cobra.Command{
+		Use:   "cancel-pending",
+		Short: "Cancel the QUEUED and RUNNING activities that match, and print how many",
+		Long: "Cancel the QUEUED and RUNNING activities that match all flags given, and print how many.\n\n" +
+			"At least one filter is needed, or --all. Activities that another transaction keeps locked are skipped, and counted on\n" +
+			"standard error.",
+		Args: arguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			filtered := agentType.value != "" || len(metadata) > 0 || idleFor.value > 0
+			switch {
+			case !all && !filtered:
+				return usageError(cmd, "nothing says which activities: give --agent-type, --metadata or --idle-for, or --all for every QUEUED and RUNNING one")
+			case all && filtered:
+				return usageError(cmd, "--all goes with no filter: it cancels every QUEUED and RUNNING activity")
+			}
+			return s.withClient(cmd.Context(), func(c *client.Client) error {
+				counts, err := c.CancelPendingCounts(cmd.Context(), client.CancelPendingParams{
+					AgentType:      agentType.value,
+					MetadataFilter: metadata,
+					IdleFor:        idleFor.value,
+					Message:        message,
+				})
+				if err != nil {
+					return err
+				}
+				if counts.Skipped > 0 {
+					_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "agentexec: %s skipped: locked by another transaction for longer than 1 s (run it "+
+						"again when that has ended), or at the highest seq\n", counted(counts.Skipped, "activity was", "activities were"))
+				}
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), counts.Canceled)
+				return err
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&all, "all", false, "every QUEUED and RUNNING activity")
+	cmd.Flags().Var(&agentType, "agent-type", "only of this type")
+	cmd.Flags().Var(&metadata, "metadata", "only with this value in the metadata, or with those of a JSON object; may be repeated")
+	cmd.Flags().Var(&idleFor, "idle-for", "only without a line for at least this long, such as 15m")
+	cmd.Flags().StringVar(&message, "message", "", `line to write (default "Canceled")`)
+	return cmd
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/agentexec/agentexec/pkg/client"
+)
+
+func newHeartbeat(s *settings) *cobra.Command {
+	var expectEvery duration
+	cmd := &cobra.Command{
+		Use:   "heartbeat AGENT_ID",
+		Short: "Tell that the worker of an activity is alive, and learn whether it should end",
+		Long: "Tell that the worker of an activity is alive, and print the status of the activity.\n\n" +
+			"The exit code is 0; it is 3 when a cancel is requested or the activity is CANCELED: the worker should end. Another code\n" +
+			"is a failure of the call (1: of the database; 2: of the arguments), which says nothing of the activity.\n\n" +
+			"--expect-every is a promise: the worker is heard of at least that often, by a heartbeat or a line. Otherwise the activity\n" +
+			"is stale, which changes nothing but what others see. Without the flag the promise made before stays, or is 60s. The\n" +
+			"promise ends with the run.",
+		Example: "  until agentexec heartbeat \"$id\" --expect-every 30s; [ $? -eq 3 ]; do sleep 10; done   # until it should end",
+		Args:    arguments,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := agentID(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			if cmd.Flags().Changed("expect-every") && expectEvery.value == 0 {
+				return usageError(cmd, "--expect-every must be above zero")
+			}
+			return s.withClient(cmd.Context(), func(c *client.Client) error {
+				beat, err := c.Heartbeat(cmd.Context(), id, expectEvery.value)
+				if err != nil {
+					return err
+				}
+				if _, err := fmt.Fprintln(cmd.OutOrStdout(), beat.Status); err != nil {
+					return err
+				}
+				switch {
+				case beat.CancelRequested && !beat.Status.IsFinished():
+					return &exitError{code: codeCanceled, err: fmt.Errorf("a cancel is requested: %s", beat.CancelMessage)}
+				case beat.CancelRequested, beat.Status == client.StatusCanceled:
+					return &exitError{code: codeCanceled}
+				}
+				return nil
+			})
+		},
+	}
+	cmd.Flags().Var(&expectEvery, "expect-every", "how often the worker is heard of at least, 1s to 24h (default: as before, or 60s)")
+	return cmd
+}
+
+func newSweep(s *settings) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "sweep",
+		Short: "Apply once what time has made due: end the activities whose grace period is over",
+		Long: "Apply once what time has made due, and print how many activities or rows were changed.\n\n" +
+			"forced counts activities that were ended as CANCELED because a cancel was requested and its grace period is over.\n" +
+			"A sidecar that is connected sweeps about once a second, so this is for a database without one.",
+		Args: arguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return s.withClient(cmd.Context(), func(c *client.Client) error {
+				swept, err := c.Sweep(cmd.Context(), 0)
+				if err != nil {
+					return err
+				}
+				answer := fmt.Sprintf("forced %d, expired %d, pruned %d", swept.Forced, swept.Expired, swept.Pruned)
+				if asJSON {
+					text, err := json.Marshal(swept)
+					if err != nil {
+						return err
+					}
+					answer = string(text)
+				}
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), answer)
+				return err
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the numbers as JSON")
+	return cmd
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/agentexec/agentexec/pkg/client"
+)
+
+const stillWriting = "still writing after it was canceled"
+
+// marked returns the status of an activity with its marks: stopping while a cancel is requested, stale.
+func marked(a client.Activity) string {
+	text := a.Status.String()
+	if stopping(a) {
+		text += ",stopping"
+	}
+	if a.Stale {
+		text += ",stale"
+	}
+	return text
+}
+
+// stopping reports whether a cancel is requested of a worker that has not ended the activity yet.
+func stopping(a client.Activity) bool { return a.Cancel != nil && a.FinishedAt == nil }
+
+// writesOn reports whether an activity has a line from after it was canceled.
+func writesOn(a client.Activity) bool {
+	return a.Status == client.StatusCanceled && a.FinishedAt != nil && a.UpdatedAt.After(*a.FinishedAt)
+}
+
+// notes returns what a line changes beside the status: the attempt, or that a cancel is requested. previous is the line
+// before; the zero value where that is not known.
+func notes(previous, line client.Log) (all []string) {
+	if line.Attempt > max(previous.Attempt, 1) {
+		all = append(all, fmt.Sprintf("attempt %d", line.Attempt))
+	}
+	if line.CancelRequested && !previous.CancelRequested && !line.Status.IsFinished() {
+		var data struct {
+			RequestedBy string `json:"requested_by"`
+		}
+		note := "cancel requested"
+		if json.Unmarshal(line.Data, &data) == nil && data.RequestedBy != "" {
+			note += " by " + printable(data.RequestedBy)
+		}
+		all = append(all, note)
+	}
+	return all
+}
+
+// annotated prints a line, on a terminal with its notes behind it.
+func (s *screen) annotated(previous, line client.Log) error {
+	if err := s.line(line); err != nil || !s.terminal {
+		return err
+	}
+	for _, note := range notes(previous, line) {
+		if err := s.note(note); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// note prints a note on a terminal, below the messages of the lines.
+func (s *screen) note(text string) error {
+	_, err := fmt.Fprintf(s, "%32s%s\n", "", s.paint(client.StatusCanceled, "("+text+")"))
+	return err
+}
+
+// activity prints the state of an activity, and an empty line.
+func (s *screen) activity(a client.Activity) error {
+	var b strings.Builder
+	row := func(name, value string) { fmt.Fprintf(&b, "%-10s %s\n", name, value) }
+	at := func(name string, t *time.Time, more string) {
+		if t != nil {
+			row(name, moment(*t)+more)
+		}
+	}
+	row("agent_id", a.AgentID.String())
+	row("type", printable(a.AgentType))
+	status := s.paint(a.Status, a.Status.String())
+	if a.LatestPercentage != nil {
+		status += "  " + percent(a.LatestPercentage)
+	}
+	if a.Attempt > 1 {
+		status += fmt.Sprintf("  attempt %d", a.Attempt)
+	}
+	row("status", status)
+	if len(a.Metadata) > 0 {
+		row("metadata", printable(string(a.Metadata)))
+	}
+	at("created", &a.CreatedAt, "")
+	at("started", a.StartedAt, "")
+	at("updated", &a.UpdatedAt, "")
+	if a.ExpectEvery != 0 {
+		more := fmt.Sprintf("  expected every %s", a.ExpectEvery.Duration())
+		if a.Stale {
+			more += "  stale"
+		}
+		at("last seen", &a.LastSeenAt, more)
+	}
+	if a.Cancel != nil {
+		row("cancel", cancelState(a))
+	}
+	at("finished", a.FinishedAt, "")
+	if writesOn(a) {
+		row("", stillWriting)
+	}
+	_, err := fmt.Fprintf(s, "%s\n", b.String())
+	return err
+}
+
+// moment is a time for people: in the zone of this machine, and how long ago.
+func moment(t time.Time) string {
+	return fmt.Sprintf("%s  (%s ago)", t.Local().Format(personTime), ago(time.Since(t)))
+}
+
+// cancelState is what is known of the request to cancel an activity, in one line.
+func cancelState(a client.Activity) string {
+	request := *a.Cancel
+	text := fmt.Sprintf("requested in line %d", request.Seq)
+	if request.RequestedBy != nil {
+		text += " by " + printable(*request.RequestedBy)
+	}
+	switch {
+	case request.Forced:
+		text += "  forced"
+	case a.FinishedAt == nil:
+		text += "  " + forcedAt(request, time.Local, personTime)
+	}
+	return text
+}

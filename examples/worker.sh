@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# A worker that does STEPS steps of work, and stops when a cancel is requested. All of it is SQL, through psql.
+#
+# Usage: worker.sh STEPS. AGENTEXEC_DATABASE_URL names the database. The exit code is 0 when all steps are done, 3 when canceled.
+set -euo pipefail
+
+# sql runs the statement of its standard input until there is an answer, and prints the row, if any, or the error. The
+# statement must be safe to repeat. Arguments are variables of psql: -v name=value.
+sql() {
+  local statement answer status
+  statement=$(cat)
+  while true; do
+    status=0
+    answer=$(psql "$AGENTEXEC_DATABASE_URL" -X -q -A -t -F ' ' -v ON_ERROR_STOP=1 -v VERBOSITY=verbose "$@" 2>&1 <<<"$statement") ||
+      status=$?
+    if [[ $status -ne 2 ]]; then
+      [[ -z $answer ]] || echo "$answer"
+      return $status
+    fi
+    echo "trying again: $answer" >&2 # no answer: the statement may have run or not
+    sleep 0.5
+  done
+}
+
+# append MESSAGE PERCENTAGE STATUS appends one line and sets canceled. at_seq makes it safe to repeat: the line is written only
+# as line seq + 1. A percentage of null, and an empty status, keep what is.
+append() {
+  local answer
+  while true; do
+    if answer=$(sql -v id="$id" -v message="$1" -v percentage="$2" -v status="$3" -v at_seq=$((seq + 1)) <<'SQL'
+select seq, cancel_requested
+from agentexec.append_log(:'id', :'message', :percentage, nullif(:'status', ''), at_seq => :at_seq);
+SQL
+    ); then
+      read -r seq canceled <<<"$answer"
+      return
+    elif [[ $answer =~ TA409.*last_seq\ ([0-9]+) ]]; then
+      seq=${BASH_REMATCH[1]} # another line has that seq, such as the request to cancel
+    else
+      echo "$answer" >&2
+      exit 1
+    fi
+  done
+}
+
+# send_heartbeats tells every 2 s that the worker is alive. A second connection: a transaction of the worker delays nothing.
+send_heartbeats() {
+  while sql -v id="$id" <<<"select from agentexec.heartbeat(:'id', '10 s');"; do sleep 2; done
+}
+
+steps=$1
+id=$(sql <<<"select agentexec.create_activity('count');")
+seq=1 # of the last line
+append 'Counting' 0 RUNNING
+send_heartbeats >/dev/null &
+trap 'kill $! 2>/dev/null' EXIT
+step=0
+while [[ $step -lt $steps && $canceled == f ]]; do
+  step=$((step + 1))
+  # The work, which may take long.
+  sql -v step=$step <<<'insert into result (step) values (:step) on conflict do nothing;'
+  append "Step $step of $steps" $((100 * step / steps)) ''
+done
+if [[ $step -lt $steps ]]; then
+  append "Stopped after step $step" null CANCELED
+  exit 3
+fi
+append 'Counted' 100 COMPLETE

@@ -1,0 +1,52 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/agentexec/agentexec/pkg/client"
+)
+
+// hasEnded reports whether an error says that a request to cancel, or another client, ended the activity.
+func hasEnded(err error) bool {
+	for _, end := range []error{client.ErrCanceled, client.ErrFinished, client.ErrNotFound, client.ErrReplaced} {
+		if errors.Is(err, end) {
+			return true
+		}
+	}
+	return false
+}
+
+// persist retries until do succeeds, with a growing delay, because a database outage ends.
+func (a *agent) persist(ctx context.Context, do func() error) error {
+	warned := false
+	for delay := 250 * time.Millisecond; ; delay = min(2*delay, 10*time.Second) {
+		err := do()
+		switch {
+		case err == nil || hasEnded(err) || errors.Is(err, client.ErrInvalid) || errors.Is(err, client.ErrRunning):
+			return err
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case !warned:
+			a.config.Logger.Warn("a demo agent cannot reach the database and keeps trying", "error", err)
+			warned = true
+		}
+		if err := wait(ctx, delay); err != nil {
+			return err
+		}
+	}
+}
+
+// cancel ends the activity because the agent is stopped. ctx has ended by then, and so has the run: there is no worker to ask.
+func (a *agent) cancel(ctx context.Context, id uuid.UUID) {
+	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer done()
+	_, err := a.config.Client.Cancel(ctx, id, "Canceled: the agent was stopped", client.WithGrace(0))
+	// The activity may have ended just before, or may not have been created.
+	if err != nil && !errors.Is(err, client.ErrFinished) && !errors.Is(err, client.ErrNotFound) {
+		a.config.Logger.Warn("a demo agent cannot cancel its activity", "agent_id", id, "error", err)
+	}
+}

@@ -1,0 +1,103 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+)
+
+// maxStack bounds the stack of a panic in data.
+const maxStack = 64 << 10
+
+// errRunEnded is the error of a line that comes after the end of its Run.
+var errRunEnded = errors.New("agentexec: the run has ended")
+
+// ending is how the work ended.
+type ending struct {
+	status   Status
+	message  string
+	data     map[string]any
+	byCancel bool   // CANCELED, where a cancel was requested before the end is stored
+	reason   string // data.error of CANCELED
+}
+
+// endOf returns the ending of work that returned.
+func (r *Run) endOf(err error) ending {
+	if err == nil {
+		return ending{status: StatusComplete, message: "Agent completed"}
+	}
+	e := ending{status: StatusError, message: firstPiece(clean(err.Error())), byCancel: true, data: map[string]any{}}
+	if e.message == "" {
+		e.message = "Agent failed"
+	}
+	if r.parent.Err() != nil {
+		e.data["interrupted"] = true
+	}
+	if !errors.Is(err, context.Canceled) && !errors.Is(err, ErrCanceled) {
+		e.reason = e.message
+	}
+	return e
+}
+
+// endOfPanic returns the ending of work that panicked; nil stands for runtime.Goexit.
+func endOfPanic(thrown any, stack []byte) ending {
+	message := "the work called runtime.Goexit"
+	if thrown != nil {
+		message = fmt.Sprintf("panic: %v", thrown)
+	}
+	return ending{status: StatusError, message: firstPiece(clean(message)), data: map[string]any{"stack": clean(string(stack[:min(len(stack), maxStack)]))}}
+}
+
+// endLine returns the line of the end as of now: an error is CANCELED if a cancel is known to be requested.
+func (r *Run) endLine(dropped int) runLine {
+	e := r.end
+	l := runLine{message: e.message, status: e.status}
+	data := maps.Clone(e.data)
+	if e.byCancel && r.canceled.Load() {
+		l.message, l.status = "Canceled", StatusCanceled
+		data = map[string]any{}
+		if e.reason != "" {
+			data["error"] = e.reason
+		}
+	}
+	if dropped > 0 {
+		if data == nil {
+			data = map[string]any{}
+		}
+		data["dropped_lines"] = dropped
+	}
+	if l.status == StatusComplete {
+		l.percentage = new(100)
+	}
+	if len(data) > 0 {
+		l.data = encode(data)
+	}
+	return l
+}
+
+// finish stores the last lines and the end, stops all that works beside the work, and returns the error of Client.Run.
+func (r *Run) finish(err error) error {
+	r.stop(errRunEnded)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.parent), r.params.EndTimeout)
+	defer cancel()
+	_ = r.text.flush(ctx, r.writer.addLast)
+	stored, failed := r.writer.finish(ctx)
+	leaveKeepalive(r)
+	if stored == StatusCanceled && !errors.Is(err, ErrCanceled) {
+		err = fmt.Errorf("%w: %w", ErrCanceled, err)
+	}
+	if failed != nil {
+		failed = fmt.Errorf("agentexec: the end of activity %s: %w", r.id, failed)
+	}
+	if r.canceled.Load() && failed != nil && !errors.Is(failed, ErrCanceled) && !errors.Is(err, ErrCanceled) {
+		failed = fmt.Errorf("%w: %w", ErrCanceled, failed)
+	}
+	if err != nil && failed != nil {
+		return errors.Join(err, failed)
+	}
+	if err == nil {
+		return failed
+	}
+	return err
+}

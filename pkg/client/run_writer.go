@@ -1,0 +1,269 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/agentexec/agentexec/internal/notify"
+)
+
+const (
+	// sendAfter is how long a line waits for others at most, while Postgres keeps up.
+	sendAfter = 50 * time.Millisecond
+	// maxBatchLines and maxBatchBytes bound a batch, and start it before sendAfter.
+	maxBatchLines, maxBatchBytes = 256, 256 << 10
+	// maxBuffered bounds the lines of a run that are not stored yet.
+	maxBuffered = 4 << 20
+	// lineOverhead is the memory of a line beside its text.
+	lineOverhead = 128
+)
+
+// runLine is a line that is not stored yet.
+type runLine struct {
+	message    string
+	data       json.RawMessage
+	percentage *int
+	status     Status // of the end, "" of other lines
+	isEnd      bool   // stands for Run.endLine
+}
+
+func (l runLine) size() int { return len(l.message) + len(l.data) + lineOverhead }
+
+// runWriter stores the lines of one run, in order. One goroutine sends them (run_send.go). A batch stays at the head of the
+// queue until it is stored.
+type runWriter struct {
+	run    *Run
+	cancel context.CancelFunc // of the sender
+	done   chan struct{}      // closed when the sender has ended
+	wake   notify.Signal      // of the sender: there is more to do
+
+	mu      sync.Mutex
+	queue   []runLine
+	bytes   int           // of the queue
+	since   time.Time     // when the first line of the queue came, or the last batch was stored
+	added   int64         // lines that were ever in the queue
+	stored  int64         // of them, those that left it
+	urgent  int64         // lines up to this one are sent at once
+	closed  bool          // no more lines
+	dropped int           // lines that found no room
+	failed  error         // no line can be stored any more
+	changed chan struct{} // closed, and replaced, when lines were stored or cannot be
+
+	// Of the sender.
+	seq     int // of the last line of the activity
+	began   bool
+	own     *pgx.Conn // beside the pool, where the pool had none free
+	refused error     // of the end
+	ended   Status    // of the end, as stored
+}
+
+func newRunWriter(r *Run, seq int) *runWriter {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(r.parent))
+	w := &runWriter{run: r, seq: seq, cancel: cancel, done: make(chan struct{}), wake: notify.NewSignal(), changed: make(chan struct{})}
+	go w.loop(ctx)
+	return w
+}
+
+// add puts a line into the queue. It waits for room, until ctx or the context of work ends.
+func (w *runWriter) add(ctx context.Context, l runLine) error {
+	for {
+		room, err := w.tryAdd(l)
+		if room == nil {
+			return err
+		}
+		select {
+		case <-room:
+		case <-w.run.ctx.Done():
+			return w.drop(context.Cause(w.run.ctx))
+		case <-ctx.Done():
+			return w.drop(context.Cause(ctx))
+		}
+	}
+}
+
+// tryAdd puts a line into the queue, or returns the channel that is closed when there may be room.
+func (w *runWriter) tryAdd(l runLine) (room <-chan struct{}, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case w.failed != nil:
+		return nil, w.failed
+	case w.closed:
+		return nil, errRunEnded
+	case w.dropped > 0 && w.run.ctx.Err() != nil:
+		w.dropped++ // the lines before it were dropped, and it must not be stored without them
+		return nil, context.Cause(w.run.ctx)
+	case w.bytes > 0 && w.bytes+l.size() > maxBuffered:
+		return w.changed, nil
+	}
+	w.push(l)
+	return nil, nil
+}
+
+// addLast puts the last lines of the text into the queue, whether there is room or not.
+func (w *runWriter) addLast(_ context.Context, l runLine) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.dropped > 0 {
+		w.dropped++
+		return nil
+	}
+	w.push(l)
+	return nil
+}
+
+// push appends a line, and wakes the sender where that changes what it waits for.
+func (w *runWriter) push(l runLine) {
+	if len(w.queue) == 0 {
+		w.since = time.Now()
+	}
+	w.queue = append(w.queue, l)
+	w.bytes += l.size()
+	w.added++
+	if len(w.queue) == 1 || len(w.queue) == maxBatchLines || w.bytes >= maxBatchBytes {
+		w.wake.Set()
+	}
+}
+
+// drop counts a line that found no room.
+func (w *runWriter) drop(cause error) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.dropped++
+	return fmt.Errorf("agentexec: no room for the line: %w", cause)
+}
+
+// flush returns when all lines that are in the queue now are stored.
+func (w *runWriter) flush(ctx context.Context) error {
+	w.mu.Lock()
+	goal := w.added
+	w.urgent = goal
+	w.mu.Unlock()
+	w.wake.Set()
+	for {
+		w.mu.Lock()
+		stored, failed, changed := w.stored, w.failed, w.changed
+		w.mu.Unlock()
+		switch {
+		case stored >= goal:
+			return nil
+		case failed != nil:
+			return failed
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// finish stores the lines that are left, and the end with them, until ctx ends. It returns the status of the end that was
+// stored, "" where none was. No goroutine is left.
+func (w *runWriter) finish(ctx context.Context) (ended Status, err error) {
+	w.mu.Lock()
+	w.closed = true
+	w.push(runLine{isEnd: true})
+	w.mu.Unlock()
+	w.wake.Set()
+	select {
+	case <-w.done:
+	case <-ctx.Done():
+	}
+	w.cancel()
+	<-w.done
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case w.failed == nil:
+		return w.ended, w.refused
+	case len(w.queue) > 1:
+		return "", fmt.Errorf("%d lines were not stored: %w", len(w.queue)-1, w.failed)
+	}
+	return "", w.failed
+}
+
+// fail makes the writer refuse all lines.
+func (w *runWriter) fail(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.failed == nil {
+		w.failed = err
+	}
+	close(w.changed)
+	w.changed = make(chan struct{})
+	w.cancel()
+}
+
+// remove takes stored lines from the queue.
+func (w *runWriter) remove(n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, l := range w.queue[:n] {
+		w.bytes -= l.size()
+	}
+	clear(w.queue[:n])
+	if w.queue = w.queue[n:]; len(w.queue) == 0 {
+		w.queue = nil
+	}
+	w.stored += int64(n)
+	w.since = time.Now()
+	close(w.changed)
+	w.changed = make(chan struct{})
+}
+
+// next waits for the next batch. It returns none when there are no more, or when ctx ends.
+func (w *runWriter) next(ctx context.Context) ([]runLine, error) {
+	for {
+		batch, wait, over := w.batch()
+		if batch != nil || over {
+			return batch, nil
+		}
+		limited, cancel := ctx, context.CancelFunc(func() {})
+		if wait > 0 {
+			limited, cancel = context.WithTimeout(ctx, wait)
+		}
+		select {
+		case <-w.wake:
+		case <-limited.Done():
+		}
+		cancel()
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// batch returns the lines to send now; else how long to wait, 0 for a wake-up, and whether no more will come.
+func (w *runWriter) batch() (batch []runLine, wait time.Duration, over bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.queue) == 0 {
+		return nil, 0, w.closed
+	}
+	wait = sendAfter - time.Since(w.since)
+	if len(w.queue) < maxBatchLines && w.bytes < maxBatchBytes && w.urgent <= w.stored && !w.closed && wait > 0 {
+		return nil, wait, false
+	}
+	n, bytes := 0, 0
+	for n < len(w.queue) && n < maxBatchLines && (n == 0 || bytes+w.queue[n].size() <= maxBatchBytes) {
+		bytes += w.queue[n].size()
+		n++
+	}
+	if n < len(w.queue) && w.queue[n].isEnd {
+		n++ // the end goes with the lines before it
+	}
+	return w.queue[:n:n], 0, false
+}
+
+// Flush returns when all lines so far are stored, an unfinished last line of Writer too. Returns the cause of ctx when it ends
+// before, and ErrReplaced, ErrNotFound or an error of Postgres when lines cannot be stored any more.
+func (r *Run) Flush(ctx context.Context) error {
+	return errors.Join(r.text.flush(ctx, r.writer.add), r.writer.flush(ctx))
+}
