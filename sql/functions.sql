@@ -1258,7 +1258,9 @@ begin
     set beat_at = clock_timestamp(), expect_every = coalesce(heartbeat.expect_every, h.expect_every)
     where h.ctid = any (array(
       select f.ctid from agentexec.activity_heartbeat f where f.activity_id = v_activity.id for no key update skip locked));
-    if not found and not exists (select from agentexec.activity_heartbeat h where h.activity_id = v_activity.id) then
+    -- An insert of the same row that is not committed yet would have to be waited for: its transaction has the advisory lock.
+    if not found and not exists (select from agentexec.activity_heartbeat h where h.activity_id = v_activity.id)
+       and pg_try_advisory_xact_lock(1635271271, hashtext(v_activity.id::text)) then
       insert into agentexec.activity_heartbeat (activity_id, beat_at, expect_every)
       values (v_activity.id, clock_timestamp(), coalesce(heartbeat.expect_every, '60 s'))
       on conflict do nothing;
