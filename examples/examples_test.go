@@ -213,6 +213,35 @@ func TestWorkersStopOnCancel(t *testing.T) {
 	})
 }
 
+// TestWorkerWithAnotherClock: a clock that is an hour off changes nothing, because all times are those of Postgres.
+func TestWorkerWithAnotherClock(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("faketime"); err != nil {
+		lacking(t, "no faketime")
+	}
+	for name, offset := range map[string]string{"ahead": "+1h", "behind": "-1h"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			tx, err := b.db.Conn(t).Begin(t.Context())
+			require.NoError(t, err)
+			defer func() { _ = tx.Rollback(context.Background()) }()
+			_, err = tx.Exec(t.Context(), "lock table public.result in exclusive mode")
+			require.NoError(t, err)
+			wait := b.start(b.db.URL, append([]string{"faketime", "-f", offset}, append(withPsycopg(t), "worker.py")...), 1)
+			b.db.AwaitLockWaits(t, 1)
+			first := b.await("a heartbeat", func(a client.ListItem) bool { return a.ExpectEvery != 0 })
+			later := b.await("another heartbeat", func(a client.ListItem) bool { return a.LastSeenAt.After(first.LastSeenAt) })
+			require.False(t, later.Stale)
+			require.WithinDuration(t, time.Now(), later.LastSeenAt, time.Minute)
+			require.NoError(t, tx.Rollback(t.Context()))
+			code, out := wait()
+			require.Equal(t, 0, code, out)
+			require.WithinDuration(t, time.Now(), b.await("the end", func(a client.ListItem) bool { return a.FinishedAt != nil }).UpdatedAt, time.Minute)
+		})
+	}
+}
+
 // TestWorkersRepeatSafely: the answer to an append is lost after the line was written. The worker sends the line again, and it
 // is there once.
 func TestWorkersRepeatSafely(t *testing.T) {
