@@ -178,8 +178,7 @@ func (r *Run) begin(ctx context.Context) (line Log, err error) {
 		default:
 			line, err = r.beginAt(ctx, activity.LastSeq+1, false)
 		}
-		_, moved := lastSeqOf(err)
-		if err == nil || try == maxBegins || !moved && !errors.Is(err, ErrExists) {
+		if err == nil || try == maxBegins || !isMoved(err) && !errors.Is(err, ErrExists) {
 			return line, err
 		}
 	}
