@@ -88,6 +88,7 @@ func cancelRound(ctx context.Context, url string, pollOnly bool) ([]time.Duratio
 			return nil, err
 		}
 	}
+	time.Sleep(time.Second) // all runs listen
 	began, times := make([]time.Time, cancelRuns), make([]time.Duration, cancelRuns)
 	for i, w := range workers {
 		began[i] = time.Now()
