@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"time"
@@ -105,7 +106,9 @@ func cancelRound(ctx context.Context, url string, pollOnly bool) ([]time.Duratio
 		}
 	}
 	for range cancelRuns {
-		<-over // each is an ErrCanceled
+		if err := <-over; !errors.Is(err, client.ErrCanceled) {
+			return nil, err
+		}
 	}
 	return times, nil
 }

@@ -130,7 +130,7 @@ func TestRunOfAnActivityThatOthersEnd(t *testing.T) {
 		last   string // message of the last line, after work returned nil
 		nilErr error  // of Run then
 	}{
-		"Pending": {func(ctx context.Context, id uuid.UUID) error {
+		"Pending": {func(ctx context.Context, _ uuid.UUID) error {
 			return second(b.c.CancelPending(ctx, client.CancelPendingParams{AgentType: "Pending"}))
 		}, client.ErrCanceled, "trailing", client.ErrCanceled},
 		"Forced": {func(ctx context.Context, id uuid.UUID) error {

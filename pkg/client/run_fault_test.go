@@ -50,7 +50,7 @@ type faultyConn struct {
 func (c *faultyConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n > 0 && c.hit(&c.answers) {
-		_ = c.Conn.Close()
+		_ = c.Close()
 		return 0, errors.New("the answer was cut off")
 	}
 	return n, err
@@ -59,7 +59,7 @@ func (c *faultyConn) Read(p []byte) (int, error) {
 func (c *faultyConn) Write(p []byte) (int, error) {
 	if c.hit(&c.requests) {
 		n, _ := c.Conn.Write(p[:len(p)/2])
-		_ = c.Conn.Close()
+		_ = c.Close()
 		return n, errors.New("the request was cut off")
 	}
 	return c.Conn.Write(p)

@@ -39,9 +39,11 @@ func TestRunLoggerFollowsSlog(t *testing.T) {
 	runs := make(map[*testing.T]func() map[string]any)
 	slogtest.Run(t, func(t *testing.T) slog.Handler {
 		handlers := make(chan slog.Handler)
-		over, ended := make(chan struct{}), make(chan []client.Log)
+		over, ended := make(chan struct{}), make(chan error)
+		var id uuid.UUID
 		go func() {
-			ended <- logged(t, b, client.RunParams{}, func(_ context.Context, run *client.Run) error {
+			ended <- b.c.Run(b.ctx, client.RunParams{TaskName: "n"}, func(_ context.Context, run *client.Run) error {
+				id = run.AgentID()
 				handlers <- run.Logger().Handler()
 				<-over
 				return nil
@@ -49,7 +51,8 @@ func TestRunLoggerFollowsSlog(t *testing.T) {
 		}()
 		runs[t] = func() map[string]any {
 			close(over)
-			line := (<-ended)[0]
+			require.NoError(t, <-ended)
+			line := b.lines(t, id)[2]
 			record := object(t, line.Data)
 			record[slog.MessageKey] = line.Message
 			if !strings.HasSuffix(t.Name(), "zero-time") {
@@ -141,7 +144,9 @@ func TestRunWriterText(t *testing.T) {
 				got := messages(t, lines, 3)
 				require.Len(t, got, len(test.want))
 				for i := range got {
-					require.True(t, test.want[i] == got[i], "line %d: %.40q", i, got[i])
+					if test.want[i] != got[i] { // too long to print
+						t.Errorf("line %d: %.40q", i, got[i])
+					}
 				}
 			})
 		}
@@ -175,10 +180,11 @@ func TestRunLinesOfManyGoroutines(t *testing.T) {
 				done <- nil
 			}()
 		}
+		var err error
 		for range writers {
-			<-done
+			err = errors.Join(err, <-done)
 		}
-		return nil
+		return err
 	})
 	next := make([]int, writers)
 	for _, message := range messages(t, lines, 3) {

@@ -151,9 +151,12 @@ func (w *runWriter) try(ctx context.Context, entries []Entry) error {
 
 // locked writes entries at the next seqs in a transaction. It commits nothing when another worker has the activity.
 func (w *runWriter) locked(ctx context.Context, c *Client, entries []Entry, now *AppendResult, write func(context.Context, *Client) error) error {
-	db := c.db.(interface {
+	db, ok := c.db.(interface {
 		Begin(ctx context.Context) (pgx.Tx, error)
 	})
+	if !ok {
+		return invalid("not a connection")
+	}
 	err := pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
 		if err := write(ctx, c.WithTx(tx)); err != nil {
 			return err
