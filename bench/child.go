@@ -28,6 +28,7 @@ var children = map[string]func(ctx context.Context, url, addr string, ready func
 	"keeping":    runKeeping,
 	"guarded":    runGuarded,
 	"centrifuge": runCentrifuge,
+	"worker":     runWorker,
 }
 
 // childMain runs a server until its standard input ends, which it does with its parent.

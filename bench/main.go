@@ -10,6 +10,9 @@
 //	go run . slow       sockets that take nothing, beside healthy ones
 //	go run . list       pages of many activities, beside the Python library's list
 //	go run . refuse     sockets with tokens, beside attempts to connect with invalid ones
+//	go run . heartbeat  heartbeat against append_log
+//	go run . cancel     a request to cancel until the end of a worker's context
+//	go run . runwriter  the lines of a worker whose connections are killed
 //	go run . all        all of them, in about 20 minutes
 package main
 
@@ -42,6 +45,9 @@ var measures = []measure{
 	{"slow", "sockets that take nothing, beside healthy ones", measureSlow},
 	{"list", "pages of many activities, beside the Python library's own list query on the same rows", measureList},
 	{"refuse", "sockets with tokens, with and without attempts to connect with invalid ones", measureRefuse},
+	{"heartbeat", "heartbeat against append_log", measureHeartbeat},
+	{"cancel", "a request to cancel until the end of a worker's context", measureCancel},
+	{"runwriter", "the lines of a worker whose connections are killed", measureRunWriter},
 }
 
 // options of all measures.
@@ -182,7 +188,7 @@ func choose(names []string) ([]measure, error) {
 func usage(flags *flag.FlagSet) {
 	fmt.Fprintln(os.Stderr, "usage: go run . [flags] MEASURE...")
 	for _, m := range measures {
-		fmt.Fprintf(os.Stderr, "  %-8s %s\n", m.name, m.about)
+		fmt.Fprintf(os.Stderr, "  %-9s %s\n", m.name, m.about)
 	}
 	flags.PrintDefaults()
 }

@@ -7,7 +7,14 @@
 //	_, err = c.Update(ctx, id, "Reading sources", client.WithStatus(client.StatusRunning), client.WithPercentage(10))
 //	_, err = c.Complete(ctx, id, "")
 //
-// and other programs read it:
+// [Client.Run] does that for a worker, with heartbeats, requests to cancel, and its output as lines:
+//
+//	err := c.Run(ctx, client.RunParams{TaskName: "research"}, func(ctx context.Context, run *client.Run) error {
+//		run.Logger().Info("Reading sources", "count", 12) // a line, with data
+//		return research(ctx, run.Writer())                // ctx ends when a cancel is requested
+//	})
+//
+// Other programs read it:
 //
 //	for line, err := range c.Watch(ctx, id, 0) { ... } // every line, live
 //	page, err := c.List(ctx, client.ListParams{})      // RUNNING first, then QUEUED, then finished
@@ -20,7 +27,7 @@
 // [Client.Logs] or [DetailParams].
 //
 // The package works with any QueryExecMode of pgx, with an empty search_path, and through a pooler in transaction mode
-// (there with QueryExecModeExec or QueryExecModeSimpleProtocol, and [Config.PollOnly] for Watch).
+// (there with QueryExecModeExec or QueryExecModeSimpleProtocol, and [Config.PollOnly] for Watch and Run).
 //
 // It imports pgx and google/uuid, nothing else of this module.
 package client

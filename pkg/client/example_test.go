@@ -36,6 +36,66 @@ func Example() {
 	// Output: 3 COMPLETE Report written {"pages": 12}
 }
 
+// A worker in one call: its records and its text are lines, and the activity ends as the function returns.
+func ExampleClient_Run() {
+	ctx := context.Background()
+	pool, done := exampleDatabase()
+	defer done()
+	c := client.New(pool)
+
+	var id uuid.UUID
+	err := c.Run(ctx, client.RunParams{TaskName: "research", ExpectEvery: 30 * time.Second},
+		func(ctx context.Context, run *client.Run) error {
+			id = run.AgentID()
+			run.Logger().Info("Reading sources", "count", 40)
+			if err := run.Progress(ctx, 12, 40); err != nil {
+				return err
+			}
+			fmt.Fprintln(run.Writer(), "The report is written")
+			return ctx.Err() // ended with cause ErrCanceled when a cancel is requested
+		})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for line, err := range c.Logs(ctx, id, 1) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(line.Seq, line.Status, line.Message)
+	}
+	// Output:
+	// 2 RUNNING Agent started
+	// 3 RUNNING Reading sources
+	// 4 RUNNING 12 of 40
+	// 5 RUNNING The report is written
+	// 6 COMPLETE Agent completed
+}
+
+// A worker that does not use Run promises to be heard of, and learns from its heartbeats that it is to end.
+func ExampleClient_Heartbeat() {
+	ctx := context.Background()
+	pool, done := exampleDatabase()
+	defer done()
+	c := client.New(pool)
+	id, err := c.Create(ctx, "research", "")
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := c.Update(ctx, id, "Reading sources", client.WithStatus(client.StatusRunning)); err != nil {
+		log.Fatal(err)
+	}
+	if _, err := c.Cancel(ctx, id, "not needed any more"); err != nil { // another program
+		log.Fatal(err)
+	}
+
+	state, err := c.Heartbeat(ctx, id, 30*time.Second)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(state.Status, state.CancelRequested, state.CancelMessage)
+	// Output: RUNNING true not needed any more
+}
+
 // Follow an activity until it ends. Each line comes when it is committed, once and in order.
 func ExampleClient_Watch() {
 	ctx := context.Background()
@@ -105,8 +165,8 @@ func ExampleClient_WithTx() {
 	// true
 }
 
-// A worker learns from any line it writes that its activity was canceled. The line is kept all the same; only a
-// change of status is refused.
+// A QUEUED activity is canceled at once. A line that comes later is kept all the same, and tells its writer; only a change of
+// status is refused. A RUNNING activity goes on until its worker ends it: see Heartbeat and Run.
 func ExampleClient_Cancel() {
 	ctx := context.Background()
 	pool, done := exampleDatabase()

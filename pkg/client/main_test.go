@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"iter"
+	"os"
 	"testing"
 	"time"
 
@@ -18,7 +19,13 @@ import (
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main(m)) }
+func TestMain(m *testing.M) {
+	if url := os.Getenv(workerURL); url != "" {
+		worker(url) // see TestKilledWorkerIsStale
+		return
+	}
+	goleak.VerifyTestMain(pgtest.Main(m))
+}
 
 // bundle is what most tests start with.
 type bundle struct {

@@ -96,7 +96,7 @@ func (r *Run) Attempt() int { return r.attempt }
 //
 // Lines of Logger, Writer, Log and Progress go through one buffer, in order. It is sent every 50 ms, with 256 lines or with
 // 256 KiB. While Postgres cannot be reached, Run tries again; a batch whose answer was lost is not stored twice. When the
-// process dies, the last lines may be lost, but never lines before stored ones. A full buffer (4 MiB) blocks its caller
+// process dies, the last lines may be lost, but never lines before stored ones. A full buffer (3 MiB) blocks its caller
 // until there is room, or the context of work ends; from then on lines are dropped, and data.dropped_lines of the last line
 // counts them. Other programs may write to the same activity. Where another one writes, at the same moment, a line with the
 // same message, percentage and data, one of the two lines is stored.
@@ -178,8 +178,7 @@ func (r *Run) begin(ctx context.Context) (line Log, err error) {
 		default:
 			line, err = r.beginAt(ctx, activity.LastSeq+1, false)
 		}
-		_, moved := lastSeqOf(err)
-		if err == nil || try == maxBegins || !moved && !errors.Is(err, ErrExists) {
+		if err == nil || try == maxBegins || !isMoved(err) && !errors.Is(err, ErrExists) {
 			return line, err
 		}
 	}

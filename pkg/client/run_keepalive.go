@@ -260,8 +260,8 @@ func prepare(ctx context.Context, config *pgxpool.Config, conn *pgx.Conn) error 
 	switch {
 	case config.PrepareConn != nil:
 		usable, err = config.PrepareConn(ctx, conn)
-	case config.BeforeAcquire != nil:
-		usable = config.BeforeAcquire(ctx, conn)
+	case config.BeforeAcquire != nil: //nolint:staticcheck // pools call it as well
+		usable = config.BeforeAcquire(ctx, conn) //nolint:staticcheck // as above
 	}
 	if err == nil && !usable {
 		err = errors.New("the pool's hook rejected the connection")

@@ -7,8 +7,10 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/agentexec/agentexec/internal/backoff"
@@ -44,28 +46,30 @@ func (w *runWriter) loop(ctx context.Context) {
 
 // send stores a batch, trying until it is stored, cannot be, or ctx ends.
 //
-// Each line names the seq it is to get, in every try of it. So a try that comes after one whose answer was lost finds the
+// At first, each line names the seq it is to get, in every try. So a try that comes after one whose answer was lost finds the
 // lines stored and writes nothing, and a late one that a broken connection left behind in Postgres cannot write after others.
-// TA409 means that another program took the seq: the batch is not stored, not even by a try without an answer, because that
-// one could only have taken the same seq. The batch then gets the next seq, if the activity is still this run's.
+// TA409 means that another program took the seq. The batch is not stored then, not even by a try without an answer, which could
+// only have taken the same seq. The lines then take the next seq that is free, in a transaction that holds the row: a program
+// that writes often could otherwise be faster for ever. While others write, batches begin that way. Their seq is known before the commit, and is named by the tries after it.
 func (w *runWriter) send(ctx context.Context, batch []runLine) error {
 	entries := w.entries(batch)
+	if !w.contended || batch[len(batch)-1].isEnd {
+		number(entries, w.seq+1)
+	}
 	retry := delay{least: minRetry, most: maxSendRetry}
 	mended := make([]bool, len(batch))
 	for {
 		err := w.try(ctx, entries)
-		last, moved := lastSeqOf(err)
 		switch {
 		case err == nil:
 			return nil
-		case errors.Is(err, ErrFinished):
+		case errors.Is(err, ErrFinished) || errors.Is(err, errRequested):
+			w.contended = true
 			if err := w.confirm(ctx); err != nil {
 				return err
 			}
-			if !moved { // only a line of the end can be refused for its status
+			if errors.Is(err, ErrFinished) && !isMoved(err) { // only a line of the end can be refused for its status
 				w.refused, batch = err, batch[:len(batch)-1]
-			} else {
-				w.seq = last
 			}
 			if entries = w.entries(batch); len(entries) == 0 {
 				return nil
@@ -73,6 +77,12 @@ func (w *runWriter) send(ctx context.Context, batch []runLine) error {
 			continue
 		case errors.Is(err, ErrInvalid) && mend(entries, mended, err):
 			continue
+		case errors.Is(err, ErrInvalid) && len(batch) > 1: // one of the lines, and the error does not say which
+			half := len(batch) / 2
+			if err := w.send(ctx, batch[:half]); err != nil {
+				return err
+			}
+			return w.send(ctx, batch[half:])
 		case w.hopeless(err):
 			return err
 		}
@@ -82,7 +92,7 @@ func (w *runWriter) send(ctx context.Context, batch []runLine) error {
 	}
 }
 
-// entries numbers the lines of a batch after the last line of the activity.
+// entries makes the entries of a batch, without a seq.
 func (w *runWriter) entries(batch []runLine) []Entry {
 	entries := make([]Entry, len(batch))
 	for i, l := range batch {
@@ -92,7 +102,7 @@ func (w *runWriter) entries(batch []runLine) []Entry {
 			w.mu.Unlock()
 			l = w.run.endLine(dropped)
 		}
-		entries[i] = Entry{AgentID: w.run.id, Message: l.message, Percentage: l.percentage, Status: l.status, AtSeq: w.seq + 1 + i}
+		entries[i] = Entry{AgentID: w.run.id, Message: l.message, Percentage: l.percentage, Status: l.status}
 		if l.data != nil {
 			entries[i].Data = l.data
 		}
@@ -100,22 +110,71 @@ func (w *runWriter) entries(batch []runLine) []Entry {
 	return entries
 }
 
-// try sends entries once.
+// number gives entries the seqs from first on.
+func number(entries []Entry, first int) {
+	for i := range entries {
+		entries[i].AtSeq = first + i
+	}
+}
+
+// errRequested means that a cancel was requested before the end, which is to be another one then.
+var errRequested = errors.New("a cancel was requested before the end")
+
+// try sends entries once: at the seqs that they have, or at the next ones, which they have afterwards.
 func (w *runWriter) try(ctx context.Context, entries []Entry) error {
-	return w.on(ctx, func(ctx context.Context, c *Client) error {
+	var now AppendResult
+	write := func(ctx context.Context, c *Client) error {
 		results, err := c.AppendLogs(ctx, entries)
-		if err != nil {
+		if err == nil && len(results) != 1 {
+			err = fmt.Errorf("%w: append_logs returned %d activities", errDecode, len(results))
+		}
+		if err == nil {
+			now = results[0]
+		}
+		return err
+	}
+	if entries[0].AtSeq == 0 {
+		inner := write
+		write = func(ctx context.Context, c *Client) error { return w.locked(ctx, c, entries, &now, inner) }
+	}
+	if err := w.on(ctx, write); err != nil {
+		return err
+	}
+	end := entries[len(entries)-1].Status
+	w.contended = w.contended && now.LastSeq != w.seq+len(entries)
+	w.seq, w.began, w.ended = now.LastSeq, true, end
+	if end == "" && w.run.note(now.Status, now.Attempt, now.CancelRequested, "") {
+		return replaced(now.Status, now.Attempt)
+	}
+	return nil
+}
+
+// locked writes entries at the next seqs in a transaction. It commits nothing when another worker has the activity.
+func (w *runWriter) locked(ctx context.Context, c *Client, entries []Entry, now *AppendResult, write func(context.Context, *Client) error) error {
+	db, ok := c.db.(interface {
+		Begin(ctx context.Context) (pgx.Tx, error)
+	})
+	if !ok {
+		return invalid("not a connection")
+	}
+	err := pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
+		if err := write(ctx, c.WithTx(tx)); err != nil {
 			return err
 		}
-		if len(results) != 1 {
-			return fmt.Errorf("%w: append_logs returned %d activities", errDecode, len(results))
+		end := entries[len(entries)-1].Status
+		switch {
+		case now.Attempt != w.run.attempt || now.Status == StatusQueued:
+			return replaced(now.Status, now.Attempt)
+		case end == StatusError && now.CancelRequested && w.run.end.byCancel:
+			return errRequested
 		}
-		w.seq, w.began, w.ended = results[0].LastSeq, true, entries[len(entries)-1].Status
-		if w.ended == "" && w.run.note(results[0].Status, results[0].Attempt, results[0].CancelRequested, "") {
-			return replaced(results[0].Status, results[0].Attempt)
-		}
+		number(entries, now.LastSeq-len(entries)+1)
 		return nil
 	})
+	if known := (*DBError)(nil); err != nil && !errors.As(err, &known) && !errors.Is(err, ErrReplaced) && !errors.Is(err, errRequested) {
+		err = dbError("append_logs", err)
+	}
+	return err
 }
 
 // confirm returns an error when another worker has the activity, or when nothing more can be stored.
@@ -196,37 +255,29 @@ func (w *runWriter) hopeless(err error) bool {
 	return !w.began && len(state) == 5 && slices.Contains([]string{"3D", "3F", "42"}, state[:2])
 }
 
-var (
-	lastSeq  = regexp.MustCompile(`\bis at last_seq (\d+)`)
-	entryNum = regexp.MustCompile(`^entries\[(\d+)\]`)
-)
-
-// lastSeqOf returns the last seq of the activity from the error of a line that came with another at_seq.
-func lastSeqOf(err error) (seq int, ok bool) {
-	if !errors.Is(err, ErrFinished) {
-		return 0, false
-	}
-	found := lastSeq.FindStringSubmatch(err.Error())
-	if found == nil {
-		return 0, false
-	}
-	seq, err = strconv.Atoi(found[1])
-	return seq, err == nil
+// isMoved reports whether err is that of a line whose seq another line has, or which is not the next.
+func isMoved(err error) bool {
+	return errors.Is(err, ErrFinished) && strings.Contains(err.Error(), " is at last_seq ")
 }
 
-// mend replaces the data that Postgres rejects by the reason: of the entry that the error names, or else of all. Messages are
-// valid already. It reports whether that changed anything; mended are the entries that were changed before.
+// entryNum is how a message of append_logs names the entry.
+var entryNum = regexp.MustCompile(`^entries\[(\d+)\]`)
+
+// mend replaces the data that Postgres rejects by the reason: that of the entry which the error names, or of the only one.
+// Messages are valid already. It reports whether that changed anything; mended are the entries that were changed before.
 func mend(entries []Entry, mended []bool, problem error) (changed bool) {
-	text := clean(problem.Error())
-	rejected := encode(map[string]any{"rejected": text[:min(len(text), 1000)]})
-	for i := range entries {
-		found := entryNum.FindStringSubmatch(messageOf(problem))
-		if entries[i].Data == nil || mended[i] || found != nil && found[1] != strconv.Itoa(i) {
-			continue
-		}
-		entries[i].Data, mended[i], changed = rejected, true, true
+	i := 0
+	if found := entryNum.FindStringSubmatch(messageOf(problem)); found != nil {
+		i, _ = strconv.Atoi(found[1])
+	} else if len(entries) > 1 {
+		return false
 	}
-	return changed
+	if i >= len(entries) || entries[i].Data == nil || mended[i] {
+		return false
+	}
+	text := problem.Error()
+	entries[i].Data, mended[i] = encode(map[string]any{"rejected": text[:min(len(text), 1000)]}), true
+	return true
 }
 
 // messageOf returns the message of Postgres.

@@ -16,10 +16,12 @@ import (
 const (
 	// sendAfter is how long a line waits for others at most, while Postgres keeps up.
 	sendAfter = 50 * time.Millisecond
-	// maxBatchLines and maxBatchBytes bound a batch, and start it before sendAfter.
-	maxBatchLines, maxBatchBytes = 256, 256 << 10
+	// sendLines and sendBytes start a batch before sendAfter.
+	sendLines, sendBytes = 256, 256 << 10
+	// maxBatchLines and sendBytes bound a batch, which has more than sendLines where they came while the last one was sent.
+	maxBatchLines = 1024
 	// maxBuffered bounds the lines of a run that are not stored yet.
-	maxBuffered = 4 << 20
+	maxBuffered = 3 << 20
 	// lineOverhead is the memory of a line beside its text.
 	lineOverhead = 128
 )
@@ -56,11 +58,12 @@ type runWriter struct {
 	changed chan struct{} // closed, and replaced, when lines were stored or cannot be
 
 	// Of the sender.
-	seq     int // of the last line of the activity
-	began   bool
-	own     *pgx.Conn // beside the pool, where the pool had none free
-	refused error     // of the end
-	ended   Status    // of the end, as stored
+	seq       int       // of the last line of the activity
+	contended bool      // others write to the activity
+	began     bool      // a batch is stored
+	own       *pgx.Conn // beside the pool, where the pool had none free
+	refused   error     // of the end
+	ended     Status    // of the end, as stored
 }
 
 func newRunWriter(r *Run, seq int) *runWriter {
@@ -126,7 +129,7 @@ func (w *runWriter) push(l runLine) {
 	w.queue = append(w.queue, l)
 	w.bytes += l.size()
 	w.added++
-	if len(w.queue) == 1 || len(w.queue) == maxBatchLines || w.bytes >= maxBatchBytes {
+	if len(w.queue) == 1 || len(w.queue) == sendLines || w.bytes >= sendBytes {
 		w.wake.Set()
 	}
 }
@@ -248,11 +251,11 @@ func (w *runWriter) batch() (batch []runLine, wait time.Duration, over bool) {
 		return nil, 0, w.closed
 	}
 	wait = sendAfter - time.Since(w.since)
-	if len(w.queue) < maxBatchLines && w.bytes < maxBatchBytes && w.urgent <= w.stored && !w.closed && wait > 0 {
+	if len(w.queue) < sendLines && w.bytes < sendBytes && w.urgent <= w.stored && !w.closed && wait > 0 {
 		return nil, wait, false
 	}
 	n, bytes := 0, 0
-	for n < len(w.queue) && n < maxBatchLines && (n == 0 || bytes+w.queue[n].size() <= maxBatchBytes) {
+	for n < len(w.queue) && n < maxBatchLines && (n == 0 || bytes+w.queue[n].size() <= sendBytes) {
 		bytes += w.queue[n].size()
 		n++
 	}
