@@ -1805,7 +1805,7 @@ begin
   -- The page is put together as text and read as jsonb once: half the work of jsonb that is copied from object to
   -- array to page. The items are those of _activity_json, from rows, which is cheaper than from keys and values. The
   -- latest lines are looked up one by one: a join could read the whole log. Of a long one, only the beginning is read:
-  -- its size is known without that.
+  -- its size is known without that. A join with the heartbeats could also change the order of the rows.
   execute format(
     'select array_agg(row_to_json(i)::text) filter (where a.n <= $4), array_agg(a.agent_id) filter (where a.n <= $4),
             array_agg(a.status) filter (where a.n <= $4), array_agg(a.created_at) filter (where a.n <= $4), count(*) > $4
@@ -1816,7 +1816,12 @@ begin
        where l.activity_id = a.id and l.seq = a.last_seq and a.n <= $4
        offset 0
      ) l on true
-     left join agentexec.activity_heartbeat h on h.activity_id = a.id and a.finished_at is null and a.n <= $4
+     left join lateral (
+       select h.beat_at, h.expect_every
+       from agentexec.activity_heartbeat h
+       where h.activity_id = a.id and a.finished_at is null and a.n <= $4
+       offset 0
+     ) h on true
      cross join lateral (
        select a.agent_id, a.agent_type, a.status, a.latest_percentage, a.last_seq, a.attempt,
               agentexec._time(a.created_at) as created_at,
