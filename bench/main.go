@@ -9,6 +9,7 @@
 //	go run . storm      the sidecar killed and restarted under load
 //	go run . slow       sockets that take nothing, beside healthy ones
 //	go run . list       pages of many activities, beside the Python library's list
+//	go run . stale      running activities with heartbeats, and those that fall silent
 //	go run . refuse     sockets with tokens, beside attempts to connect with invalid ones
 //	go run . all        all of them, in about 20 minutes
 package main
@@ -41,6 +42,7 @@ var measures = []measure{
 	{"storm", "the sidecar killed and restarted under load", measureStorm},
 	{"slow", "sockets that take nothing, beside healthy ones", measureSlow},
 	{"list", "pages of many activities, beside the Python library's own list query on the same rows", measureList},
+	{"stale", "running activities with heartbeats while a list is watched, and those that fall silent", measureStale},
 	{"refuse", "sockets with tokens, with and without attempts to connect with invalid ones", measureRefuse},
 }
 
