@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentexec/agentexec/internal/auth"
+	"github.com/agentexec/agentexec/internal/pgtest"
 	"github.com/agentexec/agentexec/pkg/client"
 	"github.com/agentexec/agentexec/sidecar"
 )
@@ -214,4 +215,37 @@ func TestWelcomeTime(t *testing.T) {
 	var now time.Time
 	require.NoError(t, s.db.Conn(t).QueryRow(t.Context(), "select clock_timestamp()").Scan(&now))
 	require.WithinDuration(t, now, welcome.Time, patience)
+}
+
+// TestStaleAfterRestarts: the sidecar goes on looking after Postgres was restarted or has crashed.
+func TestStaleAfterRestarts(t *testing.T) {
+	t.Parallel()
+	server := pgtest.NewServer(t, nil)
+	s := start(t, server.New(t))
+	id, kept := s.runs(t), s.runs(t)
+	s.beat(t, id, time.Second)
+	s.beat(t, kept, 24*time.Hour)
+	so, other := s.open(t), s.open(t)
+	so.subscribe(t, id, 2)
+	require.Equal(t, "snapshot", so.next(t).Type)
+	other.subscribe(t, kept, 2)
+	require.Equal(t, "snapshot", other.next(t).Type)
+	shows := func(stale bool) {
+		for so.next(t).Activity["stale"] != stale {
+		}
+	}
+	shows(true)
+	for _, stop := range []func() error{func() error { return nil }, server.Kill} {
+		require.NoError(t, stop())
+		require.NoError(t, server.Restart(t.Context()))
+		require.Eventually(t, func() bool {
+			_, err := s.c.Heartbeat(t.Context(), id, 24*time.Hour)
+			return err == nil
+		}, patience, 50*time.Millisecond)
+		shows(false)
+		s.beat(t, id, time.Second)
+		shows(true)
+	}
+	s.append(t, kept, "alive")
+	require.Equal(t, "logs", other.next(t).Type, "nothing was told of the other one")
 }
