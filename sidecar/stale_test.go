@@ -85,19 +85,16 @@ func TestStaleOnAnEventStream(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
 	id := s.runs(t)
-	s.beat(t, id, time.Second)
 	stream := s.events(t, "/v1/feed/"+id.String()+"?after_seq=2")
-	for {
-		e, err := stream.next()
-		require.NoError(t, err)
-		if e.message.Type == "state" {
-			require.Equal(t, true, e.message.Activity["stale"])
-			break
-		}
-		if e.message.Type == "snapshot" && e.message.Activity["stale"] == true {
-			break // it was late
-		}
-	}
+	e, err := stream.next()
+	require.NoError(t, err)
+	require.Equal(t, "snapshot", e.Type)
+	s.beat(t, id, time.Second)
+	e, err = stream.next()
+	require.NoError(t, err)
+	require.Equal(t, "state", e.Type, e.raw)
+	require.Equal(t, true, e.Activity["stale"])
+	require.Empty(t, e.id)
 	stream.cancel()
 }
 
