@@ -75,7 +75,7 @@ func load(ctx context.Context, url string, activities int, python bool) error {
 			return err
 		}
 		steps := append(down, `alter table agentexec.activity_log disable trigger user`,
-			`truncate agentexec.activity, agentexec.activity_log`) // emptied in this transaction, so not logged at wal_level minimal
+			`truncate agentexec.activity, agentexec.activity_log, agentexec.activity_heartbeat`) // emptied in this transaction, so not logged at wal_level minimal
 		steps = append(append(steps, filling(activities)...), up...)
 		steps = append(steps, `alter table agentexec.activity_log enable trigger user`)
 		if python {
@@ -112,17 +112,17 @@ func prewarm(ctx context.Context, conn *pgx.Conn) error {
 	return err
 }
 
-// indexDDL is how to take the constraints and indexes of the two tables down, and how to put them up again: primary
+// indexDDL is how to take the constraints and indexes of the three tables down, and how to put them up again: primary
 // keys before foreign keys.
 func indexDDL(ctx context.Context, tx pgx.Tx) (down, up []string, err error) {
 	rows, err := tx.Query(ctx, `
 		select format('alter table %s drop constraint %I cascade', k.conrelid::regclass, k.conname),
 		       format('alter table %s add constraint %I %s', k.conrelid::regclass, k.conname, pg_get_constraintdef(k.oid)),
 		       case k.contype when 'f' then 3 else 1 end
-		from pg_constraint k where k.conrelid in ('agentexec.activity'::regclass, 'agentexec.activity_log'::regclass) and k.contype in ('p', 'u', 'f')
+		from pg_constraint k where k.conrelid in ('agentexec.activity'::regclass, 'agentexec.activity_log'::regclass, 'agentexec.activity_heartbeat'::regclass) and k.contype in ('p', 'u', 'f')
 		union all
 		select format('drop index %s', i.indexrelid::regclass), pg_get_indexdef(i.indexrelid), 2
-		from pg_index i where i.indrelid in ('agentexec.activity'::regclass, 'agentexec.activity_log'::regclass)
+		from pg_index i where i.indrelid in ('agentexec.activity'::regclass, 'agentexec.activity_log'::regclass, 'agentexec.activity_heartbeat'::regclass)
 		  and not exists (select from pg_constraint k where k.conindid = i.indexrelid)
 		order by 3`)
 	if err != nil {

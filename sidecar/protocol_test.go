@@ -29,7 +29,7 @@ func TestHandshake(t *testing.T) {
 			so, _ := s.shake(t, "/v1/feed", c.offered)
 			require.NotNil(t, so)
 			require.Equal(t, c.want, so.ws.Subprotocol())
-			require.JSONEq(t, `{"type":"welcome","protocol":"agentexec.v1"}`, so.next(t).raw)
+			require.Regexp(t, `^{"type":"welcome","protocol":"agentexec.v1","time":"[0-9-]{10}T[0-9:.]{15}Z"}$`, so.next(t).raw)
 			so.alive(t)
 		})
 	}
@@ -88,7 +88,7 @@ func TestLinesAreThoseOfPostgres(t *testing.T) {
 		for m := so.next(t); m.Type != "end"; m = so.next(t) {
 			require.Equal(t, "logs", m.Type, m.raw)
 			got = append(got, m.rawLogs(t)...)
-			require.Len(t, m.Activity, 7)
+			require.Len(t, m.Activity, 11)
 			for _, key := range []string{"status", "latest_percentage", "started_at", "updated_at", "finished_at", "last_seq", "attempt"} {
 				require.Contains(t, m.Activity, key)
 			}

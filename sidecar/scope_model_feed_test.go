@@ -20,6 +20,7 @@ type watcher struct {
 
 	filter   client.Scope
 	statuses []client.Status
+	stale    *bool
 	limit    int
 	items    map[uuid.UUID]client.ListItem // nil before the snapshot
 	counts   map[client.Status]int64
@@ -39,11 +40,11 @@ func (w *scopeWorld) watch(h *holder) {
 	}
 	v := &watcher{
 		so: w.s.dialWith(w.t, "/v1/feed", h.token), scopes: []client.Scope{h.Scope},
-		filter: w.Filter(), statuses: w.Statuses(), limit: scopetest.Pick(w.World, 3, 50), lastSeq: make(map[uuid.UUID]int),
+		filter: w.Filter(), statuses: w.Statuses(), stale: w.someStale(), limit: scopetest.Pick(w.World, 3, 50), lastSeq: make(map[uuid.UUID]int),
 	}
 	h.watcher = v
 	require.Equal(w.t, "welcome", v.so.next(w.t).Type)
-	list := map[string]any{"limit": v.limit, "statuses": v.statuses, "metadata": v.filter.Metadata}
+	list := map[string]any{"limit": v.limit, "statuses": v.statuses, "stale": v.stale, "metadata": v.filter.Metadata}
 	if v.filter.AgentTypes != nil {
 		list["agent_type"] = v.filter.AgentTypes[0]
 	}
@@ -121,6 +122,7 @@ func (w *scopeWorld) takeList(v *watcher, m message) {
 		a, ok := w.find(item.AgentID)
 		require.True(w.t, ok && a.Within(v.filter), m.raw)
 		require.True(w.t, v.statuses == nil || slices.Contains(v.statuses, item.Status), m.raw)
+		require.True(w.t, v.stale == nil || *v.stale == item.Stale, m.raw)
 		v.items[item.AgentID] = item
 	}
 	v.counts = make(map[client.Status]int64)
@@ -134,8 +136,8 @@ func (w *scopeWorld) takeList(v *watcher, m message) {
 }
 
 // counts are what a watcher's list should have counted at a moment.
-func (w *scopeWorld) counts(v *watcher, all []scopetest.Activity) map[client.Status]int64 {
-	return scopetest.Counts(scopetest.Within(all, v.scopes[0], v.filter))
+func (w *scopeWorld) counts(v *watcher, m moment) map[client.Status]int64 {
+	return m.counts(scopetest.Within(m.all, v.scopes[0], v.filter))
 }
 
 // catchUp reads until a watcher has received all that it should.
@@ -146,14 +148,14 @@ func (w *scopeWorld) catchUp(v *watcher) {
 }
 
 func (w *scopeWorld) caughtUp(v *watcher) bool {
-	if len(v.scopes) > 1 || !maps.Equal(v.counts, w.counts(v, w.All)) {
+	if len(v.scopes) > 1 || !maps.Equal(v.counts, w.counts(v, w.now())) {
 		return false
 	}
-	want := scopetest.Of(w.In(v.scopes[0], v.filter), v.statuses)
+	want := w.now().stales(scopetest.Of(w.In(v.scopes[0], v.filter), v.statuses), v.stale)
 	want = want[:min(len(want), v.limit)]
 	if len(want) != len(v.items) || slices.ContainsFunc(want, func(a scopetest.Activity) bool {
 		item, ok := v.items[a.ID]
-		return !ok || item.LastSeq != a.LastSeq || item.Status != a.Status
+		return !ok || item.LastSeq != a.LastSeq || item.Status != a.Status || item.Stale != w.silent[a.ID]
 	}) {
 		return false
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -31,7 +32,7 @@ func TestScopeModel(t *testing.T) {
 	for _, seed := range []uint64{1, 2, rand.Uint64()} {
 		t.Run(fmt.Sprint("Seed", seed), func(t *testing.T) {
 			t.Parallel()
-			w := &scopeWorld{World: scopetest.NewWorld(seed), t: t}
+			w := &scopeWorld{World: scopetest.NewWorld(seed), t: t, silent: make(map[uuid.UUID]bool), asked: make(map[uuid.UUID]int)}
 			w.s = setup(t, withTokens, func(c *sidecar.Config) { c.Limits.RequestsPerSecond = -1 })
 			w.run()
 		})
@@ -44,7 +45,17 @@ type scopeWorld struct {
 	t       *testing.T
 	s       *service
 	holders []*holder
-	past    [][]scopetest.Activity // what there was, after each write
+	past    []moment // what there was, after each write
+	// silent are the activities that are stale while they are RUNNING: their worker promised what it cannot keep.
+	silent map[uuid.UUID]bool
+	// asked is the line that requested the cancel of an activity: no retry follows.
+	asked map[uuid.UUID]int
+}
+
+// moment is what there was after a write.
+type moment struct {
+	all   []scopetest.Activity
+	stale map[uuid.UUID]bool
 }
 
 // holder is a client with a token.
@@ -67,7 +78,7 @@ func (w *scopeWorld) run() {
 	}
 	for range 120 {
 		h := scopetest.Pick(w.World, w.holders...)
-		switch w.IntN(12) {
+		switch w.IntN(13) {
 		case 0:
 			w.renew(h)
 		case 1:
@@ -86,6 +97,8 @@ func (w *scopeWorld) run() {
 			w.follow(h)
 		case 10:
 			w.add()
+		case 11:
+			w.silence()
 		default:
 			w.move()
 		}
@@ -107,7 +120,54 @@ func (w *scopeWorld) grant(h *holder, read bool) {
 func (h *holder) bearer() []string { return []string{"Authorization", "Bearer " + h.token} }
 
 // written notes that there was a write.
-func (w *scopeWorld) written() { w.past = append(w.past, slices.Clone(w.All)) }
+func (w *scopeWorld) written() {
+	for _, a := range w.All {
+		if a.Status != client.StatusRunning {
+			delete(w.silent, a.ID) // the promise ends with the run
+		}
+	}
+	w.past = append(w.past, moment{slices.Clone(w.All), maps.Clone(w.silent)})
+}
+
+// mayBecome is the state machine with requests to cancel.
+func (w *scopeWorld) mayBecome(a scopetest.Activity, next client.Status) bool {
+	retry := a.Status == client.StatusError && (next == client.StatusQueued || next == client.StatusRunning)
+	return a.MayBecome(next) && (!retry || w.asked[a.ID] == 0)
+}
+
+// silence has the worker of an activity promise a line every microsecond, which only the owner of the table can.
+func (w *scopeWorld) silence() {
+	a := w.All[w.IntN(len(w.All))]
+	if a.Status != client.StatusRunning || w.silent[a.ID] {
+		return
+	}
+	w.s.db.Exec(w.t, `insert into agentexec.activity_heartbeat select a.id, now(), '1 us' from agentexec.activity a where a.agent_id = $1`, a.ID)
+	w.silent[a.ID] = true
+	w.written()
+}
+
+// stale returns those of the activities that are stale (true), or the others (false); nil for all.
+func (m moment) stales(all []scopetest.Activity, stale *bool) []scopetest.Activity {
+	if stale == nil {
+		return all
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(a scopetest.Activity) bool { return m.stale[a.ID] != *stale })
+}
+
+// counts are the numbers by status and of stale activities.
+func (m moment) counts(in []scopetest.Activity) map[client.Status]int64 {
+	counts := scopetest.Counts(in)
+	counts["stale"] = int64(len(m.stales(in, new(true))))
+	return counts
+}
+
+// now is what there is.
+func (w *scopeWorld) now() moment { return w.past[len(w.past)-1] }
+
+// someStale is a filter by stale: mostly none.
+func (w *scopeWorld) someStale() *bool {
+	return scopetest.Pick(w.World, nil, nil, new(true), new(false))
+}
 
 // lineOf is the message of a line: wherever it leaks to, it tells what of.
 func lineOf(id uuid.UUID) string { return "a line of " + id.String() }
@@ -123,7 +183,7 @@ func (w *scopeWorld) add() {
 
 func (w *scopeWorld) move() {
 	a := &w.All[w.IntN(len(w.All))]
-	if next := scopetest.Pick(w.World, client.Statuses()...); a.MayBecome(next) {
+	if next := scopetest.Pick(w.World, client.Statuses()...); w.mayBecome(*a, next) {
 		a.Status = next
 	}
 	a.LastSeq++
@@ -192,7 +252,12 @@ func (w *scopeWorld) line(h *holder) {
 	case 1:
 		path, next = "error", client.StatusError
 	case 2:
-		path, next, may = "cancel", client.StatusCanceled, h.Cancel
+		path, may = "cancel", h.Cancel
+		if next = client.StatusCanceled; w.IntN(2) == 0 {
+			body["force"] = true
+		} else if body["grace"] = "24h"; a.Status == client.StatusRunning {
+			next = client.StatusRunning // a request
+		}
 	case 3:
 		next = scopetest.Pick(w.World, client.Statuses()...)
 		body["status"], may = next, h.Write && (next != client.StatusCanceled || h.Cancel)
@@ -203,12 +268,18 @@ func (w *scopeWorld) line(h *holder) {
 		require.Regexp(w.t, "^the token does not grant (write|cancel)$", answer.problem(w.t, 403, "forbidden"))
 	case at == len(w.All) || !a.Within(h.Scope):
 		w.requireUnknown(answer, a.ID)
-	case !a.MayBecome(next):
+	case !w.mayBecome(a, next):
 		answer.problem(w.t, 409, "TA409")
+	case path == "cancel" && next == client.StatusRunning && w.asked[a.ID] != 0:
+		require.Equal(w.t, w.asked[a.ID], decode[client.Log](w.t, answer).Seq, "there is no second request")
 	default:
 		line := decode[client.Log](w.t, answer)
 		require.Equal(w.t, a.LastSeq+1, line.Seq)
 		require.Equal(w.t, next, line.Status)
+		if path == "cancel" && w.asked[a.ID] == 0 && a.Status != client.StatusCanceled {
+			w.asked[a.ID] = line.Seq
+		}
+		require.Equal(w.t, w.asked[a.ID] != 0, line.CancelRequested)
 		w.All[at].LastSeq, w.All[at].Status = line.Seq, next
 		w.written()
 	}
@@ -260,6 +331,9 @@ func (w *scopeWorld) cancelPending(h *holder) {
 	for i := range w.All {
 		if a := &w.All[i]; slices.Contains(canceled, a.ID) {
 			a.Status, a.LastSeq = client.StatusCanceled, a.LastSeq+1
+			if w.asked[a.ID] == 0 {
+				w.asked[a.ID] = a.LastSeq
+			}
 		}
 	}
 	w.written()
@@ -285,6 +359,10 @@ func (w *scopeWorld) list(h *holder) {
 	for _, s := range statuses {
 		q.Add("status", string(s))
 	}
+	stale := w.someStale()
+	if stale != nil {
+		q.Set("stale", strconv.FormatBool(*stale))
+	}
 	withMetadata := w.IntN(2) == 0
 	if withMetadata {
 		q.Set("include_metadata", "true")
@@ -293,7 +371,7 @@ func (w *scopeWorld) list(h *holder) {
 		w.ask(h, "GET", "/v1/activities?"+q.Encode(), nil).problem(w.t, 403, "forbidden")
 		return
 	}
-	want := scopetest.Of(w.In(h.Scope, filter), statuses)
+	want := w.now().stales(scopetest.Of(w.In(h.Scope, filter), statuses), stale)
 	for _, after := range []string{"", "2.99999999999999999.ffffffff-ffff-ffff-ffff-ffffffffffff"} {
 		got, more := []uuid.UUID{}, true
 		for page := 1; more; page++ {
@@ -303,6 +381,7 @@ func (w *scopeWorld) list(h *holder) {
 			for _, item := range list.Items {
 				got = append(got, item.AgentID)
 				w.requireMetadata(item.AgentID, item.Metadata, withMetadata)
+				require.Equal(w.t, w.silent[item.AgentID], item.Stale)
 			}
 			if after == "" {
 				require.Equal(w.t, len(want), *list.Total)
@@ -339,7 +418,7 @@ func (w *scopeWorld) stats(h *holder) {
 		Counts map[client.Status]int64
 		Active int
 	}](w.t, answer)
-	require.Equal(w.t, scopetest.Counts(w.In(h.Scope)), stats.Counts)
+	require.Equal(w.t, w.now().counts(w.In(h.Scope)), stats.Counts)
 	require.Len(w.t, scopetest.Pending(w.In(h.Scope)), stats.Active)
 }
 
@@ -359,6 +438,7 @@ func (w *scopeWorld) detail(h *holder) {
 		detail := decode[client.Detail](w.t, answer)
 		require.Equal(w.t, a.ID, detail.AgentID)
 		require.Equal(w.t, a.Status, detail.Status)
+		require.Equal(w.t, w.silent[a.ID], detail.Stale)
 		require.Len(w.t, detail.Logs, a.LastSeq)
 		w.requireMetadata(a.ID, detail.Metadata, withMetadata)
 	}

@@ -2050,6 +2050,21 @@ begin
 end
 $$;
 
+-- _stale_activities is the activities that are stale, whatever the scope: what the sidecar looks at. A worker that was heard of by
+-- a heartbeat in time costs no look at its activity.
+create or replace function agentexec._stale_activities()
+  returns table (id uuid, agent_id uuid, agent_type text)
+  language sql
+  stable parallel safe
+begin atomic
+  select a.id, a.agent_id, a.agent_type
+  from agentexec.activity_heartbeat h
+  cross join lateral (
+    select x.id, x.agent_id, x.agent_type, x.status, x.updated_at from agentexec.activity x where x.id = h.activity_id offset 0) a
+  where h.beat_at < statement_timestamp() - h.expect_every
+    and agentexec._is_stale(a.status, a.updated_at, h.beat_at, h.expect_every);
+end;
+
 -- pending_ids is the agent_ids of the QUEUED and RUNNING activities, oldest first, ties by agent_id.
 create or replace function agentexec.pending_ids()
   returns setof uuid

@@ -65,7 +65,7 @@ func (a Activity) MayBecome(next client.Status) bool {
 	case client.StatusComplete, client.StatusCanceled:
 		return next == a.Status
 	case client.StatusError:
-		return next == a.Status || next == client.StatusQueued || next == client.StatusRunning
+		return next != client.StatusComplete
 	}
 	return true
 }
