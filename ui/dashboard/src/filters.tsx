@@ -46,7 +46,7 @@ export function Filters({ model, filter, id }: Props) {
   );
 }
 
-const sum = (counts: Counts) => Object.values(counts).reduce((a, b) => a + b, 0);
+const sum = (counts: Counts) => (Object.keys(statusNames) as Status[]).reduce((n, status) => n + counts[status], 0); // stale ones are RUNNING
 
 function Metadata({ metadata, onChange }: { metadata: Filter['metadata']; onChange: (metadata: Filter['metadata']) => void }) {
   const [text, setText] = useState('');
