@@ -63,6 +63,28 @@ scene('an agent that goes silent is marked without a line, and unmarked when it 
   });
 });
 
+scene('the list can be of those that are not heard of', async () => {
+  await silenced('lost');
+  await running('found');
+  await play('/?agent_type=found', async (page) => {
+    await live(page);
+    assert.equal(await page.locator('.filter[data-status=stale]').count(), 0, 'where there is none, it is not offered');
+  });
+  await play('/', async (page) => {
+    await live(page);
+    const chip = page.locator('.filter[data-status=stale]');
+    await eventually(async () => assert.match(await chip.innerText(), /^Not heard of \d+$/));
+    await chip.click();
+    await eventually(async () => assert.ok((await rows(page)).every((r) => r.conditions.length > 0)));
+    assert.ok((await rows(page)).some((r) => r.type === 'lost'));
+    assert.equal(new URL(page.url()).search, '?stale=true');
+    assert.equal(await page.locator('#cancel-pending').getAttribute('aria-disabled'), 'true', 'that would cancel others too');
+    await state(page, 'stale-list');
+    await page.locator('.filter[data-status=""]').click();
+    await eventually(async () => assert.ok((await rows(page)).some((r) => r.type === 'found')));
+  });
+});
+
 scene('ages are those of the database, whatever the clock of the browser', async () => {
   const id = await silenced('skewed');
   await play('/', async (page) => {
