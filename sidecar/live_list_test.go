@@ -67,7 +67,7 @@ func (l *liveList) next(t testing.TB) message {
 		l.items[id] = item
 	}
 	l.counts = m.Counts
-	require.Len(t, l.counts, 5, m.raw)
+	require.Len(t, l.counts, 6, m.raw)
 	l.frames = append(l.frames, m.Type)
 	return m
 }

@@ -33,6 +33,7 @@ type Server struct {
 	database    *database.DB
 	hub         *wsfeed.Hub
 	tail        *tail.Tail
+	sweeper     *sweeper
 	metrics     *metrics
 	memory      *budget.Budget // for bodies and answers of the API
 	readSlots   httpapi.Slots
@@ -72,7 +73,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	db, err := database.Open(database.Config{
 		URL: cfg.DatabaseURL, ListenURL: cfg.ListenURL,
-		Reads:  max(1, cfg.reads()-cfg.Limits.CatchUpReads) + cfg.Limits.CatchUpReads + 1, // the last for probes
+		Reads:  max(1, cfg.reads()-cfg.Limits.CatchUpReads) + cfg.Limits.CatchUpReads + 2, // for probes, and for sweeps and looks at stale activities
 		Writes: cfg.writes(),
 	}) // the last step that may fail, because its pools must be closed
 	if err != nil {
@@ -86,6 +87,7 @@ func New(cfg Config) (*Server, error) {
 	s.access.ConfigureFeed(&feed)
 	feed.Logger = cfg.Logger
 	feed.Delivered = s.metrics.delivered
+	feed.Now = func() time.Time { return s.tail.Now() }
 	metric.GaugeFunc(s.metrics.registry, "agentexec_connections", "Open connections, of HTTP and of the feed.",
 		func() float64 { return float64(s.connections.Load()) })
 	metric.GaugeFunc(s.metrics.registry, "agentexec_held_bytes", "Bytes of bodies and answers of the HTTP API that are in memory.",
@@ -96,9 +98,10 @@ func New(cfg Config) (*Server, error) {
 	s.hub = wsfeed.New(feedsource.New(db.Reads, cfg.Schema), feed)
 	s.metrics.feed(s.hub.Stats)
 	s.tail = tail.New(tail.Config{
-		Hub: s.hub, Schema: cfg.Schema, Connect: db.ConnectTail, ConnectListener: db.ConnectListener, Probe: db.Reads,
+		Hub: s.hub, Schema: cfg.Schema, Connect: db.ConnectTail, ConnectListener: db.ConnectListener, Pool: db.Reads,
 		Poll: cfg.PollInterval, PollOnly: cfg.PollOnly, Log: cfg.Logger, Metrics: s.metrics.registry,
 	})
+	s.sweeper = newSweeper(db.Reads, cfg.Schema, cfg.Logger, s.metrics.registry)
 	s.readSlots, s.writeSlots = httpapi.NewSlots(cfg.reads()-cfg.Limits.CatchUpReads), httpapi.NewSlots(cfg.writes())
 	s.probes = s.newProbes()
 	s.routes = s.newRoutes()
@@ -144,6 +147,10 @@ func (s *Server) Run(ctx context.Context) error {
 			return nil
 		})
 		tails.Go(func() error { return s.tail.Run(tailing) })
+		tails.Go(func() error {
+			s.sweeper.run(tailing)
+			return nil
+		})
 		s.cfg.Logger.Info("serving", "url", url, "schema", s.cfg.Schema)
 		if s.cfg.OnReady != nil {
 			s.cfg.OnReady(url)

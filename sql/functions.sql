@@ -1805,7 +1805,7 @@ begin
   -- The page is put together as text and read as jsonb once: half the work of jsonb that is copied from object to
   -- array to page. The items are those of _activity_json, from rows, which is cheaper than from keys and values. The
   -- latest lines are looked up one by one: a join could read the whole log. Of a long one, only the beginning is read:
-  -- its size is known without that.
+  -- its size is known without that. A join with the heartbeats could also change the order of the rows.
   execute format(
     'select array_agg(row_to_json(i)::text) filter (where a.n <= $4), array_agg(a.agent_id) filter (where a.n <= $4),
             array_agg(a.status) filter (where a.n <= $4), array_agg(a.created_at) filter (where a.n <= $4), count(*) > $4
@@ -1816,7 +1816,12 @@ begin
        where l.activity_id = a.id and l.seq = a.last_seq and a.n <= $4
        offset 0
      ) l on true
-     left join agentexec.activity_heartbeat h on h.activity_id = a.id and a.finished_at is null and a.n <= $4
+     left join lateral (
+       select h.beat_at, h.expect_every
+       from agentexec.activity_heartbeat h
+       where h.activity_id = a.id and a.finished_at is null and a.n <= $4
+       offset 0
+     ) h on true
      cross join lateral (
        select a.agent_id, a.agent_type, a.status, a.latest_percentage, a.last_seq, a.attempt,
               agentexec._time(a.created_at) as created_at,
@@ -2038,6 +2043,21 @@ begin
   return v_counts;
 end
 $$;
+
+-- _stale_activities is the activities that are stale, whatever the scope: what the sidecar looks at. A worker that was heard of by
+-- a heartbeat in time costs no look at its activity.
+create or replace function agentexec._stale_activities()
+  returns table (id uuid, agent_id uuid, agent_type text)
+  language sql
+  stable parallel safe
+begin atomic
+  select a.id, a.agent_id, a.agent_type
+  from agentexec.activity_heartbeat h
+  cross join lateral (
+    select x.id, x.agent_id, x.agent_type, x.status, x.updated_at from agentexec.activity x where x.id = h.activity_id offset 0) a
+  where h.beat_at < statement_timestamp() - h.expect_every
+    and agentexec._is_stale(a.status, a.updated_at, h.beat_at, h.expect_every);
+end;
 
 -- pending_ids is the agent_ids of the QUEUED and RUNNING activities, oldest first, ties by agent_id.
 create or replace function agentexec.pending_ids()

@@ -32,6 +32,7 @@ grant execute on function
   agentexec._check_detail(int, int),
   agentexec._lines_page(uuid, int, int, bigint),
   agentexec._detail_page(uuid, jsonb, int, int, boolean),
+  agentexec._stale_activities(),
   agentexec._installed(),
   agentexec._refuse(text),
   agentexec._asks_nothing(jsonb)

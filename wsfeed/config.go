@@ -79,6 +79,8 @@ type Config struct {
 	// RenewalsPerSecond bounds the tokens that one socket may send; a burst may have ten times as many. Over it, the client
 	// gets an error with the code "limit", and Renew is not called. Default 1; negative for no limit.
 	RenewalsPerSecond int
+	// Now returns the time by the clock of the database, for the welcome. Default time.Now.
+	Now func() time.Time
 	// Problem answers a request that is refused before it becomes a feed. Default: plain text.
 	Problem func(w http.ResponseWriter, status int, code, detail string)
 	// Delivered is called for every frame of lines that came from the tail while the subscription had all lines before them.
@@ -132,6 +134,9 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.MaxFrameBytes, 256<<20)
 	if c.CheckOrigin == nil {
 		c.CheckOrigin = SameOrigin
+	}
+	if c.Now == nil {
+		c.Now = time.Now
 	}
 	if c.Problem == nil {
 		c.Problem = func(w http.ResponseWriter, status int, _, detail string) { http.Error(w, detail, status) }

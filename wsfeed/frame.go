@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"strconv"
+	"time"
 
 	"github.com/gorilla/websocket"
 )
@@ -16,6 +17,7 @@ type frame struct {
 	body []byte // the JSON, in the same memory
 	// committedAt is the CommittedAt of the newest line, 0 where there is none or it is not known.
 	committedAt int64
+	stale       bool // the stale of the state in it
 	hold        hold // counts the frame for the sockets that write it (budget.go)
 }
 
@@ -54,8 +56,10 @@ func head(kind, sub string, size int) []byte {
 	return b
 }
 
-func welcomeFrame() *frame {
-	return newFrame("welcome", 0, append(head("welcome", "", 0), `,"protocol":"`+Protocol+`"}`...))
+// welcomeFrame greets a client. now is the clock of the database, so that a browser computes ages without its own.
+func welcomeFrame(now time.Time) *frame {
+	b := append(head("welcome", "", 0), `,"protocol":"`+Protocol+`","time":"`...)
+	return newFrame("welcome", 0, append(now.UTC().AppendFormat(b, "2006-01-02T15:04:05.000000Z"), `"}`...))
 }
 
 func plainFrame(kind, sub string) *frame {
@@ -90,7 +94,15 @@ func logsFrame(sub string, state State, lines []Line) *frame {
 	}
 	newest := lines[len(lines)-1]
 	f := newFrame("logs", newest.Seq, append(b, `]}`...))
-	f.committedAt = newest.CommittedAt
+	f.committedAt, f.stale = newest.CommittedAt, state.Stale
+	return f
+}
+
+// stateFrame announces that an activity has become stale, or was heard of again, without a line.
+func stateFrame(sub string, state State) *frame {
+	b := append(head("state", sub, len(state.JSON)), `,"activity":`...)
+	f := newFrame("state", 0, append(append(b, state.JSON...), '}'))
+	f.stale = state.Stale
 	return f
 }
 

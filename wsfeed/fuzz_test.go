@@ -19,7 +19,7 @@ func FuzzParse(f *testing.F) {
 		`{"type":"unsubscribe","sub":"a"}`,
 		`{"type":"unsubscribe","agent_id":"` + anID + `"}`,
 		`{"type":"subscribe","agent_id":"` + anID + `","after_seq":3}`,
-		`{"type":"subscribe","sub":"b","list":{"statuses":["RUNNING","ERROR"],"agent_type":"research","metadata":{"org":"1","n":1.5e3,"ok":true,"deep":[{"a":null}]},"limit":50}}`,
+		`{"type":"subscribe","sub":"b","list":{"statuses":["RUNNING","ERROR"],"agent_type":"research","metadata":{"org":"1","n":1.5e3,"ok":true,"deep":[{"a":null}]},"stale":true,"limit":50}}`,
 		`{"type":"subscribe","sub":"b","list":{"metadata":{"a":"\u0000"}}}`,
 		`{"type":"subscribe","sub":"b","list":{"metadata":{"a":1e131072}}}`,
 		`{"type":"subscribe","sub":"b","list":{"metadata":{"a":"\ud800"}}}`,

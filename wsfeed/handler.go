@@ -146,7 +146,7 @@ func (h *Hub) serve(up *websocket.Upgrader, w http.ResponseWriter, r *http.Reque
 		return false
 	}
 	if only == nil {
-		c.reply(welcomeFrame())
+		c.reply(welcomeFrame(h.cfg.Now()))
 	} else {
 		s := &connSub{conn: c, scope: c.scope}
 		c.add(s, h.joinTopic(only.agentID, "", only.afterSeq, s))

@@ -189,7 +189,7 @@ func (l *listTopic) take(read []ListItem, counts json.RawMessage) {
 	for i, item := range held {
 		before, ok := known[item.id]
 		now[i] = listed{item, before.changed}
-		if !ok || (before.sharedItem != item && !bytes.Equal(before.json, item.json)) {
+		if !ok || (before.sharedItem != item && !sameItem(before.json, item.json)) {
 			now[i].changed = rev
 			different = true
 		}
@@ -215,6 +215,21 @@ func (l *listTopic) take(read []ListItem, counts json.RawMessage) {
 	}
 	l.rev = rev
 	l.wakeAll()
+}
+
+var lastSeenAt = []byte(`"last_seen_at": "`)
+
+// sameItem reports whether two versions of an item, as Postgres prints them, differ in last_seen_at at most. Each heartbeat
+// changes it, so it alone is no change of a list. (jsonb sorts its keys by length: in cancel, which may hold any JSON, a key
+// like this would come before.)
+func sameItem(a, b json.RawMessage) bool {
+	i, j := bytes.LastIndex(a, lastSeenAt), bytes.LastIndex(b, lastSeenAt)
+	if i < 0 || i != j || !bytes.Equal(a[:i], b[:j]) {
+		return bytes.Equal(a, b)
+	}
+	_, a, _ = bytes.Cut(a[i+len(lastSeenAt):], []byte{'"'})
+	_, b, _ = bytes.Cut(b[j+len(lastSeenAt):], []byte{'"'})
+	return bytes.Equal(a, b)
 }
 
 func (h *Hub) joinList(filter ListFilter, name string, out sink) *listSub {

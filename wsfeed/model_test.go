@@ -20,7 +20,7 @@ import (
 const modelRuns = 60
 
 // TestModel runs the feed against a database in memory in which everything takes a random time, in every order: lines
-// are written and pruned, the tail reads, confirms and loses its session, subscribers come, stall, go and come back,
+// are written and pruned, workers fall silent, the tail reads, confirms and loses its session, subscribers come, stall, go and come back,
 // and now and then the database loses its last lines. Each subscriber checks every frame; at the end it must have
 // exactly what the database has, save what was announced as missing.
 //
@@ -91,6 +91,8 @@ func (w *world) run() {
 		others.Go(func() { w.pruner(writing) })
 	}
 	others.Go(func() { w.crasher(writing) })
+	others.Go(func() { w.silencer(writing) })
+	tail.Go(w.look)
 	var all []*watcher
 	for range 1 + w.n(8) {
 		v := &watcher{w: w, id: w.ids[w.n(len(w.ids))], wakes: make(chan struct{}, 1)}
@@ -218,6 +220,29 @@ func (w *world) crasher(ctx context.Context) {
 		w.crashes++
 		w.quiet = time.Now().Add(5 * time.Second)
 		w.mu.Unlock()
+	}
+}
+
+// silencer has workers fall silent, and be heard of again by a heartbeat.
+func (w *world) silencer(ctx context.Context) {
+	for ctx.Err() == nil {
+		w.delay(ctx, 1000)
+		w.src.setStale(w.ids[w.n(len(w.ids))], w.n(2) == 0)
+	}
+}
+
+// look finds the activities that became stale, or are not any more, on a connection of its own.
+func (w *world) look() {
+	for w.over.Err() == nil {
+		w.sleep(w.over, 300*time.Millisecond)
+		stale := w.src.stale()
+		w.delay(w.over, 30)
+		for _, k := range w.hub.StaleDiffers(func(id uuid.UUID) bool { return stale[id] }) {
+			w.delay(w.over, 30)
+			s := w.src.state(k.AgentID)
+			w.delay(w.over, 30)
+			w.hub.Refresh(k, s)
+		}
 	}
 }
 

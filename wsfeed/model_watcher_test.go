@@ -22,6 +22,7 @@ type watcher struct {
 	seen     atomic.Int64 // cursor, for others to read
 	lines    []scriptedLine
 	missing  []int // announced as pruned
+	stale    bool  // as last told
 	ended    int   // the seq of the last "end"
 	finished bool  // the last frame was an "end"
 }
@@ -110,6 +111,15 @@ func (v *watcher) take(m message) {
 	v.finished = m.Type == "end"
 	switch m.Type {
 	case "snapshot":
+		state, err := decoded(m.Activity)
+		require.NoError(t, err)
+		v.stale = state.Stale
+	case "state":
+		state, err := decoded(m.Activity)
+		require.NoError(t, err)
+		require.NotEqual(t, v.stale, state.Stale, "it is known: %s", m.raw)
+		require.Equal(t, v.cursor, state.LastSeq, "a state of other lines: %s", m.raw)
+		v.stale = state.Stale
 	case "logs":
 		require.NotEmpty(t, m.Logs)
 		for _, l := range m.Logs {
@@ -120,6 +130,7 @@ func (v *watcher) take(m message) {
 		state, err := decoded(m.Activity)
 		require.NoError(t, err)
 		require.GreaterOrEqual(t, state.LastSeq, v.cursor, "a state older than the lines it comes with: %s", m.raw)
+		v.stale = state.Stale
 	case "gap":
 		require.Equal(t, v.cursor, m.AfterSeq, m.raw)
 		if m.Reason == "reset" {
@@ -152,6 +163,7 @@ func (v *watcher) check() {
 	defer w.mu.Unlock()
 	state := w.src.state(v.id)
 	require.Equal(t, state.LastSeq, v.cursor, "lines did not arrive")
+	require.Equal(t, state.Stale, v.stale, "whether it is stale was not told")
 	require.Equal(t, state.Final, v.finished, "whether the last frame is an end")
 
 	have := make(map[int]scriptedLine)

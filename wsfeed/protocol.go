@@ -103,6 +103,8 @@ func legible(err error) string {
 		want = "an integer"
 	case reflect.Slice:
 		want = "an array"
+	case reflect.Bool:
+		want = "true or false"
 	}
 	return fmt.Sprintf("%s must be %s, got %.100s", field, want, wrong.Value)
 }

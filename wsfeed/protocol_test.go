@@ -69,6 +69,8 @@ func TestParse(t *testing.T) {
 			`{"type":"subscribe","sub":"` + strings.Repeat("x", 256) + `","list":{}}`:                       "sub must be at most 255 bytes",
 			`{"type":"subscribe","sub":"b","list":[]}`:                                                      "list must be an object, got array",
 			`{"type":"subscribe","sub":"b","list":{"limits":1}}`:                                            `unknown field "limits"`,
+			`{"type":"subscribe","sub":"b","list":{"stale":"yes"}}`:                                         "list.stale must be true or false, got string",
+			`{"type":"subscribe","sub":"b","list":{"stale":1}}`:                                             "list.stale must be true or false, got number",
 			`{"type":"subscribe","sub":"b","list":{"limit":-1}}`:                                            "list.limit must be between 1 and 1000",
 			`{"type":"subscribe","sub":"b","list":{"limit":1001}}`:                                          "list.limit must be between 1 and 1000",
 			`{"type":"subscribe","sub":"b","list":{"limit":1e99}}`:                                          "list.limit must be an integer",
@@ -103,11 +105,13 @@ func TestParse(t *testing.T) {
 			b, _ := json.Marshal(r.list)
 			return string(b)
 		}
-		for _, same := range []string{`{"limit":50}`, `{"limit":0}`, `{"statuses":[],"metadata":{},"agent_type":""}`, `{"metadata":null,"statuses":null}`} {
+		for _, same := range []string{`{"limit":50}`, `{"limit":0}`, `{"statuses":[],"metadata":{},"agent_type":""}`, `{"metadata":null,"statuses":null}`, `{"stale":null}`} {
 			require.Equal(t, filter(`{}`), filter(same))
 		}
 		require.Equal(t, filter(`{"statuses":["RUNNING","QUEUED"],"metadata":{"b":1,"a":true}}`),
 			filter(`{"metadata": {"a":true, "b":1}, "statuses":["QUEUED","RUNNING","QUEUED"]}`))
+		require.NotEqual(t, filter(`{"stale":true}`), filter(`{"stale":false}`))
+		require.NotEqual(t, filter(`{}`), filter(`{"stale":false}`))
 		// A number stays as it was written: what float64 cannot hold, Postgres can.
 		require.Contains(t, filter(`{"metadata":{"n":12345678901234567890.5}}`), `12345678901234567890.5`)
 		require.NotEqual(t, filter(`{"metadata":{"n":"1"}}`), filter(`{"metadata":{"n":1}}`))

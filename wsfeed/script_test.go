@@ -36,7 +36,8 @@ type scripted struct {
 	lines    []scriptedLine // those that were not pruned, in seq order
 	last     int
 	statuses []string // after each seq, from 0 on
-	at       int      // grows with every line, a crash or not: a stand-in for updated_at
+	stale    bool
+	at       int // grows with every line, a crash or not: a stand-in for updated_at
 }
 
 type scriptedLine struct {
@@ -82,6 +83,7 @@ func (s *script) write(id uuid.UUID, n int, status, message string) Batch {
 		a.statuses = append(a.statuses, status)
 	}
 	a.lines = append(a.lines, lines...)
+	a.stale = false
 	return Batch{Lines: encoded(id, lines), State: a.state()}
 }
 
@@ -101,6 +103,34 @@ func (s *script) crash(id uuid.UUID, last int) {
 	a.lines = slices.DeleteFunc(slices.Clone(a.lines), func(l scriptedLine) bool { return l.Seq > last })
 	a.last = min(a.last, last)
 	a.statuses = a.statuses[:a.last+1]
+	a.stale = false
+}
+
+// setStale makes a RUNNING activity stale, or not any more: no line is written.
+func (s *script) setStale(id uuid.UUID, stale bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.activities[id]
+	a.stale = stale && a.statuses[a.last] == "RUNNING"
+}
+
+// stale returns the activities that are stale.
+func (s *script) stale() map[uuid.UUID]bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make(map[uuid.UUID]bool)
+	for id, a := range s.activities {
+		all[id] = a.stale
+	}
+	return all
+}
+
+// lookStale does what the tail does every second.
+func (s *script) lookStale(hub *Hub) {
+	stale := s.stale()
+	for _, k := range hub.StaleDiffers(func(id uuid.UUID) bool { return stale[id] }) {
+		hub.Refresh(k, s.state(k.AgentID))
+	}
 }
 
 func (s *script) remove(id uuid.UUID) {
@@ -164,7 +194,8 @@ func (a *scripted) state() State {
 		LastSeq: a.last,
 		Status:  status,
 		Final:   status == "COMPLETE" || status == "ERROR" || status == "CANCELED",
-		JSON:    json.RawMessage(fmt.Sprintf(`{"status":%q,"last_seq":%d,"updated_at":%d}`, status, a.last, a.at)),
+		Stale:   a.stale,
+		JSON:    json.RawMessage(fmt.Sprintf(`{"stale":%t,"status":%q,"last_seq":%d,"updated_at":%d}`, a.stale, status, a.last, a.at)),
 	}
 }
 
@@ -216,7 +247,7 @@ func (s *script) Snapshot(ctx context.Context, id uuid.UUID, scope client.Scope)
 			return ErrNotFound
 		}
 		out.State = a.state()
-		out.Activity = json.RawMessage(fmt.Sprintf(`{"agent_id":%q,"status":%q,"last_seq":%d}`, id, a.statuses[a.last], a.last))
+		out.Activity = json.RawMessage(fmt.Sprintf(`{"agent_id":%q,"stale":%t,"status":%q,"last_seq":%d}`, id, a.stale, a.statuses[a.last], a.last))
 		return nil
 	})
 	return out, err

@@ -103,6 +103,7 @@ type message struct {
 	Activity json.RawMessage `json:"activity"`
 	Logs     []scriptedLine  `json:"logs"`
 	Status   string          `json:"status"`
+	Stale    bool            `json:"stale"`
 	LastSeq  int             `json:"last_seq"`
 	AfterSeq int             `json:"after_seq"`
 	NextSeq  int             `json:"next_seq"`
@@ -229,6 +230,9 @@ func (m message) String() string {
 		return fmt.Sprintf("gap:%s@%d-%d", m.Reason, m.AfterSeq, m.NextSeq)
 	case "end":
 		return fmt.Sprintf("end:%s@%d", m.Status, m.LastSeq)
+	case "state":
+		state, _ := decoded(m.Activity)
+		return fmt.Sprintf("state:%t@%d", state.Stale, state.LastSeq)
 	}
 	return m.Type
 }

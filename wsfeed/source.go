@@ -1,6 +1,7 @@
 package wsfeed
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -42,7 +43,8 @@ type Source interface {
 	Replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes int, scope client.Scope) (Batch, error)
 	// List reads the first items of a list, in its order.
 	List(ctx context.Context, filter ListFilter, scope client.Scope) ([]ListItem, error)
-	// Counts reads the number of activities per status for the filter's type and metadata. It ignores the filter's statuses.
+	// Counts reads the number of activities per status, and of stale ones, for the filter's type and metadata. It ignores the
+	// filter's statuses and stale.
 	Counts(ctx context.Context, filter ListFilter, scope client.Scope) (json.RawMessage, error)
 }
 
@@ -52,21 +54,39 @@ type Snapshot struct {
 	State    State
 }
 
-// State is the part of an activity that lines change, as read at one moment. Every change comes with a line, so of two states
-// the one with the higher LastSeq is the newer.
+// State is the part of an activity that lines and heartbeats change, as read at one moment. Of two states the one with the
+// higher LastSeq is the newer. Only what is known of the worker (last_seen_at, expect_every, stale) may change without a line.
 type State struct {
 	// Activity identifies the activity among all that ever had its agent_id. An activity that was deleted and created again
 	// is another one, with lines of its own. uuid.Nil where it is not known.
 	Activity uuid.UUID
 	LastSeq  int
 	Status   string
-	Final    bool            // COMPLETE, ERROR or CANCELED
-	JSON     json.RawMessage // {status, latest_percentage, started_at, updated_at, finished_at, last_seq, attempt}
+	Final    bool // COMPLETE, ERROR or CANCELED
+	Stale    bool // RUNNING, and its worker was not heard of for longer than it promised
+	// JSON is {status, latest_percentage, started_at, updated_at, finished_at, last_seq, attempt, cancel, last_seen_at,
+	// expect_every, stale}.
+	JSON json.RawMessage
 }
 
-// NewState returns the state of an activity from the values of its row.
+// NewState returns the state of an activity from the values of its row and its JSON as Postgres prints it.
 func NewState(activity uuid.UUID, lastSeq int, status string, json []byte) State {
-	return State{Activity: activity, LastSeq: lastSeq, Status: status, Final: client.Status(status).IsFinished(), JSON: json}
+	return State{
+		Activity: activity, LastSeq: lastSeq, Status: status, Final: client.Status(status).IsFinished(), Stale: isStale(json), JSON: json,
+	}
+}
+
+var staleTrue = []byte(`"stale": true`)
+
+// isStale reads "stale" from the JSON of a state. Few states are stale, so the JSON is decoded only where it may say so.
+func isStale(state []byte) bool {
+	if !bytes.Contains(state, staleTrue) {
+		return false
+	}
+	var s struct {
+		Stale bool `json:"stale"`
+	}
+	return json.Unmarshal(state, &s) == nil && s.Stale
 }
 
 // Line is one committed line.
@@ -90,6 +110,7 @@ type ListFilter struct {
 	Statuses  []string        `json:"statuses,omitempty"`
 	AgentType string          `json:"agent_type,omitempty"`
 	Metadata  json.RawMessage `json:"metadata,omitempty"` // a JSON object: equal values for these keys
+	Stale     *bool           `json:"stale,omitempty"`    // the stale activities (true), or the others (false); nil for all
 	Limit     int             `json:"limit,omitempty"`    // items at most; default 50, at most 1000
 }
 

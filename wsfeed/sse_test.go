@@ -89,8 +89,8 @@ func TestEventStream(t *testing.T) {
 		require.Equal(t, "text/event-stream", w.Header().Get("Content-Type"))
 		require.True(t, w.Flushed)
 		require.Equal(t, "event: snapshot\ndata: {\"type\":\"snapshot\",\"activity\":"+
-			`{"agent_id":"`+id.String()+`","status":"RUNNING","last_seq":1}}`+"\n\n"+
-			"event: logs\nid: 1\ndata: {\"type\":\"logs\",\"activity\":{\"status\":\"RUNNING\",\"last_seq\":1,\"updated_at\":1},"+
+			`{"agent_id":"`+id.String()+`","stale":false,"status":"RUNNING","last_seq":1}}`+"\n\n"+
+			"event: logs\nid: 1\ndata: {\"type\":\"logs\",\"activity\":{\"stale\":false,\"status\":\"RUNNING\",\"last_seq\":1,\"updated_at\":1},"+
 			"\"logs\":[{\"id\":1,\"seq\":1,\"message\":\"line\"}]}\n\n", w.text())
 
 		time.Sleep(time.Minute + time.Second) //nolint:forbidigo // the bubble's time

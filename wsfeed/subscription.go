@@ -49,6 +49,7 @@ type activitySub struct {
 	epoch  int   // how many of the topic's divergences are known here
 	rest   Batch // the unsent part of a read
 	hold   hold  // counts the read until its last frame is written
+	stale  bool  // as the last frame with a state says
 	fresh  bool  // all earlier lines were sent, and the ring has had all later ones
 
 	// Guarded by the topic's lock.
@@ -107,6 +108,7 @@ func (s *activitySub) open(ctx context.Context) (*frame, error) {
 	}
 	s.opened = true
 	s.verify = s.cursor > snapshot.State.LastSeq
+	s.stale = snapshot.State.Stale
 	return snapshotFrame(s.name, snapshot.Activity), nil
 }
 
@@ -145,6 +147,9 @@ func (s *activitySub) look(drops int) (*frame, step, error) {
 	case s.cursor >= t.hi:
 		s.fresh = true
 		s.fromPostgres(false)
+		if f := s.crossing(t.state); f != nil {
+			return f, nil, nil
+		}
 		return s.end(t.state), nil, nil
 	default:
 		f := s.fromRing()
@@ -152,7 +157,7 @@ func (s *activitySub) look(drops int) (*frame, step, error) {
 		case f == nil && t.follows(s.cursor):
 			return nil, func(ctx context.Context) (*frame, error) { return s.awaitRoom(ctx, drops) }, nil
 		case f != nil:
-			s.cursor = f.id
+			s.cursor, s.stale = f.id, f.stale
 			s.fromPostgres(false)
 			return f, nil, nil
 		}
@@ -273,7 +278,7 @@ func (s *activitySub) sendRest(context.Context) (*frame, error) {
 	}
 	f := logsFrame(s.name, s.rest.State, lines[:n])
 	clear(lines[:n]) // the frame has them now
-	s.cursor, s.rest.Lines = f.id, lines[n:]
+	s.cursor, s.stale, s.rest.Lines = f.id, f.stale, lines[n:]
 	if !s.holding() {
 		s.rest = Batch{} // let the read's bytes go
 	}
@@ -292,6 +297,15 @@ func (s *activitySub) reset(kept int) *frame {
 	f := gapFrame(s.name, s.cursor, kept+1, "reset")
 	s.cursor, s.ended, s.verify = kept, unknown, false
 	return f
+}
+
+// crossing announces that the activity has become stale or is not any more. Where lines are on their way, they bring the state.
+func (s *activitySub) crossing(state State) *frame {
+	if state.Stale == s.stale || state.LastSeq != s.cursor {
+		return nil
+	}
+	s.stale = state.Stale
+	return stateFrame(s.name, state)
 }
 
 // end announces, once for each last seq, that all lines were sent and the activity is finished.

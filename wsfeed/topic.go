@@ -28,6 +28,7 @@ type topic struct {
 	frame       int            // the index of the newest
 
 	snapshot    *Snapshot
+	snapshotAt  time.Time           // when it was read
 	loading     map[string]*flight  // by the scope's key
 	shown       map[string]struct{} // the keys of scopes known to contain it; an activity never moves between scopes
 	reconciling *flight
@@ -255,13 +256,23 @@ func fitting(lines []Line, limit int) int {
 	return len(lines)
 }
 
+// snapshotLife is for how long a snapshot of an activity that is not finished serves new subscribers: heartbeats change
+// last_seen_at.
+const snapshotLife = time.Second
+
+// current reports whether the snapshot still serves. Called with mu held.
+func (t *topic) current() bool {
+	s := t.snapshot
+	return s != nil && s.State.LastSeq >= t.hi && (s.State.Final || time.Since(t.snapshotAt) < snapshotLife)
+}
+
 // load returns a snapshot read after the topic was registered. Concurrent subscribers with the same scope share one read, and
-// a snapshot serves all of them until a line follows it. ErrNotFound where there is no such activity in the scope, whatever
+// a snapshot serves all of them until a line follows it, or it is old. ErrNotFound where there is no such activity in the scope, whatever
 // others watch.
 func (t *topic) load(ctx context.Context, v *feedScope, owner any) (Snapshot, error) {
 	for {
 		t.mu.Lock()
-		if t.snapshot != nil && t.snapshot.State.LastSeq >= t.hi && t.shows(v) {
+		if t.current() && t.shows(v) {
 			defer t.mu.Unlock()
 			return *t.snapshot, nil
 		}
@@ -304,7 +315,7 @@ func (t *topic) readSnapshot(f *flight, known Known, v *feedScope, owner any) {
 	if t.hi == unknown {
 		t.hi = snapshot.State.LastSeq
 	}
-	t.snapshot, f.snapshot = &snapshot, &snapshot
+	t.snapshot, f.snapshot, t.snapshotAt = &snapshot, &snapshot, time.Now()
 }
 
 // wakeAll tells every subscription that there is something to pull. Called with mu held. Waking a thousand writers for every

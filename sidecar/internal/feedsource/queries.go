@@ -39,7 +39,7 @@ func newFeedQueries(schema string) feedQueries {
 		// The setting applies to this statement only, and is made before its row is made.
 		list: in(`
 			select $schema.list_activities(page_size => $1::int, statuses => $2::text[]::$schema.status[], agent_type => $3::text,
-				metadata_filter => $4::text::jsonb, after => $schema._list_start())->'items'
+				metadata_filter => $4::text::jsonb, after => $schema._list_start(), stale => $6::boolean)->'items'
 			from set_config('agentexec.scope', coalesce($5::text, current_setting('agentexec.scope', true), ''), true)`),
 
 		counts: in(`

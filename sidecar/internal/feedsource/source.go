@@ -74,7 +74,7 @@ func (s *source) Replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes 
 // List implements wsfeed.Source.
 func (s *source) List(ctx context.Context, f wsfeed.ListFilter, scope client.Scope) ([]wsfeed.ListItem, error) {
 	var raw []json.RawMessage
-	err := s.pool.QueryRow(ctx, s.q.list, f.Limit, f.Statuses, nullable(f.AgentType), nullable(string(f.Metadata)), scopeText(scope)).Scan(&raw)
+	err := s.pool.QueryRow(ctx, s.q.list, f.Limit, f.Statuses, nullable(f.AgentType), nullable(string(f.Metadata)), scopeText(scope), f.Stale).Scan(&raw)
 	if err != nil {
 		return nil, refused(err)
 	}

@@ -55,9 +55,12 @@ func requests(id uuid.UUID) map[access.Verb][][3]string {
 		access.VerbRead: {{"GET", "/v1/activities"}, {"GET", path(id)}, {"GET", "/v1/stats"}, {"POST", ticketsPath}},
 		access.VerbWrite: {
 			{"POST", "/v1/activities", `{"task_name":"x"}`}, {"POST", path(id) + "/logs", `{"message":"x"}`},
-			{"POST", path(id) + "/complete"}, {"POST", path(id) + "/error"},
+			{"POST", path(id) + "/complete"}, {"POST", path(id) + "/error"}, {"POST", path(id) + "/heartbeat", `{"expect_every":"30s"}`},
 		},
-		access.VerbCancel: {{"POST", path(id) + "/cancel"}, {"POST", "/v1/activities/cancel-pending", `{"all":true}`}},
+		access.VerbCancel: {
+			{"POST", path(id) + "/cancel"}, {"POST", path(id) + "/cancel", `{"force":true}`}, {"POST", path(id) + "/cancel", `{"grace":"1h"}`},
+			{"POST", "/v1/activities/cancel-pending", `{"all":true}`},
+		},
 	}
 }
 

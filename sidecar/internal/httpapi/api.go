@@ -21,8 +21,8 @@ import (
 // (body.go), and makes one call of pkg/client in the scope of the caller. Every refusal is a problem.
 type api struct {
 	Config
-	reads  *client.Client // for operations that take VerbRead
-	writes *client.Client // for all others: they may wait for row locks
+	reads  *client.Client // for operations that wait for no row lock (route.waits)
+	writes *client.Client // for all others
 
 	answerTimeout time.Duration // the time limit of the database
 }

@@ -94,6 +94,8 @@ var expected = map[reflect.Type]string{
 	reflect.TypeFor[*agentID]():                   "a UUID such as " + exampleID,
 	reflect.TypeFor[*status]():                    "one of " + statusNames(),
 	reflect.TypeFor[duration]():                   `a duration such as "15m"`,
+	reflect.TypeFor[*duration]():                  `a duration such as "30s"`,
+	reflect.TypeFor[*int32]():                     "an integer of 32 bits",
 	reflect.TypeFor[map[string]json.RawMessage](): "a JSON object",
 	reflect.TypeFor[json.RawMessage]():            "JSON",
 }

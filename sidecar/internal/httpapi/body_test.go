@@ -15,7 +15,7 @@ import (
 // store.
 func FuzzBody(f *testing.F) {
 	for _, seed := range []string{
-		`{"message":"x","percentage":5,"status":"RUNNING","data":{"a":[1,null]}}`, `{"message":"\ud83d\ude80\\u0000"}`,
+		`{"message":"x","percentage":5,"status":"RUNNING","data":{"a":[1,null]},"at_seq":2}`, `{"message":"\ud83d\ude80\\u0000"}`,
 		`{"message":"\ud83d"}`, `{"message":"\u0000"}`, `{"Message":"x"}`, `{"message":"x"}}`, `[]`, `null`, ``, `{"message":"\`, "\xff",
 	} {
 		f.Add([]byte(seed))
@@ -32,7 +32,7 @@ func FuzzBody(f *testing.F) {
 		var fields map[string]json.RawMessage
 		require.NoError(t, json.Unmarshal(data, &fields))
 		for name := range fields {
-			require.Contains(t, []string{"message", "percentage", "status", "data"}, name)
+			require.Contains(t, []string{"message", "percentage", "status", "data", "at_seq"}, name)
 		}
 		require.True(t, utf8.ValidString(value.Message))
 		require.NotContains(t, value.Message, "\x00")
@@ -74,7 +74,7 @@ func FuzzQuery(f *testing.F) {
 func TestBodyFieldsAreAllRead(t *testing.T) {
 	t.Parallel()
 	// decodeObject reads what has a json tag, and names what the type of the field takes.
-	for _, value := range []any{createActivity{}, appendLog{}, completeActivity{}, failActivity{}, cancelActivity{}, cancelPending{}} {
+	for _, value := range []any{createActivity{}, appendLog{}, completeActivity{}, failActivity{}, cancelActivity{}, cancelPending{}, sendHeartbeat{}} {
 		for field := range reflect.TypeOf(value).Fields() {
 			require.NotEmpty(t, field.Tag.Get("json"), field.Name)
 			require.NotEmpty(t, expected[field.Type], field.Name)

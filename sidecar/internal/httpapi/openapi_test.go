@@ -134,7 +134,7 @@ func TestOpenAPIDocumentsRefusals(t *testing.T) {
 		if strings.Contains(path, "{agent_id}") {
 			want = append(want, "404")
 		}
-		if route.takes != access.VerbRead && route.operation != cancelPendingID {
+		if route.takes != access.VerbRead && route.operation != cancelPendingID && route.operation != heartbeatID {
 			want = append(want, "409")
 		}
 		documented := slices.DeleteFunc(slices.Sorted(maps.Keys(as[map[string]any](t, at(op, "responses")))), func(status string) bool { return status < "400" })
@@ -149,8 +149,8 @@ func TestOpenAPISchemasAreTheStructs(t *testing.T) {
 	schemas := as[map[string]any](t, at(openAPI(), "components", "schemas"))
 	used := []string{"Status"}
 	for _, value := range []any{
-		createActivity{}, appendLog{}, completeActivity{}, failActivity{}, cancelActivity{}, cancelPending{},
-		created{}, activityLog{}, canceled{}, stats{}, statusCounts{}, feedTicket{}, problem.Problem{}, problem.Part{},
+		createActivity{}, appendLog{}, completeActivity{}, failActivity{}, cancelActivity{}, cancelPending{}, sendHeartbeat{},
+		created{}, activityLog{}, heartbeatResult{}, canceled{}, stats{}, statusCounts{}, feedTicket{}, problem.Problem{}, problem.Part{},
 	} {
 		name := reflect.TypeOf(value).Name()
 		name = strings.ToUpper(name[:1]) + name[1:]
@@ -161,7 +161,8 @@ func TestOpenAPISchemasAreTheStructs(t *testing.T) {
 		require.ElementsMatch(t, required, documented, name)
 	}
 	// Postgres writes these; pkg/client reads them. All is required, as each key is always there.
-	for name, value := range map[string]any{"ActivityList": client.List{}, "ActivityListItem": client.ListItem{}, "ActivityDetail": client.Detail{}} {
+	for name, value := range map[string]any{"ActivityList": client.List{}, "ActivityListItem": client.ListItem{}, "ActivityDetail": client.Detail{},
+		"CancelRequest": client.CancelRequest{}} {
 		used = append(used, name)
 		names, _ := fieldsOf(value)
 		names = slices.DeleteFunc(names, func(name any) bool { return name == "metadata" }) // only where it is asked for
@@ -276,10 +277,11 @@ func TestOpenAPIFieldsAreAccepted(t *testing.T) {
 		return slices.Sorted(maps.Keys(as[map[string]any](t, at(document, "components", "schemas", schema, "properties"))))
 	}
 	require.Equal(t, []string{"agent_id", "message", "metadata", "task_name"}, fields("CreateActivity"))
-	require.Equal(t, []string{"data", "message", "percentage", "status"}, fields("AppendLog"))
+	require.Equal(t, []string{"at_seq", "data", "message", "percentage", "status"}, fields("AppendLog"))
 	require.Equal(t, []string{"data", "message", "percentage"}, fields("CompleteActivity"))
 	require.Equal(t, []string{"data", "message"}, fields("FailActivity"))
-	require.Equal(t, []string{"message"}, fields("CancelActivity"))
+	require.Equal(t, []string{"force", "grace", "message"}, fields("CancelActivity"))
+	require.Equal(t, []string{"expect_every"}, fields("SendHeartbeat"))
 	require.Equal(t, []string{"agent_type", "all", "idle_for", "metadata_filter"}, fields("CancelPending"))
 
 	for _, route := range []string{"/v1/activities", "/v1/activities/{agent_id}"} {
@@ -298,7 +300,8 @@ func TestOpenAPIFieldsAreAccepted(t *testing.T) {
 	}
 
 	// The examples of a body make a body that is taken.
-	for route, status := range map[string]int{"": 201, "/{agent_id}/logs": 201, "/{agent_id}/complete": 200, "/{agent_id}/error": 200, "/{agent_id}/cancel": 200, "/cancel-pending": 200} {
+	for route, status := range map[string]int{"": 201, "/{agent_id}/logs": 201, "/{agent_id}/complete": 200, "/{agent_id}/error": 200, "/{agent_id}/cancel": 200,
+		"/{agent_id}/heartbeat": 200, "/cancel-pending": 200} {
 		ref := as[string](t, at(document, "paths", "/v1/activities"+route, "post", "requestBody", "content", "application/json", "schema", "$ref"))
 		body := map[string]any{}
 		for name, property := range as[map[string]any](t, at(document, "components", "schemas", strings.TrimPrefix(ref, "#/components/schemas/"), "properties")) {

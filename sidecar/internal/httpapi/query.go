@@ -77,14 +77,22 @@ func (q *query) integer(name string) *int {
 
 // boolean takes out true or false, false if it is not given.
 func (q *query) boolean(name string) bool {
+	value := q.optional(name)
+	return value != nil && *value
+}
+
+// optional takes out true or false, nil if it is not given.
+func (q *query) optional(name string) *bool {
 	switch text := q.text(name); text {
 	case "true":
-		return true
-	case "", "false":
+		return new(true)
+	case "false":
+		return new(false)
+	case "":
 	default:
 		q.fault(name, "must be true or false, got "+shortened(text))
 	}
-	return false
+	return nil
 }
 
 // positive takes out an integer for which pkg/client treats 0 as not given, so that a given 0 can only be rejected here. SQL

@@ -19,6 +19,7 @@ func (rq *request) list() {
 		AgentType:      rq.query.text("agent_type"),
 		MetadataFilter: rq.query.metadata(),
 		After:          rq.query.text("after"),
+		Stale:          rq.query.optional("stale"),
 
 		IncludeMetadata: rq.query.boolean("include_metadata"),
 	}

@@ -174,7 +174,7 @@ func TestAPIDetailPagesItsLines(t *testing.T) {
 func TestAPIStats(t *testing.T) {
 	t.Parallel()
 	b := setupAPI(t)
-	require.JSONEq(t, `{"counts":{"QUEUED":0,"RUNNING":0,"COMPLETE":0,"ERROR":0,"CANCELED":0},"active":0}`, b.get(t, "/v1/stats", 200).text)
+	require.JSONEq(t, `{"counts":{"QUEUED":0,"RUNNING":0,"COMPLETE":0,"ERROR":0,"CANCELED":0,"stale":0},"active":0}`, b.get(t, "/v1/stats", 200).text)
 	b.create(t)
 	b.create(t)
 	running, ended := b.create(t), b.create(t)
@@ -185,5 +185,5 @@ func TestAPIStats(t *testing.T) {
 
 	r := b.get(t, "/v1/stats", 200)
 	r.conforms(t, "Stats")
-	require.JSONEq(t, `{"counts":{"QUEUED":2,"RUNNING":1,"COMPLETE":0,"ERROR":1,"CANCELED":0},"active":3}`, r.text)
+	require.JSONEq(t, `{"counts":{"QUEUED":2,"RUNNING":1,"COMPLETE":0,"ERROR":1,"CANCELED":0,"stale":0},"active":3}`, r.text)
 }

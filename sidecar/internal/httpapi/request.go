@@ -137,7 +137,7 @@ func run[T any](rq *request, bytes int64, ask call[T]) (out T, ok bool) {
 			return out, err
 		}
 		db, slots := rq.api.reads, rq.api.ReadSlots
-		if rq.route.takes != access.VerbRead {
+		if rq.route.waits() {
 			db, slots = rq.api.writes, rq.api.WriteSlots
 		}
 		leave := slots.Enter(ctx)

@@ -10,10 +10,15 @@ type route struct {
 	handle    func(*request)
 }
 
+// waits reports whether the operation may wait for row locks. A heartbeat waits for none, so it uses the connections of the
+// reads: blocked writes must not make a worker look dead.
+func (r route) waits() bool { return r.takes != access.VerbRead && r.operation != heartbeatID }
+
 const (
 	activitiesPath  = "/v1/activities"
 	ticketsPath     = "/v1/feed/tickets"
 	cancelPendingID = "cancel-pending"
+	heartbeatID     = "send-heartbeat"
 )
 
 var routes = []route{
@@ -25,6 +30,7 @@ var routes = []route{
 	{"POST " + activitiesPath + "/{agent_id}/logs", "append-log", access.VerbWrite, (*request).append},
 	{"POST " + activitiesPath + "/{agent_id}/complete", "complete-activity", access.VerbWrite, (*request).complete},
 	{"POST " + activitiesPath + "/{agent_id}/error", "fail-activity", access.VerbWrite, (*request).fail},
+	{"POST " + activitiesPath + "/{agent_id}/heartbeat", heartbeatID, access.VerbWrite, (*request).heartbeat},
 	{"POST " + activitiesPath + "/{agent_id}/cancel", "cancel-activity", access.VerbCancel, (*request).cancel},
 	{"POST " + activitiesPath + "/cancel-pending", cancelPendingID, access.VerbCancel, (*request).cancelPending},
 }

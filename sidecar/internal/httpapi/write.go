@@ -59,6 +59,9 @@ type activityLog struct {
 	Percentage *int            `json:"percentage"`
 	CreatedAt  timestamp       `json:"created_at"`
 	Data       json.RawMessage `json:"data"`
+	Attempt    int             `json:"attempt"`
+	// CancelRequested tells the worker to end.
+	CancelRequested bool `json:"cancel_requested"`
 }
 
 // timestamp is a time in SQL's format: UTC, six digits of a second.
@@ -75,6 +78,7 @@ func (rq *request) line(status int, write call[client.Log]) {
 		l, err := write(ctx, c)
 		return activityLog{
 			ID: l.ID, Seq: l.Seq, Message: l.Message, Status: l.Status, Percentage: l.Percentage, CreatedAt: timestamp(l.CreatedAt), Data: l.Data,
+			Attempt: l.Attempt, CancelRequested: l.CancelRequested,
 		}, err
 	})
 }
@@ -84,6 +88,7 @@ type appendLog struct {
 	Percentage *float64        `json:"percentage,omitempty"`
 	Status     *status         `json:"status,omitempty"`
 	Data       json.RawMessage `json:"data,omitempty"`
+	AtSeq      *int32          `json:"at_seq,omitempty"`
 }
 
 func (rq *request) append() {
@@ -96,6 +101,9 @@ func (rq *request) append() {
 				return client.Log{}, access.NotGranted(string(access.VerbCancel)) // a line that cancels is a cancel
 			}
 			opts = append(opts, client.WithStatus(to))
+		}
+		if b.AtSeq != nil {
+			opts = append(opts, client.WithAtSeq(int(*b.AtSeq)))
 		}
 		return c.Update(ctx, id, b.Message, opts...)
 	})
@@ -126,14 +134,60 @@ func (rq *request) fail() {
 	})
 }
 
-type cancelActivity struct {
-	Message string `json:"message,omitempty"`
+type sendHeartbeat struct {
+	ExpectEvery *duration `json:"expect_every,omitempty"`
 }
+
+type heartbeatResult struct {
+	Status          client.Status `json:"status"`
+	Attempt         int           `json:"attempt"`
+	CancelRequested bool          `json:"cancel_requested"`
+	CancelMessage   *string       `json:"cancel_message"`
+}
+
+func (rq *request) heartbeat() {
+	id, b := rq.agentID(), body[sendHeartbeat](rq)
+	if b.ExpectEvery != nil && *b.ExpectEvery == 0 { // pkg/client takes 0 as not given; SQL checks every other bound
+		rq.faults = append(rq.faults, fault{location: "body.expect_every", message: "must be between 1 second and 1 day, got 0s"})
+	}
+	rq.answer(http.StatusOK, func(ctx context.Context, c *client.Client) (any, error) {
+		var every time.Duration
+		if b.ExpectEvery != nil {
+			every = time.Duration(*b.ExpectEvery)
+		}
+		r, err := c.Heartbeat(ctx, id, every)
+		out := heartbeatResult{Status: r.Status, Attempt: r.Attempt, CancelRequested: r.CancelRequested}
+		if r.CancelRequested {
+			out.CancelMessage = &r.CancelMessage
+		}
+		return out, err
+	})
+}
+
+type cancelActivity struct {
+	Message string    `json:"message,omitempty"`
+	Grace   *duration `json:"grace,omitempty"`
+	Force   bool      `json:"force,omitempty"`
+}
+
+// maxRequestedBy is the longest name, in characters, that SQL keeps of who requested a cancel.
+const maxRequestedBy = 255
 
 func (rq *request) cancel() {
 	id, b := rq.agentID(), body[cancelActivity](rq)
+	if b.Force && b.Grace != nil {
+		rq.faults = append(rq.faults, fault{location: "body.force", message: "must not be true beside a grace: force ends the activity at once"})
+	}
 	rq.line(http.StatusOK, func(ctx context.Context, c *client.Client) (client.Log, error) {
-		return c.Cancel(ctx, id, b.Message)
+		subject := []rune(access.GrantOf(ctx).Subject)
+		opts := []client.CancelOption{client.WithRequestedBy(string(subject[:min(len(subject), maxRequestedBy)]))}
+		switch {
+		case b.Force:
+			opts = append(opts, client.WithGrace(0))
+		case b.Grace != nil:
+			opts = append(opts, client.WithGrace(time.Duration(*b.Grace)))
+		}
+		return c.Cancel(ctx, id, b.Message, opts...)
 	})
 }
 

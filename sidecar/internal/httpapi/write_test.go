@@ -125,7 +125,7 @@ func TestAPIEnds(t *testing.T) {
 		{"complete", `{"message":null,"percentage":null,"data":null}`, "Agent completed", "COMPLETE", "100", "null"},
 		{"error", ``, "Agent failed", "ERROR", "null", "null"},
 		{"error", `{"message":"boom","data":[1]}`, "boom", "ERROR", "null", "[1]"},
-		{"cancel", ``, "Canceled", "CANCELED", "null", "null"},
+		{"cancel", ``, "Cancel requested", "CANCELED", "null", "null"},
 		{"cancel", `{"message":"no"}`, "no", "CANCELED", "null", "null"},
 	} {
 		t.Run(test.verb+test.body, func(t *testing.T) {

@@ -33,12 +33,15 @@ func (c *clock) set(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
+// now returns the time by Postgres's clock.
+func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
+
 var createdAt = []byte(`"created_at": "`)
 
 // written returns when a line was written, in Unix nanoseconds of this machine's clock; 0 where its JSON has no time.
 func (c *clock) written(line []byte) int64 {
-	// The last one: jsonb sorts its keys by length, so only the percentage follows. data, which may hold the same words, comes
-	// before.
+	// The last one: jsonb sorts its keys by length, so only percentage and cancel_requested follow. data, which may hold the
+	// same words, comes before.
 	_, text, found := cutLast(line, createdAt)
 	if !found {
 		return 0

@@ -20,7 +20,12 @@ type tailMetrics struct {
 	lag         prometheus.Gauge
 	lagRows     prometheus.Gauge
 	clock       prometheus.Gauge
+	stale       prometheus.Gauge
+	staleReads  prometheus.Histogram
 }
+
+// unknownStale is the number of stale activities while nothing is watched.
+const unknownStale = -1
 
 func newTailMetrics(registry prometheus.Registerer) *tailMetrics {
 	m := &tailMetrics{
@@ -43,10 +48,15 @@ func newTailMetrics(registry prometheus.Registerer) *tailMetrics {
 		lagRows: metric.Gauge("agentexec_tail_lag_rows",
 			"Lines of watched activities that the tail's last read found; 0 while nothing is watched."),
 		clock: metric.Gauge("agentexec_clock_offset_seconds",
-			"How far Postgres's clock is ahead of this machine's, as measured when the tail's session began."),
+			"How far Postgres's clock is ahead of this machine's, as last measured by the tail."),
+		stale: metric.Gauge("agentexec_stale_activities",
+			"Stale activities: RUNNING, and their worker was not heard of for longer than it promised; -1 while nothing is watched."),
+		staleReads: metric.Histogram("agentexec_stale_read_seconds", "How long a read of the stale activities took.",
+			prometheus.ExponentialBuckets(0.0005, 2, 14)),
 	}
+	m.stale.Set(unknownStale)
 	registry.MustRegister(m.wakeups, m.linesIn, m.missed, m.wakeupMode, m.lockTaken, m.roundTrip, m.queue, m.foreignLock, m.reads, m.lag,
-		m.lagRows, m.clock)
+		m.lagRows, m.clock, m.stale, m.staleReads)
 	m.setWakeupMode(modePolling)
 	return m
 }

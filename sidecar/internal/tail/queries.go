@@ -8,7 +8,7 @@ import (
 
 // queries are the statements of the tail. They pick rows; the SQL functions write their JSON.
 type queries struct {
-	position, foreign, barrier, touched, lines, metadata, states, deleted string
+	position, foreign, barrier, touched, lines, metadata, states, deleted, stale string
 }
 
 func newQueries(schema string) queries {
@@ -101,5 +101,13 @@ func newQueries(schema string) queries {
 			select k.agent_id
 			from unnest($1::uuid[]) k(agent_id)
 			where not exists (select from $schema.activity a where a.agent_id = k.agent_id)`),
+
+		// The mark of the set of stale activities, in each row, and the set itself where its mark is not $1.
+		stale: in(`
+			with stale as materialized (select s.id, s.agent_id, s.agent_type from $schema._stale_activities() s),
+			mark as (select format('%s:%s', count(*), coalesce(sum(uuid_hash_extended(s.id, 0)), 0)) as mark from stale s)
+			select m.mark, s.id, s.agent_id, s.agent_type
+			from mark m
+			left join stale s on m.mark <> $1::text`),
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
+	"github.com/agentexec/agentexec/internal/pgurl"
 	"github.com/agentexec/agentexec/sidecar/internal/database"
 	"github.com/agentexec/agentexec/wsfeed"
 )
@@ -173,24 +174,29 @@ func (r *tailRead) touchLists(ctx context.Context) error {
 		r.hub.ListsChanged(r.hub.Watched())
 		return nil
 	}
-	return r.hub.Touched(r.changed, func(unknown []wsfeed.Activity, take func(int, json.RawMessage)) error {
+	return r.hub.Touched(r.changed, metadataReader(ctx, r.conn, r.q.metadata, r.moved))
+}
+
+// metadataReader returns the function that reads metadata for Hub.Touched. It calls moved for each row.
+func metadataReader(ctx context.Context, db pgurl.DB, query string, moved func()) func([]wsfeed.Activity, func(int, json.RawMessage)) error {
+	return func(unknown []wsfeed.Activity, take func(int, json.RawMessage)) error {
 		ids := make(database.IDs, len(unknown))
 		for i, a := range unknown {
 			ids[i] = a.ID
 		}
-		rows, err := r.conn.Query(ctx, r.q.metadata, ids)
+		rows, err := db.Query(ctx, query, ids)
 		if err != nil {
 			return err
 		}
 		var ord int
 		var metadata []byte
 		_, err = pgx.ForEachRow(rows, []any{&ord, &metadata}, func() error {
-			r.moved()
+			moved()
 			take(ord-1, metadata)
 			return nil
 		})
 		return err
-	})
+	}
 }
 
 // chunk gathers lines per activity and hands them to the hub when it is full.

@@ -24,8 +24,8 @@ type Config struct {
 	// Connect opens the tail's connection, ConnectListener the one that LISTENs.
 	Connect         func(context.Context) (*database.Direct, error)
 	ConnectListener func(context.Context) (*pgx.Conn, error)
-	// Probe sends the probes of the listener.
-	Probe pgurl.DB
+	// Pool sends the probes of the listener, and looks for stale activities.
+	Pool pgurl.DB
 	// Poll is the longest time between two reads while something is watched.
 	Poll time.Duration
 	// PollOnly reads on a timer and never LISTENs.
@@ -38,6 +38,7 @@ type Config struct {
 type Tail struct {
 	tailer   *tailer
 	listener *listener // nil with PollOnly
+	stale    *staleLook
 }
 
 // New returns a tail. It connects when it runs.
@@ -46,7 +47,7 @@ func New(c Config) *Tail {
 	t := &Tail{tailer: &tailer{
 		hub: c.Hub, q: q, schema: c.Schema,
 		lock: notify.NewLock(pgx.Identifier{c.Schema}.Sanitize()), wakeup: w, poll: c.Poll, log: c.Log, metrics: m, clock: &clock{metrics: m}, connect: c.Connect,
-	}}
+	}, stale: &staleLook{hub: c.Hub, db: c.Pool, q: q, log: c.Log, metrics: m}}
 	metric.GaugeFunc(c.Metrics, "agentexec_tail_age_seconds", "Time since the tail's last successful read; -1 before the first.",
 		func() float64 {
 			if t.tailer.lastRead.Load() == 0 {
@@ -60,7 +61,7 @@ func New(c Config) *Tail {
 	t.listener = &listener{
 		channel: c.Schema, wakeup: w, log: c.Log, metrics: m, connect: c.ConnectListener,
 		probe: newListenProbe(func(ctx context.Context, id string) error {
-			usage, err := notify.Probe(ctx, c.Probe, c.Schema, id)
+			usage, err := notify.Probe(ctx, c.Pool, c.Schema, id)
 			if usage >= 0 { // it is known even where the queue has no room for the probe
 				m.queue.Set(usage)
 				if w.setQueueUsage(usage) {
@@ -83,8 +84,16 @@ func (t *Tail) Run(ctx context.Context) error {
 		g.Go(func() error { return t.listener.run(ctx) })
 	}
 	g.Go(func() error { return t.tailer.run(ctx) })
+	g.Go(func() error {
+		t.stale.run(ctx)
+		return nil
+	})
 	return g.Wait()
 }
+
+// Now returns the time by Postgres's clock, as last compared with this machine's. Before the tail's first session, it is this
+// machine's.
+func (t *Tail) Now() time.Time { return t.tailer.clock.now() }
 
 // Health is the state of the live feed at one moment. /readyz answers it.
 type Health struct {

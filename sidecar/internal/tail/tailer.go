@@ -2,6 +2,7 @@ package tail
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/agentexec/agentexec/internal/backoff"
 	"github.com/agentexec/agentexec/internal/notify"
+	"github.com/agentexec/agentexec/internal/pgurl"
 	"github.com/agentexec/agentexec/sidecar/internal/database"
 	"github.com/agentexec/agentexec/wsfeed"
 )
@@ -173,7 +175,7 @@ func (t *tailer) session(ctx context.Context) error {
 			}
 		}
 		if time.Since(looked) > lookInterval {
-			if err := errors.Join(t.findDeleted(ctx, conn), t.checkForeign(ctx, conn, pos)); err != nil {
+			if err := errors.Join(t.findDeleted(ctx, conn), t.checkForeign(ctx, conn, pos), t.clock.set(ctx, conn.Conn)); err != nil {
 				return err
 			}
 			looked = time.Now()
@@ -205,9 +207,7 @@ func (t *tailer) idle(ctx context.Context, conn *database.Direct, lease *wakeupL
 	case <-t.hub.Added():
 		return nil
 	case <-time.After(t.poll):
-		ctx, cancel := context.WithTimeout(ctx, queryTimeout)
-		defer cancel()
-		return conn.Ping(ctx)
+		return t.clock.set(ctx, conn.Conn)
 	}
 }
 
@@ -270,26 +270,12 @@ func (t *tailer) confirm(ctx context.Context, conn *database.Direct, w *wsfeed.W
 	t.hub.ListsChanged(w)
 	for chunk := range slices.Chunk(t.hub.Known(w), statesChunk) {
 		known := make(map[uuid.UUID]wsfeed.Known, len(chunk))
-		var ids database.IDs
-		var seqs []int
 		for _, k := range chunk {
 			known[k.AgentID] = k
-			ids, seqs = append(ids, k.AgentID), append(seqs, k.LineSeq)
 		}
-		rows, err := conn.Query(ctx, t.q.states, ids, seqs)
-		if err != nil {
-			return err
-		}
-		var (
-			id, a      uuid.UUID // agent_id, and what identifies the activity
-			lastSeq    int
-			status     string
-			body, line []byte
-		)
-		_, err = pgx.ForEachRow(rows, []any{&id, &a, &lastSeq, &status, &body, &line}, func() error {
-			t.hub.Confirm(known[id], wsfeed.NewState(a, lastSeq, status, body), line)
-			delete(known, id)
-			return nil
+		err := readStates(ctx, conn, t.q.states, chunk, func(k wsfeed.Known, s wsfeed.State, line json.RawMessage) {
+			t.hub.Confirm(k, s, line)
+			delete(known, k.AgentID)
 		})
 		if err != nil {
 			return fmt.Errorf("confirming watched activities: %w", err)
@@ -299,6 +285,31 @@ func (t *tailer) confirm(ctx context.Context, conn *database.Direct, w *wsfeed.W
 		}
 	}
 	return nil
+}
+
+// readStates reads the states of activities, and passes each on with the line at the seq that the feed knows.
+func readStates(ctx context.Context, db pgurl.DB, query string, all []wsfeed.Known, take func(wsfeed.Known, wsfeed.State, json.RawMessage)) error {
+	known := make(map[uuid.UUID]wsfeed.Known, len(all))
+	ids, seqs := make(database.IDs, len(all)), make([]int, len(all))
+	for i, k := range all {
+		known[k.AgentID] = k
+		ids[i], seqs[i] = k.AgentID, k.LineSeq
+	}
+	rows, err := db.Query(ctx, query, ids, seqs)
+	if err != nil {
+		return err
+	}
+	var (
+		id, a      uuid.UUID // agent_id, and what identifies the activity
+		lastSeq    int
+		status     string
+		body, line []byte
+	)
+	_, err = pgx.ForEachRow(rows, []any{&id, &a, &lastSeq, &status, &body, &line}, func() error {
+		take(known[id], wsfeed.NewState(a, lastSeq, status, body), line)
+		return nil
+	})
+	return err
 }
 
 // findDeleted tells the hub which watched activities do not exist any more. It reads no states, since they would be ahead of

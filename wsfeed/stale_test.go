@@ -1,0 +1,148 @@
+package wsfeed
+
+import (
+	"context"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+)
+
+// TestStateFrames: a subscription is told each crossing once, by a state frame or by the state that comes with a line.
+func TestStateFrames(t *testing.T) {
+	t.Parallel()
+	hub, src := newHub(t)
+	id := src.create(2)
+	p := follow(t, hub, id, 0)
+	require.Equal(t, "snapshot logs:1-2", p.frames())
+	src.lookStale(hub)
+	require.Empty(t, p.frames())
+
+	src.setStale(id, true)
+	src.lookStale(hub)
+	require.Equal(t, "state:true@2", p.frames())
+	src.lookStale(hub)
+	require.Empty(t, p.frames())
+	require.Equal(t, "snapshot logs:1-2", follow(t, hub, id, 0).frames(), "the snapshot has it")
+
+	src.setStale(id, false)
+	src.lookStale(hub)
+	require.Equal(t, "state:false@2", p.frames())
+
+	src.setStale(id, true)
+	src.lookStale(hub)
+	hub.Publish(id, src.append(id, 1))
+	require.Equal(t, "logs:3", p.frames(), "the line says it all")
+	src.lookStale(hub)
+	require.Empty(t, p.frames())
+
+	src.setStale(id, true)
+	src.lookStale(hub)
+	require.Equal(t, "state:true@3", p.frames())
+	hub.Publish(id, src.write(id, 1, "CANCELED", "forced"))
+	require.Equal(t, "logs:4 end:CANCELED@4", p.frames())
+}
+
+// TestStateOfLinesOnTheirWay: a state that is ahead of the lines waits for them.
+func TestStateOfLinesOnTheirWay(t *testing.T) {
+	t.Parallel()
+	hub, src := newHub(t)
+	id := src.create(2)
+	p := follow(t, hub, id, 0)
+	require.Equal(t, "snapshot logs:1-2", p.frames())
+	b := src.append(id, 1)
+	src.setStale(id, true)
+	src.lookStale(hub)
+	require.Empty(t, p.frames())
+	hub.Publish(id, b)
+	require.Equal(t, "logs:3", p.frames())
+	src.lookStale(hub)
+	require.Equal(t, "state:true@3", p.frames())
+}
+
+// TestSnapshotsOfARunningActivityAreNew: heartbeats change last_seen_at without a line, so a new subscriber gets no old snapshot.
+func TestSnapshotsOfARunningActivityAreNew(t *testing.T) {
+	t.Parallel()
+	hub, src := newHub(t)
+	running, done := src.create(2), src.create(1)
+	src.write(done, 1, "COMPLETE", "end")
+	for _, id := range []uuid.UUID{running, done} {
+		follow(t, hub, id, 2).frames()
+		topic := hub.topic(id)
+		topic.mu.Lock()
+		topic.snapshotAt = topic.snapshotAt.Add(-2 * snapshotLife)
+		topic.mu.Unlock()
+		follow(t, hub, id, 2).frames()
+	}
+	require.Equal(t, 3, src.calls("Snapshot"))
+}
+
+// TestIsStale: only the state's own key counts.
+func TestIsStale(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{
+		`{"stale": true, "cancel": null, "status": "RUNNING"}`:                                     true,
+		`{"stale": false, "cancel": {"requested_by": {"stale": true}}, "status": "RUNNING"}`:       false,
+		`{"stale": false, "cancel": {"message": "\"stale\": true"}, "status": "RUNNING"}`:          false,
+		`{"stale": true, "cancel": {"message": "\"stale\": true", "seq": 3}, "status": "RUNNING"}`: true,
+		`{"stale": false, "cancel": null, "status": "COMPLETE"}`:                                   false,
+	} {
+		require.Equal(t, want, NewState(uuid.Nil, 1, "RUNNING", []byte(text)).Stale, text)
+	}
+}
+
+// TestSameItem: two versions of an item are the same where they differ in last_seen_at alone.
+func TestSameItem(t *testing.T) {
+	t.Parallel()
+	const item = `{"stale": false, "cancel": null, "last_seq": 7, "latest_log": "x", "expect_every": 30, "last_seen_at": "2026-03-01T09:30:00.123456Z", "latest_log_truncated": false}`
+	const later = `{"stale": false, "cancel": null, "last_seq": 7, "latest_log": "x", "expect_every": 30, "last_seen_at": "2026-03-01T09:30:10.123456Z", "latest_log_truncated": false}`
+	same := func(a, b string) bool { return sameItem(json.RawMessage(a), json.RawMessage(b)) }
+	require.True(t, same(item, item))
+	require.True(t, same(item, later))
+	for _, other := range []string{
+		`{"stale": true, "cancel": null, "last_seq": 7, "latest_log": "x", "expect_every": 30, "last_seen_at": "2026-03-01T09:30:10.123456Z", "latest_log_truncated": false}`,
+		`{"stale": false, "cancel": null, "last_seq": 7, "latest_log": "x", "expect_every": 30, "last_seen_at": "2026-03-01T09:30:10.123456Z", "latest_log_truncated": true}`,
+		`{"stale": false, "cancel": null, "last_seq": 7, "latest_log": "x"}`, `{}`,
+	} {
+		require.False(t, same(item, other), other)
+		require.False(t, same(other, item), other)
+	}
+	require.False(t, same(`{"version":1}`, `{"version":2}`))
+}
+
+// TestHeartbeatsAreNoChangeOfAList: a list sends nothing for a heartbeat, and its next subscriber gets the newest last_seen_at.
+func TestHeartbeatsAreNoChangeOfAList(t *testing.T) {
+	t.Parallel()
+	hub, src := newHub(t)
+	filter := ListFilter{Limit: 50}
+	key, _ := json.Marshal(filter)
+	id := uuid.New()
+	set := func(stale, seen string) {
+		src.mu.Lock()
+		defer src.mu.Unlock()
+		src.lists[string(key)] = []ListItem{{AgentID: id, JSON: json.RawMessage(`{"stale": ` + stale + `, "agent_id": "` + id.String() + `", "last_seen_at": "` + seen + `"}`)}}
+	}
+	pull := func(s *listSub) string {
+		f, err := s.next(context.Background())
+		require.NoError(t, err)
+		if f == nil {
+			return ""
+		}
+		return string(f.body)
+	}
+	set("false", "one")
+	s := hub.joinList(filter, "l", noSink{})
+	defer s.leave()
+	require.Eventually(t, func() bool { return pull(s) != "" }, patience, time.Millisecond)
+	set("false", "two")
+	s.list.reread()
+	require.Empty(t, pull(s))
+	late := hub.joinList(filter, "l", noSink{})
+	defer late.leave()
+	require.Contains(t, pull(late), `"last_seen_at": "two"`)
+	set("true", "two")
+	s.list.reread()
+	require.Contains(t, pull(s), `"stale": true`)
+}
