@@ -143,6 +143,7 @@ scene('force is a second step, and an agent that goes on is said to', async () =
     await log(id, 'still here');
     await says(page, /^Canceled, the worker never answered$/, /^Still writing after it was canceled$/);
     await eventually(async () => assert.equal((await row(page, 'stubborn')).conditions.at(-1), 'Still writing after it was canceled'));
+    await shows(page, 'queued', 'reading', 'Cancel requested', 'Canceled without the worker', 'still here');
     await state(page, 'trailing');
   });
 });
@@ -204,7 +205,8 @@ scene('all of that fits on a phone', async () => {
   await log(forced, 'still here');
   await play('/', async (page) => {
     await live(page);
-    await eventually(async () => assert.equal((await rows(page)).filter((r) => r.conditions.length === 2).length, 2));
+    const conditionsOf = async (which) => (await rows(page)).find((r) => r.id === which)?.conditions.length;
+    for (const which of [id, forced]) await eventually(async () => assert.equal(await conditionsOf(which), 2));
     assert.ok(await fits(page));
     await state(page, 'phone-life-list');
     await page.locator(`.row[data-id="${id}"]`).tap();

@@ -1,5 +1,5 @@
 import { useState } from 'react';
-import type { Activity } from '@agentexec/client';
+import type { Activity, CancelOptions } from '@agentexec/client';
 import { useClient } from '@agentexec/react';
 import { clean } from '@agentexec/client/text';
 import { Confirm } from './dialogs.tsx';
@@ -33,10 +33,10 @@ interface Props {
 }
 
 // Sends the request, unless it was canceled while the dialog was open: then another one would only be a line more.
-function useCancel({ agent_id, status }: Activity): (force?: boolean) => Promise<void> {
+function useCancel({ agent_id, status }: Activity): (options?: CancelOptions) => Promise<void> {
   const client = useClient();
-  return async (force) => {
-    if (status !== 'CANCELED') await client.cancel(agent_id, { force });
+  return async (options) => {
+    if (status !== 'CANCELED') await client.cancel(agent_id, options);
   };
 }
 
@@ -55,7 +55,7 @@ function AskToStop({ activity, onClose }: Props) {
 function AskToForce({ activity, onClose }: Props) {
   const send = useCancel(activity);
   return (
-    <Confirm title="Cancel without the worker?" verb="Force cancel" onClose={onClose} act={() => send(true)}>
+    <Confirm title="Cancel without the worker?" verb="Force cancel" onClose={onClose} act={() => send({ force: true, message: 'Canceled without the worker' })}>
       <p><bdi>{clean(activity.agent_type)}</bdi> is canceled now, whether or not its worker answers. A worker that goes on is not ended by this; what it still writes is kept.</p>
     </Confirm>
   );

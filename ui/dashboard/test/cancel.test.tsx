@@ -45,7 +45,7 @@ test('a running one is asked to stop, and its worker has 30 s', async () => {
   expect(said()).toBe('type 1 is asked to stop. Its worker gets 30 s to end; then the activity is canceled without it. It cannot be taken up again.');
   expect(cancel).not.toHaveBeenCalled();
   await press('Cancel it');
-  expect(cancel.mock.calls).toEqual([[item(1, 'RUNNING').agent_id, { force: undefined }]]);
+  expect(cancel.mock.calls).toEqual([[item(1, 'RUNNING').agent_id, undefined]]);
   expect(document.querySelector('dialog')).toBeNull();
 });
 
@@ -61,7 +61,7 @@ test('force is a second step, while it stops', async () => {
   await press('Force cancel');
   expect(cancel).not.toHaveBeenCalled();
   await act(() => Promise.resolve(fireEvent.click(document.querySelector('.danger')!)));
-  expect(cancel.mock.calls).toEqual([[item(1, 'RUNNING').agent_id, { force: true }]]);
+  expect(cancel.mock.calls).toEqual([[item(1, 'RUNNING').agent_id, { force: true, message: 'Canceled without the worker' }]]);
 });
 
 test('a request by another person does not turn an open dialog into force', async () => {
@@ -69,7 +69,7 @@ test('a request by another person does not turn an open dialog into force', asyn
   await press('Cancel');
   rerender(view(item(1, 'RUNNING', { cancel: request })));
   await press('Cancel it');
-  expect(cancel.mock.calls).toEqual([[item(1, 'RUNNING').agent_id, { force: undefined }]]);
+  expect(cancel.mock.calls).toEqual([[item(1, 'RUNNING').agent_id, undefined]]);
 });
 
 test('one that was canceled while the dialog was open gets no request more', async () => {
