@@ -1,16 +1,16 @@
-// The actions of a person: cancel one activity, or all that are pending in what is listed.
+// The actions of a person: cancel one activity, or all that are pending in what is listed. See life.test.mjs for one that
+// is asked to stop while it runs.
 
 import assert from 'node:assert/strict';
 import { create, eventually, finish, log, play, scene, state, statusOf } from './stage.mjs';
-import { counts, live, rows, shows, text } from './screen.mjs';
+import { conditions, counts, live, rows, shows, text } from './screen.mjs';
 
 const dialog = (page) => page.locator('dialog[open]');
 
 scene('one activity is canceled, once that is confirmed', async () => {
-  const id = await create('one', 'working');
-  await log(id, 'on', { status: 'RUNNING' });
+  const id = await create('one', 'waiting');
   await play('/activities/' + id, async (page) => {
-    await shows(page, 'working', 'on');
+    await shows(page, 'waiting');
     await page.locator('#cancel').click();
     await state(page, 'confirm');
     assert.equal(await page.evaluate(() => document.activeElement.textContent), 'Keep', 'Enter does no harm');
@@ -20,12 +20,13 @@ scene('one activity is canceled, once that is confirmed', async () => {
     await page.keyboard.press('Escape');
     await eventually(async () => assert.equal(await dialog(page).count(), 0));
     assert.equal(new URL(page.url()).pathname, '/activities/' + id, 'Esc closed the dialog alone');
-    assert.equal(await statusOf(id), 'RUNNING');
+    assert.equal(await statusOf(id), 'QUEUED');
 
     await page.locator('#cancel').click();
     await page.getByRole('button', { name: 'Cancel it' }).click();
     await eventually(async () => assert.equal(await text(page, '.title .ax-badge'), 'Canceled'));
-    await shows(page, 'working', 'on', 'Canceled');
+    await shows(page, 'waiting', 'Cancel requested');
+    assert.deepEqual(await conditions(page), []);
     assert.equal(await dialog(page).count(), 0);
     assert.equal(await page.locator('#cancel').count(), 0, 'there is nothing to cancel any more');
     assert.equal(await statusOf(id), 'CANCELED');

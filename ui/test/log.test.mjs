@@ -142,7 +142,7 @@ scene('the log is copied and downloaded', async () => {
     const lines = parsed(all);
     assert.deepEqual(lines.map((l) => l.seq), range(1, 300));
     const [{ id: _, created_at, ...first }] = lines;
-    assert.deepEqual(first, { seq: 1, status: 'QUEUED', percentage: 0, message: 'first "line"', data: null });
+    assert.deepEqual(first, { seq: 1, attempt: 1, status: 'QUEUED', percentage: 0, cancel_requested: false, message: 'first "line"', data: null });
     assert.ok(Date.parse(created_at));
     assert.deepEqual([lines[1].message, lines[1].percentage, lines[1].status], ['two\nlines 🚀', 40, 'RUNNING']);
     assert.ok(all.split('\n')[1].includes('12345678901234567890'));

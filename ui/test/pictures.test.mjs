@@ -1,7 +1,7 @@
 // The pictures in the README: `ONLY='the README' ui/test/run.sh docs` makes them anew.
 
 import assert from 'node:assert/strict';
-import { create, eventually, finish, log, play, scene, shot, sql, state } from './stage.mjs';
+import { create, eventually, log, play, scene, shot, sql, state } from './stage.mjs';
 import { live, rows, text } from './screen.mjs';
 
 // agent is an activity with lines: [seconds ago, message, percentage, data].
@@ -10,12 +10,12 @@ async function agent(type, status, ...lines) {
   const id = await create(type, queued);
   const ends = status !== 'RUNNING' && status !== 'QUEUED';
   for (const [, message, percentage = null, data = null] of ends ? rest.slice(0, -1) : rest) await log(id, message, { status: 'RUNNING', percentage, data });
-  if (ends) await finish(id, { COMPLETE: 'complete', ERROR: 'error', CANCELED: 'cancel' }[status], rest.at(-1)[1]);
+  if (ends) await log(id, rest.at(-1)[1], { status, percentage: status === 'COMPLETE' ? 100 : null });
   const ago = (s) => `now() - interval '${s + ((s * 377) % 1000) / 1000} s'`;
   await sql(`update agentexec.activity_log l set created_at = case l.seq ${lines.map(([s], n) => `when ${n + 1} then ${ago(s)}`).join(' ')} else ${ago(lines.at(-1)[0])} end
     from agentexec.activity a where a.id = l.activity_id and a.agent_id = '${id}'`);
   const [created, started, finished] = [lines[0], lines[1] ?? lines[0], lines.at(-1)].map(([s]) => ago(s));
-  await sql(`update agentexec.activity set created_at = ${created}, started_at = case when started_at is not null then ${started} end,
+  await sql(`update agentexec.activity set created_at = ${created}, updated_at = ${finished}, started_at = case when started_at is not null then ${started} end,
     finished_at = case when finished_at is not null then ${finished} end where agent_id = '${id}'`);
   return id;
 }

@@ -17,9 +17,12 @@ export const rows = (page) =>
     type: r.querySelector('.type').textContent,
     status: r.querySelector('.ax-badge').textContent,
     latest: r.querySelector('.latest').textContent,
+    conditions: [...r.querySelectorAll('.ax-condition')].map((e) => e.textContent),
     percentage: Number(r.querySelector('.ax-bar').ariaValueNow),
     elapsed: r.querySelector('.ax-elapsed').textContent,
   })));
+// conditions are what is said of the activity that is open, beside its status.
+export const conditions = (page) => page.$$eval('.conditions .ax-condition', (all) => all.map((e) => e.textContent));
 export const row = async (page, type) => (await rows(page)).find((r) => r.type === type);
 export const rowOf = (page, type) => page.locator('.row').filter({ has: page.getByText(type, { exact: true }) });
 export const types = async (page) => (await rows(page)).map((r) => r.type);

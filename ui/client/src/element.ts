@@ -2,7 +2,7 @@
 
 import { type Client, createClient, ProblemError } from './index.ts';
 import { type ActivityView, applyActivity, isFinal } from './state.ts';
-import { beginning, clean, statusNames } from './text.ts';
+import { beginning, clean, conditionsOf, statusNames } from './text.ts';
 import type { ActivityEvent } from './types.ts';
 
 const LONGEST = 300; // characters of a message
@@ -23,8 +23,8 @@ const css = `
 :host([status=COMPLETE]) { --color: var(--agentexec-complete, light-dark(#14763a, #4ac26b)) }
 :host([status=ERROR]) { --color: var(--agentexec-error, light-dark(#c2202c, #ff8a82)) }
 :host([status=CANCELED]) { --color: var(--agentexec-canceled, light-dark(#8a5100, #e0a345)) }
-:host([connection=offline]) .bar { opacity: .5 }
-:host([status=RUNNING][indeterminate]) .bar { animation: wait 1.5s infinite ease-in-out }
+:host(:is([connection=offline], [condition~=stale])) .bar { opacity: .5 }
+:host([status=RUNNING][indeterminate]:not([condition~=stale])) .bar { animation: wait 1.5s infinite ease-in-out }
 @keyframes wait { 0% { transform: translateX(-100%) scaleX(.4) } 100% { transform: translateX(100%) scaleX(.4) } }
 @media (prefers-reduced-motion: reduce) { .bar { animation: none !important; transition: none } }
 `;
@@ -33,8 +33,8 @@ let sheet: CSSStyleSheet | undefined;
 const clients = new Map<string, Client>(); // by src, so that the elements of a page share a socket
 
 /**
- * Attributes: `agent-id`, and `src`, where the sidecar is (default: the page's origin). Its `status` and `connection`
- * are reflected, for styles. Every event of the watch is dispatched as `agentexec-event`.
+ * Attributes: `agent-id`, and `src`, where the sidecar is (default: the page's origin). Its `status`, `condition` (the kinds of
+ * its conditions, with spaces between) and `connection` are reflected, for styles. Every event of the watch is dispatched as `agentexec-event`.
  */
 export class AgentexecProgress extends (globalThis.HTMLElement ?? (Object as unknown as typeof HTMLElement)) {
   static observedAttributes = ['agent-id', 'src', 'label'];
@@ -45,6 +45,7 @@ export class AgentexecProgress extends (globalThis.HTMLElement ?? (Object as unk
   #view: ActivityView = { activity: undefined, logs: [], ended: false };
   #problem = '';
   #frame = 0;
+  #tick: ReturnType<typeof setTimeout> | undefined; // while a time that is shown goes on
   #parts: Record<'type' | 'status' | 'track' | 'bar' | 'text', HTMLElement>;
 
   constructor() {
@@ -92,6 +93,7 @@ export class AgentexecProgress extends (globalThis.HTMLElement ?? (Object as unk
   disconnectedCallback(): void {
     this.#stop?.();
     this.#stop = undefined;
+    clearTimeout(this.#tick);
   }
 
   attributeChangedCallback(name: string): void {
@@ -157,17 +159,22 @@ export class AgentexecProgress extends (globalThis.HTMLElement ?? (Object as unk
     const name = this.getAttribute('label') || beginning(activity?.agent_type ?? 'Activity', LONGEST);
     type.textContent = clean(name);
     const word = activity ? statusNames[activity.status] : '';
-    const said = activity && percent !== null && !isFinal(activity.status) ? `${word} · ${percent}%` : word;
-    status.textContent = state === 'offline' && since ? `${said}${said && ' · '}offline since ${since.toLocaleTimeString()}` : said;
+    const standing = activity && percent !== null && !isFinal(activity.status) ? `${word} · ${percent}%` : word;
+    status.textContent = state === 'offline' && since ? `${standing}${standing && ' · '}offline since ${since.toLocaleTimeString()}` : standing;
     status.title = reason;
-    text.textContent = clean(beginning(this.#problem || (activity ? (logs.at(-1)?.message ?? '') : reason), LONGEST));
+    const conditions = activity && this.#used ? conditionsOf(activity, this.#used.now()) : [];
+    const said = [...conditions.map((c) => c.text), logs.at(-1)?.message].filter(Boolean).join(' · ');
+    text.textContent = clean(beginning(this.#problem || (activity ? said : reason), LONGEST));
+    clearTimeout(this.#tick);
+    if (conditions.length && !isFinal(activity!.status) && state === 'live') this.#tick = setTimeout(() => this.#later(), 1000);
     track.setAttribute('aria-label', clean(name));
-    track.setAttribute('aria-valuetext', [status.textContent, !activity && text.textContent].filter(Boolean).join(': ') || 'Loading');
+    track.setAttribute('aria-valuetext', [status.textContent, ...conditions.map((c) => c.text), !activity && text.textContent].filter(Boolean).join(': ') || 'Loading');
     if (percent === null) track.removeAttribute('aria-valuenow');
     else track.setAttribute('aria-valuenow', String(percent));
     bar.style.transform = `scaleX(${(percent ?? 0) / 100})`;
     this.toggleAttribute('indeterminate', percent === null);
     this.setAttribute('connection', state);
+    this.setAttribute('condition', conditions.map((c) => c.kind).join(' '));
     if (activity) this.setAttribute('status', activity.status);
     else this.removeAttribute('status');
   }

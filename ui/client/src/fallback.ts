@@ -1,4 +1,4 @@
-import { type Api, ProblemError, type Request } from './http.ts';
+import { type Api, type ListOptions, ProblemError, type Request } from './http.ts';
 import type { Explain } from './reason.ts';
 import type { Counts, FeedErrorCode, Status } from './types.ts';
 import type { Frame, Watch } from './watch.ts';
@@ -111,12 +111,13 @@ export function createFallback({ request, api, explain, parse, retryDelay, deliv
   }
 
   async function pollList(w: Watch, signal: AbortSignal, seen: { text: string }): Promise<number> {
-    const { statuses, agentType, metadata, limit } = w.filter!;
-    const count = async (status: Status) => (await api.list({ statuses: [status], agentType, metadata, pageSize: 1, signal })).total;
+    const { statuses, agentType, metadata, stale, limit } = w.filter!;
+    const count = async (which: Pick<ListOptions, 'statuses' | 'stale'>) => (await api.list({ ...which, agentType, metadata, pageSize: 1, signal })).total;
+    const countStale = async () => ['stale', await count({ stale: true }).catch(() => undefined)]; // an earlier server refuses that
     const [{ items }, counts] = await Promise.all([
-      api.list({ statuses, agentType, metadata, pageSize: limit, signal }),
+      api.list({ statuses, agentType, metadata, stale, pageSize: limit, signal }),
       agentType || metadata
-        ? Promise.all(STATUSES.map(async (s) => [s, await count(s)])).then((all) => Object.fromEntries(all) as Counts)
+        ? Promise.all([...STATUSES.map(async (s) => [s, await count({ statuses: [s] })]), countStale()]).then((all) => Object.fromEntries(all) as Counts)
         : api.stats({ signal }).then((stats) => stats.counts),
     ]);
     if (signal.aborted) return 0;

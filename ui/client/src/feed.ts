@@ -1,3 +1,4 @@
+import type { Clock } from './clock.ts';
 import { createFallback } from './fallback.ts';
 import { type Api, ProblemError, type Request } from './http.ts';
 import type { Explain } from './reason.ts';
@@ -46,6 +47,7 @@ export interface FeedOptions {
   request: Request;
   api: Api;
   explain: Explain;
+  clock: Clock;
   parse: (json: string) => unknown;
   WebSocket: WebSocketClass | undefined;
   retryDelay: (attempt: number) => number;
@@ -64,7 +66,7 @@ export interface Feed {
 }
 
 // createFeed keeps one socket for all watches. It comes back by itself, and then asks for every watch from where that is.
-export function createFeed({ base, tokens, request, api, explain, parse, WebSocket, retryDelay, checkReady }: FeedOptions): Feed {
+export function createFeed({ base, tokens, request, api, explain, clock, parse, WebSocket, retryDelay, checkReady }: FeedOptions): Feed {
   const watches = new Set<Watch>();
   const names = new Map<string, Watch | null>(); // on this socket; null until the server has left it too
   const listeners = new Set<() => void>();
@@ -125,11 +127,11 @@ export function createFeed({ base, tokens, request, api, explain, parse, WebSock
     // gets a name of its own, under which the server refuses it.
     w.name = w.id && UUID.test(w.id) && !names.has(w.id) ? w.id : 'w' + ++counter;
     names.set(w.name, w);
-    const { statuses, agentType: agent_type, metadata, limit } = w.filter ?? {};
+    const { statuses, agentType: agent_type, metadata, stale, limit } = w.filter ?? {};
     send({
       type: 'subscribe',
       sub: w.name === w.id ? undefined : w.name,
-      ...(w.id ? { agent_id: w.id, after_seq: w.cursor } : { list: { statuses, agent_type, metadata, limit } }),
+      ...(w.id ? { agent_id: w.id, after_seq: w.cursor } : { list: { statuses, agent_type, metadata, stale, limit } }),
     });
   }
 
@@ -176,6 +178,7 @@ export function createFeed({ base, tokens, request, api, explain, parse, WebSock
     const frame = parse(data) as Frame;
     if (frame.type === 'welcome') {
       welcomed = receivedAt;
+      clock.set(frame.time);
       worked = true;
       clearTimeout(retry);
       endFallback();

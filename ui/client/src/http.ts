@@ -1,5 +1,5 @@
 import type { Tokens } from './tokens.ts';
-import type { ActivityDetail, ActivityList, ActivityLog, Json, Stats, Status } from './types.ts';
+import type { ActivityDetail, ActivityList, ActivityLog, HeartbeatResult, Json, Stats, Status } from './types.ts';
 
 export interface Problem {
   title?: string;
@@ -47,6 +47,8 @@ export interface ListOptions extends CallOptions {
    * several objects only those can be asked for that differ in this alone: `[{ org: 42 }, { org: '42' }]`.
    */
   metadata?: MetadataFilter | undefined;
+  /** True for those that are stale, false for all others. Default both. */
+  stale?: boolean | undefined;
   /** The `next` of an earlier page. */
   after?: string | null | undefined;
   /** Returns each one's metadata, where the token allows it. */
@@ -69,6 +71,15 @@ export interface LineOptions extends CallOptions {
   data?: Json | undefined;
 }
 
+export interface CancelOptions extends CallOptions {
+  /** Why, for the log and the worker. Default "Cancel requested". */
+  message?: string | undefined;
+  /** How long a RUNNING worker has to end by itself, such as "30s", which is the default. */
+  grace?: string | undefined;
+  /** Cancels it at once, without the worker. */
+  force?: boolean | undefined;
+}
+
 export interface CanceledPending {
   /** How many activities were canceled. */
   canceled: number;
@@ -83,11 +94,23 @@ export interface Api {
   stats(options?: CallOptions): Promise<Stats>;
   /** Registers an activity, QUEUED, and returns its agent_id. */
   create(taskName: string, options?: CallOptions & { message?: string | undefined; agentId?: string | undefined; metadata?: Record<string, Json> | undefined }): Promise<string>;
-  /** Appends a line. Without a status the current one stays. */
-  log(agentId: string, message: string, options?: LineOptions & { status?: Status | undefined }): Promise<ActivityLog>;
+  /**
+   * Appends a line. Without a status the current one stays. With `atSeq` it is written as the line of that number or not at
+   * all: where that line is this one already it is returned, so a retry after a lost answer is safe; else TA409.
+   */
+  log(agentId: string, message: string, options?: LineOptions & { status?: Status | undefined; atSeq?: number | undefined }): Promise<ActivityLog>;
+  /**
+   * Says that the worker is alive. `expectEvery`, such as "30s" (1 s to 1 day), promises that it is heard of at least that
+   * often: else it is stale. Default the earlier promise, 60 s where there is none.
+   */
+  heartbeat(agentId: string, options?: CallOptions & { expectEvery?: string | undefined }): Promise<HeartbeatResult>;
   complete(agentId: string, message?: string, options?: LineOptions): Promise<ActivityLog>;
   error(agentId: string, message?: string, options?: CallOptions & { data?: Json | undefined }): Promise<ActivityLog>;
-  cancel(agentId: string, message?: string, options?: CallOptions): Promise<ActivityLog>;
+  /**
+   * Asks a RUNNING activity to end, which stays RUNNING until the worker does or the grace period is over. QUEUED and ERROR
+   * become CANCELED at once. Returns the line of the request, or the one that canceled it.
+   */
+  cancel(agentId: string, options?: CancelOptions): Promise<ActivityLog>;
   /**
    * Cancels the QUEUED and RUNNING ones that match. At least one of agentType, metadata and idleFor must be given, or else
    * `all`. `idleFor` is such as "15m": no line for so long. Of several metadata objects each is a request of its own.
@@ -123,11 +146,14 @@ export function createApi(request: Request, parse: (json: string) => unknown): A
   const call = async <T>(path: string, { signal }: CallOptions = {}, body?: object) =>
     parse(await (await request('v1/' + path, { signal, body })).text()) as T;
   const activity = (id: string) => 'activities/' + encodeURIComponent(id);
-  const write = (verb: string) => (id: string, message?: string, { signal, ...more }: CallOptions & object = {}) =>
-    call<ActivityLog>(`${activity(id)}/${verb}`, { signal }, { message, ...more });
+  const post = <T>(id: string, verb: string, options: object) => {
+    const { signal, ...body } = options as CallOptions;
+    return call<T>(`${activity(id)}/${verb}`, { signal }, body);
+  };
+  const write = (verb: string) => (id: string, message?: string, more?: object) => post<ActivityLog>(id, verb, { message, ...more });
   return {
-    list: async ({ page, pageSize, statuses, agentType, metadata, after, includeMetadata, ...rest } = {}) => {
-      const query = queryOf({ page, page_size: pageSize, status: statuses?.join(), agent_type: agentType, after, include_metadata: includeMetadata });
+    list: async ({ page, pageSize, statuses, agentType, metadata, stale, after, includeMetadata, ...rest } = {}) => {
+      const query = queryOf({ page, page_size: pageSize, status: statuses?.join(), agent_type: agentType, stale, after, include_metadata: includeMetadata });
       for (const [key, text] of textsOf(metadata ?? {})) query.append('metadata.' + key, text);
       return call('activities?' + query, rest);
     },
@@ -136,10 +162,11 @@ export function createApi(request: Request, parse: (json: string) => unknown): A
     stats: (options) => call('stats', options),
     create: async (task_name, { message, agentId, metadata, ...rest } = {}) =>
       (await call<{ agent_id: string }>('activities', rest, { task_name, message, agent_id: agentId, metadata })).agent_id,
-    log: write('logs'),
+    log: (id, message, { atSeq: at_seq, ...more } = {}) => post(id, 'logs', { message, at_seq, ...more }),
+    heartbeat: (id, { expectEvery: expect_every, ...rest } = {}) => post(id, 'heartbeat', { expect_every, ...rest }),
     complete: write('complete'),
     error: write('error'),
-    cancel: write('cancel'),
+    cancel: (id, options = {}) => post(id, 'cancel', options),
     cancelPending: async ({ agentType: agent_type, metadata, idleFor: idle_for, all, ...rest }) => {
       const sum = { canceled: 0, skipped: 0 };
       for (const metadata_filter of (Array.isArray(metadata) ? metadata : [metadata]) as (object | undefined)[]) {

@@ -1,3 +1,4 @@
+import { createClock } from './clock.ts';
 import { createFeed, type Connection, type WebSocketClass } from './feed.ts';
 import { createApi, createRequest, type Api } from './http.ts';
 import { iterate } from './iterate.ts';
@@ -7,7 +8,7 @@ import type { ActivityEvent, ListEvent } from './types.ts';
 import { activityWatch, type FeedError, listWatch, type ListFilter, type Sink, type Watch } from './watch.ts';
 
 export type { Connection, WebSocketClass } from './feed.ts';
-export { type Api, type CallOptions, type CanceledPending, type DetailOptions, type LineOptions, type ListOptions, type MetadataFilter, type Problem, ProblemError } from './http.ts';
+export { type Api, type CallOptions, type CanceledPending, type CancelOptions, type DetailOptions, type LineOptions, type ListOptions, type MetadataFilter, type Problem, ProblemError } from './http.ts';
 export type { TokenSource } from './tokens.ts';
 export type * from './types.ts';
 export { FeedError, type ListFilter } from './watch.ts';
@@ -57,6 +58,11 @@ export interface Client extends Api {
   readonly connection: Connection;
   /** Has the listener called after each change. Returns what stops it. */
   onConnection(listener: () => void): () => void;
+  /**
+   * The database's clock, in milliseconds since 1970, to tell how long ago something was or how long is left. Until a
+   * WebSocket of this client is welcomed, and with an earlier server, it is the clock of this machine.
+   */
+  now(): number;
   /** Makes sure of the connection now, without waiting for the next try. */
   reconnect(): void;
   /** Ends all watches, quietly, and closes the socket. */
@@ -79,7 +85,8 @@ export function createClient({
   const request = createRequest(base, tokens, fetch);
   const api = createApi(request, parse);
   const explain = createExplain(base, fetch);
-  const feed = createFeed({ base, tokens, request, api, explain, parse, WebSocket, retryDelay, checkReady });
+  const clock = createClock();
+  const feed = createFeed({ base, tokens, request, api, explain, clock, parse, WebSocket, retryDelay, checkReady });
 
   function watch<E>(make: (sink: Sink<E>) => Watch, { signal }: WatchOptions, onEvent?: (event: E) => void, onOver?: OnOver) {
     if (!onEvent) {
@@ -119,6 +126,7 @@ export function createClient({
       return feed.connection();
     },
     onConnection: feed.onConnection,
+    now: clock.now,
     reconnect: feed.wake,
     close: feed.close,
   };

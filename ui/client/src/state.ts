@@ -1,6 +1,6 @@
 // The state that follows from the events of a watch.
 
-import type { Activity, ActivityEvent, ActivityListItem, ActivityLog, ListEvent, Status } from './types.ts';
+import type { Activity, ActivityEvent, ActivityListItem, ActivityLog, ActivityState, ListEvent, Status } from './types.ts';
 
 /** Whether an activity with this status has ended. An ERROR may still be retried. */
 export const isFinal = (status: Status): boolean => status !== 'QUEUED' && status !== 'RUNNING';
@@ -32,19 +32,25 @@ export interface ActivityView {
   ended: boolean;
 }
 
+function merge(view: ActivityView, state: ActivityState): void {
+  const { activity } = view;
+  if (activity && state.last_seq >= activity.last_seq) view.activity = { ...activity, ...state };
+}
+
 /** Brings a view to where an event says the activity is. It and its `logs` are changed in place. */
 export function applyActivity(view: ActivityView, event: ActivityEvent): void {
   switch (event.type) {
     case 'snapshot':
       view.activity = event.activity;
       break;
-    case 'logs': {
+    case 'logs':
       for (const line of event.logs) view.logs.push(line);
-      const { activity } = view;
-      if (activity && event.activity.last_seq >= activity.last_seq) view.activity = { ...activity, ...event.activity };
+      merge(view, event.activity);
       view.ended = false;
       break;
-    }
+    case 'state':
+      merge(view, event.activity);
+      break;
     case 'end':
       view.ended = true;
       break;

@@ -37,3 +37,38 @@ export function elapsed(a: ActivityState & { created_at: string; started_at: str
   const two = (n: number) => String(n).padStart(2, '0');
   return d ? `${d}d ${two(h)}h` : h ? `${h}h ${two(m)}m` : m ? `${m}m ${two(s)}s` : `${s}s`;
 }
+
+/** A duration, rounded down: "90 s", "2 min", "3 h", "2 days". */
+export function duration(seconds: number): string {
+  const [size, unit] = seconds < 120 ? [1, 's'] : seconds < 7200 ? [60, 'min'] : seconds < 172_800 ? [3600, 'h'] : [86_400, 'days'];
+  return `${Math.max(0, Math.floor(seconds / size))} ${unit}`;
+}
+
+/**
+ * What the status alone does not say. `stale`: the worker is not heard of. `stopping`: a cancel was requested. `forced`:
+ * canceled without the worker. `trailing`: lines came after it was canceled.
+ */
+export interface Condition {
+  kind: 'stale' | 'stopping' | 'forced' | 'trailing';
+  /** For people, with its reason and time, as of now. */
+  text: string;
+}
+
+/** The conditions of an activity; now is the database's time, as `client.now()` tells it. */
+export function conditionsOf({ status, stale, cancel, ...a }: ActivityState, now: number): Condition[] {
+  const all: Condition[] = [];
+  const add = (kind: Condition['kind'], text: string) => all.push({ kind, text });
+  if (status === 'RUNNING') {
+    if (cancel) add('stopping', 'Stopping' + (cancel.force_at ? ', ' + timeLeft(Date.parse(cancel.force_at) - now) : ''));
+    if (stale) {
+      const promise = a.expect_every ? `; promised every ${duration(a.expect_every)}` : '';
+      add('stale', `Not heard of for ${duration((now - Date.parse(a.last_seen_at ?? a.updated_at)) / 1000)}${promise}`);
+    }
+  } else if (status === 'CANCELED') {
+    if (cancel?.forced) add('forced', 'Canceled, the worker never answered');
+    if (a.finished_at && a.updated_at > a.finished_at) add('trailing', 'Still writing after it was canceled');
+  }
+  return all;
+}
+
+const timeLeft = (ms: number) => (ms > 0 ? `${duration(Math.ceil(ms / 1000))} left` : 'no time left');

@@ -1,4 +1,5 @@
-// The messages on the wire, named and shaped as the server writes them. Times are ISO 8601 in UTC.
+// The messages on the wire, named and shaped as the server writes them. Times are ISO 8601 in UTC. An earlier
+// server leaves out the fields that are optional here.
 
 /** Where an activity stands. COMPLETE and CANCELED are final; ERROR may be retried. */
 export type Status = 'QUEUED' | 'RUNNING' | 'COMPLETE' | 'ERROR' | 'CANCELED';
@@ -20,6 +21,29 @@ export interface ActivityState {
   last_seq: number;
   /** 1, and one more after each retry of an ERROR. */
   attempt: number;
+  /** When the worker was last heard of, by a line or a heartbeat. Heartbeats alone send no event, so it may be later than this. */
+  last_seen_at?: string;
+  /** The seconds within which the worker promised to be heard of again; null where it promised nothing, or has ended. */
+  expect_every?: number | null;
+  /** RUNNING, and not heard of for longer than promised. */
+  stale?: boolean;
+  /** The request to cancel it; null where there is none. */
+  cancel?: CancelRequest | null;
+}
+
+/** A request to cancel an activity. It is RUNNING until the worker ends, or the grace period is over. */
+export interface CancelRequest {
+  /** The line of the request. */
+  seq: number;
+  /** At most its first 500 characters. */
+  message: string;
+  /** The subject of the token, or what the caller said; null where nothing is known. */
+  requested_by: string | null;
+  requested_at: string;
+  /** When it is CANCELED without the worker; null for never, and where it was canceled at once. */
+  force_at: string | null;
+  /** It was CANCELED without the worker. */
+  forced: boolean;
 }
 
 /** An activity without its lines. */
@@ -42,6 +66,19 @@ export interface ActivityLog {
   percentage: number | null;
   created_at: string;
   data: Json;
+  /** The attempt that wrote it. */
+  attempt?: number;
+  /** A cancel had been requested when it was written. The answer to a worker's line says so: end now. */
+  cancel_requested?: boolean;
+}
+
+/** The answer to a heartbeat. */
+export interface HeartbeatResult {
+  status: Status;
+  attempt: number;
+  /** End now: a cancel was requested, with this message. */
+  cancel_requested: boolean;
+  cancel_message: string | null;
 }
 
 /** An activity with lines of its log: of a long one a page, at most 1,000 lines or 4 MiB. */
@@ -71,8 +108,8 @@ export interface ActivityList {
   next: string | null;
 }
 
-/** The number of activities with each status. */
-export type Counts = Record<Status, number>;
+/** The number of activities with each status; `stale` ones are RUNNING too. */
+export type Counts = Record<Status, number> & { stale?: number };
 
 export interface Stats {
   counts: Counts;
@@ -112,7 +149,13 @@ export interface ActivityGap {
   next_seq: number;
 }
 
-export type ActivityEvent = ActivitySnapshot | ActivityLogs | ActivityEnd | ActivityGap;
+/** The state changed without a line: the activity became stale, or its worker was heard of again. */
+export interface ActivityStateChange {
+  type: 'state';
+  activity: ActivityState;
+}
+
+export type ActivityEvent = ActivitySnapshot | ActivityLogs | ActivityStateChange | ActivityEnd | ActivityGap;
 
 /** All that match: it replaces what was known. */
 export interface ListSnapshot {

@@ -17,17 +17,21 @@ export interface ListFilter {
   statuses?: readonly Status[] | undefined;
   agentType?: string | undefined;
   metadata?: MetadataFilter | undefined;
+  /** True for those that are stale, false for all others. Default both. */
+  stale?: boolean | undefined;
   /** The most items, 1 to 1000. Default 50. */
   limit?: number | undefined;
 }
 
 /** A message of the server, as it came. */
 export type Frame = { sub?: string; message: string } & (
-  | { type: 'welcome' | 'pong' | 'unsubscribed' }
+  | { type: 'welcome'; time?: string }
+  | { type: 'pong' | 'unsubscribed' }
   | { type: 'error'; code: FeedErrorCode }
   | { type: 'snapshot'; activity?: Activity; items: ActivityListItem[]; counts: Counts }
   | { type: 'changes'; items: ActivityListItem[]; removed: string[]; counts: Counts }
   | { type: 'logs'; activity: ActivityState; logs: ActivityLog[] }
+  | { type: 'state'; activity: ActivityState }
   | { type: 'gap'; after_seq: number; next_seq: number; reason: 'pruned' | 'reset' }
   | { type: 'end'; status: Status; last_seq: number }
 );
@@ -93,6 +97,8 @@ export function activityWatch(id: string, afterSeq: number, sink: Sink<ActivityE
           return true;
         });
         pass = frame.logs.length > 0;
+      } else if (frame.type === 'state') {
+        pass = true;
       } else if (frame.type === 'gap') {
         const reset = frame.reason === 'reset';
         const { next_seq } = frame;

@@ -3,6 +3,7 @@
 import { afterEach, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { type ActivityEvent, type ActivityListItem, type Client, createClient, ProblemError, type TokenSource, type WebSocketClass } from '../src/index.ts';
+import { type ActivityView, applyActivity, applyList } from '../src/state.ts';
 import { range, until } from './server.ts';
 
 const url = process.env['PAGE_URL']!;
@@ -68,7 +69,8 @@ test('the whole HTTP API', async () => {
   expect((await client.list({ pageSize: 2, after: page.next })).items).toHaveLength(2);
   expect(await client.complete(id, 'Done', { data: [1] })).toMatchObject({ status: 'COMPLETE', percentage: 100, message: 'Done', data: [1] });
   expect(await client.error(ids[0]!, 'It broke', { data: null })).toMatchObject({ status: 'ERROR', message: 'It broke' });
-  expect(await client.cancel(ids[1]!)).toMatchObject({ status: 'CANCELED' });
+  expect(await client.cancel(ids[1]!)).toMatchObject({ status: 'CANCELED', message: 'Cancel requested' });
+  expect(await client.cancel(ids[0]!, { message: 'no retry' })).toMatchObject({ status: 'CANCELED', message: 'no retry' });
   expect(await client.cancelPending({ agentType: 'b', idleFor: '1h' })).toEqual({ canceled: 0, skipped: 0 });
   expect(await client.cancelPending({ agentType: 'b' })).toEqual({ canceled: 1, skipped: 0 });
   for (const n of [7, '7', 8]) await client.create('c', { metadata: { n } });
@@ -89,6 +91,49 @@ test('the whole HTTP API', async () => {
 });
 
 for (const transport of ['websocket', 'http']) {
+  test(`an activity goes silent, is asked to stop, and is forced to, over ${transport}`, async () => {
+    const client = connect(transport);
+    const id = await client.create('silent');
+    await client.log(id, 'reading', { status: 'RUNNING' });
+    const view: ActivityView = { activity: undefined, logs: [], ended: false };
+    const types: string[] = [];
+    client.watchActivity(id, {}, (e) => {
+      types.push(e.type);
+      applyActivity(view, e);
+    });
+    let stale: string[] | undefined;
+    const items = new Map<string, ActivityListItem>();
+    client.watchList({ stale: true }, {}, (e) => {
+      applyList(items, e);
+      stale = [...items.keys()];
+    });
+    await until(() => view.logs.length === 2 && stale !== undefined);
+    expect(view.activity).toMatchObject({ stale: false, expect_every: null, cancel: null });
+
+    expect(await client.heartbeat(id, { expectEvery: '1s' })).toEqual({ status: 'RUNNING', attempt: 1, cancel_requested: false, cancel_message: null });
+    await until(() => view.activity!.stale === true && stale!.includes(id));
+    expect(view.activity).toMatchObject({ status: 'RUNNING', expect_every: 1, last_seq: 2 });
+    expect((await client.list({ stale: true })).items.map((i) => i.agent_id)).toContain(id);
+    await client.heartbeat(id, { expectEvery: '1h' });
+    await until(() => view.activity!.stale === false && !stale!.includes(id));
+    expect([types.filter((t) => t === 'logs').length, view.activity!.last_seq], 'all that without a line').toEqual([1, 2]);
+
+    expect(await client.cancel(id, { message: 'enough', grace: '1h' })).toMatchObject({ seq: 3, status: 'RUNNING', message: 'enough' });
+    await until(() => Boolean(view.activity!.cancel));
+    expect(view.activity).toMatchObject({ status: 'RUNNING', cancel: { seq: 3, message: 'enough', forced: false } });
+    const left = Date.parse(view.activity!.cancel!.force_at!) - client.now();
+    expect(left).toBeGreaterThan(0);
+    expect(await client.heartbeat(id)).toMatchObject({ cancel_requested: true, cancel_message: 'enough' });
+    const line = await client.log(id, 'going on', { atSeq: 4 });
+    expect(line).toMatchObject({ seq: 4, attempt: 1, cancel_requested: true });
+    expect(await client.log(id, 'going on', { atSeq: 4 }), 'again').toEqual(line);
+    await expect(client.log(id, 'something else', { atSeq: 4 })).rejects.toMatchObject({ status: 409, code: 'TA409' });
+
+    expect(await client.cancel(id, { force: true })).toMatchObject({ status: 'CANCELED' });
+    await until(() => view.ended);
+    expect(view.activity).toMatchObject({ status: 'CANCELED', cancel: { seq: 3, message: 'enough', forced: true } });
+  });
+
   test(`no line is lost or doubled while the sidecar comes and goes, over ${transport}`, async () => {
     const client = connect(transport);
     const id = await client.create('survivor');

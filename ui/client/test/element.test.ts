@@ -60,6 +60,26 @@ test('it shows how far an activity is, live, to the end', async () => {
   expect(ends).toContain('end');
 });
 
+test('it says when the worker is not heard of, and when it is to stop', async () => {
+  server.time = '2026-01-01T00:02:02+00:00'; // and not what this machine takes for the time
+  server.append(2);
+  const e = show();
+  await until(() => text(e, 'text') === 'line');
+  expect(e.getAttribute('condition')).toBe('');
+  server.change({ stale: true, expect_every: 30, last_seen_at: '2026-01-01T00:00:02+00:00' });
+  await until(() => text(e, 'text') === 'Not heard of for 2 min; promised every 30 s · line');
+  expect(e.getAttribute('condition')).toBe('stale');
+  expect(bar(e).getAttribute('aria-valuetext')).toBe('Running: Not heard of for 2 min; promised every 30 s');
+  const cancel = { seq: 2, message: '', requested_by: null, requested_at: '2026-01-01T00:02:00+00:00', force_at: '2026-01-01T00:02:30+00:00', forced: false };
+  server.change({ stale: false, cancel });
+  await until(() => /^Stopping, \d+ s left · line$/.test(text(e, 'text')!));
+  const left = text(e, 'text');
+  await until(() => text(e, 'text') !== left); // the time that is left runs out
+  server.change({ status: 'CANCELED', finished_at: '2026-01-01T00:02:40+00:00', updated_at: '2026-01-01T00:02:40+00:00', cancel: { ...cancel, forced: true } });
+  await until(() => text(e, 'text') === 'Canceled, the worker never answered · line');
+  expect(text(e, 'status')).toBe('Canceled');
+});
+
 test('it says when it does not know, and when it is offline', async () => {
   const unknown = show({ 'agent-id': '00000000-0000-4000-8000-000000000000', label: 'My task' });
   await until(() => text(unknown, 'text') === 'No such activity');

@@ -5,7 +5,7 @@ import net from 'node:net';
 import { once } from 'node:events';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { compareItems } from '../src/state.ts';
-import type { ActivityListItem, ActivityLog, Counts, Status } from '../src/types.ts';
+import type { ActivityListItem, ActivityLog, ActivityState, Counts, Status } from '../src/types.ts';
 
 export const ID = '6f1de0c4-5d0b-4d3a-9a53-0e1f6c5b7a11';
 
@@ -21,6 +21,7 @@ interface Sub {
 
 interface ListSub {
   statuses: Status[] | undefined;
+  stale: boolean | undefined;
   limit: number;
   /** The items the client has, by agent_id. */
   known: Map<string, string>;
@@ -33,6 +34,11 @@ export class FeedServer {
   lines: ActivityLog[] = [];
   status: Status = 'QUEUED';
   percentage: number | null = null;
+  attempt = 1;
+  /** What an earlier server does not know of the activity, such as `stale`. */
+  life: Partial<ActivityState> = {};
+  /** The time in a welcome; an earlier server sends none. */
+  time: string | undefined;
   /** Seqs that are no longer kept. */
   pruned = new Set<number>();
   created = 0;
@@ -96,6 +102,12 @@ export class FeedServer {
     this.#wake();
   }
 
+  /** Changes the state without a line, and tells it. */
+  change(life: Partial<ActivityState>): void {
+    this.life = { ...this.life, ...life };
+    for (const sub of this.#subs) sub.send({ type: 'state', sub: sub.name, activity: this.#state() });
+  }
+
   /** Sets the database back: lines after seq are void. */
   reset(seq: number): void {
     this.lines.length = seq;
@@ -111,8 +123,13 @@ export class FeedServer {
 
   activity() {
     const last_seq = this.lines.length;
-    const state = { status: this.status, latest_percentage: this.percentage, updated_at: time(last_seq), last_seq, attempt: 1 };
+    const state = { status: this.status, latest_percentage: this.percentage, updated_at: time(last_seq), last_seq, attempt: this.attempt, ...this.life };
     return { agent_id: ID, agent_type: 'test', created_at: time(this.created), started_at: null, finished_at: null, ...state };
+  }
+
+  #state() {
+    const { agent_id: _id, agent_type: _type, created_at: _created, ...state } = this.activity();
+    return state;
   }
 
   item() {
@@ -120,15 +137,18 @@ export class FeedServer {
   }
 
   counts() {
-    const counts: Counts = { QUEUED: 0, RUNNING: 0, COMPLETE: 0, ERROR: 0, CANCELED: 0 };
-    for (const { status } of this.items ?? [this.item()]) counts[status]++;
+    const counts = { QUEUED: 0, RUNNING: 0, COMPLETE: 0, ERROR: 0, CANCELED: 0, stale: 0 } satisfies Counts;
+    for (const { status, stale } of this.items ?? [this.item()]) {
+      counts[status]++;
+      if (stale) counts.stale++;
+    }
     return counts;
   }
 
   /** Tells every live list what is different. */
   relist(): void {
     for (const list of this.#lists) {
-      const items = this.#listed(list.statuses).slice(0, list.limit);
+      const items = this.#listed(list.statuses, list.stale).slice(0, list.limit);
       const now = new Map(items.map((item) => [item.agent_id, JSON.stringify(item)]));
       const changed = items.filter(({ agent_id }) => now.get(agent_id) !== list.known.get(agent_id));
       const removed = [...list.known.keys()].filter((id) => !now.has(id));
@@ -137,13 +157,14 @@ export class FeedServer {
     }
   }
 
-  #listed(statuses: Status[] | undefined): ActivityListItem[] {
-    return (this.items ?? [this.item()]).filter(({ status }) => !statuses || statuses.includes(status)).sort(compareItems);
+  #listed(statuses?: Status[], stale?: boolean): ActivityListItem[] {
+    const all = (this.items ?? [this.item()]).filter((item) => stale === undefined || stale === Boolean(item.stale));
+    return all.filter(({ status }) => !statuses || statuses.includes(status)).sort(compareItems);
   }
 
   #add(message: string) {
     const seq = this.lines.length + 1;
-    this.lines.push({ id: seq, seq, message, status: this.status, percentage: this.percentage, created_at: time(seq), data: null });
+    this.lines.push({ id: seq, seq, message, status: this.status, percentage: this.percentage, created_at: time(seq), data: null, attempt: this.attempt });
   }
 
   #wake() {
@@ -161,7 +182,7 @@ export class FeedServer {
       for (const list of lists.values()) this.#lists.delete(list);
     });
     ws.on('error', () => {});
-    send({ type: 'welcome', protocol: 'agentexec.v1' });
+    send({ type: 'welcome', protocol: 'agentexec.v1', time: this.time });
     ws.on('message', (data) => {
       const m = JSON.parse(String(data)) as FeedServer['messages'][0] & { agent_id?: string };
       this.messages.push(m);
@@ -178,9 +199,9 @@ export class FeedServer {
       if (m.type !== 'subscribe') return;
       if (subs.has(name)) return send({ type: 'error', sub: name, code: 'invalid', message: 'the name is taken' });
       if (m.list) {
-        const { statuses, limit = 50 } = m.list as Partial<ListSub>;
-        const items = this.#listed(statuses).slice(0, limit);
-        const list = { statuses, limit, known: new Map(items.map((item) => [item.agent_id, JSON.stringify(item)])), send: (frame: object) => send({ sub: name, ...frame }) };
+        const { statuses, stale, limit = 50 } = m.list as Partial<ListSub>;
+        const items = this.#listed(statuses, stale).slice(0, limit);
+        const list = { statuses, stale, limit, known: new Map(items.map((item) => [item.agent_id, JSON.stringify(item)])), send: (frame: object) => send({ sub: name, ...frame }) };
         subs.set(name, { name, cursor: 0, ended: true, send });
         lists.set(name, list);
         this.#lists.add(list);
@@ -224,9 +245,8 @@ export class FeedServer {
   }
 
   #lines(sub: Sub, logs: ActivityLog[]) {
-    const { status, latest_percentage, updated_at, last_seq, attempt } = this.activity();
-    const send = (some: ActivityLog[]) =>
-      some.length && sub.send({ type: 'logs', sub: sub.name, activity: { status, latest_percentage, updated_at, last_seq, attempt }, logs: some });
+    const activity = this.#state();
+    const send = (some: ActivityLog[]) => some.length && sub.send({ type: 'logs', sub: sub.name, activity, logs: some });
     const half = Math.ceil(logs.length / 2);
     switch (this.fates.shift()) {
       case 'skipped':
@@ -268,7 +288,8 @@ export class FeedServer {
       json({ ...this.activity(), logs: this.lines.filter((l) => l.seq > after && !this.pruned.has(l.seq)).slice(0, limit) });
     } else if (url.pathname === '/v1/activities') {
       const [size, key] = [Number(url.searchParams.get('page_size') ?? 50), url.searchParams.get('after')];
-      const all = this.#listed(url.searchParams.get('status')?.split(',') as Status[] | undefined);
+      const stale = url.searchParams.get('stale');
+      const all = this.#listed(url.searchParams.get('status')?.split(',') as Status[] | undefined, stale === null ? undefined : stale === 'true');
       const rest = key ? all.filter((item) => compareItems(item, JSON.parse(key) as ActivityListItem) > 0) : all;
       const items = rest.slice(0, size);
       const { agent_id, status, created_at } = items.at(-1) ?? {};

@@ -27,6 +27,26 @@ test('a list follows its events', () => {
   expect([...items.values()].map((i) => i.agent_id + i.last_seq)).toEqual(['a2']); // but a snapshot replaces everything
 });
 
+test('an activity that becomes stale, and is heard of again, has no line of it', () => {
+  const view: ActivityView = { activity: activity('RUNNING', 3), logs: [], ended: false };
+  const { agent_id: _id, agent_type: _type, created_at: _created, ...state } = activity('RUNNING', 3);
+  applyActivity(view, { type: 'state', activity: { ...state, stale: true, expect_every: 30, last_seen_at: time(3) } });
+  expect(view.activity).toMatchObject({ agent_id: 'a', stale: true, expect_every: 30, last_seen_at: time(3), last_seq: 3 });
+  applyActivity(view, { type: 'state', activity: { ...state, last_seq: 2, stale: false } });
+  expect(view.activity!.stale).toBe(true); // an older version changes nothing
+  applyActivity(view, { type: 'state', activity: { ...state, stale: false } });
+  expect(view.activity!.stale).toBe(false);
+  expect(view.logs).toEqual([]);
+});
+
+test('an item that becomes stale changes without a line', () => {
+  const items = new Map<string, ActivityListItem>();
+  const counts = { QUEUED: 0, RUNNING: 1, COMPLETE: 0, ERROR: 0, CANCELED: 0, stale: 1 };
+  applyList(items, { type: 'snapshot', items: [item('a', 'RUNNING', 1, 5)], counts });
+  applyList(items, { type: 'changes', items: [{ ...item('a', 'RUNNING', 1, 5), stale: true }], removed: [], counts });
+  expect(items.get('a')!.stale).toBe(true);
+});
+
 test('an activity follows its events', () => {
   const view: ActivityView = { activity: undefined, logs: [], ended: false };
   const state = (status: Status, last_seq: number, attempt = 1, finished: number | null = null) => ({

@@ -1,10 +1,10 @@
 import { memo, useDeferredValue, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react';
 import type { Activity } from '@agentexec/client';
-import { Elapsed, ProgressBar, StatusBadge, useClient, useConnection } from '@agentexec/react';
+import { Elapsed, Liveness, ProgressBar, StatusBadge, useClient, useConnection } from '@agentexec/react';
 import { isFinal } from '@agentexec/client/state';
-import { clean, statusNames } from '@agentexec/client/text';
+import { clean, type Condition, conditionsOf, statusNames } from '@agentexec/client/text';
 import { Chart } from './chart.tsx';
-import { Confirm } from './dialogs.tsx';
+import { Cancel } from './cancel.tsx';
 import { copyLog, downloadLog } from './log_file.ts';
 import { isId, type Log, LogModel } from './log_model.ts';
 import { LogView } from './log.tsx';
@@ -12,7 +12,6 @@ import { Matches } from './matches.ts';
 import { useSnapshot } from './model.ts';
 import { grouped } from './numbers.ts';
 import { go, pathOf } from './route.ts';
-import { mayCancel } from './session.ts';
 import { When } from './times.tsx';
 
 /** One activity: what it is, how far it is, and its log. */
@@ -59,22 +58,32 @@ function useMessage({ missing, problem, loading, activity }: Log, id: string): [
   return state === 'offline' && code !== 'unauthorized' ? ['The server cannot be reached', `${reason && clean(reason) + '. '}The activity appears when it answers; it is tried again by itself.`] : ['Loading', ''];
 }
 
+// The conditions without their times: a countdown is not announced every second.
+const announced: Record<Condition['kind'], string> = {
+  stale: 'its worker is not heard of', stopping: 'stopping', forced: 'its worker never answered', trailing: 'still writing after it was canceled',
+};
+
 function Head({ activity, gone }: { activity: Activity; gone: boolean }) {
-  const { agent_id, status, latest_percentage: percentage, attempt } = activity;
-  const client = useClient();
-  const [asking, setAsking] = useState(false);
+  const { agent_id, status, stale, latest_percentage: percentage, attempt, cancel } = activity;
+  const conditions = conditionsOf(activity, 0);
   const type = clean(activity.agent_type);
   return (
     <header>
       <div className="title">
         <h2 dir="auto">{type}</h2>
-        <StatusBadge status={status} />
+        <StatusBadge status={status} stale={stale} />
         {attempt > 1 && <span className="attempt">Attempt {attempt}</span>}
-        {!isFinal(status) && !gone && mayCancel() && <button type="button" id="cancel" onClick={() => setAsking(true)}>Cancel</button>}
-        <span id="announce" className="unseen" role="status">{type}: {statusNames[status]}</span>
+        {!gone && <Cancel activity={activity} />}
+        <span id="announce" className="unseen" role="status">{type}: {[statusNames[status], ...conditions.map(({ kind }) => announced[kind])].join(', ')}</span>
       </div>
+      {conditions.length > 0 && (
+        <p className="conditions">
+          <Liveness activity={activity} />
+          {cancel?.requested_by && conditions.some(({ kind }) => kind !== 'stale') && <span className="by">Requested by <bdi>{clean(cancel.requested_by)}</bdi></span>}
+        </p>
+      )}
       <div className="progress">
-        <ProgressBar percentage={percentage} status={status} label={type} />
+        <ProgressBar percentage={percentage} status={status} stale={stale} label={type} />
         <span className="percent">{percentage === null ? '' : `${percentage}%`}</span>
       </div>
       <dl>
@@ -84,11 +93,6 @@ function Head({ activity, gone }: { activity: Activity; gone: boolean }) {
         <div><dt>Finished</dt><dd id="finished"><When iso={activity.finished_at} /></dd></div>
         <div className="id"><dt>Agent id</dt><dd><code>{agent_id}</code></dd></div>
       </dl>
-      {asking && (
-        <Confirm title="Cancel this activity?" verb="Cancel it" onClose={() => setAsking(false)} act={async () => void (await client.cancel(agent_id))}>
-          <p><bdi>{type}</bdi> is told at its next line, and cannot be taken up again.</p>
-        </Confirm>
-      )}
     </header>
   );
 }

@@ -18,22 +18,27 @@ interface Props {
 /** Which activities are listed, how many there are, and what can be done with all of them. */
 export function Filters({ model, filter, id }: Props) {
   const { counts, found, more, types } = useSnapshot(model);
-  const { statuses } = filter;
+  const { statuses, stale } = filter;
   const set = (change: Partial<Filter>) => go(pathOf(id, searchOf({ ...filter, ...change })));
-  const toggle = (status: Status) => set({ statuses: statuses.includes(status) ? statuses.filter((s) => s !== status) : [...statuses, status] });
+  const toggle = (status: Status) => set({ stale: false, statuses: statuses.includes(status) ? statuses.filter((s) => s !== status) : [...statuses, status] });
   // With a text, only what is listed can be counted, and there may be more of it.
   const number = (n: number | undefined) => n !== undefined && <> <b>{grouped(n)}{found && more ? '+' : ''}</b></>;
-  const known = (status: Status) => (!found ? counts?.[status] : !statuses.length || statuses.includes(status) ? found[status] : undefined);
-  const total = found ? (statuses.length ? undefined : sum(found)) : counts && sum(counts);
+  const known = (status: Status) => (!found ? counts?.[status] : !stale && (!statuses.length || statuses.includes(status)) ? found[status] : undefined);
+  const total = found ? (stale || statuses.length ? undefined : sum(found)) : counts && sum(counts);
   return (
     <div className="filters">
       <div className="chips" role="group" aria-label="Show by status">
-        <button type="button" className="filter" data-status="" aria-pressed={!statuses.length} onClick={() => set({ statuses: [] })}>All{number(total)}</button>
+        <button type="button" className="filter" data-status="" aria-pressed={!stale && !statuses.length} onClick={() => set({ stale: false, statuses: [] })}>All{number(total)}</button>
         {(Object.keys(statusNames) as Status[]).map((status) => (
           <button key={status} type="button" className="filter" data-status={status} aria-pressed={statuses.includes(status)} onClick={() => toggle(status)}>
             {statusNames[status]}{number(known(status))}
           </button>
         ))}
+        {(stale || Boolean(counts?.stale)) && (
+          <button type="button" className="filter" data-status="stale" aria-pressed={stale} onClick={() => set({ stale: !stale, statuses: [] })}>
+            Not heard of{number(found ? undefined : counts?.stale)}
+          </button>
+        )}
       </div>
       <input
         key={'type ' + filter.type} className="field" list="types" placeholder="Type" aria-label="Type, exactly" defaultValue={filter.type}
@@ -46,7 +51,7 @@ export function Filters({ model, filter, id }: Props) {
   );
 }
 
-const sum = (counts: Counts) => Object.values(counts).reduce((a, b) => a + b, 0);
+const sum = (counts: Counts) => (Object.keys(statusNames) as Status[]).reduce((n, status) => n + counts[status], 0); // stale ones are RUNNING
 
 function Metadata({ metadata, onChange }: { metadata: Filter['metadata']; onChange: (metadata: Filter['metadata']) => void }) {
   const [text, setText] = useState('');
@@ -75,8 +80,9 @@ function Metadata({ metadata, onChange }: { metadata: Filter['metadata']; onChan
 }
 
 // whyNot says why what is listed cannot be canceled as it is, '' where it can: the server cancels by type and metadata.
-function whyNot({ statuses, text }: Filter): string {
+function whyNot({ statuses, stale, text }: Filter): string {
   if (text) return 'Clear the search first: what is canceled is chosen by type and metadata alone';
+  if (stale) return 'Show all first: what is canceled is chosen by type and metadata alone';
   if (statuses.length && !(statuses.includes('QUEUED') && statuses.includes('RUNNING'))) return 'Show both Running and Queued first: they are canceled together';
   return '';
 }

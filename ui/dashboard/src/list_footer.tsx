@@ -13,7 +13,7 @@ export function ListFooter({ rows, filter }: { rows: Rows; filter: Filter }) {
   const { items, looked, more, loading, problem } = rows;
   const client = useClient();
   const { state, code, reason } = useConnection();
-  const filtered = filter.statuses.length + filter.type.length + filter.text.length + Object.keys(filter.metadata).length > 0;
+  const filtered = filter.stale || filter.statuses.length + filter.type.length + filter.text.length + Object.keys(filter.metadata).length > 0;
   const showAll = <button type="button" onClick={() => go(base)}>Show all activities</button>;
   if (problem) {
     return (

@@ -1,6 +1,6 @@
 // The rows of the list: the first ones live from the feed, those below by key over HTTP as the person comes to them.
 
-import type { ActivityListItem, Client, Counts, ListEvent } from '@agentexec/client';
+import type { ActivityListItem, Client, Counts, ListEvent, Status } from '@agentexec/client';
 import { compareItems } from '@agentexec/client/state';
 import { type Section, sectionsOf } from './list_layout.ts';
 import { Model } from './model.ts';
@@ -81,8 +81,8 @@ export class ListModel extends Model<Rows> {
   }
 
   get #query() {
-    const { statuses, type } = this.#filter;
-    return { statuses: statuses.length ? statuses : undefined, agentType: type || undefined, metadata: metadataOf(this.#filter) };
+    const { statuses, stale, type } = this.#filter;
+    return { statuses: statuses.length ? statuses : undefined, stale: stale || undefined, agentType: type || undefined, metadata: metadataOf(this.#filter) };
   }
 
   protected start(): void {
@@ -110,10 +110,11 @@ export class ListModel extends Model<Rows> {
   protected read(): Rows {
     const more = this.#more();
     if (this.#sortedTypes.length !== this.#types.size) this.#sortedTypes = [...this.#types].sort();
-    const { statuses } = this.#filter;
+    const { statuses, stale } = this.#filter;
     const counts = this.#counts && { ...this.#counts };
-    // A group of another status than the filter's is empty.
-    const listed = counts && (Object.fromEntries(Object.entries(counts).map(([s, n]) => [s, !statuses.length || statuses.includes(s as never) ? n : 0])) as Counts);
+    // A group of another status than the filter's is empty; those that are stale are RUNNING.
+    const of = (status: Status, n: number) => (statuses.length && !statuses.includes(status) ? 0 : !stale ? n : status === 'RUNNING' ? (counts?.stale ?? 0) : 0);
+    const listed = counts && (Object.fromEntries(Object.entries(counts).map(([s, n]) => [s, of(s as Status, n)])) as Counts);
     const { all, counts: here } = this.#matching;
     return {
       items: all, index: (id) => this.#matching.index(id), sections: sectionsOf(here, this.#text ? undefined : listed, more),

@@ -1,7 +1,7 @@
 import { memo } from 'react';
 import type { ActivityListItem } from '@agentexec/client';
-import { Elapsed, ProgressBar, StatusBadge } from '@agentexec/react';
-import { beginning, clean } from '@agentexec/client/text';
+import { Elapsed, Liveness, ProgressBar, StatusBadge } from '@agentexec/react';
+import { beginning, clean, conditionsOf } from '@agentexec/client/text';
 import { go, pathOf } from './route.ts';
 
 interface Props {
@@ -17,6 +17,8 @@ interface Props {
 export const Row = memo(function Row({ item, top, place, of, search, selected }: Props) {
   const to = pathOf(item.agent_id, search);
   const type = clean(beginning(item.agent_type, 255));
+  // The last line of one that was canceled without its worker says what the condition says.
+  const said = conditionsOf(item, 0).at(-1)?.kind === 'forced';
   return (
     <div role="listitem" className="place" aria-posinset={place} aria-setsize={of} style={{ transform: `translateY(${top}px)` }}>
       <a
@@ -27,12 +29,15 @@ export const Row = memo(function Row({ item, top, place, of, search, selected }:
           go(to);
         }}
       >
-        <StatusBadge status={item.status} />
+        <StatusBadge status={item.status} stale={item.stale} />
         <span className="type" dir="auto">{type}</span>
         <Elapsed activity={item} />
-        <span className="latest" dir="auto">{clean(beginning(item.latest_log ?? '', 300, 1))}</span>
+        <span className="words">
+          <Liveness activity={item} />
+          <span className="latest" dir="auto">{said ? '' : clean(beginning(item.latest_log ?? '', 300, 1))}</span>
+        </span>
         <span className="percent">{item.latest_percentage === null ? '' : `${item.latest_percentage}%`}</span>
-        <ProgressBar percentage={item.latest_percentage} status={item.status} label={type} />
+        <ProgressBar percentage={item.latest_percentage} status={item.status} stale={item.stale} label={type} />
       </a>
     </div>
   );

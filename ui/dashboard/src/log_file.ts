@@ -9,8 +9,8 @@ const WEIGHT = 4e6; // characters, roughly, that an answer may have
 async function linesOf(client: Client, log: Log, id: string): Promise<string[]> {
   const lines: string[] = [];
   let weight = 0;
-  const add = ({ id, seq, created_at, status, percentage, message, data }: ActivityLog) => {
-    const line = JSON.stringify({ id, seq, created_at, status, percentage, message, data }) + '\n';
+  const add = ({ id, seq, created_at, attempt, status, percentage, cancel_requested, message, data }: ActivityLog) => {
+    const line = JSON.stringify({ id, seq, created_at, attempt, status, percentage, cancel_requested, message, data }) + '\n';
     weight += line.length;
     lines.push(line);
   };

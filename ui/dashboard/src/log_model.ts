@@ -1,6 +1,6 @@
 // One activity with its log, each line once and in order, as rows: lines, and notes where something is missing.
 
-import type { Activity, ActivityEvent, ActivityGap, ActivityLog, Client, FeedError, Status } from '@agentexec/client';
+import type { Activity, ActivityEvent, ActivityGap, ActivityLog, Client, FeedError } from '@agentexec/client';
 import { type ActivityView, applyActivity } from '@agentexec/client/state';
 import { Model } from './model.ts';
 
@@ -18,6 +18,8 @@ export interface Line extends ActivityLog {
   kind: 'line';
   /** It changed the status. */
   changed: boolean;
+  /** It is the first of an attempt after the first. */
+  begins: boolean;
   /** When it was written, in milliseconds. */
   at: number;
 }
@@ -104,10 +106,9 @@ export class LogModel extends Model<Log> {
 
   #take(event: ActivityEvent): void {
     this.#error = undefined;
-    const before = this.#view.logs.at(-1);
     applyActivity(this.#view, event);
     this.#view.logs.splice(0, this.#view.logs.length - 1);
-    if (event.type === 'logs') this.#add(event.logs, before?.status);
+    if (event.type === 'logs') this.#add(event.logs);
     if (event.type === 'gap') this.#note(event);
     this.changed();
   }
@@ -121,13 +122,15 @@ export class LogModel extends Model<Log> {
     this.#cursor = next_seq - 1;
   }
 
-  #add(lines: ActivityLog[], before: Status | undefined): void {
+  #add(lines: ActivityLog[]): void {
+    let before: ActivityLog | undefined = this.#entries.findLast((e) => e.kind === 'line');
     for (const line of lines) {
       const at = Date.parse(line.created_at);
-      this.#entries.push({ ...line, kind: 'line', changed: before !== line.status, at });
+      const begins = (line.attempt ?? 1) !== (before?.attempt ?? 1); // an earlier server does not say
+      this.#entries.push({ ...line, kind: 'line', changed: before?.status !== line.status, begins, at });
       this.#characters += weight(line);
       if (line.percentage !== null && line.percentage !== this.#points.at(-1)?.percentage) this.#points.push({ seq: line.seq, at, percentage: line.percentage });
-      before = line.status;
+      before = line;
     }
     this.#cursor = lines.at(-1)!.seq;
     if (this.#points.length > MOST_POINTS) this.#points = this.#points.filter((_, n) => n % 2 === 0);

@@ -3,7 +3,7 @@ import { Message, StatusBadge } from '@agentexec/react';
 import { clean } from '@agentexec/client/text';
 import { JsonTree } from './json_tree.tsx';
 import type { Entry, Line } from './log_model.ts';
-import { exact } from './times.tsx';
+import { exact, When } from './times.tsx';
 
 interface Props {
   entry: Entry;
@@ -36,6 +36,7 @@ export const LogRow = memo(function LogRow({ entry, index, top, gap, sought, ope
   if (entry.kind === 'note') return <div className="note place" {...place}>{entry.text}</div>;
   return (
     <div className="line place" {...place} data-seq={entry.seq} data-status={entry.changed ? entry.status : undefined}>
+      {entry.begins && <div className="begins"><h4>Attempt {entry.attempt}</h4> <When iso={entry.created_at} /></div>}
       <span className="seq">{entry.seq}</span>
       <time dateTime={entry.created_at} title={entry.created_at}>{exact(entry.at)}</time>
       <span className="gap">{gap === null ? '' : between(gap)}</span>

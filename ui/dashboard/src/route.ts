@@ -9,6 +9,8 @@ import { parse } from './json.ts';
 export interface Filter {
   /** None for all. */
   statuses: Status[];
+  /** Only those that are stale. */
+  stale: boolean;
   /** '' for all. */
   type: string;
   metadata: Record<string, string>;
@@ -23,7 +25,7 @@ export interface Route {
   search: string;
 }
 
-export const noFilter: Filter = { statuses: [], type: '', metadata: {}, text: '' };
+export const noFilter: Filter = { statuses: [], stale: false, type: '', metadata: {}, text: '' };
 
 /** The path that the page is served at, ending in a slash: what an address holds before activities/{agent_id}. */
 export const baseOf = (pathname: string): string => pathname.replace(/(activities\/[^/.]+|[^/]*)$/, '');
@@ -36,6 +38,7 @@ export function routeOf(pathname: string, search: string): Route {
   const wanted = (query.get('status') ?? '').split(',');
   const filter: Filter = {
     statuses: (Object.keys(statusNames) as Status[]).filter((s) => wanted.includes(s)),
+    stale: query.get('stale') === 'true',
     type: query.get('agent_type') ?? '',
     metadata: Object.fromEntries([...query].filter(([k]) => k.startsWith('metadata.') && k.length > 9).map(([k, v]) => [k.slice(9), v])),
     text: query.get('q') ?? '',
@@ -45,9 +48,10 @@ export function routeOf(pathname: string, search: string): Route {
 }
 
 /** A filter as a query: the parameters are those of the HTTP API, and q. */
-export function searchOf({ statuses, type, metadata, text }: Filter): string {
+export function searchOf({ statuses, stale, type, metadata, text }: Filter): string {
   const query = new URLSearchParams();
   if (statuses.length) query.set('status', statuses.join());
+  if (stale) query.set('stale', 'true');
   if (type) query.set('agent_type', type);
   for (const [key, value] of Object.entries(metadata)) query.set('metadata.' + key, value);
   if (text) query.set('q', text);

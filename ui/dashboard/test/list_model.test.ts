@@ -180,6 +180,23 @@ test('only some statuses', async () => {
   expect(model.get()).toMatchObject({ counts: { QUEUED: 3, ERROR: 2 }, sections: [{ name: 'Finished', count: 2 }] });
 });
 
+test('only those that are not heard of, which come and go without a line', async () => {
+  fill(1, 2);
+  fill(3, 20, 'RUNNING');
+  for (let n = 21; n <= 30 + LIVE; n++) server.items!.push(item(n, 'RUNNING', { stale: true }));
+  const model = listOf({ ...noFilter, stale: true });
+  const stale = () => sorted().filter((i) => i.stale);
+  await shows(model, stale().slice(0, LIVE));
+  expect(model.get()).toMatchObject({ more: true, counts: { RUNNING: 228, stale: 210 }, sections: [{ name: 'Running', length: LIVE, count: 210 }] });
+  await look(model);
+  await shows(model, stale());
+  const at = server.items!.findIndex((i) => i.agent_id === item(30 + LIVE, 'RUNNING').agent_id);
+  server.items![at] = { ...server.items![at]!, stale: false }; // heard of again
+  server.relist();
+  await until(() => model.get().counts?.stale === 209);
+  await shows(model, stale());
+});
+
 test('a text is looked for in what is here, without asking again', async () => {
   fill(1, LIVE + PAGE);
   const model = listOf({ ...noFilter, text: ' TYPE 3 ' });

@@ -48,6 +48,38 @@ test('lines as they come, with what they changed', async () => {
   expect(model.get().entries.map((e) => e.kind === 'line' && e.changed)).toEqual([true, false, false, true]);
 });
 
+test('a log of several attempts is divided where the next one begins', async () => {
+  const begins = (model: LogModel) => model.get().entries.map((e) => e.kind === 'line' && e.begins);
+  server.append(2);
+  server.finish('ERROR');
+  const model = logOf();
+  await shows(model, [1, 2, 3]);
+  expect(begins(model)).toEqual([false, false, false]);
+  server.attempt = 2;
+  server.status = 'RUNNING';
+  server.append(2);
+  await shows(model, range(1, 5));
+  expect(begins(model)).toEqual([false, false, false, true, false]);
+  // Lines of it that were void come again: it is divided once.
+  const { port, lines } = server;
+  await server.stop();
+  server = Object.assign(new FeedServer(), { port, lines, attempt: 2 });
+  server.reset(4);
+  await server.start();
+  await shows(model, [1, 2, 3, 4, 'The database was set back: line 5 is void.']);
+  server.append(1);
+  await until(() => model.get().cursor === 5);
+  expect(begins(model)).toEqual([false, false, false, true, false, false]);
+});
+
+test('of an earlier server, which does not say the attempt, a log is not divided', async () => {
+  server.append(2);
+  for (const line of server.lines) delete line.attempt;
+  const model = logOf();
+  await shows(model, [1, 2]);
+  expect(model.get().entries.map((e) => e.kind === 'line' && e.begins)).toEqual([false, false]);
+});
+
 test('who leaves and comes back has each line once', async () => {
   server.append(5);
   const model = logOf();

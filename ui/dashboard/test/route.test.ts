@@ -6,6 +6,7 @@ import { statuses } from './items.ts';
 const text = fc.string({ unit: 'binary', maxLength: 20 }).filter((s) => !/\p{Surrogate}/u.test(s)); // an address has no halves of characters
 const filter: fc.Arbitrary<Filter> = fc.record({
   statuses: fc.subarray(statuses),
+  stale: fc.boolean(),
   type: text,
   metadata: fc.dictionary(text.filter((s) => s !== ''), text, { maxKeys: 4, noNullPrototype: true }).filter((m) => !Object.hasOwn(m, '__proto__')),
   text,
@@ -28,6 +29,8 @@ test('what an address says', () => {
   expect(routeOf('/', '?metadata.org=1&metadata.org=2&metadata.=3&metadata=4').filter.metadata).toEqual({ org: '2' });
   expect(routeOf('/', '?agent_type=%00%FF&q=%')).toMatchObject({ filter: { type: '\0\ufffd', text: '%' } });
   expect(searchOf({ ...noFilter, statuses: ['RUNNING', 'QUEUED'], type: 'a b', text: '<&' })).toBe('?status=RUNNING,QUEUED&agent_type=a+b&q=%3C%26');
+  expect(searchOf({ ...noFilter, stale: true })).toBe('?stale=true');
+  expect(routeOf('/', '?stale=false').filter.stale).toBe(false);
   expect(pathOf(id, '?q=x')).toBe(`/activities/${id}?q=x`);
 });
 

@@ -1,35 +1,62 @@
-import { useSyncExternalStore } from 'react';
-import { useConnection } from './hooks.tsx';
+import { useMemo, useSyncExternalStore } from 'react';
+import type { Client } from '@agentexec/client';
+import { useClient, useConnection } from './hooks.tsx';
 
-const listeners = new Set<() => void>();
-let now = 0; // while the timer runs
-let timer: ReturnType<typeof setInterval> | undefined;
+interface Clock {
+  subscribe(listener: () => void): () => void;
+  read(): number;
+}
 
-function subscribe(listener: () => void) {
-  listeners.add(listener);
-  if (!timer) now = Date.now();
-  timer ??= setInterval(() => {
+const clocks = new WeakMap<Client, Clock>();
+
+// clockOf is the clock of a client: one timer for all who ask.
+function clockOf(client: Client): Clock {
+  let clock = clocks.get(client);
+  if (!clock) clocks.set(client, (clock = createClock(client)));
+  return clock;
+}
+
+function createClock(client: Client): Clock {
+  const listeners = new Set<() => void>();
+  let now = 0; // while the timer runs
+  let timer: ReturnType<typeof setInterval> | undefined;
+  let leave = () => {};
+  const tick = () => {
     if (globalThis.document?.hidden) return;
-    now = Date.now();
+    now = client.now();
     for (const each of [...listeners]) each();
-  }, 1000);
-  return () => {
-    listeners.delete(listener);
-    if (listeners.size) return;
-    clearInterval(timer);
-    timer = undefined;
+  };
+  return {
+    subscribe(listener) {
+      listeners.add(listener);
+      if (!timer) {
+        now = client.now();
+        timer = setInterval(tick, 1000);
+        leave = client.onConnection(tick); // the server may have told the time
+      }
+      return () => {
+        listeners.delete(listener);
+        if (listeners.size) return;
+        clearInterval(timer);
+        timer = undefined;
+        leave();
+      };
+    },
+    // The same within a second, as React asks of it.
+    read: () => (timer ? now : Math.floor(client.now() / 1000) * 1000),
   };
 }
 
-// read gives the same within a second, as React asks of it.
-const read = () => (timer ? now : Math.floor(Date.now() / 1000) * 1000);
-
 /**
- * The time, new every second: one timer for all who ask. It stands still while the connection is lost, because what is
- * not live must not look it.
+ * The time in milliseconds, new every second: that of the database, as far as the server told it (see `client.now`). It
+ * stands still while the connection is lost, because what is not live must not look it.
  */
 export function useNow(): number {
+  const client = useClient();
   const { state, since } = useConnection();
+  const { subscribe, read } = clockOf(client);
   const time = useSyncExternalStore(subscribe, read, read);
-  return state === 'offline' && since ? since.getTime() : time;
+  const lostAt = state === 'offline' && since ? since.getTime() : null; // by the clock of this machine
+  const stopped = useMemo(() => lostAt !== null && lostAt + client.now() - Date.now(), [client, lostAt]);
+  return stopped === false ? time : stopped;
 }

@@ -50,6 +50,8 @@ export interface CountsResult {
   counts: Counts | undefined;
   /** QUEUED and RUNNING ones, undefined until it is known. */
   active: number | undefined;
+  /** RUNNING ones that are stale; undefined until it is known, and with an earlier server. */
+  stale: number | undefined;
   loading: boolean;
   error: FeedError | undefined;
 }
@@ -57,5 +59,5 @@ export interface CountsResult {
 /** How many activities there are with each status, live. */
 export function useCounts({ agentType, metadata }: Pick<ListFilter, 'agentType' | 'metadata'> = {}): CountsResult {
   const { counts, loading, error } = useActivityList({ agentType, metadata, limit: 1 });
-  return { counts, active: counts && counts.QUEUED + counts.RUNNING, loading, error };
+  return { counts, active: counts && counts.QUEUED + counts.RUNNING, stale: counts?.stale, loading, error };
 }

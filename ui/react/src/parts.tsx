@@ -1,7 +1,7 @@
 import { Fragment, type ReactNode, useState } from 'react';
-import type { Activity, ListFilter, Status } from '@agentexec/client';
+import type { Activity, ActivityState, ListFilter, Status } from '@agentexec/client';
 import { isFinal } from '@agentexec/client/state';
-import { beginning, clean, elapsed, statusNames } from '@agentexec/client/text';
+import { beginning, clean, conditionsOf, elapsed, statusNames } from '@agentexec/client/text';
 import { useNow } from './clock.ts';
 import { useConnection, useCounts } from './hooks.tsx';
 
@@ -10,13 +10,15 @@ export const classes = (...names: (string | false | undefined)[]) => names.filte
 
 export interface StatusBadgeProps {
   status: Status;
+  /** It does not look live: the worker is not heard of. */
+  stale?: boolean | undefined;
   className?: string | undefined;
 }
 
 /** A status as a word with a colour. */
-export function StatusBadge({ status, className }: StatusBadgeProps) {
+export function StatusBadge({ status, stale, className }: StatusBadgeProps) {
   return (
-    <span className={classes('ax-badge', className)} data-status={status}>
+    <span className={classes('ax-badge', className)} data-status={status} data-stale={stale || undefined}>
       {statusNames[status] ?? status}
     </span>
   );
@@ -26,17 +28,19 @@ export interface ProgressBarProps {
   /** 0 to 100; null while it is unknown. */
   percentage: number | null | undefined;
   status?: Status | undefined;
+  /** It does not look live: the worker is not heard of. */
+  stale?: boolean | undefined;
   /** The accessible name of the bar. Default "Progress". */
   label?: string | undefined;
   className?: string | undefined;
 }
 
 /** How far something is. */
-export function ProgressBar({ percentage, status, label = 'Progress', className }: ProgressBarProps) {
+export function ProgressBar({ percentage, status, stale, label = 'Progress', className }: ProgressBarProps) {
   const known = typeof percentage === 'number' ? Math.min(100, Math.max(0, percentage)) : null;
   return (
     <div
-      className={classes('ax-bar', className)} role="progressbar" data-status={status} data-indeterminate={known === null || undefined}
+      className={classes('ax-bar', className)} role="progressbar" data-status={status} data-indeterminate={known === null || undefined} data-stale={stale || undefined}
       aria-label={clean(label)} aria-valuemin={0} aria-valuemax={100} aria-valuenow={known ?? undefined}
     >
       <div className="ax-bar-fill" style={{ transform: `scaleX(${(known ?? 0) / 100})` }} />
@@ -65,6 +69,30 @@ function CountBadge({ count, className, title = '' }: { count: number | undefine
   return (
     <span className={classes('ax-active', className)} data-active={Boolean(count)} role="status" title={clean(title) || undefined}>
       {count === undefined ? '– active' : `${count.toLocaleString()} active`}
+    </span>
+  );
+}
+
+export interface LivenessProps {
+  activity: ActivityState;
+  className?: string | undefined;
+}
+
+/**
+ * What the status does not say: that the worker is not heard of, that it is to stop and how long it has, that it never
+ * answered, that it goes on. Nothing where all is well.
+ */
+export function Liveness({ activity, className }: LivenessProps) {
+  if (!conditionsOf(activity, 0).length) return null;
+  return isFinal(activity.status) ? <Conditions activity={activity} className={className} now={0} /> : <TickingConditions activity={activity} className={className} />;
+}
+
+const TickingConditions = (props: LivenessProps) => <Conditions {...props} now={useNow()} />;
+
+function Conditions({ activity, className, now }: LivenessProps & { now: number }) {
+  return (
+    <span className={classes('ax-conditions', className)}>
+      {conditionsOf(activity, now).map(({ kind, text }) => <span key={kind} className="ax-condition" data-kind={kind}>{text}</span>)}
     </span>
   );
 }

@@ -3,7 +3,7 @@ import type { ActivityGap, ActivityLog } from '@agentexec/client';
 import { isFinal } from '@agentexec/client/state';
 import { beginning, clean } from '@agentexec/client/text';
 import { useActivity, useConnection } from './hooks.tsx';
-import { classes, Elapsed, Message, ProgressBar, StatusBadge, Time } from './parts.tsx';
+import { classes, Elapsed, Liveness, Message, ProgressBar, StatusBadge, Time } from './parts.tsx';
 
 const SHOWN = 500; // lines at first, and so many more with each wish
 
@@ -24,7 +24,7 @@ export function TaskDetail({ agentId, onClose, actions, className }: TaskDetailP
     <article className={classes('agentexec ax-detail', className)} aria-busy={loading}>
       <header className="ax-head">
         <h2 className="ax-type" dir="auto">{activity ? clean(beginning(activity.agent_type, 255)) : loading && !reason ? 'Loading …' : 'Nothing to show'}</h2>
-        <span role="status">{activity && <StatusBadge status={activity.status} />}</span>
+        <span role="status">{activity && <StatusBadge status={activity.status} stale={activity.stale} />}</span>
         {activity && activity.attempt > 1 && <span className="ax-muted">Attempt {activity.attempt}</span>}
         {actions}
         {onClose && <button type="button" className="ax-close" onClick={onClose} aria-label="Close">×</button>}
@@ -33,8 +33,9 @@ export function TaskDetail({ agentId, onClose, actions, className }: TaskDetailP
       {error && <p className="ax-note" role="alert">{error.code === 'not_found' ? (activity ? 'This activity was deleted.' : 'There is no such activity.') : clean(error.message)}</p>}
       {activity && (
         <>
+          <Liveness activity={activity} className="ax-note" />
           <div className="ax-progress">
-            <ProgressBar percentage={activity.latest_percentage} status={activity.status} label={activity.agent_type} />
+            <ProgressBar percentage={activity.latest_percentage} status={activity.status} stale={activity.stale} label={activity.agent_type} />
             <span className="ax-percent">{activity.latest_percentage === null ? '' : `${activity.latest_percentage}%`}</span>
           </div>
           <dl className="ax-facts">
@@ -82,17 +83,27 @@ function Log({ logs, earlier, gaps }: LogProps) {
       <ol className="ax-lines">
         {logs.slice(first).map((line, n, shown) => {
           const before = n ? shown[n - 1] : logs[first - 1];
-          return <Line key={line.seq} line={line} changed={before?.status !== line.status} missing={before ? line.seq - before.seq - 1 : 0} />;
+          const begins = (line.attempt ?? 1) !== (before?.attempt ?? 1);
+          return <Line key={line.seq} line={line} changed={before?.status !== line.status} begins={begins} missing={before ? line.seq - before.seq - 1 : 0} />;
         })}
       </ol>
     </div>
   );
 }
 
-const Line = memo(function Line({ line, changed, missing }: { line: ActivityLog; changed: boolean; missing: number }) {
+interface LineProps {
+  line: ActivityLog;
+  changed: boolean;
+  /** It begins another attempt. */
+  begins: boolean;
+  missing: number;
+}
+
+const Line = memo(function Line({ line, changed, begins, missing }: LineProps) {
   return (
     <>
       {missing > 0 && <li className="ax-note">{missing === 1 ? '1 line is' : `${missing.toLocaleString()} lines are`} no longer kept.</li>}
+      {begins && <li className="ax-attempt"><h3>Attempt {line.attempt}</h3> <Time iso={line.created_at} /></li>}
       <li className="ax-line" data-seq={line.seq} data-status={line.status}>
         <Time iso={line.created_at} />
         {changed && <StatusBadge status={line.status} />}

@@ -3,7 +3,7 @@ import type { ActivityListItem, ListFilter } from '@agentexec/client';
 import { isFinal } from '@agentexec/client/state';
 import { beginning, clean } from '@agentexec/client/text';
 import { useActivityList, useConnection } from './hooks.tsx';
-import { classes, Elapsed, ProgressBar, StatusBadge } from './parts.tsx';
+import { classes, Elapsed, Liveness, ProgressBar, StatusBadge } from './parts.tsx';
 
 export interface TaskListProps {
   /** Which activities to show, live. */
@@ -80,11 +80,14 @@ const Row = memo(function Row({ item, selected, onTaskClick, href }: RowProps) {
   const content = (
     <>
       <span className="ax-type" dir="auto">{type}</span>
-      <StatusBadge status={item.status} />
-      <span className="ax-latest" dir="auto">{clean(beginning(item.latest_log ?? '', 200, 1))}</span>
+      <StatusBadge status={item.status} stale={item.stale} />
+      <span className="ax-said">
+        <Liveness activity={item} />
+        <span className="ax-latest" dir="auto">{clean(beginning(item.latest_log ?? '', 200, 1))}</span>
+      </span>
       <span className="ax-percent">{item.latest_percentage === null ? '' : `${item.latest_percentage}%`}</span>
       <Elapsed activity={item} />
-      <ProgressBar percentage={item.latest_percentage} status={item.status} label={type} />
+      <ProgressBar percentage={item.latest_percentage} status={item.status} stale={item.stale} label={type} />
     </>
   );
   const common = { className: 'ax-row', 'aria-current': selected || undefined, 'data-status': item.status };

@@ -32,7 +32,11 @@ export class FakeClient {
   activities: Watched<ActivityEvent>[] = [];
   lists: Watched<ListEvent>[] = [];
   connection: Connection = { state: 'live', since: null, reason: '', code: '', transport: 'websocket' };
+  /** How far the database's clock is ahead of this machine's, in milliseconds. */
+  skew = 0;
   #listeners = new Set<() => void>();
+
+  now = () => Date.now() + this.skew;
 
   watchActivity = (id: string, options: { afterSeq?: number }, event: (e: ActivityEvent) => void, over: (e: FeedError) => void) =>
     this.#add(this.activities, { id, ...options }, event, over);
