@@ -17,6 +17,7 @@ func FuzzListFilter(f *testing.F) {
 		`{"metadata":{"a":"\\u0000"}}`, `{"metadata":{"\\ud800":1}}`, `{"metadata":[1]}`, `{"limit":0}`, `{"limit":1001}`, `{"statuses":["X"]}`,
 		`{"metadata":` + strings.Repeat(`{"a":`, 101) + `1` + strings.Repeat(`}`, 102), `{"agent_type":"\u0000"}`, `{"metadata":{"a":` + strings.Repeat("9", 999) + `}}`,
 		`{"metadata":{"a":-0.0}}`, `{"metadata":{"a":1,"a":2}}`, `null`, `{"metadata":{"":""}}`,
+		`{"stale":true}`, `{"stale":false,"statuses":["RUNNING"]}`, `{"stale":null}`, `{"stale":"true"}`,
 	} {
 		f.Add(seed)
 	}

@@ -49,7 +49,7 @@ func TestFeed(t *testing.T) {
 		m := so.next(t)
 		require.Equal(t, "snapshot", m.Type)
 		require.Empty(t, m.Items)
-		require.Equal(t, map[string]int{"QUEUED": 0, "RUNNING": 0, "COMPLETE": 0, "ERROR": 0, "CANCELED": 0}, m.Counts)
+		require.Equal(t, map[string]int{"QUEUED": 0, "RUNNING": 0, "COMPLETE": 0, "ERROR": 0, "CANCELED": 0, "stale": 0}, m.Counts)
 
 		id, err := s.c.Create(t.Context(), "only-here", "hello")
 		require.NoError(t, err)

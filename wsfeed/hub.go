@@ -13,7 +13,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Hub holds the topics and lists that clients watch. The tail feeds it (Publish, Confirm, Gone, ListsChanged), and
+// Hub holds the topics and lists that clients watch. The tail feeds it (Publish, Confirm, Gone, Refresh, ListsChanged), and
 // connections subscribe to it.
 type Hub struct {
 	cfg      Config

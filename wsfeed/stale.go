@@ -33,9 +33,5 @@ func (t *topic) refresh(k Known, s State) {
 	if k.divergences != len(t.divergences) || t.replacedBy(s) || s.LastSeq != t.state.LastSeq {
 		return
 	}
-	crossed := s.Stale != t.state.Stale
-	t.state, t.snapshot = s, nil
-	if crossed {
-		t.wakeAll()
-	}
+	t.learn(s)
 }

@@ -3,6 +3,8 @@ package wsfeed
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -43,6 +45,49 @@ func TestStateFrames(t *testing.T) {
 	require.Equal(t, "state:true@3", p.frames())
 	hub.Publish(id, src.write(id, 1, "CANCELED", "forced"))
 	require.Equal(t, "logs:4 end:CANCELED@4", p.frames())
+}
+
+// TestEveryReadTellsOfACrossing: what another subscriber's snapshot, or a new session of the tail, has found is told to all.
+func TestEveryReadTellsOfACrossing(t *testing.T) {
+	t.Parallel()
+	hub, src := newHub(t)
+	id := src.create(2)
+	p := follow(t, hub, id, 2)
+	var woken atomic.Int64
+	s := hub.joinTopic(id, "", 2, sinkFunc(func() { woken.Add(1) }))
+	t.Cleanup(s.leave)
+	for range 2 { // the snapshot, and nothing
+		_, err := s.next(t.Context())
+		require.NoError(t, err)
+	}
+	require.Equal(t, "snapshot", p.frames())
+	for _, read := range []func(){
+		func() { src.confirm(hub, id) },
+		func() {
+			hub.topic(id).snapshotAt = time.Time{}
+			follow(t, hub, id, 2).frames()
+		},
+	} {
+		src.setStale(id, !src.stale()[id])
+		before := woken.Load()
+		read()
+		require.Eventually(t, func() bool { return woken.Load() > before }, patience, time.Millisecond)
+		require.Equal(t, fmt.Sprintf("state:%t@2", src.stale()[id]), p.frames())
+	}
+}
+
+// TestOldSnapshotsServeWhileTheDatabaseIsAway: a new subscriber of a watched activity needs no database.
+func TestOldSnapshotsServeWhileTheDatabaseIsAway(t *testing.T) {
+	t.Parallel()
+	hub, src := newHub(t)
+	id := src.create(2)
+	require.Equal(t, "snapshot", follow(t, hub, id, 2).frames())
+	hub.topic(id).snapshotAt = time.Time{}
+	src.setDown(true)
+	require.Equal(t, "snapshot", follow(t, hub, id, 2).frames())
+	src.remove(id)
+	src.setDown(false)
+	require.Equal(t, "error: subscription is over", follow(t, hub, id, 2).frames())
 }
 
 // TestStateOfLinesOnTheirWay: a state that is ahead of the lines waits for them.

@@ -2,6 +2,7 @@ package wsfeed
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -145,9 +146,16 @@ func (t *topic) show(v *feedScope) {
 	t.shown[v.key()] = struct{}{}
 }
 
+// learn takes a state unless a newer one is known. Whatever read has found that the activity is stale, or is not any more: all
+// subscriptions are to tell. Called with mu held.
 func (t *topic) learn(s State) {
-	if s.LastSeq >= t.state.LastSeq {
-		t.state = s
+	if s.LastSeq < t.state.LastSeq {
+		return
+	}
+	crossed := s.Stale != t.state.Stale
+	t.state = s
+	if crossed {
+		t.wakeAll()
 	}
 }
 
@@ -260,21 +268,25 @@ func fitting(lines []Line, limit int) int {
 // last_seen_at.
 const snapshotLife = time.Second
 
-// current reports whether the snapshot still serves. Called with mu held.
-func (t *topic) current() bool {
-	s := t.snapshot
-	return s != nil && s.State.LastSeq >= t.hi && (s.State.Final || time.Since(t.snapshotAt) < snapshotLife)
+// held returns the snapshot where no line follows it and the scope is known to contain the activity, and whether it is recent.
+// Called with mu held.
+func (t *topic) held(v *feedScope) (s *Snapshot, recent bool) {
+	if t.snapshot == nil || t.snapshot.State.LastSeq < t.hi || !t.shows(v) {
+		return nil, false
+	}
+	return t.snapshot, t.snapshot.State.Final || time.Since(t.snapshotAt) < snapshotLife
 }
 
 // load returns a snapshot read after the topic was registered. Concurrent subscribers with the same scope share one read, and
-// a snapshot serves all of them until a line follows it, or it is old. ErrNotFound where there is no such activity in the scope, whatever
+// a snapshot serves all of them until a line follows it, or it is old and can be read anew. ErrNotFound where there is no such activity in the scope, whatever
 // others watch.
 func (t *topic) load(ctx context.Context, v *feedScope, owner any) (Snapshot, error) {
 	for {
 		t.mu.Lock()
-		if t.current() && t.shows(v) {
-			defer t.mu.Unlock()
-			return *t.snapshot, nil
+		old, recent := t.held(v)
+		if recent {
+			t.mu.Unlock()
+			return *old, nil
 		}
 		f, known := t.loading[v.key()], t.known()
 		if mine := f == nil; mine {
@@ -289,6 +301,9 @@ func (t *topic) load(ctx context.Context, v *feedScope, owner any) (Snapshot, er
 			t.mu.Unlock()
 		}
 		if err := f.wait(ctx); err != nil {
+			if old != nil && ctx.Err() == nil && !errors.Is(err, ErrNotFound) {
+				return *old, nil // while the database is away
+			}
 			return Snapshot{}, err
 		}
 		if f.snapshot != nil {
