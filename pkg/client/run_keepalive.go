@@ -122,9 +122,12 @@ func (k *keepalive) serve(ctx context.Context) (connected bool, err error) {
 		defer cancel()
 		_ = conn.Close(ctx)
 	}()
-	if !k.pollOnly {
-		if _, err := conn.Exec(step, "listen "+k.channel); err != nil {
-			return false, err
+	if !k.pollOnly { // behind a pooler, the session may be another one for each statement
+		// A heartbeat that a crash loses does no harm, because silence counts from the start of the server.
+		for _, sql := range []string{"set synchronous_commit = off", "listen " + k.channel} {
+			if _, err := conn.Exec(step, sql); err != nil {
+				return false, err
+			}
 		}
 	}
 	k.setDue(nil) // for requests of the time before
