@@ -26,7 +26,7 @@
 --
 -- Writers run with the owner's rights (security definer), so callers need EXECUTE and no table rights. Readers run with
 -- the caller's. The caller's search_path reaches none of them: each function pins it, or has a body that was parsed at
--- its creation, or qualifies every name and operator (append_log, _send_wakeup). Lock order everywhere: activity rows by id,
+-- its creation, or qualifies every name and operator (append_log, heartbeat, _send_wakeup). Lock order everywhere: activity rows by id,
 -- then log rows.
 -- Errors: TA404 no such activity, TA409 the state machine refuses, TA422 a bad argument or scope, 42501 a new activity
 -- would be outside the scope. Nothing is written then.
@@ -1229,12 +1229,63 @@ $$;
 -- It waits for no row, so that an open transaction of the worker cannot make it look dead: it reads the activity without a lock,
 -- and leaves out its beat while another transaction has the row of the heartbeat.
 --
+-- Like append_log it does without SET search_path, so every name and operator is qualified. The common heartbeat is one
+-- statement; _first_heartbeat does the rest.
+--
 -- Errors: TA404 no such activity, or it is outside the scope; TA422 expect_every not of 1 s to 1 day.
 create or replace function agentexec.heartbeat(agent_id uuid, expect_every interval default null)
   returns agentexec.heartbeat_result
   language plpgsql
   volatile
   security definer
+as $$
+declare
+  v_activity_id pg_catalog.uuid;
+  v_status      agentexec.status;
+  v_attempt     pg_catalog.int4;
+  v_cancel_seq  pg_catalog.int4;
+  v_message     pg_catalog.text;
+  v_missed      pg_catalog.bool;
+begin
+  if expect_every operator(pg_catalog.<) '1 s'::pg_catalog.interval or expect_every operator(pg_catalog.>) '1 day'::pg_catalog.interval
+     or pg_catalog.current_setting('agentexec.scope', true) operator(pg_catalog.<>) '' then
+    return agentexec._first_heartbeat(agent_id, expect_every);
+  end if;
+  with activity as materialized (
+    select a.id, a.status, a.attempt, a.cancel_seq, a.finished_at
+    from agentexec.activity a
+    where a.agent_id operator(pg_catalog.=) heartbeat.agent_id
+  ), beat as (
+    update agentexec.activity_heartbeat h
+    set beat_at = pg_catalog.clock_timestamp(), expect_every = coalesce(heartbeat.expect_every, h.expect_every)
+    where h.ctid operator(pg_catalog.=) any (array(
+      select f.ctid
+      from agentexec.activity_heartbeat f
+      where f.activity_id operator(pg_catalog.=) (select a.id from activity a where a.finished_at is null)
+      for no key update skip locked))
+    returning 1
+  )
+  select a.id, a.status, a.attempt, a.cancel_seq, a.finished_at is null and not exists (select from beat)
+  into v_activity_id, v_status, v_attempt, v_cancel_seq, v_missed
+  from activity a;
+  if v_missed is not false then
+    return agentexec._first_heartbeat(agent_id, expect_every);
+  end if;
+  if v_cancel_seq is not null then
+    v_message := (
+      select l.message from agentexec.activity_log l
+      where l.activity_id operator(pg_catalog.=) v_activity_id and l.seq operator(pg_catalog.=) v_cancel_seq);
+  end if;
+  return (v_status, v_attempt, v_cancel_seq is not null, v_message);
+end
+$$;
+
+-- _first_heartbeat is heartbeat where there is no row to update yet, where that row is locked, within a scope, and for what is
+-- refused.
+create or replace function agentexec._first_heartbeat(agent_id uuid, expect_every interval)
+  returns agentexec.heartbeat_result
+  language plpgsql
+  volatile
   set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -1247,7 +1298,7 @@ begin
   select a.* into v_activity
   from agentexec._scope() s
   cross join agentexec.activity a
-  where a.agent_id = heartbeat.agent_id
+  where a.agent_id = _first_heartbeat.agent_id
     and agentexec._in_scope(s.agent_ids, s.agent_types, s.metadata, a.agent_id, a.agent_type, a.metadata);
   if not found then
     raise exception using errcode = 'TA404', message = format('no activity with agent_id %s', coalesce(agent_id::text, 'null'));
@@ -1255,14 +1306,14 @@ begin
 
   if v_activity.finished_at is null then
     update agentexec.activity_heartbeat h
-    set beat_at = clock_timestamp(), expect_every = coalesce(heartbeat.expect_every, h.expect_every)
+    set beat_at = clock_timestamp(), expect_every = coalesce(_first_heartbeat.expect_every, h.expect_every)
     where h.ctid = any (array(
       select f.ctid from agentexec.activity_heartbeat f where f.activity_id = v_activity.id for no key update skip locked));
     -- An insert of the same row that is not committed yet would have to be waited for: its transaction has the advisory lock.
     if not found and not exists (select from agentexec.activity_heartbeat h where h.activity_id = v_activity.id)
        and pg_try_advisory_xact_lock(1635271271, hashtext(v_activity.id::text)) then
       insert into agentexec.activity_heartbeat (activity_id, beat_at, expect_every)
-      values (v_activity.id, clock_timestamp(), coalesce(heartbeat.expect_every, '60 s'))
+      values (v_activity.id, clock_timestamp(), coalesce(_first_heartbeat.expect_every, '60 s'))
       on conflict do nothing;
     end if;
   end if;
