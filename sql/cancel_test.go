@@ -109,7 +109,7 @@ func TestCancelAgain(t *testing.T) {
 		return one[float64](t, b.pool, "select coalesce(extract(epoch from cancel_force_at - clock_timestamp()), -1)::float8 from agentexec.activity where agent_id = $1", agent)
 	}
 	first := callForLine(b, "cancel($1, 'first', null, 'ann')", agent)
-	require.Equal(t, -1.0, left(), "never forced")
+	require.Negative(t, left(), "never forced")
 	for grace, want := range map[string]float64{"2 hours": 7200} {
 		require.Equal(t, first, callForLine(b, "cancel($1, 'second', '"+grace+"', 'bob')", agent))
 		require.InDelta(t, want, left(), 30)
