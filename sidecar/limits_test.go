@@ -116,11 +116,12 @@ func TestConnections(t *testing.T) {
 		require.NoError(t, err)
 		defer conn.Close()
 		_ = conn.SetDeadline(time.Now().Add(patience))
-		_, err = io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-		require.NoError(t, err)
+		_, _ = io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 		r := bufio.NewReader(conn)
 		response, err := http.ReadResponse(r, nil)
-		require.NoError(t, err)
+		if err != nil {
+			return 0 // closed without an answer, because the one before is still being rejected
+		}
 		defer response.Body.Close()
 		text, err := io.ReadAll(response.Body)
 		require.NoError(t, err)
