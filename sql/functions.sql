@@ -940,6 +940,7 @@ declare
   v_statuses    agentexec.status[];
   v_datas       jsonb[];
   v_seqs        int[];
+  v_ords        int[]; -- the number of each line's entry, where some were left out
   v_all         uuid[];
   v_scope       record := agentexec._scope();
   v_wrong       boolean;
@@ -1016,16 +1017,18 @@ begin
       limit 1));
   end if;
 
-  -- Lock first, in a statement of its own, so that the next one sees what it waited for.
-  select count(*), max(locked.last_seq) into v_count, v_last_seq
-  from (
-    select a.last_seq from agentexec.activity a
-    where a.agent_id = any (v_agents)
-      and agentexec._in_scope(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, a.agent_id, a.agent_type, a.metadata)
-    order by a.id
-    for no key update
-  ) locked;
-  if v_count < (select count(distinct l.agent_id) from unnest(v_agents) l(agent_id)) then
+  -- Lock first, in a statement of its own, so that the next one sees what it waited for. While it waited, an activity that it
+  -- did not see may have been created: then it locks again.
+  loop
+    select count(*), max(locked.last_seq) into v_count, v_last_seq
+    from (
+      select a.last_seq from agentexec.activity a
+      where a.agent_id = any (v_agents)
+        and agentexec._in_scope(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, a.agent_id, a.agent_type, a.metadata)
+      order by a.id
+      for no key update
+    ) locked;
+    exit when v_count = (select count(distinct l.agent_id) from unnest(v_agents) l(agent_id));
     v_problem := (
       select format('entries[%s]: no activity with agent_id %s', l.ord - 1, l.agent_id)
       from unnest(v_agents) with ordinality l(agent_id, ord)
@@ -1034,13 +1037,15 @@ begin
         where a.agent_id = l.agent_id
           and agentexec._in_scope(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, a.agent_id, a.agent_type, a.metadata))
       order by l.ord limit 1);
-    raise exception using errcode = 'TA404', message = v_problem;
-  end if;
+    if v_problem is not null then
+      raise exception using errcode = 'TA404', message = v_problem;
+    end if;
+  end loop;
 
   v_all := v_agents;
   if v_seqs is not null then
-    select n.agents, n.messages, n.percentages, n.statuses, n.datas
-    into v_agents, v_messages, v_percentages, v_statuses, v_datas
+    select n.agents, n.messages, n.percentages, n.statuses, n.datas, n.ords
+    into v_agents, v_messages, v_percentages, v_statuses, v_datas, v_ords
     from agentexec._new_entries(v_agents, v_messages, v_percentages, v_statuses, v_datas, v_seqs) n;
   end if;
 
@@ -1055,7 +1060,7 @@ begin
     end if;
   end if;
 
-  if agentexec._append_lines(v_agents, v_messages, v_percentages, v_statuses, v_datas) > 0 then
+  if agentexec._append_lines(v_agents, v_messages, v_percentages, v_statuses, v_datas, v_ords) > 0 then
     perform agentexec._send_wakeup();
   end if;
   return query
@@ -1066,8 +1071,8 @@ begin
 end
 $$;
 
--- _new_entries leaves out the entries of append_logs that exist already as their line at_seq (null: any). The activities are
--- locked.
+-- _new_entries leaves out the entries of append_logs that exist already as their line at_seq (null: any), and returns the
+-- numbers of the others (from 1). The activities are locked.
 --
 -- Errors: TA409 a line at_seq is another one, or is not the next when its entry's turn comes.
 create or replace function agentexec._new_entries(
@@ -1076,7 +1081,8 @@ create or replace function agentexec._new_entries(
   inout percentages double precision[],
   inout statuses    agentexec.status[],
   inout datas       jsonb[],
-  seqs              int[]
+  seqs              int[],
+  out ords          int[]
 )
   language plpgsql
   volatile
@@ -1103,8 +1109,8 @@ begin
   )
   select (select format('entries[%s]: %s', w.ord - 1, w.problem) from wrong w),
          array_agg(e.agent_id order by e.ord), array_agg(e.message order by e.ord), array_agg(e.percentage order by e.ord),
-         array_agg(e.status order by e.ord), array_agg(e.data order by e.ord)
-  into v_problem, agents, messages, percentages, statuses, datas
+         array_agg(e.status order by e.ord), array_agg(e.data order by e.ord), array_agg(e.ord::int order by e.ord)
+  into v_problem, agents, messages, percentages, statuses, datas, ords
   from entry e
   where not e.exists_already;
   if v_problem is not null then
@@ -1121,7 +1127,8 @@ create or replace function agentexec._append_lines(
   messages    text[],
   percentages double precision[],
   statuses    agentexec.status[],
-  datas       jsonb[]
+  datas       jsonb[],
+  ords        int[] default null -- the number of each line's entry, for errors; null is their order
 )
   returns int
   language plpgsql
@@ -1153,7 +1160,7 @@ begin
       where s.given is not null
     ) s
   ), refused as (
-    select format('entries[%s]: %s', s.ord - 1, case when agentexec._may_become(s.before, s.given)
+    select format('entries[%s]: %s', coalesce(ords[s.ord], s.ord) - 1, case when agentexec._may_become(s.before, s.given)
              then agentexec._no_retry(s.agent_id, s.given)
              else format('activity %s is %s and cannot become %s', s.agent_id, s.before, s.given) end) as problem
     from step s
@@ -1248,6 +1255,7 @@ declare
   v_missed      pg_catalog.bool;
 begin
   if expect_every operator(pg_catalog.<) '1 s'::pg_catalog.interval or expect_every operator(pg_catalog.>) '1 day'::pg_catalog.interval
+     or pg_catalog.date_part('month', expect_every) operator(pg_catalog.<>) 0
      or pg_catalog.current_setting('agentexec.scope', true) operator(pg_catalog.<>) '' then
     return agentexec._first_heartbeat(agent_id, expect_every);
   end if;
@@ -1292,7 +1300,7 @@ declare
   v_activity agentexec.activity;
   v_message  text;
 begin
-  if expect_every < '1 s' or expect_every > '1 day' then
+  if expect_every < '1 s' or expect_every > '1 day' or extract(month from expect_every) <> 0 then
     perform agentexec._raise_invalid(format('expect_every must be between 1 second and 1 day, got %s', expect_every));
   end if;
   select a.* into v_activity
@@ -1304,7 +1312,9 @@ begin
     raise exception using errcode = 'TA404', message = format('no activity with agent_id %s', coalesce(agent_id::text, 'null'));
   end if;
 
-  if v_activity.finished_at is null then
+  -- Another heartbeat may have the row for a moment. A beat may be left out then, but a new promise is tried for 100 ms.
+  for v_try in 1 .. 20 loop
+    exit when v_activity.finished_at is not null;
     update agentexec.activity_heartbeat h
     set beat_at = clock_timestamp(), expect_every = coalesce(_first_heartbeat.expect_every, h.expect_every)
     where h.ctid = any (array(
@@ -1316,7 +1326,9 @@ begin
       values (v_activity.id, clock_timestamp(), coalesce(_first_heartbeat.expect_every, '60 s'))
       on conflict do nothing;
     end if;
-  end if;
+    exit when found or expect_every is null;
+    perform pg_sleep(0.005);
+  end loop;
   if v_activity.cancel_seq is not null then
     v_message := (select l.message from agentexec.activity_log l where l.activity_id = v_activity.id and l.seq = v_activity.cancel_seq);
   end if;
@@ -1446,6 +1458,25 @@ begin
 end
 $$;
 
+-- _drop_heartbeats deletes heartbeats of finished activities, at most max_rows: one that was not committed when its run ended. It
+-- looks only at those that are silent.
+--
+-- Locks: the rows of heartbeats that are free.
+create or replace function agentexec._drop_heartbeats(max_rows int)
+  returns void
+  language sql
+  volatile
+begin atomic
+  delete from agentexec.activity_heartbeat d
+  where d.activity_id in (
+    select h.activity_id
+    from agentexec.activity_heartbeat h
+    join agentexec.activity a on a.id = h.activity_id
+    where h.beat_at < statement_timestamp() - h.expect_every and a.finished_at is not null
+    limit max_rows
+    for no key update of h skip locked);
+end;
+
 -- sweep applies the rules that time alone makes due, to at most max_rows rows of each kind, and returns how many there were:
 -- {"forced": cancels whose grace period was over, "expired": 0, "pruned": 0}. Call it every second or so, from anywhere: one
 -- sweep works at a time, and another one returns zeros at once. It ignores agentexec.scope.
@@ -1467,6 +1498,7 @@ begin
   end if;
   if pg_try_advisory_xact_lock(1635271270, 'agentexec.activity_log'::regclass::oid::int4) then
     v_forced := agentexec._force_due(max_rows);
+    perform agentexec._drop_heartbeats(max_rows);
     if v_forced > 0 then
       perform agentexec._send_wakeup();
     end if;
@@ -2153,6 +2185,7 @@ begin
      array['agentexec.list_activities(int, int, agentexec.status[], text, jsonb, text, boolean, boolean)']),
     ('agentexec._append_change(uuid, text, int, agentexec.status, jsonb)', '{}'),
     ('agentexec._append_lines(uuid[], text[], int[], agentexec.status[], jsonb[])', '{}'),
+    ('agentexec._append_lines(uuid[], text[], double precision[], agentexec.status[], jsonb[])', '{}'),
     ('agentexec._check_line(text, int)', '{}'),
     ('agentexec._line_problem(text, int)', '{}')
   loop

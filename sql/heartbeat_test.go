@@ -1,6 +1,8 @@
 package sql_test
 
 import (
+	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -134,7 +136,7 @@ func TestHeartbeatBounds(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	agent := b.in("RUNNING")
-	for _, every := range []string{"0", "999 ms", "-1 s", "1 day 1 microsecond", "1 year", "1 month", "178000000 years"} {
+	for _, every := range []string{"0", "999 ms", "-1 s", "1 day 1 microsecond", "1 year", "1 month", "178000000 years", "-1 month 30 days 10 s"} {
 		_, err := b.pool.Exec(t.Context(), "select agentexec.heartbeat($1, $2::text::interval)", agent, every)
 		requireRefused(t, err, "TA422", "expect_every", "1 second", "1 day")
 	}
@@ -208,4 +210,49 @@ func TestHeartbeatsAreHot(t *testing.T) {
 	require.NoError(t, tx.Commit(t.Context()))
 	require.Equal(t, []string{"agentexec.activity_heartbeat_pkey"}, all[string](t, b.pool,
 		"select indexrelid::regclass::text from pg_index where indrelid = 'agentexec.activity_heartbeat'::regclass"))
+}
+
+// A new promise is kept while other heartbeats of the activity come at the same time.
+func TestPromisesAreKeptBesideOtherHeartbeats(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	agent := b.in("RUNNING")
+	b.exec("select agentexec.heartbeat($1)", agent)
+	ctx, stop := context.WithCancel(t.Context())
+	var group sync.WaitGroup
+	for range 3 {
+		conn := b.db.Conn(t)
+		group.Go(func() {
+			for ctx.Err() == nil {
+				if _, err := conn.Exec(t.Context(), "select agentexec.heartbeat($1)", agent); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for n := range 100 {
+		every := float64(1 + n)
+		b.exec("select agentexec.heartbeat($1, make_interval(secs => $2))", agent, every)
+		require.Equal(t, every, one[float64](t, b.pool, "select extract(epoch from expect_every)::float8 from agentexec.activity_heartbeat"))
+	}
+	stop()
+	group.Wait()
+}
+
+// A first heartbeat that is committed after the end of its run stays behind, and a sweep deletes it.
+func TestSweepDeletesHeartbeatsOfTheFinished(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	agent := b.in("RUNNING")
+	late, err := b.pool.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = late.Exec(t.Context(), "select agentexec.heartbeat($1, '1 s')", agent)
+	require.NoError(t, err)
+	b.exec("select agentexec.complete($1)", agent)
+	require.NoError(t, late.Commit(t.Context()))
+	require.Equal(t, 1, one[int](t, b.pool, "select count(*) from agentexec.activity_heartbeat"))
+	require.Nil(t, readLife(t, b, agent).ExpectEvery)
+	b.exec("update agentexec.activity_heartbeat set beat_at = beat_at - interval '1 hour'")
+	b.exec("select agentexec.sweep()")
+	require.Zero(t, one[int](t, b.pool, "select count(*) from agentexec.activity_heartbeat"))
 }

@@ -163,3 +163,33 @@ func messages(b *bundle, agent uuid.UUID) []string {
 	return all[string](b.T, b.pool, `select l.message from agentexec.activity_log l join agentexec.activity a on a.id = l.activity_id
 		where a.agent_id = $1 order by l.seq`, agent)
 }
+
+// An error names the entry as it was given, also where entries before it were left out.
+func TestAppendLogsNamesTheEntryGiven(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	agent := b.in("RUNNING")
+	_, err := b.pool.Exec(t.Context(), "select agentexec.append_logs($1)", []entry{
+		{"agent_id": agent, "message": "go", "at_seq": 2}, {"agent_id": agent, "message": "c", "status": "COMPLETE", "at_seq": 3},
+		{"agent_id": agent, "message": "r", "status": "RUNNING", "at_seq": 4},
+	})
+	requireRefused(t, err, "TA409", "entries[2]", "COMPLETE", "RUNNING")
+}
+
+// An activity that was created while append_logs waited for another one is found.
+func TestAppendLogsWaitsForANewActivity(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	agent, fresh := b.in("RUNNING"), uuid.New()
+	holder, err := b.pool.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = holder.Exec(t.Context(), "select agentexec.append_log($1, 'first')", agent)
+	require.NoError(t, err)
+	_, err = holder.Exec(t.Context(), "select agentexec.create_activity('x', agent_id => $1)", fresh)
+	require.NoError(t, err)
+	wait := background[int](b, "select count(*) from agentexec.append_logs($1)", []entry{
+		{"agent_id": agent, "message": "second"}, {"agent_id": fresh, "message": "second"}})
+	awaitBlocked(b)
+	require.NoError(t, holder.Commit(t.Context()))
+	require.Equal(t, 2, wait())
+}

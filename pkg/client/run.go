@@ -125,7 +125,9 @@ func (c *Client) Run(ctx context.Context, params RunParams, work func(ctx contex
 			err = nil
 			r.end = endOfPanic(thrown, debug.Stack())
 		} else {
-			r.end = r.endOf(err)
+			if r.end, thrown = r.endOfReturn(err); thrown != nil {
+				err = nil
+			}
 		}
 		err = r.finish(err)
 		if thrown != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime/debug"
 )
 
 // maxStack bounds the stack of a panic in data.
@@ -38,6 +39,16 @@ func (r *Run) endOf(err error) ending {
 		e.reason = e.message
 	}
 	return e
+}
+
+// endOfReturn is endOf, and the ending of a panic where a method of the error panics, as with a nil pointer in it.
+func (r *Run) endOfReturn(err error) (e ending, thrown any) {
+	defer func() {
+		if thrown = recover(); thrown != nil {
+			e = endOfPanic(thrown, debug.Stack())
+		}
+	}()
+	return r.endOf(err), nil
 }
 
 // endOfPanic returns the ending of work that panicked; nil stands for runtime.Goexit.

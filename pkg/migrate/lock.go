@@ -18,7 +18,7 @@ var ErrLocked = errors.New("a lock was not free in time")
 // The replacement of a trigger waits for every session that writes, and later writers then wait behind it. So each wait is
 // short, and a pause, in which writers get through, comes before the next one.
 const (
-	lockTurn  = 2 * time.Second
+	lockTurn  = 800 * time.Millisecond // below deadlock_timeout (1 s): no writer is the victim of a deadlock with an upgrade
 	lockPause = time.Second
 
 	defaultLockTimeout = time.Minute
