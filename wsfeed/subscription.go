@@ -147,7 +147,7 @@ func (s *activitySub) look(drops int) (*frame, step, error) {
 	case s.cursor >= t.hi:
 		s.fresh = true
 		s.fromPostgres(false)
-		if f := s.crossing(t.state); f != nil {
+		if f := s.staleChange(t.state); f != nil {
 			return f, nil, nil
 		}
 		return s.end(t.state), nil, nil
@@ -299,8 +299,9 @@ func (s *activitySub) reset(kept int) *frame {
 	return f
 }
 
-// crossing announces that the activity became stale or is no longer stale. If lines are still to be sent, they bring the state.
-func (s *activitySub) crossing(state State) *frame {
+// staleChange announces that the activity became stale or is no longer stale. If lines are still to be sent, they bring the
+// state.
+func (s *activitySub) staleChange(state State) *frame {
 	if state.Stale == s.stale || state.LastSeq != s.cursor {
 		return nil
 	}

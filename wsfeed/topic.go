@@ -152,9 +152,9 @@ func (t *topic) learn(s State) {
 	if s.LastSeq < t.state.LastSeq {
 		return
 	}
-	crossed := s.Stale != t.state.Stale
+	changed := s.Stale != t.state.Stale
 	t.state = s
-	if crossed {
+	if changed {
 		t.wakeAll()
 	}
 }

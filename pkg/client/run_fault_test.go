@@ -22,8 +22,8 @@ import (
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
-// faults cut connections: an answer that arrives, of a statement that is committed then, or a request before it is sent. The
-// chance is that of a cut, in thousandths.
+// faults cut connections: when an answer arrives, so that its statement is committed, or before a request is sent. chance is the
+// probability of a cut, in thousandths.
 type faults struct{ chance, answers, requests atomic.Int64 }
 
 func (f *faults) dial(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -67,7 +67,7 @@ func (c *faultyConn) Write(p []byte) (int, error) {
 
 // Backends of the run are killed again and again, answers are cut off after the commit and requests before it, while another
 // program appends to the same activity. Every line of both is stored once, and in order.
-func TestRunUnderAStorm(t *testing.T) {
+func TestRunWithBrokenConnections(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	f := new(faults)
@@ -100,7 +100,7 @@ func TestRunUnderAStorm(t *testing.T) {
 				case <-time.After(30 * time.Millisecond):
 				}
 				now := b.state(t, id).LastSeq
-				if now < seq+100 { // the run must get on
+				if now < seq+100 { // the run must make progress
 					continue
 				}
 				seq = now
@@ -145,7 +145,8 @@ func TestRunUnderAStorm(t *testing.T) {
 	require.Greater(t, f.answers.Load(), int64(5))
 }
 
-// Postgres is stopped, started and killed under a run: it goes on, no line is lost or repeated, and the activity is not stale.
+// Postgres is stopped, started and killed during a run. The run continues, no line is lost or repeated, and the activity is not
+// stale.
 func TestRunAcrossRestarts(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
@@ -201,7 +202,7 @@ func TestRunAcrossRestarts(t *testing.T) {
 	require.Len(t, lines, count+3)
 }
 
-// The end is tried for EndTimeout, and the error says what is missing.
+// Run tries to store the end for EndTimeout, and the error tells what was not stored.
 func TestRunEndsWithoutPostgres(t *testing.T) {
 	t.Parallel()
 	server := pgtest.NewServer(t, nil)
@@ -242,7 +243,7 @@ func TestHeartbeatsOfARunWithAnOpenTransaction(t *testing.T) {
 	}))
 }
 
-// The times of heartbeats are those of the server.
+// The time of a heartbeat is that of the server.
 func TestHeartbeatTimesAreOfTheServer(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

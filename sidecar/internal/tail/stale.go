@@ -143,17 +143,17 @@ func (w *staleWatcher) touchLists(ctx context.Context, found map[uuid.UUID]wsfee
 	if !w.hub.HasLists() {
 		return nil
 	}
-	crossed := maps.Clone(found)
+	changed := maps.Clone(found)
 	for id, a := range w.stale {
 		if _, still := found[id]; still {
-			delete(crossed, id)
+			delete(changed, id)
 		} else {
-			crossed[id] = a
+			changed[id] = a
 		}
 	}
-	if w.stale == nil || len(crossed) > maxListActivities {
+	if w.stale == nil || len(changed) > maxListActivities {
 		w.hub.ListsChanged(w.hub.Watched())
 		return nil
 	}
-	return w.hub.Touched(slices.Collect(maps.Values(crossed)), metadataReader(ctx, w.db, w.q.metadata, func() {}))
+	return w.hub.Touched(slices.Collect(maps.Values(changed)), metadataReader(ctx, w.db, w.q.metadata, func() {}))
 }
