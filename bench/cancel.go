@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// cancelRuns is how many runs are at work in one process while their cancels are requested, one after the other.
+	// cancelRuns is the number of runs in one process. Their cancels are requested one after the other.
 	cancelRuns = 50
 	// cancelReach bounds the time with LISTEN.
 	cancelReach = 100 * time.Millisecond

@@ -11,7 +11,7 @@ import (
 // heartbeatReach is the least ratio of heartbeats to appends, by number of writers.
 var heartbeatReach = map[int]float64{8: 1.5}
 
-// measureHeartbeat lets heartbeat race append_log on RUNNING activities. Each writer keeps to its own share of them.
+// measureHeartbeat compares heartbeat with append_log on RUNNING activities. Each writer has its own share of them.
 func measureHeartbeat(ctx context.Context, o options) ([]table, error) {
 	url, stop, err := startPostgres(ctx, nil)
 	if err != nil {

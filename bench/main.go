@@ -9,7 +9,7 @@
 //	go run . storm      the sidecar killed and restarted under load
 //	go run . slow       sockets that take nothing, beside healthy ones
 //	go run . list       pages of many activities, beside the Python library's list
-//	go run . stale      running activities with heartbeats, and those that fall silent
+//	go run . stale      running activities with heartbeats, and those that become stale
 //	go run . refuse     sockets with tokens, beside attempts to connect with invalid ones
 //	go run . heartbeat  heartbeat against append_log
 //	go run . cancel     a request to cancel until the end of a worker's context
@@ -45,7 +45,7 @@ var measures = []measure{
 	{"storm", "the sidecar killed and restarted under load", measureStorm},
 	{"slow", "sockets that take nothing, beside healthy ones", measureSlow},
 	{"list", "pages of many activities, beside the Python library's own list query on the same rows", measureList},
-	{"stale", "running activities with heartbeats while a list is watched, and those that fall silent", measureStale},
+	{"stale", "running activities with heartbeats while a list is watched, and those that become stale", measureStale},
 	{"refuse", "sockets with tokens, with and without attempts to connect with invalid ones", measureRefuse},
 	{"heartbeat", "heartbeat against append_log", measureHeartbeat},
 	{"cancel", "a request to cancel until the end of a worker's context", measureCancel},

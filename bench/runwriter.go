@@ -28,7 +28,7 @@ const (
 	writerName = "bench worker"
 )
 
-// runWorker is a process that writes lines through the Writer of a Run, as many as the argument says.
+// runWorker writes lines through the Writer of a Run; the argument is their number. It runs in its own process.
 func runWorker(ctx context.Context, url, lines string, ready func(string)) error {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
@@ -111,7 +111,7 @@ func measureRunWriter(ctx context.Context, o options) ([]table, error) {
 	}}, nil
 }
 
-// killAndWatch kills the worker's sessions, at equal parts of its lines, and returns the most memory it had until its end.
+// killAndWatch kills the worker's sessions at equal parts of its lines, and returns the highest memory of the worker.
 func killAndWatch(ctx context.Context, pool *pgxpool.Pool, worker *child, id uuid.UUID, count int) (peak, killed int, err error) {
 	c, kills := client.New(pool), 0
 	for {
@@ -139,7 +139,7 @@ func killAndWatch(ctx context.Context, pool *pgxpool.Pool, worker *child, id uui
 	}
 }
 
-// written is what came of the worker's lines.
+// written is the result of the worker's lines.
 type written struct {
 	lost, repeated int
 	Wrote, Stored  float64 // seconds

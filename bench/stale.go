@@ -21,12 +21,12 @@ const (
 	staleActivities = 5000
 	heartbeatEvery  = 10 * time.Second
 	heartbeatConns  = 4
-	// crossings are the activities that fall silent in one round.
+	// crossings is the number of activities that become stale in one round.
 	crossings = 20
 )
 
-// measureStale has many running activities with heartbeats while a live list is watched. Nothing is written when one of them
-// becomes stale, so the sidecar looks. It measures what that costs, and when the list shows it.
+// measureStale runs many activities with heartbeats while a live list is watched. No line is written when one of them becomes
+// stale, so the sidecar reads the stale activities. It measures the cost of that, and the delay until the list shows a change.
 func measureStale(ctx context.Context, o options) ([]table, error) {
 	url, stop, err := startPostgres(ctx, nil)
 	if err != nil {
@@ -38,7 +38,7 @@ func measureStale(ctx context.Context, o options) ([]table, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The first crossings are for later: their workers make their promises then.
+	// The first activities are used later: their workers make their promises then.
 	err = execute(ctx, url, `select count(*) from agentexec.append_logs((
 			select jsonb_agg(jsonb_build_object('agent_id', a.agent_id, 'message', 'running', 'status', 'RUNNING')) from agentexec.activity a))`,
 		`analyze agentexec.activity, agentexec.activity_log`)
@@ -60,7 +60,7 @@ func measureStale(ctx context.Context, o options) ([]table, error) {
 			return beat(loading, url, beating[i*len(beating)/heartbeatConns:(i+1)*len(beating)/heartbeatConns])
 		})
 	}
-	if err := everyoneBeat(ctx, url, len(beating)); err != nil {
+	if err := awaitHeartbeats(ctx, url, len(beating)); err != nil {
 		return nil, err
 	}
 	unwatched := coreShare(ctx, c, 2*total(o))
@@ -94,13 +94,13 @@ func measureStale(ctx context.Context, o options) ([]table, error) {
 	}
 	times := table{
 		title: "From the end of the promise, or the heartbeat after it, to the frame on the socket",
-		note:  fmt.Sprintf("The same load goes on. %d activities at a time promise 1 s and fall silent; when all are shown, each is heard of again.", crossings),
+		note:  fmt.Sprintf("The same load goes on. %d activities at a time promise 1 s and stop their heartbeats; when all are shown, each sends one again.", crossings),
 		head:  []string{"crossing", "p50", "p99", "most", "times", "reach"},
 	}
 	for _, t := range []struct {
 		name string
 		took []time.Duration
-	}{{"becomes stale", falls}, {"is heard of again", rises}} {
+	}{{"becomes stale", falls}, {"is not stale any more", rises}} {
 		slices.Sort(t.took)
 		times.rows = append(times.rows, []string{t.name, ms(t.took, 0.5), ms(t.took, 0.99), ms(t.took, 1), strconv.Itoa(len(t.took)),
 			verdict("<= 2 s", quantile(t.took, 1) <= 2*time.Second)})
@@ -108,7 +108,7 @@ func measureStale(ctx context.Context, o options) ([]table, error) {
 	return []table{cost, times}, nil
 }
 
-// coreShare is the share of a core that a child uses for so long.
+// coreShare returns the share of a core that a child uses during that time.
 func coreShare(ctx context.Context, c *child, long time.Duration) float64 {
 	cpu, began := c.cpu(), time.Now()
 	select {
@@ -148,8 +148,8 @@ func beat(ctx context.Context, url string, ids []uuid.UUID) error {
 	}
 }
 
-// everyoneBeat waits until each worker has sent a heartbeat.
-func everyoneBeat(ctx context.Context, url string, n int) error {
+// awaitHeartbeats waits until each worker has sent a heartbeat.
+func awaitHeartbeats(ctx context.Context, url string, n int) error {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
 		return err
@@ -207,7 +207,7 @@ func watchStale(ws *websocket.Conn, seen chan<- sighting) error {
 	}
 }
 
-// cross has activities fall silent and be heard of again, and returns how long each took to be shown.
+// cross stops the heartbeats of activities and sends them again, and returns how long each change took to be shown.
 func cross(ctx context.Context, url string, ids []uuid.UUID, seen <-chan sighting, rounds int) (falls, rises []time.Duration, err error) {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {

@@ -11,7 +11,7 @@ agentexec log "$id" "$*" --status RUNNING
 command=$!
 while kill -0 $command 2>/dev/null; do
   beat=0
-  agentexec heartbeat "$id" --expect-every 10s >/dev/null || beat=$? # 3: stop; another code: no answer, which changes nothing
+  agentexec heartbeat "$id" --expect-every 10s >/dev/null || beat=$? # 3: stop; another code: the call failed, so go on
   if [[ $beat -eq 3 ]]; then
     kill $command 2>/dev/null || true
     wait $command || true

@@ -26,14 +26,14 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main(m)) }
 
-// workers are the examples, each with the function that finds what runs it.
+// workers are the examples, each with the function that finds its interpreter.
 var workers = map[string]func(t *testing.T) []string{
 	"worker.sh":  withPsql,
 	"worker.py":  withPsycopg,
 	"worker.mjs": withNode,
 }
 
-// forEach runs a test with each worker, beside each other.
+// forEach runs a test with each worker, in parallel.
 func forEach(t *testing.T, test func(t *testing.T, command []string)) {
 	t.Helper()
 	for name, find := range workers {
@@ -65,7 +65,7 @@ func withPsql(t *testing.T) []string {
 // withPsycopg returns a Python that has psycopg 3; Debian's package is python3-psycopg.
 func withPsycopg(t *testing.T) []string {
 	t.Helper()
-	for _, python := range []string{"python3", "/usr/bin/python3"} { // the first one in PATH may be another than the system's
+	for _, python := range []string{"python3", "/usr/bin/python3"} { // the first one in PATH may not be the system's
 		if exec.CommandContext(t.Context(), python, "-c", "import psycopg").Run() == nil {
 			return []string{python}
 		}
@@ -138,7 +138,7 @@ func (b *bench) start(url string, command []string, steps int) (wait func() (int
 	return wait
 }
 
-// await returns the worker's activity once it is as wanted.
+// await returns the worker's activity as soon as wanted accepts it.
 func (b *bench) await(what string, wanted func(a client.ListItem) bool) (found client.ListItem) {
 	b.Helper()
 	require.Eventually(b, func() bool {
@@ -179,8 +179,8 @@ func TestWorkers(t *testing.T) {
 	})
 }
 
-// TestWorkersStopOnCancel: while a transaction of the worker takes long, its heartbeats go on. After a request to cancel, the
-// worker ends the activity itself.
+// TestWorkersStopOnCancel: a worker sends heartbeats during a long transaction. After a request to cancel, it ends the activity
+// itself.
 func TestWorkersStopOnCancel(t *testing.T) {
 	t.Parallel()
 	forEach(t, func(t *testing.T, command []string) {

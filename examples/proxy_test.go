@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// losesOneAnswer returns the URL of a proxy to the database. It passes everything on, except for one answer: when a client has
-// sent the message of a line and the line is written, the proxy closes that connection. lost reports whether that has happened.
+// losesOneAnswer returns the URL of a proxy to the database. The proxy passes everything on, except for one answer: after a client
+// sent the message of a line and the line is written, it closes that connection. lost reports whether it did.
 func (b *bench) losesOneAnswer(message string) (to string, lost func() bool) {
 	b.Helper()
 	u, err := url.Parse(b.db.URL)
@@ -50,7 +50,7 @@ func (p *proxy) pass(client net.Conn) {
 		return
 	}
 	defer server.Close()
-	var silent atomic.Bool // the answer is to be lost
+	var silent atomic.Bool // the proxy must not pass the answer on
 	go func() {
 		buffer := make([]byte, 64<<10)
 		for {

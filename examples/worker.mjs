@@ -8,8 +8,8 @@ import pg from 'pg'
 
 let canceled = false
 
-// session returns a function that runs a statement on one connection, which is made again when it is lost. It runs the
-// statement until there is an answer, and returns the first row, if any. The statement must be safe to repeat.
+// session returns a function that runs a statement on one connection, which is opened again after it is lost. The function runs
+// the statement until there is an answer, and returns the first row, if any. The statement must be safe to repeat.
 function session() {
   let client
   return async function call(sql, ...args) {
@@ -62,7 +62,7 @@ class Activity {
   }
 }
 
-// sendHeartbeats tells every 2 s that the worker is alive. A second connection: a transaction of the first one delays nothing.
+// sendHeartbeats sends one every 2 s. It has its own connection, so a transaction of the worker does not delay it.
 async function sendHeartbeats(id) {
   const call = session()
   for (;;) {
@@ -80,7 +80,7 @@ await activity.append('Counting', 0, 'RUNNING')
 void sendHeartbeats(id)
 let done = 0
 while (done < steps && !canceled) {
-  // The work, which may take long.
+  // The work. It may take long.
   await call('insert into result (step) values ($1) on conflict do nothing', done + 1)
   done++
   await activity.append(`Step ${done} of ${steps}`, (100 * done) / steps)

@@ -15,7 +15,7 @@ canceled = threading.Event()
 
 
 class Session:
-    """One connection, which is made again when it is lost."""
+    """One connection. It is opened again after it is lost."""
 
     def __init__(self):
         self.conn = None
@@ -61,7 +61,7 @@ class Activity:
 
 
 def send_heartbeats(agent_id):
-    """Tells every 2 s that the worker is alive. A second connection: a transaction of the first one delays nothing."""
+    """Sends one every 2 s. It has its own connection, so a transaction of the worker does not delay it."""
     session = Session()
     while True:
         if session.call("select cancel_requested from agentexec.heartbeat(%s, '10 s')", agent_id)[0]:
@@ -76,7 +76,7 @@ activity.append("Counting", 0, "RUNNING")
 threading.Thread(target=send_heartbeats, args=[activity.id], daemon=True).start()
 done = 0
 while done < steps and not canceled.is_set():
-    # The work, which may take long.
+    # The work. It may take long.
     session.call("insert into result (step) values (%s) on conflict do nothing", done + 1)
     done += 1
     activity.append(f"Step {done} of {steps}", 100 * done / steps)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A worker that does STEPS steps of work, and stops when a cancel is requested. All of it is SQL, through psql.
+# A worker that does STEPS steps of work, and stops when a cancel is requested. Each call is SQL, through psql.
 #
 # Usage: worker.sh STEPS. AGENTEXEC_DATABASE_URL names the database. The exit code is 0 when all steps are done, 3 when canceled.
 set -euo pipefail
@@ -23,7 +23,7 @@ sql() {
 }
 
 # append MESSAGE PERCENTAGE STATUS appends one line and sets canceled. at_seq makes it safe to repeat: the line is written only
-# as line seq + 1. A percentage of null, and an empty status, keep what is.
+# as line seq + 1. A percentage of null keeps the current percentage, an empty status the current status.
 append() {
   local answer
   while true; do
@@ -43,7 +43,7 @@ SQL
   done
 }
 
-# send_heartbeats tells every 2 s that the worker is alive. A second connection: a transaction of the worker delays nothing.
+# send_heartbeats sends one every 2 s. It has its own connections, so a transaction of the worker does not delay it.
 send_heartbeats() {
   while sql -v id="$id" <<<"select from agentexec.heartbeat(:'id', '10 s');"; do sleep 2; done
 }
@@ -57,7 +57,7 @@ trap 'kill $! 2>/dev/null' EXIT
 step=0
 while [[ $step -lt $steps && $canceled == f ]]; do
   step=$((step + 1))
-  # The work, which may take long.
+  # The work. It may take long.
   sql -v step=$step <<<'insert into result (step) values (:step) on conflict do nothing;'
   append "Step $step of $steps" $((100 * step / steps)) ''
 done

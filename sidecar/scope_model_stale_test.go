@@ -10,13 +10,13 @@ import (
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
-// moment is what there was after a write.
+// moment is the state of all activities after a write.
 type moment struct {
 	all   []scopetest.Activity
 	stale map[uuid.UUID]bool
 }
 
-// written notes that there was a write.
+// written stores the state after a write.
 func (w *scopeWorld) written() {
 	for _, a := range w.All {
 		if a.Status != client.StatusRunning {
@@ -32,7 +32,7 @@ func (w *scopeWorld) mayBecome(a scopetest.Activity, next client.Status) bool {
 	return a.MayBecome(next) && (!retry || w.asked[a.ID] == 0)
 }
 
-// silence has the worker of an activity promise a line every microsecond, which only the owner of the table can.
+// silence gives an activity a promise of a microsecond, which only the owner of the table can write.
 func (w *scopeWorld) silence() {
 	a := w.All[w.IntN(len(w.All))]
 	if a.Status != client.StatusRunning || w.silent[a.ID] {
@@ -58,7 +58,7 @@ func (m moment) counts(in []scopetest.Activity) map[client.Status]int64 {
 	return counts
 }
 
-// now is what there is.
+// now returns the current state.
 func (w *scopeWorld) now() moment { return w.past[len(w.past)-1] }
 
 // someStale is a filter by stale: mostly none.

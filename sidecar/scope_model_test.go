@@ -44,8 +44,8 @@ type scopeWorld struct {
 	t       *testing.T
 	s       *service
 	holders []*holder
-	past    []moment // what there was, after each write
-	// silent are the activities that are stale while they are RUNNING: their worker promised what it cannot keep.
+	past    []moment // the state after each write
+	// silent are the activities that are stale while they are RUNNING: no worker can keep their promise.
 	silent map[uuid.UUID]bool
 	// asked is the line that requested the cancel of an activity: no retry follows.
 	asked map[uuid.UUID]int

@@ -73,7 +73,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	db, err := database.Open(database.Config{
 		URL: cfg.DatabaseURL, ListenURL: cfg.ListenURL,
-		Reads:  max(1, cfg.reads()-cfg.Limits.CatchUpReads) + cfg.Limits.CatchUpReads + 2, // for probes, and for sweeps and looks at stale activities
+		Reads:  max(1, cfg.reads()-cfg.Limits.CatchUpReads) + cfg.Limits.CatchUpReads + 2, // one for probes, one for sweeps and reads of the stale activities
 		Writes: cfg.writes(),
 	}) // the last step that may fail, because its pools must be closed
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/agentexec/agentexec/sidecar"
 )
 
-// beat promises how often the worker of an activity is heard of.
+// beat sends a heartbeat with a promise.
 func (s *service) beat(t *testing.T, id uuid.UUID, every time.Duration) {
 	t.Helper()
 	_, err := s.c.Heartbeat(t.Context(), id, every)
@@ -30,7 +30,7 @@ func (s *socket) state(t *testing.T, stale bool) message {
 	return m
 }
 
-// TestStaleIsAnnounced: an activity becomes stale without a line, and its subscribers are told; a heartbeat and a line end it.
+// TestStaleIsAnnounced: subscribers get a frame when an activity becomes stale without a line. A heartbeat or a line ends it.
 func TestStaleIsAnnounced(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
@@ -70,7 +70,7 @@ func TestStaleIsAnnounced(t *testing.T) {
 	require.ElementsMatch(t, keys(m.Activity), keys(crossed.Activity), "the keys of both frames")
 	require.Equal(t, "logs", one.next(t).Type)
 
-	// And the end of the run is the end of the promise.
+	// The promise ends with the run.
 	so.state(t, true)
 	_, err := s.c.Complete(t.Context(), id, "")
 	require.NoError(t, err)
@@ -80,7 +80,7 @@ func TestStaleIsAnnounced(t *testing.T) {
 	require.Equal(t, "end", so.next(t).Type)
 }
 
-// TestStaleOnAnEventStream: an event stream tells it too, with no id, so that it is not taken for a line.
+// TestStaleOnAnEventStream: an event stream announces it too. The event has no id, because it is not a line.
 func TestStaleOnAnEventStream(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
@@ -98,10 +98,11 @@ func TestStaleOnAnEventStream(t *testing.T) {
 	stream.cancel()
 }
 
-// TestStaleLists: a crossing changes the lists that hold the activity, the list of stale ones, and the counts, both ways.
+// TestStaleLists: a change of stale, in both directions, changes the lists that hold the activity, the list of stale ones, and
+// the counts.
 func TestStaleLists(t *testing.T) {
 	t.Parallel()
-	s := setup(t, func(c *sidecar.Config) { c.Feed.ListRefresh = time.Hour }) // so that only the look can find it
+	s := setup(t, func(c *sidecar.Config) { c.Feed.ListRefresh = time.Hour }) // so that only the read of the stale activities can find it
 	id, other := s.runs(t), s.runs(t)
 	s.beat(t, other, 24*time.Hour)
 	all := s.list(t, `{"agent_type":"research"}`)
@@ -138,8 +139,8 @@ func TestStaleLists(t *testing.T) {
 	s.await(t, "agentexec_stale_activities", 0)
 }
 
-// TestStaleIsLookedForOnlyWhileWatched: without a subscription the sidecar does not look; with one it does.
-func TestStaleIsLookedForOnlyWhileWatched(t *testing.T) {
+// TestStaleIsReadOnlyWhileWatched: the sidecar reads the stale activities only with a subscription.
+func TestStaleIsReadOnlyWhileWatched(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
 	id := s.runs(t)
@@ -155,7 +156,7 @@ func TestStaleIsLookedForOnlyWhileWatched(t *testing.T) {
 	s.await(t, "agentexec_stale_activities", -1)
 }
 
-// TestStaleOutsideTheScope: a caller is told nothing of the activities outside the scope of its token.
+// TestStaleOutsideTheScope: a caller gets no frame about activities outside the scope of its token.
 func TestStaleOutsideTheScope(t *testing.T) {
 	t.Parallel()
 	s := setup(t, withTokens)
@@ -197,7 +198,7 @@ func TestStaleOutsideTheScope(t *testing.T) {
 	}
 }
 
-// TestWelcomeTime: the welcome has the clock of the database, so that a browser needs none.
+// TestWelcomeTime: the welcome has the time of the database.
 func TestWelcomeTime(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
@@ -214,7 +215,7 @@ func TestWelcomeTime(t *testing.T) {
 	require.WithinDuration(t, now, welcome.Time, patience)
 }
 
-// TestStaleAfterRestarts: the sidecar goes on looking after Postgres was restarted or has crashed.
+// TestStaleAfterRestarts: the sidecar still finds stale activities after Postgres was restarted or has crashed.
 func TestStaleAfterRestarts(t *testing.T) {
 	t.Parallel()
 	server := pgtest.NewServer(t, nil)

@@ -19,13 +19,14 @@ const (
 	sweepInterval = time.Second
 	// sweepTimeout bounds one sweep.
 	sweepTimeout = 30 * time.Second
-	// sweepDeniedPause is the pause after a sweep that the sidecar's role may not make, or that the schema does not have.
+	// sweepDeniedPause is the pause after a sweep that the sidecar's role may not make, or for which the schema has no function.
 	sweepDeniedPause = time.Minute
 	// sweepRows bounds the rows of each kind that one sweep changes.
 	sweepRows = 1000
 )
 
-// sweeper applies the rules that time alone makes due. Every sidecar sweeps; SQL lets one at a time work.
+// sweeper calls SQL's sweep, which ends the activities whose grace period is over. Every sidecar sweeps; SQL lets only one sweep
+// run at a time.
 type sweeper struct {
 	client *client.Client
 	log    *slog.Logger
@@ -34,7 +35,7 @@ type sweeper struct {
 	took   prometheus.Histogram
 }
 
-// newSweeper returns a sweeper that uses a connection of db for a moment. A sweep waits for no row lock.
+// newSweeper returns a sweeper. It uses a connection of db for a short time, because a sweep waits for no row lock.
 func newSweeper(db pgurl.DB, schema string, log *slog.Logger, registry prometheus.Registerer) *sweeper {
 	s := &sweeper{
 		client: client.New(db, &client.Config{Schema: schema}), log: log,
@@ -49,13 +50,13 @@ func newSweeper(db pgurl.DB, schema string, log *slog.Logger, registry prometheu
 
 // run sweeps until ctx ends. It logs the first of several failures in a row.
 func (s *sweeper) run(ctx context.Context) {
-	told := false
+	logged := false
 	for {
 		swept, err := s.sweep(ctx)
 		pause := sweepInterval
 		switch {
 		case err == nil:
-			told = false
+			logged = false
 			if swept.Forced >= sweepRows {
 				pause = 0 // there are more
 			}
@@ -63,10 +64,10 @@ func (s *sweeper) run(ctx context.Context) {
 			return
 		default:
 			s.errors.Inc()
-			if !told {
+			if !logged {
 				s.log.Warn("cannot sweep: cancels that are due are not forced by this sidecar; trying again", "error", err)
 			}
-			told = true
+			logged = true
 			if database.IsHopeless(err) {
 				pause = sweepDeniedPause
 			}

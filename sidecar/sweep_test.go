@@ -24,8 +24,8 @@ func (s *service) runs(t *testing.T) uuid.UUID {
 	return id
 }
 
-// TestSweepForcesEachDueCancelOnce: of three sidecars one forces each cancel that is due, with one line, and a client that
-// watches sees that line.
+// TestSweepForcesEachDueCancelOnce: of three sidecars, only one forces each due cancel, with one line, and a client that watches
+// gets that line.
 func TestSweepForcesEachDueCancelOnce(t *testing.T) {
 	t.Parallel()
 	const activities = 40
@@ -72,8 +72,8 @@ func TestSweepForcesEachDueCancelOnce(t *testing.T) {
 	require.Equal(t, []int{activities, activities}, []int{lines, canceled})
 }
 
-// TestSweepAfterAnAbsence: a sidecar that was away for ten minutes forces what became due meanwhile, once.
-func TestSweepAfterAnAbsence(t *testing.T) {
+// TestSweepAfterDowntime: a sidecar that did not run for ten minutes forces each cancel that became due in that time, once.
+func TestSweepAfterDowntime(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
 	id := s.runs(t)
@@ -93,7 +93,7 @@ func TestSweepAfterAnAbsence(t *testing.T) {
 	require.Equal(t, 4, detail.LastSeq)
 }
 
-// TestSweepWithoutTheRight: a sidecar whose role may not sweep logs one warning, and serves.
+// TestSweepWithoutTheRight: a sidecar whose role may not sweep logs one warning, and serves requests.
 func TestSweepWithoutTheRight(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)

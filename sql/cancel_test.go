@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// cancelOf is the object "cancel" of an activity, without its times: whether there is one to force it, and the rest.
+// cancelOf returns the object "cancel" of an activity as text. Of its times, it has only whether force_at is set.
 func cancelOf(t *testing.T, b *bundle, agent uuid.UUID) string {
 	t.Helper()
 	const of = `coalesce((%[1]s ->> 'seq') || ' ' || (%[1]s ->> 'message') || ' ' || coalesce(%[1]s ->> 'requested_by', '-')
@@ -52,8 +52,8 @@ func TestCancelIsARequest(t *testing.T) {
 	}
 }
 
-// What does not run is canceled at once, and a failed attempt that waits for its retry is stopped.
-func TestCancelOfWhatDoesNotRun(t *testing.T) {
+// QUEUED and ERROR become CANCELED at once, so a failed attempt gets no retry.
+func TestCancelOfQueuedAndError(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	for from, cancel := range map[string]string{"QUEUED": "2 Cancel requested bob at", "ERROR": "4 Cancel requested bob at"} {
@@ -77,7 +77,7 @@ func TestCancelOfWhatDoesNotRun(t *testing.T) {
 	require.Equal(t, before, contents(t, b.pool))
 }
 
-// After a request, no door lets a retry through.
+// After a request, every way to write refuses a retry.
 func TestNoRetryAfterARequest(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -100,7 +100,7 @@ func TestNoRetryAfterARequest(t *testing.T) {
 	requireRefused(t, err, "TA409", "entries[2]", "cancel requested")
 }
 
-// Asked for again, the shorter grace period counts, and there is no second line.
+// A repeated request writes no second line, and the shorter grace period counts.
 func TestCancelAgain(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -163,7 +163,7 @@ func TestCancelBounds(t *testing.T) {
 	requireRefused(t, err, "TA404")
 }
 
-// A request sends one notification with the agent_id, and the same request again none.
+// A request sends one notification with the agent_id, and a repeated request sends none.
 func TestCancelNotifiesWorkers(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -188,7 +188,7 @@ func TestCancelNotifiesWorkers(t *testing.T) {
 	require.Equal(t, []string{agent.String(), queued.String()}, got)
 }
 
-// What is due is forced once, by one of many sweeps at the same time, and what is locked is left for the next one.
+// Of many sweeps at the same time, one forces each due cancel once. A locked activity is left for the next sweep.
 func TestSweep(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -241,8 +241,8 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// A sweep finds what is due by an index that a common line does not touch.
-func TestSweepReadsWhatIsDue(t *testing.T) {
+// A sweep finds the due cancels by an index that an ordinary line does not touch.
+func TestSweepUsesTheIndex(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.exec("select agentexec.create_activity('x') from generate_series(1, 3000)")

@@ -13,9 +13,9 @@ comment on column agentexec.activity.status is 'Current status.';
 comment on column agentexec.activity.latest_percentage is 'Progress, 0 to 100: the last one given before the activity finished. Null where none was given.';
 comment on column agentexec.activity.last_seq is 'seq of the last line, at most 2147483647.';
 comment on column agentexec.activity.attempt is 'Number of the attempt: 1, and one more with every return from ERROR.';
-comment on column agentexec.activity.cancel_seq is 'seq of the line that asked for the cancel; null where none did. No retry follows it.';
-comment on column agentexec.activity.cancel_force_at is 'When sweep() ends the activity, if its worker has not by then; null where it never does.';
-comment on column agentexec.activity.cancel_forced is 'Whether the activity was ended because its worker did not end it in time, or by a cancel with grace 0.';
+comment on column agentexec.activity.cancel_seq is 'seq of the line that requested the cancel; null where there is none. A retry after it is refused.';
+comment on column agentexec.activity.cancel_force_at is 'When sweep() ends the activity, if its worker has not ended it before; null for never.';
+comment on column agentexec.activity.cancel_forced is 'Whether sweep() or a cancel with grace 0 ended the activity in place of its worker.';
 comment on column agentexec.activity.metadata is 'JSON object given at creation, to filter by. Null where none was given.';
 comment on column agentexec.activity.created_at is 'Time of line 1.';
 comment on column agentexec.activity.started_at is 'Time of the first line with RUNNING; null before it.';
@@ -34,14 +34,14 @@ comment on column agentexec.activity_log.data is 'Any JSON to keep with the line
 comment on column agentexec.activity_log.created_at is 'Wall clock when the line was written, read under the lock of the activity; never runs backwards against seq.';
 comment on column agentexec.activity_log.xid is 'Transaction that wrote the line (txid_current), for readers whose position is a snapshot. Private.';
 
-comment on column agentexec.activity_log.attempt is 'Attempt of the activity that the line belongs to, from 1. Given by the database.';
-comment on column agentexec.activity_log.cancel_requested is 'Whether a cancel had been requested when the line was written. Given by the database.';
+comment on column agentexec.activity_log.attempt is 'Attempt of the activity that the line belongs to, from 1. Set by the database.';
+comment on column agentexec.activity_log.cancel_requested is 'Whether a cancel had been requested when the line was written. Set by the database.';
 
 comment on table agentexec.activity_heartbeat is
-  'One row per QUEUED or RUNNING activity whose worker promised to be heard of. Private: write through heartbeat, read through activity_list and the functions.';
+  'One row per QUEUED or RUNNING activity whose worker made a promise (expect_every). Private: write through heartbeat, read through activity_list and the functions.';
 comment on column agentexec.activity_heartbeat.activity_id is 'The activity: activity.id, not agent_id.';
 comment on column agentexec.activity_heartbeat.beat_at is 'Time of the last heartbeat.';
-comment on column agentexec.activity_heartbeat.expect_every is 'Promise of the worker: it is heard of at least that often. 1 second to 1 day.';
+comment on column agentexec.activity_heartbeat.expect_every is 'Promise of the worker: it sends a heartbeat or a line at least that often. 1 second to 1 day.';
 
 comment on view agentexec.activity_list is
   'One row per activity with its latest line, for queries of one''s own. Reads with its caller''s rights. For pages there is list_activities.';
@@ -59,8 +59,8 @@ comment on column agentexec.activity_list.finished_at is 'Time of the line that 
 comment on column agentexec.activity_list.metadata is 'JSON object given at creation, or null.';
 
 comment on column agentexec.activity_list.last_seen_at is 'Time of the last line or the last heartbeat, whichever is later.';
-comment on column agentexec.activity_list.expect_every is 'Promise of the worker: it is heard of at least that often. Null where there is none.';
-comment on column agentexec.activity_list.stale is 'Whether the activity is RUNNING and its worker was not heard of for longer than it promised.';
+comment on column agentexec.activity_list.expect_every is 'Promise of the worker: it sends a heartbeat or a line at least that often. Null where there is none.';
+comment on column agentexec.activity_list.stale is 'Whether the activity is RUNNING and its worker sent no heartbeat and no line for longer than it promised.';
 comment on column agentexec.activity_list.cancel_requested is 'Whether a cancel was requested.';
 
 comment on type agentexec.append_result is 'State of an activity after append_logs. A row has: the key of the activity, the seq of its last line, its status, its attempt, and whether its worker is to end.';
@@ -80,9 +80,9 @@ message: what happened, at most 1048576 bytes.
 percentage: progress, 0 to 100, rounded down; null leaves the latest one.
 status: new status; null keeps the current one. The row returned has the status that holds now.
 data: any JSON to keep with the line: at most 1 MiB as text, nested at most 100 deep, no number with an exponent beyond +-1000.
-at_seq: the line is written only as this line; if it exists already with the same contents, it is returned. So a call whose answer was lost may be sent again. Null takes the next number.
-Result: cancel_requested says that the worker is to end.
-Errors: TA404 no such activity, TA409 the status may not follow the current one or the line is not at_seq, TA422 bad argument.';
+at_seq: the line is written only with this seq; if that line exists already with the same contents, it is returned. So a call whose answer was lost can be repeated. Null takes the next seq.
+Result: cancel_requested tells the worker to end the activity.
+Errors: TA404 no such activity, TA409 the status may not follow the current one or line at_seq is a different line or not the next one, TA422 bad argument.';
 comment on function agentexec.append_logs(jsonb) is
   'Adds many lines at once, in the order given, all or none, and returns a row per activity, in the order of first appearance: its state after them.
 entries: JSON array of {"agent_id", "message", "percentage"?, "status"?, "data"?, "at_seq"?}, each as in append_log.
@@ -101,16 +101,16 @@ message: the last line, at most 1048576 bytes.
 data: as in append_log.
 Errors: TA404, TA409, TA422.';
 comment on function agentexec.heartbeat(uuid, interval) is
-  'Says that the worker of an activity is alive, and returns whether it is to end (cancel_requested). Writes no line, waits for no lock, and leaves a finished activity as it is.
+  'Records that the worker of an activity is alive, and returns whether the worker is to end (cancel_requested). Writes no line, waits for no lock, and does not change a finished activity.
 agent_id: the activity.
-expect_every: the promise of the worker, 1 second to 1 day: it is heard of at least that often, by a heartbeat or a line; otherwise the activity is stale. Null keeps the promise, or makes one of 60 s.
+expect_every: the promise of the worker, 1 second to 1 day: it sends a heartbeat or a line at least that often; otherwise the activity is stale. Null keeps the earlier promise, or makes one of 60 s.
 Errors: TA404, TA422.';
 comment on function agentexec.cancel(uuid, text, interval, text) is
-  'Asks for the end of an activity and returns the line of the request. QUEUED and ERROR become CANCELED at once. A RUNNING one stays RUNNING until its worker ends it; the worker sees cancel_requested in each answer. Call it in FROM, as append_log.
+  'Cancels an activity, or requests that its worker ends it, and returns the line of that. QUEUED and ERROR become CANCELED at once. A RUNNING one stays RUNNING until its worker ends it; each answer to the worker has cancel_requested. Call it in FROM, as append_log.
 agent_id: the activity.
 message: the line to write, at most 1048576 bytes.
-grace: after this time sweep() ends the activity; 0 ends it at once, null never does. At most 365 days. Asked for again, the shorter grace counts and no second line is written.
-requested_by: who asked, at most 255 characters; kept in the data of the line.
+grace: after this time sweep() ends the activity; 0 ends it at once, null never does. At most 365 days. A repeated request writes no second line, and the shorter grace counts.
+requested_by: name of the requester, at most 255 characters; stored in the data of the line.
 Errors: TA404, TA409 it is COMPLETE, TA422.';
 comment on function agentexec.cancel_pending(text, jsonb, interval, text) is
   'Cancels the QUEUED and RUNNING activities that match, each with its own line, and returns how many. Those that another transaction keeps locked for longer than 1 s are skipped; their number is in the setting agentexec.skipped until the transaction ends.
@@ -120,7 +120,7 @@ idle_for: only without a line for at least that long; null takes all.
 message: the line to write, at most 1048576 bytes.
 Errors: TA422.';
 comment on function agentexec.sweep(int) is
-  'Ends the activities whose cancel was requested and whose grace period is over; returns the counts as JSON: forced, expired, pruned. To be called about once a second, by every sidecar or pg_cron; where two call at once, one returns zeros.
+  'Ends the activities whose cancel was requested and whose grace period is over; returns the counts as JSON: forced, expired, pruned. Every sidecar calls it about once a second; pg_cron can call it too. While one sweep runs, another one returns zeros.
 max_rows: at most that many rows of each kind, 1 to 100000.
 Errors: TA422.';
 comment on function agentexec.list_activities(int, int, agentexec.status[], text, jsonb, text, boolean, boolean) is
@@ -147,7 +147,7 @@ comment on function agentexec.count_active(jsonb) is
 metadata_filter: a JSON object, only with an equal value for every key; or an array of 1 to 16 objects, of which one must match; null takes all.
 Errors: TA422.';
 comment on function agentexec.count_by_status(text, jsonb) is
-  'Number of activities per status as JSON; all five keys are always there, and stale, the number of those that are RUNNING and stale.
+  'Number of activities per status as JSON, with all five keys, and as stale the number of stale ones, which count as RUNNING too.
 agent_type: only of this type; null takes all.
 metadata_filter: a JSON object, only with an equal value for every key; or an array of 1 to 16 objects, of which one must match; null takes all.
 Errors: TA422.';

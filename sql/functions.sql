@@ -19,8 +19,8 @@
 --   ERROR -> CANCELED                                     the activity is given up: no retry follows
 --   COMPLETE, CANCELED                                    final
 --
--- A cancel of a RUNNING activity is a request: the status stays RUNNING, cancel_seq is the line of the request, and each
--- answer to the worker says so. A retry after it is refused.
+-- A cancel of a RUNNING activity is a request. The status stays RUNNING, and cancel_seq is the line of the request. Each later
+-- answer to the worker has cancel_requested. A retry after the request is refused.
 --
 -- A line with no status, or the same one, is always stored: a trailing line is not lost.
 --
@@ -63,8 +63,8 @@ begin
 end
 $$;
 
--- append_logs returned the number of lines. A function cannot change its result, so the old one makes room, and passes its
--- grants on below.
+-- append_logs returned the number of lines. "create or replace" cannot change the type of a result, so the old function is
+-- renamed here. "Retired signatures" below passes its grants on and drops it.
 do $$
 begin
   if exists (select from pg_proc p where p.oid = to_regprocedure('agentexec.append_logs(jsonb)') and p.prorettype = 'int'::regtype) then
@@ -285,9 +285,9 @@ begin atomic
     'cancel_requested', line.cancel_requested);
 end;
 
--- _is_stale is whether an activity is stale: it is RUNNING, its worker made a promise (expect_every), and nothing was heard for
--- longer than that. A heartbeat (beat_at) and a line (updated_at) count. While the server was down nothing could be heard, so
--- silence counts from its start. The clock is that of the statement.
+-- _is_stale returns whether an activity is stale: it is RUNNING, its worker made a promise (expect_every), and for longer than
+-- that there was no heartbeat (beat_at) and no line (updated_at). While the server is down no heartbeat can arrive, so the time
+-- counts from the start of the server at the earliest. The clock is that of the statement.
 create or replace function agentexec._is_stale(status agentexec.status, updated_at timestamptz, beat_at timestamptz, expect_every interval)
   returns boolean
   language sql
@@ -297,8 +297,8 @@ begin atomic
      and greatest(beat_at, updated_at, pg_postmaster_start_time()) < statement_timestamp() - expect_every;
 end;
 
--- _life_json is what is known of the worker of an activity: when it was last heard of, its promise in seconds, and whether the
--- activity is stale.
+-- _life_json returns what the database knows of the worker of an activity: the time of its last heartbeat or line, its promise
+-- in seconds, and whether the activity is stale.
 create or replace function agentexec._life_json(activity agentexec.activity)
   returns jsonb
   language sql
@@ -312,8 +312,8 @@ begin atomic
   left join agentexec.activity_heartbeat h on h.activity_id = activity.id and activity.finished_at is null;
 end;
 
--- _cancel_json is the request to cancel an activity, from the columns of its row, or null where there is none (cancel_seq). Of
--- a long message, the first 500 characters.
+-- _cancel_json returns the request to cancel an activity, from the columns of its row. It returns null where cancel_seq is null.
+-- The message is cut at 500 characters.
 create or replace function agentexec._cancel_json(activity_id uuid, cancel_seq int, force_at timestamptz, forced boolean)
   returns jsonb
   language sql
@@ -585,7 +585,7 @@ begin
 end
 $$;
 
--- _no_retry is the message of a retry that is refused because a cancel was requested.
+-- _no_retry returns the error message for a retry after a request to cancel.
 create or replace function agentexec._no_retry(agent_id uuid, status agentexec.status)
   returns text
   language sql
@@ -608,9 +608,9 @@ create or replace function agentexec._transition(agent_id uuid, percentage int, 
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_now     agentexec.activity;
-  v_at      timestamptz;
-  v_new_run boolean := false; -- the promise of the run before ends
+  v_now      agentexec.activity;
+  v_at       timestamptz;
+  v_run_over boolean := false; -- the promise of the run ends with it
 begin
   select a.* into v_now from agentexec.activity a where a.agent_id = _transition.agent_id for no key update;
   if not found then
@@ -635,9 +635,9 @@ begin
         raise exception using errcode = 'TA409', message = agentexec._no_retry(agent_id, status);
       end if;
       v_now.attempt := v_now.attempt + 1;
-      v_new_run := true;
+      v_run_over := true;
     end if;
-    v_new_run := v_new_run or status <> 'RUNNING';
+    v_run_over := v_run_over or status <> 'RUNNING';
     v_now.status := status;
     v_now.started_at := case status when 'RUNNING' then coalesce(v_now.started_at, v_at) else v_now.started_at end;
     v_now.finished_at := case when status in ('COMPLETE', 'ERROR', 'CANCELED') then v_at end;
@@ -653,7 +653,7 @@ begin
       finished_at       = v_now.finished_at
   where a.id = v_now.id
   returning a.* into v_now;
-  if v_new_run then
+  if v_run_over then
     delete from agentexec.activity_heartbeat h where h.activity_id = v_now.id;
   end if;
   return v_now;
@@ -664,16 +664,16 @@ $$;
 -- A null status keeps the current one, a null percentage leaves latest_percentage as it was. A percentage is rounded down.
 -- Call it as select ... from agentexec.append_log(...): (agentexec.append_log(...)).* would call it once for each column.
 --
--- cancel_requested of the answer says that the worker is to end. at_seq makes a retry safe, and fences a worker that was
--- replaced: the line is written only as line at_seq. Where that line exists already with the same message, percentage and data
--- (and status, where one is given), it is returned and nothing is written.
+-- cancel_requested in the answer tells the worker to end the activity. With at_seq, the line is written only as line at_seq. If
+-- that line exists already with the same message, percentage and data (and status, where one is given), it is returned and
+-- nothing is written. So a call whose answer was lost can be repeated, and a worker that was replaced is refused.
 --
 -- This is the one hot function, so it does without SET search_path, which would cost a twentieth of all it does: every
 -- name and operator is qualified instead, and means the same on any search_path.
 --
 -- Locks:  the activity row, before any log row (the same order in every function of this file).
--- Errors: TA404 no such activity; TA409 the state machine refuses, or line at_seq is another one or not the next; TA422 bad
---         argument, or the activity is at the highest seq.
+-- Errors: TA404 no such activity; TA409 the state machine refuses, or line at_seq is a different line or is not the next one;
+--         TA422 bad argument, or the activity is at the highest seq.
 create or replace function agentexec.append_log(
   agent_id   uuid,
   message    text,
@@ -738,12 +738,12 @@ begin
 end
 $$;
 
--- _line_again returns line at_seq of an activity if it exists with this message, percentage, data and status (null is any): a
--- retry. It returns null where at_seq is the next line, which is still to be written. The line says whether a cancel is
--- requested now.
+-- _line_again returns line at_seq of an activity to a repeated call, if that line has this message, percentage, data and status
+-- (null allows any). It returns null where at_seq is the next line, which is not written yet. cancel_requested of the line
+-- returned is true if a cancel is requested now.
 --
 -- Locks:  the activity row, until the transaction ends.
--- Errors: TA404 no such activity; TA409 line at_seq is another one, or not the next; TA422 at_seq below 1.
+-- Errors: TA404 no such activity; TA409 line at_seq is a different line, or is not the next one; TA422 at_seq below 1.
 create or replace function agentexec._line_again(
   agent_id   uuid,
   message    text,
@@ -785,7 +785,7 @@ begin
 end
 $$;
 
--- _wrong_seq is the message of a line that is refused because of its at_seq.
+-- _wrong_seq returns the error message for a line whose at_seq is refused.
 create or replace function agentexec._wrong_seq(agent_id uuid, at_seq int, last_seq int)
   returns text
   language sql
@@ -795,7 +795,7 @@ begin atomic
                      else 'activity %s is at last_seq %s, and its line %s is not this one' end, agent_id, last_seq, at_seq);
 end;
 
--- _append_change is append_log for a line that changes the status, that is a retry (at_seq), or that is refused.
+-- _append_change is append_log for a line that changes the status, that is repeated (at_seq), or that is refused.
 create or replace function agentexec._append_change(
   agent_id   uuid,
   message    text,
@@ -851,8 +851,8 @@ begin
 end
 $$;
 
--- complete writes the line that ends an activity well. Arguments are typed and complete in the two calls that follow, because
--- during an upgrade there are two functions append_log.
+-- complete writes the line that ends an activity well. The two calls that follow give each argument and its type, because two
+-- functions append_log exist during an upgrade.
 -- Errors: as append_log; TA409 when it already ended as ERROR or CANCELED.
 create or replace function agentexec.complete(
   agent_id   uuid,
@@ -922,7 +922,7 @@ $$;
 -- the state that the activity has now. One update per activity and one insert in all: a row updated k times in one transaction
 -- costs O(k^2).
 --
--- at_seq is as in append_log: an entry that exists already as that line is left out, so the same call may be sent again.
+-- at_seq is as in append_log: an entry that is stored already as that line is left out, so a call can be repeated.
 --
 -- Locks:  the activity rows, by id; then log rows.
 -- Errors: those of append_log, naming the entry (entries[0] is the first).
@@ -1071,10 +1071,10 @@ begin
 end
 $$;
 
--- _new_entries leaves out the entries of append_logs that exist already as their line at_seq (null: any), and returns the
--- numbers of the others (from 1). The activities are locked.
+-- _new_entries removes the entries of append_logs that are stored already as their line at_seq, and returns the numbers of the
+-- others, from 1. An entry without at_seq stays. The caller has locked the activities.
 --
--- Errors: TA409 a line at_seq is another one, or is not the next when its entry's turn comes.
+-- Errors: TA409 a line at_seq is a different line, or is not the next one after the entries before it.
 create or replace function agentexec._new_entries(
   inout agents      uuid[],
   inout messages    text[],
@@ -1200,7 +1200,7 @@ begin
     left join outcome o on o.activity_id = t.activity_id
     where a.id = t.activity_id and not exists (select from refused)
     returning a.id
-  ), silent as (
+  ), promise as (
     -- The promise of a run ends with it.
     delete from agentexec.activity_heartbeat h
     using outcome o
@@ -1229,12 +1229,12 @@ begin
 end
 $$;
 
--- heartbeat says that the worker of an activity is alive, and tells it whether to end. expect_every is its promise: it is heard
--- of at least that often, by a heartbeat or a line. Null keeps the promise made before, or makes one of 60 s. It writes no line
--- and sends no wake-up. A finished activity is left as it is.
+-- heartbeat records that the worker of an activity is alive, and returns whether the worker is to end. expect_every is the
+-- promise of the worker: it sends a heartbeat or a line at least that often. Null keeps the earlier promise, or makes one of
+-- 60 s. The function writes no line, sends no wake-up, and does not change a finished activity.
 --
--- It waits for no row, so that an open transaction of the worker cannot make it look dead: it reads the activity without a lock,
--- and leaves out its beat while another transaction has the row of the heartbeat.
+-- It waits for no row, so an open transaction of the worker does not delay it. It reads the activity without a lock. While
+-- another transaction has the row of the heartbeat, it does not write the time.
 --
 -- Like append_log it does without SET search_path, so every name and operator is qualified. The common heartbeat is one
 -- statement; _first_heartbeat does the rest.
@@ -1319,7 +1319,7 @@ begin
     set beat_at = clock_timestamp(), expect_every = coalesce(_first_heartbeat.expect_every, h.expect_every)
     where h.ctid = any (array(
       select f.ctid from agentexec.activity_heartbeat f where f.activity_id = v_activity.id for no key update skip locked));
-    -- An insert of the same row that is not committed yet would have to be waited for: its transaction has the advisory lock.
+    -- An uncommitted insert of the same row would make this one wait. The transaction of that insert has the advisory lock.
     if not found and not exists (select from agentexec.activity_heartbeat h where h.activity_id = v_activity.id)
        and pg_try_advisory_xact_lock(1635271271, hashtext(v_activity.id::text)) then
       insert into agentexec.activity_heartbeat (activity_id, beat_at, expect_every)
@@ -1337,7 +1337,7 @@ end
 $$;
 
 -- _send_cancel notifies the workers that listen on <schema>_cancel, with the agent_id. A worker that does not listen learns of
--- the request from its next line or heartbeat. The name of the channel is cut where it would be longer than a name may be.
+-- the request from its next line or heartbeat. The name of the schema is cut, so that the name of the channel is not too long.
 create or replace function agentexec._send_cancel(agent_id uuid)
   returns void
   language sql
@@ -1349,12 +1349,13 @@ begin atomic
   where c.oid = 'agentexec.activity_log'::regclass and pg_notification_queue_usage() <= 0.5;
 end;
 
--- cancel asks for the end of an activity. QUEUED and ERROR become CANCELED at once. For RUNNING it is a request: a line with the
--- message, after which each append and heartbeat of the worker returns cancel_requested; the worker answers by ending, in any
--- way. After the grace period, sweep() writes CANCELED. A grace of 0 writes it at once, null never does.
+-- cancel ends an activity, or requests that its worker ends it. QUEUED and ERROR become CANCELED at once. For RUNNING it is a
+-- request: it writes a line with the message, and each later append and heartbeat of the worker returns cancel_requested. The
+-- worker then ends the activity as CANCELED, COMPLETE or ERROR. After the grace period, sweep() ends it as CANCELED. A grace of 0
+-- ends it at once; with a null grace, sweep() never ends it.
 --
--- Again while requested: no second line; the shorter grace counts, and the line of the request is returned (with a grace of 0,
--- the line that ends the activity). requested_by is kept in the data of the line.
+-- A repeated request writes no second line: it returns the line of the first one, and the shorter grace counts. With a grace of
+-- 0, it writes and returns the line that ends the activity. requested_by is stored in the data of the line.
 --
 -- Locks:  the activity row, before the log row.
 -- Errors: TA404 no such activity, or it is outside the scope; TA409 it is COMPLETE; TA422 bad message, a grace not of 0 to 365 days,
@@ -1411,8 +1412,8 @@ begin
 end
 $$;
 
--- _force_due ends the activities whose grace period is over, at most max_rows, each with a line of its own, and returns how
--- many. It waits for no row: the next sweep finds those that are locked now.
+-- _force_due ends the activities whose grace period is over, at most max_rows, each with its own line, and returns their
+-- number. It skips locked rows; the next sweep finds them.
 --
 -- Locks: the activity rows that are free; then log rows.
 create or replace function agentexec._force_due(max_rows int)
@@ -1432,7 +1433,7 @@ begin
     limit max_rows
     for no key update skip locked
   ), locked as materialized (
-    -- A step of its own: the clock is read when the row's lock is had.
+    -- A separate step: the clock is read after the row is locked.
     select d.id, clock_timestamp() as now from due d
   ), forced as (
     update agentexec.activity a
@@ -1444,7 +1445,7 @@ begin
     from locked l
     where a.id = l.id
     returning a.id, a.last_seq, a.updated_at, a.attempt
-  ), silent as (
+  ), promise as (
     delete from agentexec.activity_heartbeat h using forced f where h.activity_id = f.id
   ), written as (
     insert into agentexec.activity_log (id, activity_id, seq, message, status, data, created_at, attempt, cancel_requested)
@@ -1458,8 +1459,8 @@ begin
 end
 $$;
 
--- _drop_heartbeats deletes heartbeats of finished activities, at most max_rows: one that was not committed when its run ended. It
--- looks only at those that are silent.
+-- _drop_heartbeats deletes heartbeats of finished activities, at most max_rows. Such a row is left when a first heartbeat commits
+-- after the end of its run. Only rows with an old beat are read.
 --
 -- Locks: the rows of heartbeats that are free.
 create or replace function agentexec._drop_heartbeats(max_rows int)
@@ -1477,9 +1478,9 @@ begin atomic
     for no key update of h skip locked);
 end;
 
--- sweep applies the rules that time alone makes due, to at most max_rows rows of each kind, and returns how many there were:
--- {"forced": cancels whose grace period was over, "expired": 0, "pruned": 0}. Call it every second or so, from anywhere: one
--- sweep works at a time, and another one returns zeros at once. It ignores agentexec.scope.
+-- sweep ends the activities whose grace period is over, at most max_rows of them. It returns the number of rows of each kind that
+-- it changed, as JSON: "forced" is the number of these activities; "expired" and "pruned" are 0. Call it about once a second, from
+-- any session: while one sweep runs, another one returns zeros at once. It ignores agentexec.scope.
 --
 -- Locks:  an advisory lock of the transaction; the activity rows that are free; then log rows.
 -- Errors: TA422 max_rows not of 1 to 100000.
@@ -1550,7 +1551,7 @@ begin
     from locked l
     where a.id = l.id
     returning a.id, a.last_seq, a.updated_at, a.attempt
-  ), silent as (
+  ), promise as (
     delete from agentexec.activity_heartbeat h using canceled c where h.activity_id = c.id
   ), written as (
     insert into agentexec.activity_log (id, activity_id, seq, message, status, created_at, attempt, cancel_requested)
@@ -1762,7 +1763,7 @@ $$;
 -- newest created_at first, ties by agent_id descending. By number (page, with exact total), or by key (after = the
 -- "next" of an earlier page; total, page and pages are then null), which costs the same at any depth.
 --
--- stale takes only those that are stale (true), or that are not (false); null takes all.
+-- stale takes only the stale activities (true) or only the others (false); null takes all.
 --
 -- latest_log is at most the first 500 characters, and latest_log_truncated says whether there are more. A page of more
 -- than 4 MiB ends early: it has at least one item, and "next" goes on behind the last one, whether it was reached by
@@ -2095,8 +2096,8 @@ begin
 end
 $$;
 
--- count_by_status is the number of activities per status, all five keys always there, and of those that are stale (which are
--- RUNNING too).
+-- count_by_status returns the number of activities per status, with all five keys, and as "stale" the number of stale ones,
+-- which count as RUNNING too.
 create or replace function agentexec.count_by_status(agent_type text default null, metadata_filter jsonb default null)
   returns jsonb
   language plpgsql
@@ -2122,7 +2123,7 @@ begin
        select count(*)
        from agentexec.activity_heartbeat h
        join agentexec.activity a on a.id = h.activity_id
-       where h.beat_at < statement_timestamp() - h.expect_every -- what was heard of lately needs no look at its activity
+       where h.beat_at < statement_timestamp() - h.expect_every -- after a recent heartbeat, the activity need not be read
          and agentexec._is_stale(a.status, a.updated_at, h.beat_at, h.expect_every)' || v_where || '))
      from unnest(enum_range(null::agentexec.status)) s(status)
      left join (select a.status, count(*) as n from agentexec.activity a where true' || v_where || ' group by a.status) c on c.status = s.status'
@@ -2133,8 +2134,8 @@ begin
 end
 $$;
 
--- _stale_activities is the activities that are stale, whatever the scope: what the sidecar looks at. A worker that was heard of by
--- a heartbeat in time costs no look at its activity.
+-- _stale_activities returns the stale activities of all scopes, for the sidecar. After a recent heartbeat, the activity is not
+-- read.
 create or replace function agentexec._stale_activities()
   returns table (id uuid, agent_id uuid, agent_type text)
   language sql

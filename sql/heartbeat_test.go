@@ -11,14 +11,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// life is what an activity tells of its worker.
+// life is the data about the worker of an activity.
 type life struct {
 	ExpectEvery *float64
 	Stale       bool
-	Silence     float64 // seconds since it was last heard of
+	Silence     float64 // seconds since the last heartbeat or line
 }
 
-// readLife reads it from the detail, and checks that the list, the counts and the view say the same.
+// readLife reads it from the detail, and checks that the list, the counts and the view agree.
 func readLife(t *testing.T, b *bundle, agent uuid.UUID) life {
 	t.Helper()
 	var l life
@@ -44,7 +44,7 @@ func readLife(t *testing.T, b *bundle, agent uuid.UUID) life {
 	return l
 }
 
-// silent puts the last heartbeat and the last line of an activity back in time.
+// silent moves the last heartbeat and the last line of an activity back in time.
 func (b *bundle) silent(agent uuid.UUID, since string) {
 	b.Helper()
 	b.exec(`with a as (
@@ -54,7 +54,7 @@ func (b *bundle) silent(agent uuid.UUID, since string) {
 		update agentexec.activity_heartbeat h set beat_at = h.beat_at - $2::text::interval from a where h.activity_id = a.id`, agent, since)
 }
 
-// awaitUptime returns when the server has run for that long, because silence counts from its start.
+// awaitUptime returns when the server has run for that long, because stale counts from its start.
 func awaitUptime(t *testing.T, b *bundle, uptime time.Duration) {
 	t.Helper()
 	_, err := b.pool.Exec(t.Context(), "select pg_sleep_until(pg_postmaster_start_time() + $1::text::interval)", uptime.String())
@@ -101,7 +101,7 @@ func TestHeartbeat(t *testing.T) {
 	require.False(t, got.Stale)
 }
 
-// The promise ends with the run, whichever way the run ends, and a heartbeat after it writes nothing.
+// The promise ends with the run, for every way to end it, and a heartbeat after the run writes nothing.
 func TestPromiseEndsWithTheRun(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -156,7 +156,7 @@ func TestHeartbeatBounds(t *testing.T) {
 	require.NoError(t, conn.QueryRow(t.Context(), "select agentexec.count_by_status() ->> 'stale'").Scan(new(string)))
 }
 
-// An open transaction of the worker stops no heartbeat, whatever it wrote.
+// A heartbeat does not wait for an open transaction of the worker, whatever that wrote.
 func TestHeartbeatWaitsForNothing(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -192,7 +192,7 @@ func TestHeartbeatWaitsForNothing(t *testing.T) {
 	}
 }
 
-// A heartbeat writes one row and its update is HOT; the index knows no time of a heartbeat.
+// A heartbeat writes one row and its update is HOT, because no index has the time of a heartbeat.
 func TestHeartbeatsAreHot(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -17,7 +17,7 @@ type modelActivity struct {
 	attempt     int
 	startedSeq  int  // the line that started it; 0 = none
 	finishedSeq int  // the line that ended it
-	cancelSeq   int  // the line that asked for the cancel; 0 = none
+	cancelSeq   int  // the line that requested the cancel; 0 = none
 	graced      bool // whether the request has a grace period
 	lines       []modelLine
 }
@@ -131,7 +131,7 @@ func (m model) requestCancel(agent uuid.UUID) {
 	}
 }
 
-// cancel is the function cancel: graced is whether the grace period is not null, force whether it is 0.
+// cancel models the function cancel. graced tells that the grace period is not null, force that it is 0.
 func (m model) cancel(agent uuid.UUID, message string, graced, force bool) string {
 	a := m[agent]
 	if a == nil {
@@ -158,7 +158,7 @@ func (m model) cancel(agent uuid.UUID, message string, graced, force bool) strin
 	return m.write(l)
 }
 
-// sweep forces every cancel that has a grace period, as if all of them were over.
+// sweep forces every cancel that has a grace period, as if each grace period were over.
 func (m model) sweep() (forced int) {
 	for agent, a := range m {
 		if a.graced && !isFinal(a.status) {

@@ -90,7 +90,7 @@ func (w *world) operation() {
 	}
 }
 
-// cancel asks for the end of an activity, or ends all whose grace period is over, which is every one that has such a period.
+// cancel cancels an activity, or makes every grace period end and sweeps.
 func (w *world) cancel() {
 	if w.IntN(4) == 0 {
 		_, err := w.conn.Exec(w.ctx(), "update agentexec.activity set cancel_force_at = clock_timestamp() - interval '1 s' where cancel_force_at is not null")

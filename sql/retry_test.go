@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A line that names its seq is written once, however often it is sent.
+// A line that names its seq is written once, even if it is sent many times.
 func TestAppendAtSeq(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -47,8 +47,8 @@ func TestAppendAtSeq(t *testing.T) {
 	require.Equal(t, "last", callForLine(b, "append_log($1, 'last', status => 'COMPLETE', at_seq => 3)", agent).Message)
 }
 
-// A retry of a line from before a request to cancel tells of the request.
-func TestRetryTellsOfTheRequest(t *testing.T) {
+// A line from before a request to cancel, sent again, reports the request.
+func TestRepeatedLineReportsTheRequest(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	agent := b.in("RUNNING")
@@ -58,8 +58,8 @@ func TestRetryTellsOfTheRequest(t *testing.T) {
 	require.False(t, one[bool](t, b.pool, "select cancel_requested from agentexec.activity_log where seq = 3"), "it is stored as it was")
 }
 
-// After its line was deleted, a retry is refused: nobody can tell whether it was the same line.
-func TestRetryOfADeletedLine(t *testing.T) {
+// A repeated call is refused after its line was deleted: the contents cannot be compared.
+func TestRepeatOfADeletedLine(t *testing.T) {
 	t.Parallel()
 	db := setup(t)
 	agent := db.in("RUNNING")
@@ -92,7 +92,7 @@ func TestTwoWorkersAtOneSeq(t *testing.T) {
 	requireRefused(t, <-failed, "TA409", "last_seq 3")
 }
 
-// append_logs leaves out what is stored already, and writes the rest where it belongs.
+// append_logs leaves out the entries that are stored already, and writes the others.
 func TestAppendLogsAtSeq(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -106,13 +106,13 @@ func TestAppendLogsAtSeq(t *testing.T) {
 		fmt.Sprintf("(%s,4,RUNNING,1,f)", one1), fmt.Sprintf("(%s,2,QUEUED,1,f)", two),
 	}, all[string](t, b.pool, call, []byte(batch)))
 
-	// Again: lines 2 and 3 are there; the entries without a number are written.
+	// Again: lines 2 and 3 are stored; the entries without at_seq are written.
 	require.Equal(t, []string{
 		fmt.Sprintf("(%s,5,RUNNING,1,f)", one1), fmt.Sprintf("(%s,3,QUEUED,1,f)", two),
 	}, all[string](t, b.pool, call, []byte(batch)))
 	require.Equal(t, []string{"Agent queued", "a", "b", "c", "c"}, messages(b, one1))
 
-	// Only what is there: nothing is written, and the state is told all the same.
+	// Only stored entries: nothing is written, and the state is still returned.
 	before := contents(t, b.pool)
 	for range 2 {
 		require.Equal(t, []string{fmt.Sprintf("(%s,5,RUNNING,1,f)", one1)}, all[string](t, b.pool, call,
@@ -138,7 +138,7 @@ func TestAppendLogsAtSeq(t *testing.T) {
 		fmt.Appendf(nil, `[{"agent_id": "%[1]s", "message": "b", "data": {"n": [1]}, "at_seq": 3}, {"agent_id": "%[1]s", "message": "d", "at_seq": 6}, {"agent_id": "%[1]s", "message": "Agent queued", "percentage": 0, "at_seq": 1}]`, one1)))
 }
 
-// Each line knows the attempt that it belongs to, also within one call.
+// Each line has the attempt that it belongs to, also within one call.
 func TestLinesOfAttempts(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -16,12 +16,12 @@ begin
 end
 $$;
 
--- _number_line gives a directly inserted line its number and checks it, exactly as append_log does. The status, time and
--- transaction of the line are the database's, whatever the caller sent. id and seq belong together and to the owner of the
--- tables, for restores: any other role would bypass the numbering.
+-- _number_line gives a directly inserted line its number and checks it, exactly as append_log does. It sets the status, time,
+-- transaction, attempt and cancel_requested of the line, and ignores the values of the caller. id and seq belong together and
+-- to the owner of the tables, for restores: any other role would bypass the numbering.
 --
--- attempt and cancel_requested are the database's too. The activity's row is locked here and written by _take_lines, once for all lines of a statement: a row that is updated k
--- times in one transaction costs O(k^2). Until then the last line says where the activity is. So within one statement (a
+-- The activity's row is locked here and written by _take_lines, once for all lines of a statement: a row that is updated k
+-- times in one transaction costs O(k^2). Until then the last line has the state of the activity. So within one statement (a
 -- WITH, or a function in its select list) an INSERT cannot be followed by another writer of the same activity: that one
 -- would take the same seq, and fail with 23505.
 --

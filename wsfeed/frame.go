@@ -17,7 +17,7 @@ type frame struct {
 	body []byte // the JSON, in the same memory
 	// committedAt is the CommittedAt of the newest line, 0 where there is none or it is not known.
 	committedAt int64
-	stale       bool // the stale of the state in it
+	stale       bool // the value of stale in its state
 	hold        hold // counts the frame for the sockets that write it (budget.go)
 }
 
@@ -56,7 +56,8 @@ func head(kind, sub string, size int) []byte {
 	return b
 }
 
-// welcomeFrame greets a client. now is the clock of the database, so that a browser computes ages without its own.
+// welcomeFrame is the first frame of a connection. now is the time of the database, so that a browser does not compute ages with
+// its own clock.
 func welcomeFrame(now time.Time) *frame {
 	b := append(head("welcome", "", 0), `,"protocol":"`+Protocol+`","time":"`...)
 	return newFrame("welcome", 0, append(now.UTC().AppendFormat(b, "2006-01-02T15:04:05.000000Z"), `"}`...))
@@ -98,7 +99,7 @@ func logsFrame(sub string, state State, lines []Line) *frame {
 	return f
 }
 
-// stateFrame announces that an activity has become stale, or was heard of again, without a line.
+// stateFrame announces that an activity became stale, or is no longer stale, without a line.
 func stateFrame(sub string, state State) *frame {
 	b := append(head("state", sub, len(state.JSON)), `,"activity":`...)
 	f := newFrame("state", 0, append(append(b, state.JSON...), '}'))

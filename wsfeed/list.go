@@ -220,8 +220,8 @@ func (l *listTopic) take(read []ListItem, counts json.RawMessage) {
 var lastSeenAt = []byte(`"last_seen_at": "`)
 
 // sameItem reports whether two versions of an item, as Postgres prints them, differ in last_seen_at at most. Each heartbeat
-// changes it, so it alone is no change of a list. (jsonb sorts its keys by length: in cancel, which may hold any JSON, a key
-// like this would come before.)
+// changes last_seen_at, so that alone is no change of a list. The last occurrence of the key is the item's own: jsonb sorts keys
+// by length, so cancel, which may hold any JSON, comes before it.
 func sameItem(a, b json.RawMessage) bool {
 	i, j := bytes.LastIndex(a, lastSeenAt), bytes.LastIndex(b, lastSeenAt)
 	if i < 0 || i != j || !bytes.Equal(a[:i], b[:j]) {

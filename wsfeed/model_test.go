@@ -20,8 +20,8 @@ import (
 const modelRuns = 60
 
 // TestModel runs the feed against a database in memory in which everything takes a random time, in every order: lines
-// are written and pruned, workers fall silent, the tail reads, confirms and loses its session, subscribers come, stall, go and come back,
-// and now and then the database loses its last lines. Each subscriber checks every frame; at the end it must have
+// are written and pruned, activities become stale, the tail reads, confirms and loses its session, subscribers come, stall, go
+// and come back, and now and then the database loses its last lines. Each subscriber checks every frame; at the end it must have
 // exactly what the database has, save what was announced as missing.
 //
 // A new client brings a seq and no line. Once another line has that seq, the feed cannot detect that the client's line was
@@ -223,7 +223,7 @@ func (w *world) crasher(ctx context.Context) {
 	}
 }
 
-// silencer has workers fall silent, and be heard of again by a heartbeat.
+// silencer makes activities stale, and ends that by a heartbeat.
 func (w *world) silencer(ctx context.Context) {
 	for ctx.Err() == nil {
 		w.delay(ctx, 1000)
@@ -231,7 +231,7 @@ func (w *world) silencer(ctx context.Context) {
 	}
 }
 
-// look finds the activities that became stale, or are not any more, on a connection of its own.
+// look reads the stale activities on its own connection, as the tail does.
 func (w *world) look() {
 	for w.over.Err() == nil {
 		w.sleep(w.over, 300*time.Millisecond)

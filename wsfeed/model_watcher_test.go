@@ -22,7 +22,7 @@ type watcher struct {
 	seen     atomic.Int64 // cursor, for others to read
 	lines    []scriptedLine
 	missing  []int // announced as pruned
-	stale    bool  // as last told
+	stale    bool  // of the last frame
 	ended    int   // the seq of the last "end"
 	finished bool  // the last frame was an "end"
 }

@@ -106,7 +106,7 @@ func (s *script) crash(id uuid.UUID, last int) {
 	a.stale = false
 }
 
-// setStale makes a RUNNING activity stale, or not any more: no line is written.
+// setStale makes a RUNNING activity stale or fresh, without a line.
 func (s *script) setStale(id uuid.UUID, stale bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -125,7 +125,7 @@ func (s *script) stale() map[uuid.UUID]bool {
 	return all
 }
 
-// lookStale does what the tail does every second.
+// lookStale reads the stale activities, as the tail does every second.
 func (s *script) lookStale(hub *Hub) {
 	stale := s.stale()
 	for _, k := range hub.StaleDiffers(func(id uuid.UUID) bool { return stale[id] }) {

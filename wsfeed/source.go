@@ -43,8 +43,8 @@ type Source interface {
 	Replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes int, scope client.Scope) (Batch, error)
 	// List reads the first items of a list, in its order.
 	List(ctx context.Context, filter ListFilter, scope client.Scope) ([]ListItem, error)
-	// Counts reads the number of activities per status, and of stale ones, for the filter's type and metadata. It ignores the
-	// filter's statuses and stale.
+	// Counts reads the number of activities per status, and the number of stale ones, for the filter's type and metadata. It
+	// ignores the filter's Statuses and Stale.
 	Counts(ctx context.Context, filter ListFilter, scope client.Scope) (json.RawMessage, error)
 }
 
@@ -55,7 +55,7 @@ type Snapshot struct {
 }
 
 // State is the part of an activity that lines and heartbeats change, as read at one moment. Of two states the one with the
-// higher LastSeq is the newer. Only what is known of the worker (last_seen_at, expect_every, stale) may change without a line.
+// higher LastSeq is the newer. Only last_seen_at, expect_every and stale may change without a line.
 type State struct {
 	// Activity identifies the activity among all that ever had its agent_id. An activity that was deleted and created again
 	// is another one, with lines of its own. uuid.Nil where it is not known.
@@ -63,7 +63,7 @@ type State struct {
 	LastSeq  int
 	Status   string
 	Final    bool // COMPLETE, ERROR or CANCELED
-	Stale    bool // RUNNING, and its worker was not heard of for longer than it promised
+	Stale    bool // RUNNING, and its worker sent no heartbeat and no line for longer than it promised
 	// JSON is {status, latest_percentage, started_at, updated_at, finished_at, last_seq, attempt, cancel, last_seen_at,
 	// expect_every, stale}.
 	JSON json.RawMessage

@@ -2,11 +2,11 @@ package wsfeed
 
 import "github.com/google/uuid"
 
-// Nothing is written when an activity becomes stale, or when a heartbeat ends that. So the tail looks which activities are stale,
-// and tells the feed where the feed knows otherwise.
+// No line is written when an activity becomes stale, or when a heartbeat ends that. So the tail reads which activities are stale,
+// and tells the feed where the feed has another value.
 
-// StaleDiffers returns the watched activities of which the feed knows another stale than isStale says. Their states are then to
-// be read and handed to Refresh.
+// StaleDiffers returns the watched activities for which the feed has another value of stale than isStale returns. The caller
+// reads their states and passes each to Refresh.
 func (h *Hub) StaleDiffers(isStale func(agentID uuid.UUID) bool) (differ []Known) {
 	for i := range h.shards {
 		s := &h.shards[i]
@@ -23,8 +23,8 @@ func (h *Hub) StaleDiffers(isStale func(agentID uuid.UUID) bool) (differ []Known
 	return differ
 }
 
-// Refresh tells the feed an activity's state, read after k was known. It counts where no line was written meanwhile: a line
-// brings its own state.
+// Refresh tells the feed an activity's state, read after k was known. If a line was written in between, the state is ignored: a
+// line brings its own state.
 func (h *Hub) Refresh(k Known, s State) { k.topic.refresh(k, s) }
 
 func (t *topic) refresh(k Known, s State) {

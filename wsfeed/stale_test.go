@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestStateFrames: a subscription is told each crossing once, by a state frame or by the state that comes with a line.
+// TestStateFrames: a subscription gets each change of stale once, in a state frame or with a line.
 func TestStateFrames(t *testing.T) {
 	t.Parallel()
 	hub, src := newHub(t)
@@ -47,8 +47,9 @@ func TestStateFrames(t *testing.T) {
 	require.Equal(t, "logs:4 end:CANCELED@4", p.frames())
 }
 
-// TestEveryReadTellsOfACrossing: what another subscriber's snapshot, or a new session of the tail, has found is told to all.
-func TestEveryReadTellsOfACrossing(t *testing.T) {
+// TestEveryReadAnnouncesAChangeOfStale: all subscribers get a change that another subscriber's snapshot or a new session of
+// the tail finds.
+func TestEveryReadAnnouncesAChangeOfStale(t *testing.T) {
 	t.Parallel()
 	hub, src := newHub(t)
 	id := src.create(2)
@@ -76,8 +77,8 @@ func TestEveryReadTellsOfACrossing(t *testing.T) {
 	}
 }
 
-// TestOldSnapshotsServeWhileTheDatabaseIsAway: a new subscriber of a watched activity needs no database.
-func TestOldSnapshotsServeWhileTheDatabaseIsAway(t *testing.T) {
+// TestOldSnapshotsServeWithoutTheDatabase: a new subscriber of a watched activity gets the old snapshot.
+func TestOldSnapshotsServeWithoutTheDatabase(t *testing.T) {
 	t.Parallel()
 	hub, src := newHub(t)
 	id := src.create(2)
@@ -90,8 +91,8 @@ func TestOldSnapshotsServeWhileTheDatabaseIsAway(t *testing.T) {
 	require.Equal(t, "error: subscription is over", follow(t, hub, id, 2).frames())
 }
 
-// TestStateOfLinesOnTheirWay: a state that is ahead of the lines waits for them.
-func TestStateOfLinesOnTheirWay(t *testing.T) {
+// TestStateWaitsForItsLines: a state that is ahead of the lines is sent after them.
+func TestStateWaitsForItsLines(t *testing.T) {
 	t.Parallel()
 	hub, src := newHub(t)
 	id := src.create(2)
@@ -107,8 +108,9 @@ func TestStateOfLinesOnTheirWay(t *testing.T) {
 	require.Equal(t, "state:true@3", p.frames())
 }
 
-// TestSnapshotsOfARunningActivityAreNew: heartbeats change last_seen_at without a line, so a new subscriber gets no old snapshot.
-func TestSnapshotsOfARunningActivityAreNew(t *testing.T) {
+// TestSnapshotsOfARunningActivityAreRecent: heartbeats change last_seen_at without a line, so a new subscriber gets no
+// old snapshot.
+func TestSnapshotsOfARunningActivityAreRecent(t *testing.T) {
 	t.Parallel()
 	hub, src := newHub(t)
 	running, done := src.create(2), src.create(1)
@@ -124,7 +126,7 @@ func TestSnapshotsOfARunningActivityAreNew(t *testing.T) {
 	require.Equal(t, 3, src.calls("Snapshot"))
 }
 
-// TestIsStale: only the state's own key counts.
+// TestIsStale: only the top-level key of the state counts.
 func TestIsStale(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]bool{
@@ -157,8 +159,8 @@ func TestSameItem(t *testing.T) {
 	require.False(t, same(`{"version":1}`, `{"version":2}`))
 }
 
-// TestHeartbeatsAreNoChangeOfAList: a list sends nothing for a heartbeat, and its next subscriber gets the newest last_seen_at.
-func TestHeartbeatsAreNoChangeOfAList(t *testing.T) {
+// TestHeartbeatsChangeNoList: a list sends nothing for a heartbeat, and its next subscriber gets the newest last_seen_at.
+func TestHeartbeatsChangeNoList(t *testing.T) {
 	t.Parallel()
 	hub, src := newHub(t)
 	filter := ListFilter{Limit: 50}

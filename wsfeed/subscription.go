@@ -49,7 +49,7 @@ type activitySub struct {
 	epoch  int   // how many of the topic's divergences are known here
 	rest   Batch // the unsent part of a read
 	hold   hold  // counts the read until its last frame is written
-	stale  bool  // as the last frame with a state says
+	stale  bool  // of the last frame with a state
 	fresh  bool  // all earlier lines were sent, and the ring has had all later ones
 
 	// Guarded by the topic's lock.
@@ -147,7 +147,7 @@ func (s *activitySub) look(drops int) (*frame, step, error) {
 	case s.cursor >= t.hi:
 		s.fresh = true
 		s.fromPostgres(false)
-		if f := s.crossing(t.state); f != nil {
+		if f := s.staleChange(t.state); f != nil {
 			return f, nil, nil
 		}
 		return s.end(t.state), nil, nil
@@ -299,8 +299,9 @@ func (s *activitySub) reset(kept int) *frame {
 	return f
 }
 
-// crossing announces that the activity has become stale or is not any more. Where lines are on their way, they bring the state.
-func (s *activitySub) crossing(state State) *frame {
+// staleChange announces that the activity became stale or is no longer stale. If lines are still to be sent, they bring the
+// state.
+func (s *activitySub) staleChange(state State) *frame {
 	if state.Stale == s.stale || state.LastSeq != s.cursor {
 		return nil
 	}

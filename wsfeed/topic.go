@@ -146,15 +146,15 @@ func (t *topic) show(v *feedScope) {
 	t.shown[v.key()] = struct{}{}
 }
 
-// learn takes a state unless a newer one is known. Whatever read has found that the activity is stale, or is not any more: all
-// subscriptions are to tell. Called with mu held.
+// learn takes a state unless a newer one is known. If stale has changed, it wakes all subscriptions, also when the read was for
+// only one of them. Called with mu held.
 func (t *topic) learn(s State) {
 	if s.LastSeq < t.state.LastSeq {
 		return
 	}
-	crossed := s.Stale != t.state.Stale
+	changed := s.Stale != t.state.Stale
 	t.state = s
-	if crossed {
+	if changed {
 		t.wakeAll()
 	}
 }
@@ -264,12 +264,12 @@ func fitting(lines []Line, limit int) int {
 	return len(lines)
 }
 
-// snapshotLife is for how long a snapshot of an activity that is not finished serves new subscribers: heartbeats change
+// snapshotLife is how long a snapshot of an unfinished activity serves new subscribers. It is short, because heartbeats change
 // last_seen_at.
 const snapshotLife = time.Second
 
-// held returns the snapshot where no line follows it and the scope is known to contain the activity, and whether it is recent.
-// Called with mu held.
+// held returns the snapshot, and whether it is recent. It returns nil where a line follows the snapshot, or the scope is not
+// known to contain the activity. Called with mu held.
 func (t *topic) held(v *feedScope) (s *Snapshot, recent bool) {
 	if t.snapshot == nil || t.snapshot.State.LastSeq < t.hi || !t.shows(v) {
 		return nil, false
@@ -277,9 +277,9 @@ func (t *topic) held(v *feedScope) (s *Snapshot, recent bool) {
 	return t.snapshot, t.snapshot.State.Final || time.Since(t.snapshotAt) < snapshotLife
 }
 
-// load returns a snapshot read after the topic was registered. Concurrent subscribers with the same scope share one read, and
-// a snapshot serves all of them until a line follows it, or it is old and can be read anew. ErrNotFound where there is no such activity in the scope, whatever
-// others watch.
+// load returns a snapshot read after the topic was registered. Concurrent subscribers with the same scope share one read. A
+// snapshot serves all of them until a line follows it or it is no longer recent. An old one is used when the read fails.
+// ErrNotFound where there is no such activity in the scope, whatever others watch.
 func (t *topic) load(ctx context.Context, v *feedScope, owner any) (Snapshot, error) {
 	for {
 		t.mu.Lock()
@@ -302,7 +302,7 @@ func (t *topic) load(ctx context.Context, v *feedScope, owner any) (Snapshot, er
 		}
 		if err := f.wait(ctx); err != nil {
 			if old != nil && ctx.Err() == nil && !errors.Is(err, ErrNotFound) {
-				return *old, nil // while the database is away
+				return *old, nil // the database cannot be reached
 			}
 			return Snapshot{}, err
 		}

@@ -24,10 +24,10 @@ func newCancel(s *settings) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "cancel AGENT_ID [MESSAGE]",
-		Short: "Ask for the end of an activity",
-		Long: "Ask for the end of an activity, and print what happened: \"canceled\", or \"requested\" with the time of the force.\n\n" +
+		Short: "Cancel an activity, or request that its worker ends it",
+		Long: "Cancel an activity, or request that its worker ends it. Print \"canceled\", or \"requested\" with the time of the force.\n\n" +
 			"A QUEUED or ERROR activity becomes CANCELED at once. A RUNNING one stays RUNNING: its worker learns of the request from\n" +
-			"its next line or heartbeat, and ends the activity. When it has not ended after the grace period, the next sweep ends it\n" +
+			"its next line or heartbeat, and ends the activity. If it does not end it within the grace period, the next sweep ends it\n" +
 			"as CANCELED. If a cancel was requested already, the shorter grace period counts.\n\n" +
 			"The request names the user of the operating system who ran the command.",
 		Example: "  agentexec cancel 01234567-89ab-cdef-0123-456789abcdef 'Wrong input' --grace 5m\n" +
@@ -66,7 +66,7 @@ func newCancel(s *settings) *cobra.Command {
 	return cmd
 }
 
-// cancelOutcome says what a cancel did. The time of the force needs the right to read; without it, the time is left out.
+// cancelOutcome returns the text for what a cancel did. Without the right to read, the text has no time of the force.
 func cancelOutcome(ctx context.Context, c *client.Client, line client.Log, id uuid.UUID) (string, error) {
 	if line.Status == client.StatusCanceled {
 		return fmt.Sprintf("canceled (line %d)", line.Seq), nil
@@ -85,7 +85,7 @@ func cancelOutcome(ctx context.Context, c *client.Client, line client.Log, id uu
 	}
 }
 
-// forcedAt says when a request is forced.
+// forcedAt returns the text for when a request is forced.
 func forcedAt(request client.CancelRequest, zone *time.Location, layout string) string {
 	if request.ForceAt == nil {
 		return "never forced"
@@ -93,7 +93,7 @@ func forcedAt(request client.CancelRequest, zone *time.Location, layout string) 
 	return "forced at " + request.ForceAt.In(zone).Format(layout) + " unless it ends before"
 }
 
-// sayCancelRequested tells a worker to end.
+// sayCancelRequested prints the message that tells a worker to end.
 func sayCancelRequested(w io.Writer) {
 	_, _ = fmt.Fprintln(w, "agentexec: a cancel is requested: the worker should end the activity")
 }
@@ -104,7 +104,7 @@ func userName() string {
 	if u, err := user.Current(); err == nil && u.Username != "" {
 		name = strings.ReplaceAll(strings.ToValidUTF8(u.Username, "\uFFFD"), "\x00", "")
 	}
-	const longest = 255 // what SQL takes
+	const longest = 255 // the bound of SQL
 	if utf8.RuneCountInString(name) > longest {
 		name = string([]rune(name)[:longest])
 	}

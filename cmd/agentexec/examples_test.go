@@ -30,7 +30,7 @@ func (c *cli) example(t *testing.T, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// TestExampleCommand: a command that is run as an activity ends it as it ended itself.
+// TestExampleCommand: the activity ends with the outcome of its command.
 func TestExampleCommand(t *testing.T) {
 	t.Parallel()
 	for command, want := range map[string]struct {
@@ -50,7 +50,7 @@ func TestExampleCommand(t *testing.T) {
 	}
 }
 
-// TestExampleCommandStopsOnCancel: the next heartbeat tells it, and it stops the command.
+// TestExampleCommandStopsOnCancel: the script learns of the request from its next heartbeat, and stops the command.
 func TestExampleCommandStopsOnCancel(t *testing.T) {
 	t.Parallel()
 	c := setup(t)

@@ -13,13 +13,13 @@ func newHeartbeat(s *settings) *cobra.Command {
 	var expectEvery duration
 	cmd := &cobra.Command{
 		Use:   "heartbeat AGENT_ID",
-		Short: "Tell that the worker of an activity is alive, and learn whether it should end",
-		Long: "Tell that the worker of an activity is alive, and print the status of the activity.\n\n" +
+		Short: "Record that the worker of an activity is alive, and tell whether it should end",
+		Long: "Record that the worker of an activity is alive, and print the status of the activity.\n\n" +
 			"The exit code is 0; it is 3 when a cancel is requested or the activity is CANCELED: the worker should end. Another code\n" +
-			"is a failure of the call (1: of the database; 2: of the arguments), which says nothing of the activity.\n\n" +
-			"--expect-every is a promise: the worker is heard of at least that often, by a heartbeat or a line. Otherwise the activity\n" +
-			"is stale, which changes nothing but what others see. Without the flag the promise made before stays, or is 60s. The\n" +
-			"promise ends with the run.",
+			"means that the call failed (1: the database; 2: the arguments), and tells nothing about the activity.\n\n" +
+			"--expect-every is a promise: the worker sends a heartbeat or a line at least that often. Otherwise the activity is stale:\n" +
+			"readers see that, and nothing else changes. Without the flag the earlier promise stays, or it is 60s. The promise ends with\n" +
+			"the run.",
 		Example: "  until agentexec heartbeat \"$id\" --expect-every 30s; [ $? -eq 3 ]; do sleep 10; done   # until it should end",
 		Args:    arguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -48,7 +48,7 @@ func newHeartbeat(s *settings) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().Var(&expectEvery, "expect-every", "how often the worker is heard of at least, 1s to 24h (default: as before, or 60s)")
+	cmd.Flags().Var(&expectEvery, "expect-every", "longest time between two heartbeats or lines, 1s to 24h (default: as before, or 60s)")
 	return cmd
 }
 
@@ -56,10 +56,10 @@ func newSweep(s *settings) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "sweep",
-		Short: "Apply once what time has made due: end the activities whose grace period is over",
-		Long: "Apply once what time has made due, and print how many activities or rows were changed.\n\n" +
-			"forced counts activities that were ended as CANCELED because a cancel was requested and its grace period is over.\n" +
-			"A sidecar that is connected sweeps about once a second, so this is for a database without one.",
+		Short: "End the activities whose cancel was requested and whose grace period is over",
+		Long: "End the activities whose cancel was requested and whose grace period is over, and print how many rows were changed.\n\n" +
+			"forced is the number of these activities; expired and pruned are 0. A sidecar that is connected sweeps about once a\n" +
+			"second, so this command is for a database without one.",
 		Args: arguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return s.withClient(cmd.Context(), func(c *client.Client) error {

@@ -26,13 +26,13 @@ func marked(a client.Activity) string {
 // stopping reports whether a cancel is requested of a worker that has not ended the activity yet.
 func stopping(a client.Activity) bool { return a.Cancel != nil && a.FinishedAt == nil }
 
-// writesOn reports whether an activity has a line from after it was canceled.
+// writesOn reports whether an activity has a line that was written after it was canceled.
 func writesOn(a client.Activity) bool {
 	return a.Status == client.StatusCanceled && a.FinishedAt != nil && a.UpdatedAt.After(*a.FinishedAt)
 }
 
-// notes returns what a line changes beside the status: the attempt, or that a cancel is requested. previous is the line
-// before; the zero value where that is not known.
+// notes returns a note if a line begins a new attempt, and one if it is the first line after a cancel was requested. previous is
+// the line before, or the zero value where that is not known.
 func notes(previous, line client.Log) (all []string) {
 	if line.Attempt > max(previous.Attempt, 1) {
 		all = append(all, fmt.Sprintf("attempt %d", line.Attempt))
@@ -112,12 +112,12 @@ func (s *screen) activity(a client.Activity) error {
 	return err
 }
 
-// moment is a time for people: in the zone of this machine, and how long ago.
+// moment returns a time in the zone of this machine, and how long ago it was.
 func moment(t time.Time) string {
 	return fmt.Sprintf("%s  (%s ago)", t.Local().Format(personTime), ago(time.Since(t)))
 }
 
-// cancelState is what is known of the request to cancel an activity, in one line.
+// cancelState returns the request to cancel an activity as one line of text.
 func cancelState(a client.Activity) string {
 	request := *a.Cancel
 	text := fmt.Sprintf("requested in line %d", request.Seq)

@@ -22,7 +22,7 @@ func (c *cli) lines(t *testing.T, id string) []string {
 	return strings.Split(lines, "\n")
 }
 
-// running creates an activity that runs.
+// running creates a RUNNING activity.
 func (c *cli) running(t *testing.T) string {
 	t.Helper()
 	id := c.ok(t, "create", "research")
@@ -43,7 +43,7 @@ func TestCancelOfWaitingActivity(t *testing.T) {
 	require.Regexp(t, `^4 \S+ CANCELED - Given up$`, c.lines(t, id)[3])
 }
 
-// TestCancelOfRunningActivity: the request leaves it RUNNING, says who asked, and when it is forced.
+// TestCancelOfRunningActivity: the request leaves it RUNNING, and has the name of the user and the time of the force.
 func TestCancelOfRunningActivity(t *testing.T) {
 	t.Parallel()
 	c := setup(t)
@@ -63,7 +63,7 @@ func TestCancelOfRunningActivity(t *testing.T) {
 	require.NotEqual(t, said, c.ok(t, "cancel", id, "--grace", "1m"))
 	require.Len(t, c.lines(t, id), 3)
 
-	// The worker learns of it, and ends.
+	// The worker learns of the request, and ends the activity.
 	r := c.run(t, "log", id, "Stopping")
 	require.Equal(t, "agentexec: a cancel is requested: the worker should end the activity\n", r.stderr)
 	require.Equal(t, 0, r.code)
@@ -80,7 +80,7 @@ func TestCancelNever(t *testing.T) {
 	require.Contains(t, c.ok(t, "show", id), "never forced")
 }
 
-// TestCancelWithoutTheRightToRead: a worker's role may cancel, and is told less.
+// TestCancelWithoutTheRightToRead: a worker's role may cancel, but its output has no time of the force.
 func TestCancelWithoutTheRightToRead(t *testing.T) {
 	t.Parallel()
 	c := setup(t)
@@ -96,7 +96,7 @@ func TestCancelWithoutTheRightToRead(t *testing.T) {
 	require.Equal(t, "requested (line 3)", worker.ok(t, "cancel", id))
 }
 
-// TestForcedCancel: --force ends it at once; else the sweep does after the grace period. A worker that goes on is reported.
+// TestForcedCancel: --force ends the activity at once, and a sweep does so after the grace period. Lines after that are reported.
 func TestForcedCancel(t *testing.T) {
 	t.Parallel()
 	c := setup(t)
@@ -172,7 +172,7 @@ func TestListMarks(t *testing.T) {
 	require.Contains(t, b.String(), "\x1b[36mRUNNING\x1b[0m,stale ")
 }
 
-// TestLogAtSeq: the same line again is the same line; another one is refused.
+// TestLogAtSeq: a repeated line is not written again, and a different one is refused.
 func TestLogAtSeq(t *testing.T) {
 	t.Parallel()
 	c := setup(t)
@@ -184,7 +184,7 @@ func TestLogAtSeq(t *testing.T) {
 	require.Len(t, c.lines(t, id), 2)
 }
 
-// TestWatchNotes: a new attempt and a request to cancel are notes on standard error, and the lines are as always.
+// TestWatchNotes: a new attempt and a request to cancel are notes on standard error, and the lines do not change.
 func TestWatchNotes(t *testing.T) {
 	t.Parallel()
 	c := setup(t)

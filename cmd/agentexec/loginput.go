@@ -73,7 +73,7 @@ func messages(line string) (all []string) {
 // inputLog writes the lines of an input into an activity's log, in order. It writes many at once where many have arrived.
 type inputLog struct {
 	client  *client.Client
-	each    client.Entry // without its message; its AtSeq is that of the next line, 0 for any
+	each    client.Entry // the fields of each line but its message; AtSeq is that of the next line, 0 for any
 	waiting []client.Entry
 	bytes   int
 	written int

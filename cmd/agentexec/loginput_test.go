@@ -118,7 +118,7 @@ func TestLogOfInputRefused(t *testing.T) {
 	require.Regexp(t, `- -$`, c.ok(t, "log", c.ok(t, "create", "research"), "--", "-"))
 }
 
-// TestLogOfInputAtSeq: an input that is given again is not written again, and the rest of it is.
+// TestLogOfInputAtSeq: of a repeated input, only the lines that are not stored are written.
 func TestLogOfInputAtSeq(t *testing.T) {
 	t.Parallel()
 	c := setup(t)
@@ -134,8 +134,8 @@ func TestLogOfInputAtSeq(t *testing.T) {
 	require.Equal(t, lines, c.messages(t, id))
 }
 
-// TestLogOfInputTellsOfACancel: once, and the input is still written.
-func TestLogOfInputTellsOfACancel(t *testing.T) {
+// TestLogOfInputReportsACancel: it is reported once, and the input is still written.
+func TestLogOfInputReportsACancel(t *testing.T) {
 	t.Parallel()
 	c := setup(t)
 	id := c.ok(t, "create", "research")

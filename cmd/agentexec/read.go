@@ -25,8 +25,8 @@ func newList(s *settings) *cobra.Command {
 		Use:   "list",
 		Short: "List activities: RUNNING, then QUEUED, then finished, the newest first",
 		Long: "List activities: RUNNING, then QUEUED, then finished, the newest first.\n\n" +
-			"The status of a RUNNING activity has a mark where there is more to know: \"RUNNING,stopping\" while a cancel is requested,\n" +
-			"\"RUNNING,stale\" when its worker was not heard of for longer than it promised.",
+			"The status of a RUNNING activity may have a mark: \"RUNNING,stopping\" while a cancel is requested,\n" +
+			"\"RUNNING,stale\" when its worker sent no heartbeat and no line for longer than it promised.",
 		Args: arguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			params := client.ListParams{
@@ -75,7 +75,7 @@ func newList(s *settings) *cobra.Command {
 	cmd.Flags().Var(&page, "page", "number of the page (default 1)")
 	cmd.Flags().Var(&pageSize, "page-size", "activities on a page, 1 to 1000 (default 50)")
 	cmd.Flags().StringVar(&after, "after", "", `"next" of an earlier page, in place of --page`)
-	cmd.Flags().BoolVar(&stale, "stale", false, "only those whose worker was not heard of for longer than it promised; --stale=false the others")
+	cmd.Flags().BoolVar(&stale, "stale", false, "only stale activities, whose worker did not keep its promise; --stale=false for the others")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the JSON of agentexec.list_activities")
 	return cmd
 }

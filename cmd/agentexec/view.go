@@ -46,7 +46,7 @@ func (v *view) line(line client.Log) error {
 	return v.redraw()
 }
 
-// note shows what a line does not say itself.
+// note shows a note: below the line on a terminal, otherwise on errOut.
 func (v *view) note(text string) error {
 	if !v.out.terminal {
 		_, err := fmt.Fprintf(v.errOut, "agentexec: %s\n", text)
@@ -114,7 +114,7 @@ func (v *view) bar(width int) string {
 	return v.out.paint(a.Status, text[:len(status)]) + text[len(status):]
 }
 
-// stopping returns what the bar says of a requested cancel: how long the worker still has.
+// stopping returns the part of the bar for a requested cancel, with the time that the worker has left.
 func (v *view) stopping() string {
 	if !stopping(v.activity) {
 		return ""

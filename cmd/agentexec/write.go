@@ -52,8 +52,8 @@ func newLog(s *settings) *cobra.Command {
 		Long: "Append a line to an activity's log, and print the line as it was written.\n\n" +
 			"Its status is the activity's: a worker that reads CANCELED there should stop. While a cancel is requested, standard\n" +
 			"error says so; the exit code of heartbeat tells a script.\n\n" +
-			"With --at-seq the line is written only as line N. Where that line exists already with the same content, nothing is\n" +
-			"written and the exit code is 0, so a log whose answer was lost can be repeated. Where it is another line, it is refused.\n\n" +
+			"With --at-seq the line is written only as line N. If that line exists already with the same content, nothing is\n" +
+			"written and the exit code is 0, so a log whose answer was lost can be repeated. If line N is a different line, the log is refused.\n\n" +
 			"With - as MESSAGE, each line of standard input is one line of the log, with the flags given, written as it comes\n" +
 			"and many at once where many come; at the end it prints how many. --at-seq is then the seq of the first line. Ctrl-C\n" +
 			"writes what has come, and ends with 130.",

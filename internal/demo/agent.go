@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// expectEvery is the promise of an agent: it is heard of at least that often.
+	// expectEvery is the promise of an agent: it sends a heartbeat or a line at least that often.
 	expectEvery = 15 * time.Second
 	// endTimeout bounds how long an agent tries to store the end of its activity, also when it is stopped.
 	endTimeout = 5 * time.Second
@@ -68,7 +68,7 @@ func (a *agent) attempts(ctx context.Context, id uuid.UUID, p part) error {
 	return a.attempt(ctx, id, "Trying again without "+problem.path, p, true)
 }
 
-// create creates the activity. It waits in the queue.
+// create creates the activity as QUEUED.
 func (a *agent) create(ctx context.Context, id uuid.UUID, message string) error {
 	return a.persist(ctx, func() error {
 		_, err := a.config.Client.Create(ctx, TaskName, message, client.WithAgentID(id), client.WithMetadata(Metadata()))
@@ -138,7 +138,7 @@ func (a *agent) read(ctx context.Context, run *client.Run, p part, skip bool) er
 	return run.Log(ctx, message, client.WithPercentage(100), client.WithData(data))
 }
 
-// problem is the error of an attempt that met something that cannot be read. Its text is the line of the ERROR.
+// problem is the error of an attempt that found a file or folder which cannot be read. Its text is the message of the ERROR line.
 type problem struct {
 	path string // as it is shown
 	err  error

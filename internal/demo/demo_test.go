@@ -134,8 +134,8 @@ func TestWorksOnEveryPartAndAgain(t *testing.T) {
 	}, time.Minute, 50*time.Millisecond)
 }
 
-// TestRequestedCancelStopsAnAgent: the agent ends its activity itself, and is not forced. Nothing tells it but the request: it
-// waits for the next file for longer than the test runs.
+// TestRequestedCancelStopsAnAgent: the agent ends its activity itself, without a force. Only the request can stop it: it waits for
+// the next file for longer than the test runs.
 func TestRequestedCancelStopsAnAgent(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -156,7 +156,7 @@ func TestRequestedCancelStopsAnAgent(t *testing.T) {
 	require.False(t, detail.Cancel.Forced)
 }
 
-// TestForcedCancelStopsAnAgent: an agent whose activity was ended for it stops too.
+// TestForcedCancelStopsAnAgent: an agent stops after another program ended its activity.
 func TestForcedCancelStopsAnAgent(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

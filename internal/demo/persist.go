@@ -40,7 +40,7 @@ func (a *agent) persist(ctx context.Context, do func() error) error {
 	}
 }
 
-// cancel ends the activity because the agent is stopped. ctx has ended by then, and so has the run: there is no worker to ask.
+// cancel ends the activity because the agent is stopped. ctx and the run have ended before, so it does not wait for a worker.
 func (a *agent) cancel(ctx context.Context, id uuid.UUID) {
 	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer done()

@@ -26,8 +26,8 @@ type Config struct {
 	// MinPoll and MaxPoll bound how long Watch waits for a wake-up before it reads without one: MinPoll after a line, then
 	// growing to MaxPoll while no line comes. Defaults 100 ms and 1 s.
 	MinPoll, MaxPoll time.Duration
-	// PollOnly makes Watch poll only, without LISTEN and wake-ups, and Run learn of requests to cancel from its heartbeats and
-	// lines. It is for a pooler in transaction mode, where LISTEN is lost. Default false.
+	// PollOnly turns off LISTEN and wake-ups: Watch polls, and Run learns of a request to cancel from its heartbeats and lines.
+	// It is for a pooler in transaction mode, where LISTEN is lost. Default false.
 	PollOnly bool
 }
 

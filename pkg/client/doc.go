@@ -7,7 +7,7 @@
 //	_, err = c.Update(ctx, id, "Reading sources", client.WithStatus(client.StatusRunning), client.WithPercentage(10))
 //	_, err = c.Complete(ctx, id, "")
 //
-// [Client.Run] does that for a worker, with heartbeats, requests to cancel, and its output as lines:
+// [Client.Run] does that for a worker, sends its heartbeats, receives requests to cancel, and stores its output as lines:
 //
 //	err := c.Run(ctx, client.RunParams{TaskName: "research"}, func(ctx context.Context, run *client.Run) error {
 //		run.Logger().Info("Reading sources", "count", 12) // a line, with data

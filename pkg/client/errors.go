@@ -19,10 +19,10 @@ var (
 	ErrInvalid = errors.New("invalid argument")
 	// ErrExists: the agent_id given to Create is taken (SQLSTATE 23505 of the constraint activity_agent_id_key).
 	ErrExists = errors.New("the activity exists")
-	// ErrRunning: the activity that Run is to take over is RUNNING, so it may have a worker.
+	// ErrRunning: Run cannot take over the activity because it is RUNNING, so it may have a worker.
 	ErrRunning = errors.New("the activity is RUNNING")
-	// ErrCanceled: a cancel of the activity of a Run was requested, or the activity is CANCELED. It is the cause of the
-	// context of work, and in the error of Run.
+	// ErrCanceled: a cancel of the activity of a Run was requested, or the activity is CANCELED. The context of work ends with
+	// it as the cause, and the error of Run wraps it.
 	ErrCanceled = errors.New("the activity is canceled")
 	// ErrReplaced: the activity of a Run was queued again, or another worker has taken it over.
 	ErrReplaced = errors.New("another worker has the activity")

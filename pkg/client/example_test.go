@@ -36,7 +36,7 @@ func Example() {
 	// Output: 3 COMPLETE Report written {"pages": 12}
 }
 
-// A worker in one call: its records and its text are lines, and the activity ends as the function returns.
+// A worker in one call: its log records and its text become lines, and the result of the function ends the activity.
 func ExampleClient_Run() {
 	ctx := context.Background()
 	pool, done := exampleDatabase()
@@ -71,7 +71,7 @@ func ExampleClient_Run() {
 	// 6 COMPLETE Agent completed
 }
 
-// A worker that does not use Run promises to be heard of, and learns from its heartbeats that it is to end.
+// A worker without Run sends heartbeats with a promise, and learns from them that it is to end.
 func ExampleClient_Heartbeat() {
 	ctx := context.Background()
 	pool, done := exampleDatabase()
@@ -165,8 +165,8 @@ func ExampleClient_WithTx() {
 	// true
 }
 
-// A QUEUED activity is canceled at once. A line that comes later is kept all the same, and tells its writer; only a change of
-// status is refused. A RUNNING activity goes on until its worker ends it: see Heartbeat and Run.
+// A QUEUED activity is canceled at once. A later line is kept, and its CancelRequested tells the writer; only a change of status
+// is refused. A RUNNING activity stays RUNNING until its worker ends it: see Heartbeat and Run.
 func ExampleClient_Cancel() {
 	ctx := context.Background()
 	pool, done := exampleDatabase()

@@ -25,7 +25,7 @@ func (b *bundle) state(t *testing.T, id uuid.UUID) client.Activity {
 	return must[*client.Detail](t)(b.c.Detail(b.ctx, id, client.DetailParams{LogLimit: new(0)})).Activity
 }
 
-// silence makes the last line and heartbeat that much older.
+// silence moves the last line and heartbeat back in time by d.
 func (b *bundle) silence(t *testing.T, id uuid.UUID, d time.Duration) {
 	t.Helper()
 	b.db.Exec(t, `update agentexec.activity_heartbeat h set beat_at = h.beat_at - $2::interval from agentexec.activity a
@@ -59,7 +59,7 @@ func TestStale(t *testing.T) {
 	b.running(t) // made no promise, and is never stale
 	id := b.running(t)
 	must[client.HeartbeatResult](t)(b.c.Heartbeat(b.ctx, id, time.Second))
-	// Silence counts from the start of the server, so the promise must be shorter than its age.
+	// The time counts from the start of the server, so the promise must be shorter than the server's uptime.
 	require.Eventually(t, func() bool {
 		var is bool
 		require.NoError(t, b.pool.QueryRow(b.ctx, "select now() - pg_postmaster_start_time() > '2 s'").Scan(&is))

@@ -192,7 +192,7 @@ func useEverything(t *testing.T, c *client.Client) {
 	useLifecycle(t, c)
 }
 
-// useLifecycle calls what heartbeats, cancel requests and at_seq added, with and without what is optional.
+// useLifecycle calls the functions for heartbeats, cancel requests and at_seq, with and without their optional arguments.
 func useLifecycle(t *testing.T, c *client.Client) {
 	t.Helper()
 	ctx, filter := t.Context(), map[string]any{"tag": uuid.NewString()}

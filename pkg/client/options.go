@@ -60,7 +60,7 @@ func WithData(data any) UpdateOption { return func(o *updateOptions) { o.data = 
 
 // WithAtSeq writes the line only as the line with that Seq. If that line exists already with the same message, percentage and
 // data (and status, where one is given), it is returned and nothing is written, so a call whose answer was lost can be
-// repeated. Otherwise Update returns ErrFinished, with the activity's last Seq in its message; so a worker that was replaced
+// repeated. Otherwise Update returns ErrFinished, with the activity's last Seq in its message, so a worker that was replaced
 // cannot write. For Update.
 func WithAtSeq(seq int) UpdateOption { return func(o *updateOptions) { o.atSeq = &seq } }
 
@@ -78,13 +78,13 @@ func WithGrace(grace time.Duration) CancelOption {
 	return func(o *cancelOptions) { o.grace = interval(grace) }
 }
 
-// WithoutForce leaves the end of a RUNNING activity to its worker, however long that takes.
+// WithoutForce gives the worker of a RUNNING activity unlimited time: Sweep never ends the activity.
 func WithoutForce() CancelOption { return func(o *cancelOptions) { o.grace = never } }
 
 // never is the grace of WithoutForce.
 const never = "never"
 
-// WithRequestedBy stores who asked, at most 255 characters, in the data of the line.
+// WithRequestedBy stores the name of the requester, at most 255 characters, in the data of the line.
 func WithRequestedBy(name string) CancelOption {
 	return func(o *cancelOptions) { o.requestedBy = name }
 }

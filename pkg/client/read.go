@@ -115,7 +115,7 @@ func (c *Client) CountActive(ctx context.Context, metadataFilter map[string]any)
 	return n, err
 }
 
-// CountByStatus returns the number of activities with each status, and of those that are stale.
+// CountByStatus returns the number of activities with each status, and the number of stale ones.
 //
 // Inside a transaction (see WithTx) it sees the transaction's writes. Returns ErrInvalid when MetadataFilter cannot be
 // written as JSON.

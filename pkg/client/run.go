@@ -24,11 +24,11 @@ type RunParams struct {
 	Metadata map[string]any
 	// Message is the message of the line that makes the activity RUNNING. Default "Agent started".
 	Message string
-	// ExpectEvery is the promise of the worker, 1 s to 1 day: the activity is stale when nothing was heard of it for longer.
-	// Run sends a heartbeat every third of it. Default 60 s.
+	// ExpectEvery is the promise of the worker, 1 s to 1 day: the activity is stale when there was no heartbeat and no line for
+	// longer. Run sends a heartbeat after each third of it. Default 60 s.
 	ExpectEvery time.Duration
-	// EndTimeout bounds how long Run tries to store the last lines and the end of the activity once work has ended, also
-	// where Postgres cannot be reached. Default 30 s.
+	// EndTimeout bounds how long Run tries to store the last lines and the end of the activity after work has ended, also
+	// while Postgres cannot be reached. Default 30 s.
 	EndTimeout time.Duration
 	// LogLevel is the least level of the records that Run.Logger stores. Default slog.LevelInfo.
 	LogLevel slog.Leveler
@@ -75,8 +75,8 @@ func (r *Run) AgentID() uuid.UUID { return r.id }
 // Attempt returns the attempt of the activity, from 1.
 func (r *Run) Attempt() int { return r.attempt }
 
-// Run creates an activity, or takes over an existing one, makes it RUNNING, calls work on the same goroutine, and ends the
-// activity as work ends:
+// Run creates an activity or takes over an existing one, and makes it RUNNING. It then calls work on the same goroutine, and
+// ends the activity according to how work ends:
 //
 //   - work returns nil: COMPLETE, at 100 percent,
 //   - work returns an error after a cancel was requested: CANCELED,
@@ -84,10 +84,10 @@ func (r *Run) Attempt() int { return r.attempt }
 //   - work returns another error: ERROR, with the error's text as message,
 //   - work panics: ERROR, with the stack in data.stack, and then Run panics with the same value. runtime.Goexit is an ERROR too.
 //
-// The context of work ends with ctx, and when the activity is not to go on. context.Cause then returns ErrCanceled (a cancel
+// The context of work ends with ctx, and when the activity must not go on. context.Cause then returns ErrCanceled (a cancel
 // was requested, or the activity is CANCELED), ErrFinished (another program ended it), ErrReplaced (another worker took it
-// over) or ErrNotFound (it was deleted). A request to cancel arrives within moments, because Run listens for it; with
-// Config.PollOnly, or while Postgres cannot be reached, the next heartbeat or line tells.
+// over) or ErrNotFound (it was deleted). Run listens for requests to cancel, so one arrives within moments. With
+// Config.PollOnly, or while Postgres cannot be reached, Run learns of a request from its next heartbeat or line.
 //
 // With an AgentID, a QUEUED or ERROR activity is taken over; of several workers that try, one succeeds. An unknown AgentID
 // is created if there is a TaskName, otherwise Run returns ErrNotFound. Run returns ErrRunning when the activity is RUNNING,
@@ -98,18 +98,18 @@ func (r *Run) Attempt() int { return r.attempt }
 // 256 KiB. While Postgres cannot be reached, Run tries again; a batch whose answer was lost is not stored twice. When the
 // process dies, the last lines may be lost, but never lines before stored ones. A full buffer (3 MiB) blocks its caller
 // until there is room, or the context of work ends; from then on lines are dropped, and data.dropped_lines of the last line
-// counts them. Other programs may write to the same activity. Where another one writes, at the same moment, a line with the
-// same message, percentage and data, one of the two lines is stored.
+// counts them. Other programs may write to the same activity. If one of them writes a line with the same message, percentage
+// and data at the same moment, only one of the two lines is stored.
 //
-// Heartbeats have a connection of their own, so a long transaction of work does not silence them. Run needs a client on a
+// Heartbeats have a connection of their own, so a long transaction of work does not delay them. Run needs a client on a
 // *pgxpool.Pool and returns ErrInvalid for any other. It opens one connection beside the pool, for the heartbeats and cancel
 // requests of all runs on the same pool and schema, so a pool of one connection is enough. Lines are sent through the pool;
 // while the pool has no free connection, a run opens one of its own. A transaction of work that has written to its activity
 // holds back the lines of Run, so it must not wait for them (Flush).
 //
-// Run returns nil when the activity is COMPLETE, and the error of work otherwise; ErrCanceled is in it when the activity is
-// CANCELED. An error of the end (Postgres could not be reached within EndTimeout, or another program ended the activity) is
-// joined to it.
+// Run returns nil when the activity is COMPLETE, and the error of work otherwise. The error wraps ErrCanceled when the activity
+// is CANCELED. If the end could not be stored (Postgres was not reached within EndTimeout, or another program ended the
+// activity), that error is joined to it.
 //
 // An existing AgentID needs the right to read activities; for a new one, the right to execute the functions is enough.
 func (c *Client) Run(ctx context.Context, params RunParams, work func(ctx context.Context, run *Run) error) (err error) {
@@ -139,7 +139,7 @@ func (c *Client) Run(ctx context.Context, params RunParams, work func(ctx contex
 	return err
 }
 
-// startRun makes the activity RUNNING, and starts what works beside the work.
+// startRun makes the activity RUNNING, and starts the writer and the heartbeats of the run.
 func (c *Client) startRun(ctx context.Context, params RunParams) (*Run, error) {
 	pool, ok := c.db.(*pgxpool.Pool)
 	if !ok {
@@ -186,8 +186,8 @@ func (r *Run) begin(ctx context.Context) (line Log, err error) {
 	}
 }
 
-// beginAt writes the line that makes the activity RUNNING, as line seq, and the first heartbeat. Both are in one transaction:
-// an activity whose worker is lost in this moment becomes stale. data.run makes the line differ from that of another worker.
+// beginAt writes the line that makes the activity RUNNING, as line seq, and the first heartbeat. Both are in one transaction, so
+// the activity becomes stale also when its worker dies right after. data.run makes the line differ from that of another worker.
 func (r *Run) beginAt(ctx context.Context, seq int, create bool) (line Log, err error) {
 	err = pgx.BeginFunc(ctx, r.pool, func(tx pgx.Tx) error {
 		in := r.c.WithTx(tx)
@@ -211,8 +211,8 @@ func (r *Run) beginAt(ctx context.Context, seq int, create bool) (line Log, err 
 	return line, err
 }
 
-// note looks at the state of the activity in an answer of Postgres, and ends the context of work if the activity is not to
-// go on. It reports whether another worker has it.
+// note takes the state of the activity from an answer of Postgres, and ends the context of work if the activity must not go
+// on. It reports whether another worker has the activity.
 func (r *Run) note(status Status, attempt int, requested bool, message string) (lost bool) {
 	switch {
 	case attempt != r.attempt || status == StatusQueued:
@@ -231,10 +231,10 @@ func (r *Run) note(status Status, attempt int, requested bool, message string) (
 	return false
 }
 
-// replaced is the error of a run whose activity has this state.
+// replaced returns the error of a run whose activity another worker brought into this state.
 func replaced(status Status, attempt int) error {
 	return fmt.Errorf("%w: it is %s, in attempt %d", ErrReplaced, status, attempt)
 }
 
-// every is the time between two heartbeats.
+// every returns the time between two heartbeats.
 func (r *Run) every() time.Duration { return r.params.ExpectEvery / 3 }

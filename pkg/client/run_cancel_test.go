@@ -27,8 +27,8 @@ func untilEnd(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// No heartbeat is due within a day, so the notification alone tells.
-func TestRunHearsOfACancel(t *testing.T) {
+// No heartbeat is due within a day, so only the notification can bring the request.
+func TestRunIsNotifiedOfACancel(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	long := strings.Repeat("s", 63)
@@ -58,8 +58,8 @@ func (b *bundle) awaitListener(t *testing.T, schema string) {
 	}, time.Minute, 5*time.Millisecond)
 }
 
-// A request that came before the run listened is found all the same.
-func TestRunHearsOfAnEarlyCancel(t *testing.T) {
+// A run also finds a request that came before its LISTEN.
+func TestRunFindsAnEarlyCancel(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	for range 20 {
@@ -71,7 +71,7 @@ func TestRunHearsOfAnEarlyCancel(t *testing.T) {
 	}
 }
 
-// Without LISTEN, the next heartbeat or the next line tells.
+// Without LISTEN, the next heartbeat or line brings the request.
 func TestRunPollsForACancel(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -92,7 +92,7 @@ func TestRunPollsForACancel(t *testing.T) {
 	})
 	require.ErrorIs(t, err, client.ErrCanceled)
 
-	// Nothing told it: the end finds the request, and is a CANCELED.
+	// The run does not know of the request: the end finds it, and is CANCELED.
 	var id uuid.UUID
 	err = c.Run(b.ctx, client.RunParams{TaskName: "n", ExpectEvery: 24 * time.Hour}, func(ctx context.Context, run *client.Run) error {
 		id = run.AgentID()
@@ -120,7 +120,7 @@ func (l *listenCounter) TraceQueryStart(ctx context.Context, _ *pgx.Conn, q pgx.
 
 func (l *listenCounter) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
-// What others do with the activity ends the context of work, with a cause that says so.
+// When another program ends or takes over the activity, the context of work ends with that cause.
 func TestRunOfAnActivityThatOthersEnd(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -19,7 +19,7 @@ type ending struct {
 	status   Status
 	message  string
 	data     map[string]any
-	byCancel bool   // CANCELED, where a cancel was requested before the end is stored
+	byCancel bool   // the status is CANCELED if a cancel was requested before the end is stored
 	reason   string // data.error of CANCELED
 }
 
@@ -60,7 +60,7 @@ func endOfPanic(thrown any, stack []byte) ending {
 	return ending{status: StatusError, message: firstPiece(clean(message)), data: map[string]any{"stack": clean(string(stack[:min(len(stack), maxStack)]))}}
 }
 
-// endLine returns the line of the end as of now: an error is CANCELED if a cancel is known to be requested.
+// endLine returns the last line of the run. An error becomes CANCELED if the run knows of a request to cancel.
 func (r *Run) endLine(dropped int) runLine {
 	e := r.end
 	l := runLine{message: e.message, status: e.status}
@@ -87,7 +87,7 @@ func (r *Run) endLine(dropped int) runLine {
 	return l
 }
 
-// finish stores the last lines and the end, stops all that works beside the work, and returns the error of Client.Run.
+// finish stores the last lines and the end, stops the writer and the heartbeats, and returns the error of Client.Run.
 func (r *Run) finish(err error) error {
 	r.stop(errRunEnded)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.parent), r.params.EndTimeout)

@@ -18,7 +18,8 @@ import (
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
-// Postgres is stopped, started and killed under a run: it goes on, no line is lost or repeated, and the activity is not stale.
+// Postgres is stopped, started and killed during a run. The run continues, no line is lost or repeated, and the activity is not
+// stale.
 func TestRunAcrossRestarts(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
@@ -74,7 +75,7 @@ func TestRunAcrossRestarts(t *testing.T) {
 	require.Len(t, lines, count+3)
 }
 
-// The end is tried for EndTimeout, and the error says what is missing.
+// Run tries to store the end for EndTimeout, and the error tells what was not stored.
 func TestRunEndsWithoutPostgres(t *testing.T) {
 	t.Parallel()
 	server := pgtest.NewServer(t, nil)
@@ -115,7 +116,7 @@ func TestHeartbeatsOfARunWithAnOpenTransaction(t *testing.T) {
 	}))
 }
 
-// The times of heartbeats are those of the server.
+// The time of a heartbeat is that of the server.
 func TestHeartbeatTimesAreOfTheServer(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -23,8 +23,8 @@ const (
 )
 
 // keepalive sends the heartbeats of all runs on one pool and schema, and receives their requests to cancel. It has one
-// connection beside the pool and one goroutine: a heartbeat waits for no lock, and is a sign that the connection works. A
-// notification is only a reason for a heartbeat, whose answer is what counts.
+// connection beside the pool and one goroutine, because a heartbeat waits for no lock. A heartbeat also checks the connection.
+// A notification only causes a heartbeat; the answer to that heartbeat tells whether a cancel is requested.
 type keepalive struct {
 	keepaliveKey
 	channel string // quoted
@@ -42,7 +42,7 @@ type keepaliveKey struct {
 	pollOnly bool
 }
 
-// keepalives are those with a run.
+// keepalives are the ones that have a run.
 var (
 	keepalives   = map[keepaliveKey]*keepalive{}
 	keepalivesMu sync.Mutex
@@ -94,12 +94,12 @@ func cancelChannel(schema string) string {
 	return pgx.Identifier{schema + "_cancel"}.Sanitize()
 }
 
-// loop connects again and again, until ctx ends.
+// loop connects, and connects again after each failure, until ctx ends.
 func (k *keepalive) loop(ctx context.Context) {
 	defer close(k.done)
 	retry := delay{least: minRetry, most: maxReconnect}
 	for {
-		connected, _ := k.serve(ctx) // heartbeats that are missing show
+		connected, _ := k.serve(ctx) // the error is not reported: without heartbeats the activity becomes stale
 		if connected {
 			retry.reset()
 		}
@@ -130,7 +130,7 @@ func (k *keepalive) serve(ctx context.Context) (connected bool, err error) {
 			}
 		}
 	}
-	k.setDue(nil) // for requests of the time before
+	k.setDue(nil) // a request may have come before LISTEN
 	for {
 		next, err := k.beatAll(ctx, conn)
 		if err != nil {
@@ -189,7 +189,7 @@ func (k *keepalive) beat(ctx context.Context, conn *pgx.Conn, r *Run) error {
 	defer cancel()
 	in := *r.c
 	in.db = conn
-	state, err := in.Heartbeat(step, r.id, 0) // the promise is made already, and a worker that took over makes its own
+	state, err := in.Heartbeat(step, r.id, 0) // 0 keeps the promise: a worker that took over has made its own
 	switch {
 	case errors.Is(err, ErrNotFound):
 		r.writer.fail(err)
@@ -231,7 +231,7 @@ func (k *keepalive) wait(ctx context.Context, conn *pgx.Conn, next time.Time) er
 	return err
 }
 
-// dial opens a connection like those of the pool, but beside it, so that it can be had while the pool has none free.
+// dial opens a connection with the settings of the pool, but outside of it, so it also works while the pool has none free.
 func dial(ctx context.Context, pool *pgxpool.Pool) (*pgx.Conn, error) {
 	config := pool.Config()
 	config.ConnConfig.OnNotification = nil // it would keep notifications from WaitForNotification

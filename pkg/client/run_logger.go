@@ -23,7 +23,7 @@ const maxData = 1 << 20
 // A record is stored within moments, or when the buffer is flushed; see Client.Run.
 func (r *Run) Logger() *slog.Logger { return slog.New(&logHandler{run: r}) }
 
-// Log stores a line. WithPercentage and WithData are the options it takes. It returns when the line is in the buffer of the
+// Log stores a line. It takes the options WithPercentage and WithData. It returns when the line is in the buffer of the
 // run; ctx bounds the wait for room. Returns ErrInvalid for another option or data that cannot be written as JSON, and the
 // errors of Flush when lines cannot be stored any more.
 func (r *Run) Log(ctx context.Context, message string, opts ...UpdateOption) error {
@@ -163,7 +163,7 @@ func plain(value slog.Value) any {
 	return value.Any()
 }
 
-// marshaled returns the JSON of a value of any type, or the text of what went wrong.
+// marshaled returns the JSON of a value of any type, or the text of the failure.
 func marshaled(value any) (data any) {
 	defer func() {
 		if thrown := recover(); thrown != nil { // in a method of the value
@@ -185,13 +185,13 @@ func marshaled(value any) (data any) {
 // encode writes an object whose values json.Marshal can write.
 func encode(object map[string]any) json.RawMessage {
 	data, err := json.Marshal(object)
-	if err != nil { // a RawMessage that only seemed to be JSON
+	if err != nil { // a RawMessage that is not valid JSON
 		data, _ = json.Marshal(map[string]any{"rejected": err.Error()}) //nolint:errchkjson // a text
 	}
 	return cleanJSON(data)
 }
 
-// cleanJSON replaces what JSON can say and Postgres cannot store, NUL and halves of surrogate pairs, by U+FFFD.
+// cleanJSON replaces NUL and halves of surrogate pairs by U+FFFD: JSON can have them, but Postgres cannot store them.
 func cleanJSON(data json.RawMessage) json.RawMessage {
 	if !bytes.Contains(data, []byte(`\u0000`)) && !bytes.Contains(bytes.ToLower(data), []byte(`\ud`)) {
 		return data
@@ -209,7 +209,7 @@ func cleanJSON(data json.RawMessage) json.RawMessage {
 	return text
 }
 
-// cleanValue is clean for all texts in a value.
+// cleanValue applies clean to all texts in a value.
 func cleanValue(value any) any {
 	switch value := value.(type) {
 	case string:

@@ -153,7 +153,7 @@ func TestRunWriterText(t *testing.T) {
 	}
 }
 
-// Lines of many goroutines, through all that writes, are all there, and those of each in its order.
+// Lines of many goroutines, through each way to write, are all stored, and those of each goroutine in its order.
 func TestRunLinesOfManyGoroutines(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -23,7 +23,7 @@ const (
 	maxSendRetry = 2 * time.Second
 )
 
-// loop sends batches until the last one is stored, none can be, or ctx ends.
+// loop sends batches until the last one is stored, no line can be stored any more, or ctx ends.
 func (w *runWriter) loop(ctx context.Context) {
 	defer close(w.done)
 	defer w.closeOwn()
@@ -44,13 +44,16 @@ func (w *runWriter) loop(ctx context.Context) {
 	}
 }
 
-// send stores a batch, trying until it is stored, cannot be, or ctx ends.
+// send stores a batch. It tries until the batch is stored, no try can succeed, or ctx ends.
 //
-// At first, each line names the seq it is to get, in every try. So a try that comes after one whose answer was lost finds the
-// lines stored and writes nothing, and a late one that a broken connection left behind in Postgres cannot write after others.
-// TA409 means that another program took the seq. The batch is not stored then, not even by a try without an answer, which could
-// only have taken the same seq. The lines then take the next seq that is free, in a transaction that holds the row: a program
-// that writes often could otherwise be faster for ever. While others write, batches begin that way. Their seq is known before the commit, and is named by the tries after it.
+// At first, each line names a seq, the same one in every try. If the answer to a try was lost, the next try finds the lines
+// stored and writes nothing. If a broken connection leaves a try behind in Postgres, that try cannot write its lines later, at
+// another seq.
+//
+// TA409 means that another program took the seq. Then no earlier try stored the batch either, because it named the same seq.
+// The lines then take the next free seqs, in a transaction that locks the activity: otherwise a program that writes often could
+// take the seq first every time. While other programs write, batches begin that way. The seqs are known before the commit, and
+// each later try names them.
 func (w *runWriter) send(ctx context.Context, batch []runLine) error {
 	entries := w.entries(batch)
 	if !w.contended || batch[len(batch)-1].isEnd {
@@ -117,10 +120,10 @@ func number(entries []Entry, first int) {
 	}
 }
 
-// errRequested means that a cancel was requested before the end, which is to be another one then.
+// errRequested means that a cancel was requested before the end was stored, so the end must become CANCELED.
 var errRequested = errors.New("a cancel was requested before the end")
 
-// try sends entries once: at the seqs that they have, or at the next ones, which they have afterwards.
+// try sends entries once. If they have no seqs, they get the next ones.
 func (w *runWriter) try(ctx context.Context, entries []Entry) error {
 	var now AppendResult
 	write := func(ctx context.Context, c *Client) error {
@@ -255,16 +258,16 @@ func (w *runWriter) hopeless(err error) bool {
 	return !w.began && len(state) == 5 && slices.Contains([]string{"3D", "3F", "42"}, state[:2])
 }
 
-// isMoved reports whether err is that of a line whose seq another line has, or which is not the next.
+// isMoved reports whether err refuses a seq: another line has it, or it is not the next one.
 func isMoved(err error) bool {
 	return errors.Is(err, ErrFinished) && strings.Contains(err.Error(), " is at last_seq ")
 }
 
-// entryNum is how a message of append_logs names the entry.
+// entryNum finds the entry that an error message of append_logs names.
 var entryNum = regexp.MustCompile(`^entries\[(\d+)\]`)
 
-// mend replaces the data that Postgres rejects by the reason: that of the entry which the error names, or of the only one.
-// Messages are valid already. It reports whether that changed anything; mended are the entries that were changed before.
+// mend replaces data that Postgres rejects by the reason, in the entry that the error names, or in the only entry. Messages are
+// valid already. mended marks the entries that were changed, and none is changed twice. It reports whether it changed one.
 func mend(entries []Entry, mended []bool, problem error) (changed bool) {
 	i := 0
 	if found := entryNum.FindStringSubmatch(messageOf(problem)); found != nil {

@@ -64,7 +64,7 @@ func (c *faultyConn) Write(p []byte) (int, error) {
 
 // Backends of the run are killed again and again, answers are cut off after the commit and requests before it, while another
 // program appends to the same activity. Every line of both is stored once, and in order.
-func TestRunUnderAStorm(t *testing.T) {
+func TestRunWithBrokenConnections(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	f := new(faults)

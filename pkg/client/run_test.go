@@ -19,13 +19,13 @@ import (
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
-// lines are those of an activity.
+// lines returns the lines of an activity.
 func (b *bundle) lines(t *testing.T, id uuid.UUID) []client.Log {
 	t.Helper()
 	return must[[]client.Log](t)(collect(t, b.c.Logs(context.WithoutCancel(b.ctx), id, 0)))
 }
 
-// last is the last line of an activity.
+// last returns the last line of an activity.
 func (b *bundle) last(t *testing.T, id uuid.UUID) client.Log {
 	t.Helper()
 	lines := b.lines(t, id)

@@ -16,11 +16,11 @@ const maxMessage = 1 << 20
 // invalid UTF-8 become U+FFFD. Every call returns the same writer, so that it may be both the Stdout and the Stderr of an
 // exec.Cmd.
 //
-// Write returns when the lines are in the buffer of the run, which blocks it while it is full. It returns an error when
+// Write returns when the lines are in the buffer of the run, and blocks while the buffer is full. It returns an error when
 // lines cannot be stored any more; see Client.Run.
 func (r *Run) Writer() io.Writer { return r.text }
 
-// textWriter makes lines of text.
+// textWriter splits text into lines.
 type textWriter struct {
 	run  *Run
 	lock chan struct{} // holds one token, so that it can be taken with a context
@@ -65,8 +65,8 @@ func (w *textWriter) Write(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// emit stores the unfinished line; ended says that its line break was read. The beginning of a rune stays for the next line
-// where the text goes on.
+// emit stores the unfinished line; ended tells that its line break was read. If the line is cut within a rune, the bytes of
+// that rune stay for the next line.
 func (w *textWriter) emit(ctx context.Context, ended bool, add func(context.Context, runLine) error) error {
 	text := w.rest
 	if ended {
@@ -109,7 +109,7 @@ func (w *textWriter) flush(ctx context.Context, add func(context.Context, runLin
 	return w.emit(ctx, false, add)
 }
 
-// wholeRunes returns the length of text without the beginning of a rune at its end.
+// wholeRunes returns the length of text without an incomplete rune at its end.
 func wholeRunes(text []byte) int {
 	for n := 1; n < utf8.UTFMax && n < len(text); n++ {
 		if last := text[len(text)-n:]; utf8.RuneStart(last[0]) {
@@ -122,7 +122,7 @@ func wholeRunes(text []byte) int {
 	return len(text)
 }
 
-// clean makes text that Postgres can store: NUL and invalid UTF-8 become U+FFFD.
+// clean returns text that Postgres can store: NUL and invalid UTF-8 become U+FFFD.
 func clean(text string) string {
 	if strings.IndexByte(text, 0) >= 0 {
 		text = strings.ReplaceAll(text, "\x00", "\ufffd")

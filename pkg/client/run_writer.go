@@ -14,11 +14,11 @@ import (
 )
 
 const (
-	// sendAfter is how long a line waits for others at most, while Postgres keeps up.
+	// sendAfter is how long a line waits at most for more lines, while Postgres keeps up.
 	sendAfter = 50 * time.Millisecond
 	// sendLines and sendBytes start a batch before sendAfter.
 	sendLines, sendBytes = 256, 256 << 10
-	// maxBatchLines and sendBytes bound a batch, which has more than sendLines where they came while the last one was sent.
+	// maxBatchLines and sendBytes bound a batch. It has more than sendLines if they came while the batch before was sent.
 	maxBatchLines = 1024
 	// maxBuffered bounds the lines of a run that are not stored yet.
 	maxBuffered = 3 << 20
@@ -50,7 +50,7 @@ type runWriter struct {
 	bytes   int           // of the queue
 	since   time.Time     // when the first line of the queue came, or the last batch was stored
 	added   int64         // lines that were ever in the queue
-	stored  int64         // of them, those that left it
+	stored  int64         // lines that left the queue
 	urgent  int64         // lines up to this one are sent at once
 	closed  bool          // no more lines
 	dropped int           // lines that found no room
@@ -109,7 +109,7 @@ func (w *runWriter) tryAdd(l runLine) (room <-chan struct{}, err error) {
 	return nil, nil
 }
 
-// addLast puts the last lines of the text into the queue, whether there is room or not.
+// addLast puts the last lines of the text into the queue, also when it is full.
 func (w *runWriter) addLast(_ context.Context, l runLine) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -121,7 +121,7 @@ func (w *runWriter) addLast(_ context.Context, l runLine) error {
 	return nil
 }
 
-// push appends a line, and wakes the sender where that changes what it waits for.
+// push appends a line, and wakes the sender if it must wait less long with this line.
 func (w *runWriter) push(l runLine) {
 	if len(w.queue) == 0 {
 		w.since = time.Now()
@@ -243,7 +243,7 @@ func (w *runWriter) next(ctx context.Context) ([]runLine, error) {
 	}
 }
 
-// batch returns the lines to send now; else how long to wait, 0 for a wake-up, and whether no more will come.
+// batch returns the lines to send now. Without any, it returns how long to wait (0: until a wake-up), and whether no more come.
 func (w *runWriter) batch() (batch []runLine, wait time.Duration, over bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -265,8 +265,8 @@ func (w *runWriter) batch() (batch []runLine, wait time.Duration, over bool) {
 	return w.queue[:n:n], 0, false
 }
 
-// Flush returns when all lines so far are stored, an unfinished last line of Writer too. Returns the cause of ctx when it ends
-// before, and ErrReplaced, ErrNotFound or an error of Postgres when lines cannot be stored any more.
+// Flush returns when all lines so far are stored, including an unfinished last line of Writer. Returns the cause of ctx when
+// ctx ends before, and ErrReplaced, ErrNotFound or an error of Postgres when lines cannot be stored any more.
 func (r *Run) Flush(ctx context.Context) error {
 	return errors.Join(r.text.flush(ctx, r.writer.add), r.writer.flush(ctx))
 }

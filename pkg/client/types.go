@@ -32,9 +32,9 @@ type Activity struct {
 	FinishedAt *time.Time `json:"finished_at"`
 	// LastSeenAt is the time of the last line or heartbeat, whichever is later.
 	LastSeenAt time.Time `json:"last_seen_at"`
-	// ExpectEvery is the promise of the worker: it is heard of at least that often. 0 where it made none.
+	// ExpectEvery is the promise of the worker: it sends a heartbeat or a line at least that often. 0 where it made none.
 	ExpectEvery Seconds `json:"expect_every"`
-	// Stale is true while the activity is RUNNING and its worker was not heard of for longer than ExpectEvery.
+	// Stale is true while the activity is RUNNING and there was no heartbeat and no line for longer than ExpectEvery.
 	Stale bool `json:"stale"`
 	// Cancel is the request to cancel the activity, nil where there is none.
 	Cancel *CancelRequest `json:"cancel"`
@@ -52,9 +52,9 @@ type CancelRequest struct {
 	RequestedAt *time.Time `json:"requested_at"`
 	// RequestedBy is the name given with WithRequestedBy, nil where there is none.
 	RequestedBy *string `json:"requested_by"`
-	// ForceAt is when Sweep ends the activity, if its worker has not by then. nil where that never happens.
+	// ForceAt is when Sweep ends the activity, if its worker has not ended it before. nil for never.
 	ForceAt *time.Time `json:"force_at"`
-	// Forced is true where the activity was ended in place of its worker.
+	// Forced is true if Sweep, or a Cancel with a grace of 0, ended the activity in place of its worker.
 	Forced bool `json:"forced"`
 }
 
@@ -128,7 +128,7 @@ type Log struct {
 	Data json.RawMessage `json:"data"`
 	// Attempt is the attempt of the activity that the line belongs to, from 1.
 	Attempt int `json:"attempt"`
-	// CancelRequested tells the worker to end: a cancel was requested. In a line that was read later, it is true where the
+	// CancelRequested tells the worker to end: a cancel was requested. In a line that is read later, it is true if the
 	// request came before the line.
 	CancelRequested bool `json:"cancel_requested"`
 }
@@ -187,7 +187,7 @@ func (c *Counts) UnmarshalJSON(data []byte) error {
 type Swept struct {
 	// Forced counts cancels whose grace period was over.
 	Forced int `json:"forced"`
-	// Expired and Pruned are 0: nothing expires yet, and nothing is pruned.
+	// Expired and Pruned are 0: there are no rules for them yet.
 	Expired int `json:"expired"`
 	Pruned  int `json:"pruned"`
 }

@@ -75,11 +75,12 @@ func (c *Client) Error(ctx context.Context, agentID uuid.UUID, message string, o
 	return c.write(ctx, q, o)
 }
 
-// Cancel asks for the end of the activity, and returns the line of the request. An empty message is "Cancel requested".
+// Cancel cancels the activity, or requests that its worker ends it, and returns the line of that. An empty message is
+// "Cancel requested".
 //
 // A QUEUED or ERROR activity becomes CANCELED at once. A RUNNING one stays RUNNING: its worker learns of the request from its
-// next line or heartbeat (at once, in [Client.Run]), and ends the activity. When it has not ended after the grace period, Sweep
-// ends it as CANCELED. If a cancel was requested already, the shorter grace period counts and no second line is written.
+// next line or heartbeat (in [Client.Run], at once), and ends the activity. If the worker does not end it within the grace
+// period, Sweep ends it as CANCELED. A repeated request writes no second line, and the shorter grace period counts.
 //
 // Inside a transaction (see WithTx) nothing is visible, and no watcher is told, until it commits. Returns ErrNotFound when
 // there is no such activity, ErrFinished when it is COMPLETE, and ErrInvalid when message is over 1 MiB or an option is out of
@@ -100,11 +101,11 @@ func (c *Client) Cancel(ctx context.Context, agentID uuid.UUID, message string, 
 	return c.write(ctx, q, updateOptions{})
 }
 
-// Heartbeat tells that the worker of the activity is alive, and returns whether it is to end. expectEvery, 1 s to 1 day, is the
-// promise of the worker: it is heard of at least that often, by a heartbeat or a line. Otherwise the activity is stale, which
-// changes nothing but what others see. 0 keeps the promise made before, or makes one of 60 s. The promise ends with the run.
+// Heartbeat records that the worker of the activity is alive, and returns whether the worker is to end. expectEvery, 1 s to
+// 1 day, is the promise of the worker: it sends a heartbeat or a line at least that often. Otherwise the activity is stale:
+// readers see that, and nothing else changes. 0 keeps the earlier promise, or makes one of 60 s. The promise ends with the run.
 //
-// It writes no line and waits for no lock of the activity. On a finished activity it writes nothing. Returns ErrNotFound when
+// It writes no line and waits for no lock of the activity. It does not change a finished activity. Returns ErrNotFound when
 // there is no such activity, and ErrInvalid when expectEvery is out of its bounds.
 func (c *Client) Heartbeat(ctx context.Context, agentID uuid.UUID, expectEvery time.Duration) (HeartbeatResult, error) {
 	q := c.line("heartbeat", agentID)
@@ -116,9 +117,9 @@ func (c *Client) Heartbeat(ctx context.Context, agentID uuid.UUID, expectEvery t
 	return result, err
 }
 
-// Sweep applies the rules that time alone makes due: it ends the activities whose cancel was requested and whose grace period
-// is over. It changes at most maxRows rows of each kind, 1 to 100,000; 0 is 1,000. Every sidecar sweeps once a second. While
-// another sweep runs, it does nothing. Returns ErrInvalid when maxRows is out of its bounds.
+// Sweep ends the activities whose cancel was requested and whose grace period is over. It changes at most maxRows rows of each
+// kind, 1 to 100,000; 0 is 1,000. Every sidecar sweeps about once a second. While another sweep runs, it does nothing. Returns
+// ErrInvalid when maxRows is out of its bounds.
 func (c *Client) Sweep(ctx context.Context, maxRows int) (Swept, error) {
 	var swept Swept
 	err := c.call("sweep").intUnless("max_rows", maxRows, 0).row(ctx, c.db, "r", &swept)

@@ -151,7 +151,7 @@ func (u *upgrade) mendVersion(ctx context.Context, version int) error {
 	return nil
 }
 
-// missingMigrations returns the SQL of the migrations that the schema lacks, and of the version that they make.
+// missingMigrations returns the SQL of the migrations that the schema lacks, and the SQL that stores the new version.
 func (u *upgrade) missingMigrations(ctx context.Context) (code []string, err error) {
 	table := u.quoted + ".schema_version"
 	var exists bool

@@ -1,7 +1,7 @@
 -- Attempts of lines, requests to cancel, and heartbeats.
 
--- cancel_seq is the line that asked for the cancel. A request of which the grace period ends is found by the index, which no
--- common line touches.
+-- cancel_seq is the seq of the line that requested the cancel. The index finds the requests that have a grace period; an ordinary
+-- line does not touch it.
 alter table agentexec.activity
   add column cancel_seq      integer,
   add column cancel_force_at timestamptz,
@@ -12,7 +12,7 @@ alter table agentexec.activity_log
   add column attempt          integer not null default 1,
   add column cancel_requested boolean not null default false;
 
--- The lines of later attempts: the row of the activity knows the last one, and each return from ERROR began one.
+-- The attempt of each line. The row of the activity has the last attempt, and each return from ERROR began a new one.
 with line as (
   select l.id, a.attempt,
          count(*) filter (where l.status <> 'ERROR' and l.before = 'ERROR') over (partition by l.activity_id order by l.seq desc) as later,
@@ -26,8 +26,8 @@ set attempt = x.attempt - x.later + x.began::int
 from line x
 where l.id = x.id and x.attempt - x.later + x.began::int <> 1;
 
--- One row per activity that is expected to be heard of: its last heartbeat, and the longest silence that its worker promised.
--- A heartbeat updates this row alone. No index knows beat_at, and the pages have room, so the update is HOT.
+-- One row per activity whose worker made a promise: the last heartbeat, and the promise. A heartbeat updates only this row. No
+-- index has beat_at, and the pages have room, so the update is HOT.
 create table agentexec.activity_heartbeat (
   activity_id  uuid        not null,
   beat_at      timestamptz not null,
@@ -37,7 +37,7 @@ create table agentexec.activity_heartbeat (
 )
   with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
 
--- Readers run with their caller's rights: whoever may read activities may read their heartbeats.
+-- Readers run with their caller's rights, so each role that may read activities may also read their heartbeats.
 do $$
 declare
   v_role record;

@@ -1,5 +1,5 @@
-// The actions of a person: cancel one activity, or all that are pending in what is listed. See life.test.mjs for one that
-// is asked to stop while it runs.
+// The actions of a user: cancel one activity, or all listed activities that are pending. life.test.mjs has the cancel of a
+// RUNNING activity.
 
 import assert from 'node:assert/strict';
 import { create, eventually, finish, log, play, scene, state, statusOf } from './stage.mjs';

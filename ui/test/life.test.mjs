@@ -1,4 +1,4 @@
-// Agents that are not heard of, that are asked to stop, and that are tried again.
+// Stale activities, requests to cancel, and retries.
 
 import assert from 'node:assert/strict';
 import { create, eventually, finish, log, play, scene, sql, state, statusOf } from './stage.mjs';
@@ -19,7 +19,7 @@ const says = (page, ...expected) => eventually(async () => {
 });
 const stale = async (id) => (await sql(`select stale from agentexec.activity_list where agent_id = '${id}'`))[0].stale;
 
-// silenced is an activity whose worker was last heard of two minutes ago, and promised every second.
+// silenced makes an activity whose worker promised a heartbeat every second and sent the last one two minutes ago.
 async function silenced(type) {
   const id = await running(type);
   await beat(id, '1 s');
@@ -30,7 +30,7 @@ async function silenced(type) {
   return id;
 }
 
-scene('an agent that is not heard of is marked, in the list and in its page', async () => {
+scene('a stale activity is marked, in the list and on its page', async () => {
   const id = await silenced('silent');
   await running('lively');
   await play('/activities/' + id, async (page) => {
@@ -48,7 +48,7 @@ scene('an agent that is not heard of is marked, in the list and in its page', as
   });
 });
 
-scene('an agent that goes silent is marked without a line, and unmarked when it is heard of', async () => {
+scene('an activity becomes stale and fresh again without a line', async () => {
   const id = await running('sleepy');
   await play('/activities/' + id, async (page) => {
     await live(page);
@@ -63,7 +63,7 @@ scene('an agent that goes silent is marked without a line, and unmarked when it 
   });
 });
 
-scene('the list can be of those that are not heard of', async () => {
+scene('the list can show only stale activities', async () => {
   await silenced('lost');
   await running('found');
   await play('/?agent_type=found', async (page) => {

@@ -28,8 +28,8 @@ func (b *apiBundle) detail(t testing.TB, id uuid.UUID) client.Detail {
 	return decoded[client.Detail](t, b.get(t, path(id), 200).text)
 }
 
-// TestAPICancelIsARequest: a RUNNING activity stays RUNNING, its worker is told by each answer, and the subject of the token is
-// kept as who asked.
+// TestAPICancelIsARequest: a RUNNING activity stays RUNNING, each answer to its worker has the request, and requested_by is the
+// subject of the token.
 func TestAPICancelIsARequest(t *testing.T) {
 	t.Parallel()
 	b := serveGuardedAPI(t)
@@ -69,8 +69,7 @@ func TestAPICancelIsARequest(t *testing.T) {
 	require.Equal(t, client.StatusCanceled, decoded[client.Log](t, b.post(t, path(other)+"/cancel", `{"grace":"0s"}`, 200).text).Status)
 }
 
-// TestAPICancelKeepsALongSubject: the name of who asked is cut at 255 characters, whatever their bytes; without a token there
-// is none.
+// TestAPICancelKeepsALongSubject: requested_by is cut at 255 characters, of any number of bytes; without a token there is none.
 func TestAPICancelKeepsALongSubject(t *testing.T) {
 	t.Parallel()
 	b := serveGuardedAPI(t)

@@ -10,8 +10,8 @@ type route struct {
 	handle    func(*request)
 }
 
-// waits reports whether the operation may wait for row locks. A heartbeat waits for none, so it uses the connections of the
-// reads: blocked writes must not make a worker look dead.
+// waits reports whether the operation may wait for row locks. A heartbeat waits for none, so it uses a connection for reads:
+// blocked writes must not delay it, because the activity would become stale.
 func (r route) waits() bool { return r.takes != access.VerbRead && r.operation != heartbeatID }
 
 const (

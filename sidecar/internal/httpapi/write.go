@@ -60,7 +60,7 @@ type activityLog struct {
 	CreatedAt  timestamp       `json:"created_at"`
 	Data       json.RawMessage `json:"data"`
 	Attempt    int             `json:"attempt"`
-	// CancelRequested tells the worker to end.
+	// CancelRequested tells the worker to end the activity.
 	CancelRequested bool `json:"cancel_requested"`
 }
 
@@ -170,7 +170,7 @@ type cancelActivity struct {
 	Force   bool      `json:"force,omitempty"`
 }
 
-// maxRequestedBy is the longest name, in characters, that SQL keeps of who requested a cancel.
+// maxRequestedBy is the longest requested_by, in characters, that SQL takes.
 const maxRequestedBy = 255
 
 func (rq *request) cancel() {

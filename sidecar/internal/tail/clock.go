@@ -33,7 +33,7 @@ func (c *clock) set(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// now returns the time by Postgres's clock.
+// now returns the time of Postgres's clock.
 func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
 
 var createdAt = []byte(`"created_at": "`)

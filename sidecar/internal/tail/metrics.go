@@ -50,7 +50,7 @@ func newTailMetrics(registry prometheus.Registerer) *tailMetrics {
 		clock: metric.Gauge("agentexec_clock_offset_seconds",
 			"How far Postgres's clock is ahead of this machine's, as last measured by the tail."),
 		stale: metric.Gauge("agentexec_stale_activities",
-			"Stale activities: RUNNING, and their worker was not heard of for longer than it promised; -1 while nothing is watched."),
+			"Stale activities: RUNNING, and their worker sent no heartbeat and no line for longer than it promised; -1 while nothing is watched."),
 		staleReads: metric.Histogram("agentexec_stale_read_seconds", "How long a read of the stale activities took.",
 			prometheus.ExponentialBuckets(0.0005, 2, 14)),
 	}

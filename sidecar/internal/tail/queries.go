@@ -102,7 +102,7 @@ func newQueries(schema string) queries {
 			from unnest($1::uuid[]) k(agent_id)
 			where not exists (select from $schema.activity a where a.agent_id = k.agent_id)`),
 
-		// The mark of the set of stale activities, in each row, and the set itself where its mark is not $1.
+		// Each row has the mark of the set of stale activities. If the mark is not $1, the rows are that set.
 		stale: in(`
 			with stale as materialized (select s.id, s.agent_id, s.agent_type from $schema._stale_activities() s),
 			mark as (select format('%s:%s', count(*), coalesce(sum(uuid_hash_extended(s.id, 0)), 0)) as mark from stale s)

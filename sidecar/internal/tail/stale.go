@@ -19,46 +19,46 @@ import (
 )
 
 const (
-	// staleInterval is the pause between two looks at the stale activities. After a slow look, it is staleCooldown times its
-	// duration: activities of workers that died stay stale until they are ended, and may become many.
+	// staleInterval is the pause between two reads of the stale activities. After a slow read, the pause is staleCooldown times
+	// its duration: activities of workers that died stay stale until they are ended, so there may be many.
 	staleInterval = time.Second
 	staleCooldown = 20
-	// deniedPause is the pause after a look that the sidecar's role may not make, or that the schema does not have.
+	// deniedPause is the pause after a read that the sidecar's role may not make, or for which the schema has no function.
 	deniedPause = time.Minute
 )
 
-// staleLook finds the activities that have become stale, or are not any more, and tells the hub. Nothing is written then, so it
-// reads the heartbeats about every second while anything is watched. It uses the pool, so that neither waits for the other: it
-// and the tail.
-type staleLook struct {
+// staleWatcher finds the activities that became stale or are no longer stale, and tells the hub. No line is written then, so it
+// reads the heartbeats about every second while anything is watched. It uses the pool, not the connection of the tail, so that
+// neither delays the other.
+type staleWatcher struct {
 	hub     *wsfeed.Hub
 	db      pgurl.DB
 	q       queries
 	log     *slog.Logger
 	metrics *tailMetrics
 
-	// stale is the set that the lists have been told of, by the id of the row; nil before the first look. mark identifies it.
+	// stale is the set that the hub was told of, by the id of the row; nil before the first read. mark identifies it.
 	stale map[uuid.UUID]wsfeed.Activity
 	mark  string
 }
 
-// run looks until ctx ends.
-func (l *staleLook) run(ctx context.Context) {
-	told := false
+// run reads until ctx ends. It logs the first of several failures in a row.
+func (w *staleWatcher) run(ctx context.Context) {
+	logged := false
 	for {
 		began := time.Now()
-		err := l.once(ctx)
+		err := w.once(ctx)
 		pause := max(staleInterval, staleCooldown*time.Since(began))
 		switch {
 		case err == nil:
-			told = false
+			logged = false
 		case ctx.Err() != nil:
 			return
 		default:
-			if !told {
-				l.log.Warn("cannot look for stale activities; trying again", "error", err)
+			if !logged {
+				w.log.Warn("cannot read the stale activities; trying again", "error", err)
 			}
-			told, pause = true, staleInterval
+			logged, pause = true, staleInterval
 			if database.IsHopeless(err) {
 				pause = deniedPause
 			}
@@ -69,35 +69,35 @@ func (l *staleLook) run(ctx context.Context) {
 	}
 }
 
-// once makes one look. After an error, the next look finds the same differences again.
-func (l *staleLook) once(ctx context.Context) error {
-	if l.hub.Empty() {
-		l.stale, l.mark = nil, ""
-		l.metrics.stale.Set(unknownStale)
+// once makes one read, and tells the hub what changed. After an error, the next read finds the same differences again.
+func (w *staleWatcher) once(ctx context.Context) error {
+	if w.hub.Empty() {
+		w.stale, w.mark = nil, ""
+		w.metrics.stale.Set(unknownStale)
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	began := time.Now()
-	found, mark, err := l.read(ctx)
+	found, mark, err := w.read(ctx)
 	if err != nil {
 		return fmt.Errorf("reading the stale activities: %w", err)
 	}
-	l.metrics.staleReads.Observe(time.Since(began).Seconds())
-	l.metrics.stale.Set(float64(len(found)))
-	if err := l.refresh(ctx, found); err != nil {
+	w.metrics.staleReads.Observe(time.Since(began).Seconds())
+	w.metrics.stale.Set(float64(len(found)))
+	if err := w.refresh(ctx, found); err != nil {
 		return fmt.Errorf("reading the states of activities: %w", err)
 	}
-	if err := l.touchLists(ctx, found); err != nil {
+	if err := w.touchLists(ctx, found); err != nil {
 		return fmt.Errorf("reading metadata for lists: %w", err)
 	}
-	l.stale, l.mark = found, mark
+	w.stale, w.mark = found, mark
 	return nil
 }
 
-// read returns the stale activities, and the mark of that set. Where it has the mark of the last look, only the mark is read.
-func (l *staleLook) read(ctx context.Context) (found map[uuid.UUID]wsfeed.Activity, mark string, err error) {
-	rows, err := l.db.Query(ctx, l.q.stale, l.mark)
+// read returns the stale activities, and the mark of that set. If the mark is that of the last read, only the mark is read.
+func (w *staleWatcher) read(ctx context.Context) (found map[uuid.UUID]wsfeed.Activity, mark string, err error) {
+	rows, err := w.db.Query(ctx, w.q.stale, w.mark)
 	if err != nil {
 		return nil, "", err
 	}
@@ -112,24 +112,24 @@ func (l *staleLook) read(ctx context.Context) (found map[uuid.UUID]wsfeed.Activi
 		}
 		return nil
 	})
-	if err == nil && mark == l.mark {
-		found = l.stale
+	if err == nil && mark == w.mark {
+		found = w.stale
 	}
 	return found, mark, err
 }
 
-// refresh reads the states of the watched activities that the hub knows otherwise.
-func (l *staleLook) refresh(ctx context.Context, found map[uuid.UUID]wsfeed.Activity) error {
+// refresh reads the states of the watched activities for which the hub has another value of stale.
+func (w *staleWatcher) refresh(ctx context.Context, found map[uuid.UUID]wsfeed.Activity) error {
 	stale := make(map[uuid.UUID]struct{}, len(found))
 	for _, a := range found {
 		stale[a.AgentID] = struct{}{}
 	}
-	differ := l.hub.StaleDiffers(func(agentID uuid.UUID) bool {
+	differ := w.hub.StaleDiffers(func(agentID uuid.UUID) bool {
 		_, is := stale[agentID]
 		return is
 	})
 	for chunk := range slices.Chunk(differ, statesChunk) {
-		err := readStates(ctx, l.db, l.q.states, chunk, func(k wsfeed.Known, s wsfeed.State, _ json.RawMessage) { l.hub.Refresh(k, s) })
+		err := readStates(ctx, w.db, w.q.states, chunk, func(k wsfeed.Known, s wsfeed.State, _ json.RawMessage) { w.hub.Refresh(k, s) })
 		if err != nil {
 			return err
 		}
@@ -137,23 +137,23 @@ func (l *staleLook) refresh(ctx context.Context, found map[uuid.UUID]wsfeed.Acti
 	return nil
 }
 
-// touchLists makes the hub read the lists again that may hold an activity which is in one of the two sets alone. At the first
-// look it cannot know which these are.
-func (l *staleLook) touchLists(ctx context.Context, found map[uuid.UUID]wsfeed.Activity) error {
-	if !l.hub.HasLists() {
+// touchLists makes the hub read the lists again that may hold an activity which is in only one of the two sets. On the first
+// read there is no earlier set, so it makes the hub read all lists.
+func (w *staleWatcher) touchLists(ctx context.Context, found map[uuid.UUID]wsfeed.Activity) error {
+	if !w.hub.HasLists() {
 		return nil
 	}
-	crossed := maps.Clone(found)
-	for id, a := range l.stale {
+	changed := maps.Clone(found)
+	for id, a := range w.stale {
 		if _, still := found[id]; still {
-			delete(crossed, id)
+			delete(changed, id)
 		} else {
-			crossed[id] = a
+			changed[id] = a
 		}
 	}
-	if l.stale == nil || len(crossed) > maxListActivities {
-		l.hub.ListsChanged(l.hub.Watched())
+	if w.stale == nil || len(changed) > maxListActivities {
+		w.hub.ListsChanged(w.hub.Watched())
 		return nil
 	}
-	return l.hub.Touched(slices.Collect(maps.Values(crossed)), metadataReader(ctx, l.db, l.q.metadata, func() {}))
+	return w.hub.Touched(slices.Collect(maps.Values(changed)), metadataReader(ctx, w.db, w.q.metadata, func() {}))
 }

@@ -24,7 +24,7 @@ type Config struct {
 	// Connect opens the tail's connection, ConnectListener the one that LISTENs.
 	Connect         func(context.Context) (*database.Direct, error)
 	ConnectListener func(context.Context) (*pgx.Conn, error)
-	// Pool sends the probes of the listener, and looks for stale activities.
+	// Pool sends the probes of the listener, and reads the stale activities.
 	Pool pgurl.DB
 	// Poll is the longest time between two reads while something is watched.
 	Poll time.Duration
@@ -38,7 +38,7 @@ type Config struct {
 type Tail struct {
 	tailer   *tailer
 	listener *listener // nil with PollOnly
-	stale    *staleLook
+	stale    *staleWatcher
 }
 
 // New returns a tail. It connects when it runs.
@@ -47,7 +47,7 @@ func New(c Config) *Tail {
 	t := &Tail{tailer: &tailer{
 		hub: c.Hub, q: q, schema: c.Schema,
 		lock: notify.NewLock(pgx.Identifier{c.Schema}.Sanitize()), wakeup: w, poll: c.Poll, log: c.Log, metrics: m, clock: &clock{metrics: m}, connect: c.Connect,
-	}, stale: &staleLook{hub: c.Hub, db: c.Pool, q: q, log: c.Log, metrics: m}}
+	}, stale: &staleWatcher{hub: c.Hub, db: c.Pool, q: q, log: c.Log, metrics: m}}
 	metric.GaugeFunc(c.Metrics, "agentexec_tail_age_seconds", "Time since the tail's last successful read; -1 before the first.",
 		func() float64 {
 			if t.tailer.lastRead.Load() == 0 {
@@ -91,8 +91,8 @@ func (t *Tail) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// Now returns the time by Postgres's clock, as last compared with this machine's. Before the tail's first session, it is this
-// machine's.
+// Now returns the time of Postgres's clock, from the last comparison with this machine's clock. Before the tail's first session,
+// it returns the time of this machine.
 func (t *Tail) Now() time.Time { return t.tailer.clock.now() }
 
 // Health is the state of the live feed at one moment. /readyz answers it.

@@ -33,8 +33,9 @@ let sheet: CSSStyleSheet | undefined;
 const clients = new Map<string, Client>(); // by src, so that the elements of a page share a socket
 
 /**
- * Attributes: `agent-id`, and `src`, where the sidecar is (default: the page's origin). Its `status`, `condition` (the kinds of
- * its conditions, with spaces between) and `connection` are reflected, for styles. Every event of the watch is dispatched as `agentexec-event`.
+ * Attributes: `agent-id`, and `src`, where the sidecar is (default: the page's origin). The element sets `status`, `condition`
+ * (the kinds of its conditions, separated by spaces) and `connection`, for styles. Every event of the watch is dispatched as
+ * `agentexec-event`.
  */
 export class AgentexecProgress extends (globalThis.HTMLElement ?? (Object as unknown as typeof HTMLElement)) {
   static observedAttributes = ['agent-id', 'src', 'label'];
@@ -45,7 +46,7 @@ export class AgentexecProgress extends (globalThis.HTMLElement ?? (Object as unk
   #view: ActivityView = { activity: undefined, logs: [], ended: false };
   #problem = '';
   #frame = 0;
-  #tick: ReturnType<typeof setTimeout> | undefined; // while a time that is shown goes on
+  #tick: ReturnType<typeof setTimeout> | undefined; // runs while a shown time changes
   #parts: Record<'type' | 'status' | 'track' | 'bar' | 'text', HTMLElement>;
 
   constructor() {

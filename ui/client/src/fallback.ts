@@ -113,7 +113,7 @@ export function createFallback({ request, api, explain, parse, retryDelay, deliv
   async function pollList(w: Watch, signal: AbortSignal, seen: { text: string }): Promise<number> {
     const { statuses, agentType, metadata, stale, limit } = w.filter!;
     const count = async (which: Pick<ListOptions, 'statuses' | 'stale'>) => (await api.list({ ...which, agentType, metadata, pageSize: 1, signal })).total;
-    const countStale = async () => ['stale', await count({ stale: true }).catch(() => undefined)]; // an earlier server refuses that
+    const countStale = async () => ['stale', await count({ stale: true }).catch(() => undefined)]; // a server of an earlier version rejects stale
     const [{ items }, counts] = await Promise.all([
       api.list({ statuses, agentType, metadata, stale, pageSize: limit, signal }),
       agentType || metadata

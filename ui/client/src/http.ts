@@ -47,7 +47,7 @@ export interface ListOptions extends CallOptions {
    * several objects only those can be asked for that differ in this alone: `[{ org: 42 }, { org: '42' }]`.
    */
   metadata?: MetadataFilter | undefined;
-  /** True for those that are stale, false for all others. Default both. */
+  /** True for only the stale activities, false for only the others. Default both. */
   stale?: boolean | undefined;
   /** The `next` of an earlier page. */
   after?: string | null | undefined;
@@ -72,11 +72,11 @@ export interface LineOptions extends CallOptions {
 }
 
 export interface CancelOptions extends CallOptions {
-  /** Why, for the log and the worker. Default "Cancel requested". */
+  /** The reason, for the log and the worker. Default "Cancel requested". */
   message?: string | undefined;
-  /** How long a RUNNING worker has to end by itself, such as "30s", which is the default. */
+  /** The time that the worker of a RUNNING activity has to end it, such as "5m". Default "30s". */
   grace?: string | undefined;
-  /** Cancels it at once, without the worker. */
+  /** Cancels the activity at once, without the worker. */
   force?: boolean | undefined;
 }
 
@@ -95,20 +95,21 @@ export interface Api {
   /** Registers an activity, QUEUED, and returns its agent_id. */
   create(taskName: string, options?: CallOptions & { message?: string | undefined; agentId?: string | undefined; metadata?: Record<string, Json> | undefined }): Promise<string>;
   /**
-   * Appends a line. Without a status the current one stays. With `atSeq` it is written as the line of that number or not at
-   * all: where that line is this one already it is returned, so a retry after a lost answer is safe; else TA409.
+   * Appends a line. Without a status the current one stays. With `atSeq` the line is written only with that seq. If that line
+   * exists already with the same content, it is returned, so a call whose answer was lost can be repeated. Otherwise the call
+   * fails with TA409.
    */
   log(agentId: string, message: string, options?: LineOptions & { status?: Status | undefined; atSeq?: number | undefined }): Promise<ActivityLog>;
   /**
-   * Says that the worker is alive. `expectEvery`, such as "30s" (1 s to 1 day), promises that it is heard of at least that
-   * often: else it is stale. Default the earlier promise, 60 s where there is none.
+   * Records that the worker is alive. `expectEvery`, such as "30s" (1 s to 1 day), is its promise to send a heartbeat or a line
+   * at least that often; otherwise the activity is stale. Default the earlier promise, or 60 s.
    */
   heartbeat(agentId: string, options?: CallOptions & { expectEvery?: string | undefined }): Promise<HeartbeatResult>;
   complete(agentId: string, message?: string, options?: LineOptions): Promise<ActivityLog>;
   error(agentId: string, message?: string, options?: CallOptions & { data?: Json | undefined }): Promise<ActivityLog>;
   /**
-   * Asks a RUNNING activity to end, which stays RUNNING until the worker does or the grace period is over. QUEUED and ERROR
-   * become CANCELED at once. Returns the line of the request, or the one that canceled it.
+   * Cancels an activity. QUEUED and ERROR become CANCELED at once. For RUNNING this is a request: the activity stays RUNNING
+   * until its worker ends it or the grace period is over. Returns the line of the request, or the line that canceled it.
    */
   cancel(agentId: string, options?: CancelOptions): Promise<ActivityLog>;
   /**

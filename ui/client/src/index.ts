@@ -59,8 +59,8 @@ export interface Client extends Api {
   /** Has the listener called after each change. Returns what stops it. */
   onConnection(listener: () => void): () => void;
   /**
-   * The database's clock, in milliseconds since 1970, to tell how long ago something was or how long is left. Until a
-   * WebSocket of this client is welcomed, and with an earlier server, it is the clock of this machine.
+   * The database's clock, in milliseconds since 1970, for ages and for time that is left. Before the first welcome on a
+   * WebSocket of this client, and with a server of an earlier version, it is the clock of this machine.
    */
   now(): number;
   /** Makes sure of the connection now, without waiting for the next try. */

@@ -45,16 +45,16 @@ export function duration(seconds: number): string {
 }
 
 /**
- * What the status alone does not say. `stale`: the worker is not heard of. `stopping`: a cancel was requested. `forced`:
- * canceled without the worker. `trailing`: lines came after it was canceled.
+ * A fact about an activity beside its status. `stale`: the worker did not keep its promise. `stopping`: a cancel was requested.
+ * `forced`: canceled without the worker. `trailing`: lines came after it was canceled.
  */
 export interface Condition {
   kind: 'stale' | 'stopping' | 'forced' | 'trailing';
-  /** For people, with its reason and time, as of now. */
+  /** The text to show, with the reason and the time. */
   text: string;
 }
 
-/** The conditions of an activity; now is the database's time, as `client.now()` tells it. */
+/** Returns the conditions of an activity; `now` is the database's time, from `client.now()`. */
 export function conditionsOf({ status, stale, cancel, ...a }: ActivityState, now: number): Condition[] {
   const all: Condition[] = [];
   const add = (kind: Condition['kind'], text: string) => all.push({ kind, text });

@@ -1,5 +1,5 @@
-// The messages on the wire, named and shaped as the server writes them. Times are ISO 8601 in UTC. An earlier
-// server leaves out the fields that are optional here.
+// The messages on the wire, named and shaped as the server writes them. Times are ISO 8601 in UTC. A server of
+// an earlier version leaves out the fields that are optional here.
 
 /** Where an activity stands. COMPLETE and CANCELED are final; ERROR may be retried. */
 export type Status = 'QUEUED' | 'RUNNING' | 'COMPLETE' | 'ERROR' | 'CANCELED';
@@ -21,28 +21,28 @@ export interface ActivityState {
   last_seq: number;
   /** 1, and one more after each retry of an ERROR. */
   attempt: number;
-  /** When the worker was last heard of, by a line or a heartbeat. Heartbeats alone send no event, so it may be later than this. */
+  /** The time of the last line or heartbeat. A heartbeat alone sends no event, so the last one may be later than this. */
   last_seen_at?: string;
-  /** The seconds within which the worker promised to be heard of again; null where it promised nothing, or has ended. */
+  /** The promise of the worker: a heartbeat or a line at least every so many seconds. Null without a promise, and after the run. */
   expect_every?: number | null;
-  /** RUNNING, and not heard of for longer than promised. */
+  /** RUNNING, and no heartbeat or line came for longer than promised. */
   stale?: boolean;
-  /** The request to cancel it; null where there is none. */
+  /** The request to cancel the activity; null where there is none. */
   cancel?: CancelRequest | null;
 }
 
-/** A request to cancel an activity. It is RUNNING until the worker ends, or the grace period is over. */
+/** A request to cancel an activity. The activity is RUNNING until its worker ends it, or the grace period is over. */
 export interface CancelRequest {
-  /** The line of the request. */
+  /** The seq of the line of the request. */
   seq: number;
-  /** At most its first 500 characters. */
+  /** The message of that line, at most its first 500 characters. */
   message: string;
-  /** The subject of the token, or what the caller said; null where nothing is known. */
+  /** The name of the requester: the subject of the token, or the name that the caller gave. Null where there is none. */
   requested_by: string | null;
   requested_at: string;
-  /** When it is CANCELED without the worker; null for never, and where it was canceled at once. */
+  /** When the activity becomes CANCELED without its worker; null for never, and where it was canceled at once. */
   force_at: string | null;
-  /** It was CANCELED without the worker. */
+  /** Whether the activity was CANCELED without its worker. */
   forced: boolean;
 }
 
@@ -66,9 +66,9 @@ export interface ActivityLog {
   percentage: number | null;
   created_at: string;
   data: Json;
-  /** The attempt that wrote it. */
+  /** The attempt that the line belongs to. */
   attempt?: number;
-  /** A cancel had been requested when it was written. The answer to a worker's line says so: end now. */
+  /** Whether a cancel was requested before the line. In the answer to a line, it tells the worker to end. */
   cancel_requested?: boolean;
 }
 
@@ -76,7 +76,7 @@ export interface ActivityLog {
 export interface HeartbeatResult {
   status: Status;
   attempt: number;
-  /** End now: a cancel was requested, with this message. */
+  /** Tells the worker to end: a cancel was requested, with this message. */
   cancel_requested: boolean;
   cancel_message: string | null;
 }
@@ -108,7 +108,7 @@ export interface ActivityList {
   next: string | null;
 }
 
-/** The number of activities with each status; `stale` ones are RUNNING too. */
+/** The number of activities with each status; `stale` ones count as RUNNING too. */
 export type Counts = Record<Status, number> & { stale?: number };
 
 export interface Stats {
@@ -149,7 +149,7 @@ export interface ActivityGap {
   next_seq: number;
 }
 
-/** The state changed without a line: the activity became stale, or its worker was heard of again. */
+/** The state changed without a line: the activity became stale, or is no longer stale. */
 export interface ActivityStateChange {
   type: 'state';
   activity: ActivityState;

@@ -17,7 +17,7 @@ export interface ListFilter {
   statuses?: readonly Status[] | undefined;
   agentType?: string | undefined;
   metadata?: MetadataFilter | undefined;
-  /** True for those that are stale, false for all others. Default both. */
+  /** True for only the stale activities, false for only the others. Default both. */
   stale?: boolean | undefined;
   /** The most items, 1 to 1000. Default 50. */
   limit?: number | undefined;

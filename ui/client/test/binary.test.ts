@@ -91,7 +91,7 @@ test('the whole HTTP API', async () => {
 });
 
 for (const transport of ['websocket', 'http']) {
-  test(`an activity goes silent, is asked to stop, and is forced to, over ${transport}`, async () => {
+  test(`an activity becomes stale, is requested to stop, and is forced, over ${transport}`, async () => {
     const client = connect(transport);
     const id = await client.create('silent');
     await client.log(id, 'reading', { status: 'RUNNING' });

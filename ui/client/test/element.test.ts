@@ -60,8 +60,8 @@ test('it shows how far an activity is, live, to the end', async () => {
   expect(ends).toContain('end');
 });
 
-test('it says when the worker is not heard of, and when it is to stop', async () => {
-  server.time = '2026-01-01T00:02:02+00:00'; // and not what this machine takes for the time
+test('it shows that the activity is stale, and that it is stopping', async () => {
+  server.time = '2026-01-01T00:02:02+00:00'; // not the time of this machine
   server.append(2);
   const e = show();
   await until(() => text(e, 'text') === 'line');
@@ -74,7 +74,7 @@ test('it says when the worker is not heard of, and when it is to stop', async ()
   server.change({ stale: false, cancel });
   await until(() => /^Stopping, \d+ s left · line$/.test(text(e, 'text')!));
   const left = text(e, 'text');
-  await until(() => text(e, 'text') !== left); // the time that is left runs out
+  await until(() => text(e, 'text') !== left); // the time that is left gets shorter
   server.change({ status: 'CANCELED', finished_at: '2026-01-01T00:02:40+00:00', updated_at: '2026-01-01T00:02:40+00:00', cancel: { ...cancel, forced: true } });
   await until(() => text(e, 'text') === 'Canceled, the worker never answered · line');
   expect(text(e, 'status')).toBe('Canceled');

@@ -21,7 +21,7 @@ afterEach(async () => {
 const silent = { stale: true, expect_every: 30, last_seen_at: '2026-01-01T00:00:02+00:00' };
 
 for (const transport of ['websocket', 'http'] as const) {
-  test(`a watch gets what changes without a line: ${transport}`, async () => {
+  test(`a watch gets changes without a line: ${transport}`, async () => {
     if (transport === 'http') server.blocked = 403;
     server.append(2);
     const events: ActivityEvent[] = [];
@@ -38,7 +38,7 @@ for (const transport of ['websocket', 'http'] as const) {
     expect(events[4]).toMatchObject({ activity: { stale: false, last_seq: 3 }, logs: [{ seq: 3, attempt: 1 }] });
   });
 
-  test(`a list of what is stale: ${transport}`, async () => {
+  test(`a list of stale activities: ${transport}`, async () => {
     if (transport === 'http') server.blocked = 403;
     server.append(1);
     const [stale, others] = [[] as ListEvent[], [] as ListEvent[]];
@@ -52,7 +52,7 @@ for (const transport of ['websocket', 'http'] as const) {
   });
 }
 
-test('over HTTP a server that knows nothing of stale ones still has counts', async () => {
+test('over HTTP a server without stale still has counts', async () => {
   server.blocked = 403;
   server.append(1);
   server.answer = (request, response) => {
@@ -66,7 +66,7 @@ test('over HTTP a server that knows nothing of stale ones still has counts', asy
   expect(list[0]!.counts).toEqual({ QUEUED: 0, RUNNING: 1, COMPLETE: 0, ERROR: 0, CANCELED: 0, stale: undefined });
 });
 
-test('the clock is that of the server, from its welcome on', async () => {
+test('the clock is that of the server after its welcome', async () => {
   const behind = -3_600_000;
   expect(Math.abs(client.now() - Date.now())).toBeLessThan(60_000);
   server.time = new Date(Date.now() + behind).toISOString();

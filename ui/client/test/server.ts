@@ -35,9 +35,9 @@ export class FeedServer {
   status: Status = 'QUEUED';
   percentage: number | null = null;
   attempt = 1;
-  /** What an earlier server does not know of the activity, such as `stale`. */
+  /** Fields of the activity that a server of an earlier version leaves out, such as `stale`. */
   life: Partial<ActivityState> = {};
-  /** The time in a welcome; an earlier server sends none. */
+  /** The time in a welcome; a server of an earlier version sends none. */
   time: string | undefined;
   /** Seqs that are no longer kept. */
   pruned = new Set<number>();
@@ -102,7 +102,7 @@ export class FeedServer {
     this.#wake();
   }
 
-  /** Changes the state without a line, and tells it. */
+  /** Changes the state without a line, and announces it. */
   change(life: Partial<ActivityState>): void {
     this.life = { ...this.life, ...life };
     for (const sub of this.#subs) sub.send({ type: 'state', sub: sub.name, activity: this.#state() });

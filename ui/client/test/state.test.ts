@@ -27,7 +27,7 @@ test('a list follows its events', () => {
   expect([...items.values()].map((i) => i.agent_id + i.last_seq)).toEqual(['a2']); // but a snapshot replaces everything
 });
 
-test('an activity that becomes stale, and is heard of again, has no line of it', () => {
+test('an activity becomes stale and fresh again without a line', () => {
   const view: ActivityView = { activity: activity('RUNNING', 3), logs: [], ended: false };
   const { agent_id: _id, agent_type: _type, created_at: _created, ...state } = activity('RUNNING', 3);
   applyActivity(view, { type: 'state', activity: { ...state, stale: true, expect_every: 30, last_seen_at: time(3) } });

@@ -36,19 +36,19 @@ const activity = (status: Status, more: Partial<ActivityState> = {}): ActivitySt
 const request: CancelRequest = { seq: 3, message: 'Cancel requested', requested_by: null, requested_at: at(20), force_at: at(50), forced: false };
 const said = (a: ActivityState, now: number) => conditionsOf(a, now * 1000).map(({ kind, text }) => `${kind}: ${text}`);
 
-test('an activity of an earlier server, and a healthy one, have no condition', () => {
+test('an activity of an earlier version, and a healthy one, have no condition', () => {
   for (const status of ['QUEUED', 'RUNNING', 'COMPLETE', 'ERROR'] as const) expect(said(activity(status), 1000)).toEqual([]);
   expect(said(activity('RUNNING', { stale: false, expect_every: 30, last_seen_at: at(20), cancel: null }), 1000)).toEqual([]);
   expect(said(activity('CANCELED', { finished_at: at(20), cancel: request }), 1000), 'the worker ended by itself').toEqual([]);
 });
 
-test('a stale activity says for how long, and what was promised', () => {
+test('the text of stale has its age and the promise', () => {
   const stale = activity('RUNNING', { stale: true, expect_every: 30, last_seen_at: at(80) });
   expect(said(stale, 200)).toEqual(['stale: Not heard of for 2 min; promised every 30 s']);
   expect(said(stale, 70), 'a clock that is behind').toEqual(['stale: Not heard of for 0 s; promised every 30 s']);
 });
 
-test('an activity that is to stop says how long it has', () => {
+test('the text of stopping has the time that is left', () => {
   const stopping = (more: Partial<CancelRequest> = {}) => activity('RUNNING', { cancel: { ...request, ...more } });
   expect(said(stopping(), 38.2)).toEqual(['stopping: Stopping, 12 s left']);
   expect(said(stopping(), 50)).toEqual(['stopping: Stopping, no time left']);
@@ -57,7 +57,7 @@ test('an activity that is to stop says how long it has', () => {
   expect(said(both, 40)).toEqual(['stopping: Stopping, 10 s left', 'stale: Not heard of for 20 s; promised every 5 s']);
 });
 
-test('a canceled activity says whether its worker answered, and whether it goes on', () => {
+test('a canceled activity shows whether its worker answered, and whether it still writes', () => {
   const canceled = (forced: boolean, updated_at: string) => activity('CANCELED', { finished_at: at(50), updated_at, cancel: { ...request, forced } });
   expect(said(canceled(true, at(50)), 60)).toEqual(['forced: Canceled, the worker never answered']);
   expect(said(canceled(false, at(50.5)), 60)).toEqual(['trailing: Still writing after it was canceled']);

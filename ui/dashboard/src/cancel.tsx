@@ -6,12 +6,12 @@ import { Confirm } from './dialogs.tsx';
 import { mayCancel } from './session.ts';
 
 /**
- * The button that cancels an activity. A RUNNING one is asked to stop; while it stops, the button becomes the second step,
- * which does not wait for the worker.
+ * The button that cancels an activity. For a RUNNING one it sends a request; while that waits for the worker, the button is the
+ * second step, which does not wait for the worker.
  */
 export function Cancel({ activity }: { activity: Activity }) {
   const { status, cancel } = activity;
-  const [asking, setAsking] = useState<'cancel' | 'force'>(); // it stays what it was when the dialog opened
+  const [asking, setAsking] = useState<'cancel' | 'force'>(); // does not change while the dialog is open
   const stopping = status === 'RUNNING' && Boolean(cancel);
   const possible = status !== 'COMPLETE' && status !== 'CANCELED' && mayCancel();
   return (
@@ -32,7 +32,7 @@ interface Props {
   onClose: () => void;
 }
 
-// Sends the request, unless it was canceled while the dialog was open: then another one would only be a line more.
+// Sends the request, unless the activity was canceled while the dialog was open: a request would only add a line then.
 function useCancel({ agent_id, status }: Activity): (options?: CancelOptions) => Promise<void> {
   const client = useClient();
   return async (options) => {

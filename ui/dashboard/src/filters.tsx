@@ -51,7 +51,7 @@ export function Filters({ model, filter, id }: Props) {
   );
 }
 
-const sum = (counts: Counts) => (Object.keys(statusNames) as Status[]).reduce((n, status) => n + counts[status], 0); // stale ones are RUNNING
+const sum = (counts: Counts) => (Object.keys(statusNames) as Status[]).reduce((n, status) => n + counts[status], 0); // stale ones count as RUNNING
 
 function Metadata({ metadata, onChange }: { metadata: Filter['metadata']; onChange: (metadata: Filter['metadata']) => void }) {
   const [text, setText] = useState('');

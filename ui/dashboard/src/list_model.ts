@@ -112,7 +112,7 @@ export class ListModel extends Model<Rows> {
     if (this.#sortedTypes.length !== this.#types.size) this.#sortedTypes = [...this.#types].sort();
     const { statuses, stale } = this.#filter;
     const counts = this.#counts && { ...this.#counts };
-    // A group of another status than the filter's is empty; those that are stale are RUNNING.
+    // The group of a status that the filter leaves out is empty. Stale activities are RUNNING.
     const of = (status: Status, n: number) => (statuses.length && !statuses.includes(status) ? 0 : !stale ? n : status === 'RUNNING' ? (counts?.stale ?? 0) : 0);
     const listed = counts && (Object.fromEntries(Object.entries(counts).map(([s, n]) => [s, of(s as Status, n)])) as Counts);
     const { all, counts: here } = this.#matching;

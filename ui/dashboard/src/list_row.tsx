@@ -17,7 +17,7 @@ interface Props {
 export const Row = memo(function Row({ item, top, place, of, search, selected }: Props) {
   const to = pathOf(item.agent_id, search);
   const type = clean(beginning(item.agent_type, 255));
-  // The last line of one that was canceled without its worker says what the condition says.
+  // If the activity was canceled without its worker, its last line repeats the condition.
   const said = conditionsOf(item, 0).at(-1)?.kind === 'forced';
   return (
     <div role="listitem" className="place" aria-posinset={place} aria-setsize={of} style={{ transform: `translateY(${top}px)` }}>

@@ -18,7 +18,7 @@ export interface Line extends ActivityLog {
   kind: 'line';
   /** It changed the status. */
   changed: boolean;
-  /** It is the first of an attempt after the first. */
+  /** Whether it is the first line of a second or later attempt. */
   begins: boolean;
   /** When it was written, in milliseconds. */
   at: number;
@@ -126,7 +126,7 @@ export class LogModel extends Model<Log> {
     let before: ActivityLog | undefined = this.#entries.findLast((e) => e.kind === 'line');
     for (const line of lines) {
       const at = Date.parse(line.created_at);
-      const begins = (line.attempt ?? 1) !== (before?.attempt ?? 1); // an earlier server does not say
+      const begins = (line.attempt ?? 1) !== (before?.attempt ?? 1); // a server of an earlier version leaves it out
       this.#entries.push({ ...line, kind: 'line', changed: before?.status !== line.status, begins, at });
       this.#characters += weight(line);
       if (line.percentage !== null && line.percentage !== this.#points.at(-1)?.percentage) this.#points.push({ seq: line.seq, at, percentage: line.percentage });

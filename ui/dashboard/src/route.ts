@@ -9,7 +9,7 @@ import { parse } from './json.ts';
 export interface Filter {
   /** None for all. */
   statuses: Status[];
-  /** Only those that are stale. */
+  /** Whether only stale activities are listed. */
   stale: boolean;
   /** '' for all. */
   type: string;

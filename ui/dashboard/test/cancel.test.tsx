@@ -10,7 +10,7 @@ const client = { cancel } as unknown as Client;
 const request: CancelRequest = { seq: 2, message: 'Cancel requested', requested_by: null, requested_at: '', force_at: null, forced: false };
 
 beforeAll(() => {
-  // jsdom knows no dialogs.
+  // jsdom has no dialogs.
   HTMLDialogElement.prototype.showModal = function () {
     this.open = true;
   };
@@ -29,7 +29,7 @@ const show = (status: Status, more: Partial<Activity> = {}) => render(view(item(
 const press = (name: string) => act(() => Promise.resolve(fireEvent.click(screen.getByRole('button', { name, hidden: true }))));
 const said = () => document.querySelector('dialog p')!.textContent;
 
-test('what has not ended, and a failed attempt, can be canceled', () => {
+test('QUEUED, RUNNING and ERROR can be canceled', () => {
   const offered = (status: Status) => {
     show(status);
     const names = screen.queryAllByRole('button').map((b) => b.textContent);
@@ -39,7 +39,7 @@ test('what has not ended, and a failed attempt, can be canceled', () => {
   expect((['QUEUED', 'RUNNING', 'ERROR', 'COMPLETE', 'CANCELED'] as const).map(offered)).toEqual([['Cancel'], ['Cancel'], ['Cancel'], [], []]);
 });
 
-test('a running one is asked to stop, and its worker has 30 s', async () => {
+test('the cancel of a RUNNING activity is a request with 30 s', async () => {
   show('RUNNING');
   await press('Cancel');
   expect(said()).toBe('type 1 is asked to stop. Its worker gets 30 s to end; then the activity is canceled without it. It cannot be taken up again.');
@@ -55,7 +55,7 @@ test.each(['QUEUED', 'ERROR'] as const)('%s is canceled at once', async (status)
   expect(said()).toBe('type 1 is canceled at once, and cannot be taken up again.');
 });
 
-test('force is a second step, while it stops', async () => {
+test('force is a second step while it is stopping', async () => {
   show('RUNNING', { cancel: request });
   expect(screen.queryByRole('button', { name: 'Cancel' })).toBeNull();
   await press('Force cancel');
@@ -72,7 +72,7 @@ test('a request by another person does not turn an open dialog into force', asyn
   expect(cancel.mock.calls).toEqual([[item(1, 'RUNNING').agent_id, undefined]]);
 });
 
-test('one that was canceled while the dialog was open gets no request more', async () => {
+test('an activity canceled while the dialog is open gets no request', async () => {
   const { rerender } = show('RUNNING', { cancel: request });
   await press('Force cancel');
   rerender(view(item(1, 'CANCELED', { cancel: request })));

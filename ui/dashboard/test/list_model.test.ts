@@ -180,7 +180,7 @@ test('only some statuses', async () => {
   expect(model.get()).toMatchObject({ counts: { QUEUED: 3, ERROR: 2 }, sections: [{ name: 'Finished', count: 2 }] });
 });
 
-test('only those that are not heard of, which come and go without a line', async () => {
+test('a list of stale activities changes without a line', async () => {
   fill(1, 2);
   fill(3, 20, 'RUNNING');
   for (let n = 21; n <= 30 + LIVE; n++) server.items!.push(item(n, 'RUNNING', { stale: true }));
@@ -191,7 +191,7 @@ test('only those that are not heard of, which come and go without a line', async
   await look(model);
   await shows(model, stale());
   const at = server.items!.findIndex((i) => i.agent_id === item(30 + LIVE, 'RUNNING').agent_id);
-  server.items![at] = { ...server.items![at]!, stale: false }; // heard of again
+  server.items![at] = { ...server.items![at]!, stale: false }; // not stale any more
   server.relist();
   await until(() => model.get().counts?.stale === 209);
   await shows(model, stale());

@@ -60,7 +60,7 @@ test('a log of several attempts is divided where the next one begins', async () 
   server.append(2);
   await shows(model, range(1, 5));
   expect(begins(model)).toEqual([false, false, false, true, false]);
-  // Lines of it that were void come again: it is divided once.
+  // Lines that were void come again: the log is divided once.
   const { port, lines } = server;
   await server.stop();
   server = Object.assign(new FeedServer(), { port, lines, attempt: 2 });
@@ -72,7 +72,7 @@ test('a log of several attempts is divided where the next one begins', async () 
   expect(begins(model)).toEqual([false, false, false, true, false, false]);
 });
 
-test('of an earlier server, which does not say the attempt, a log is not divided', async () => {
+test('a log without attempts, of an earlier version, is not divided', async () => {
   server.append(2);
   for (const line of server.lines) delete line.attempt;
   const model = logOf();

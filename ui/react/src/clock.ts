@@ -9,7 +9,7 @@ interface Clock {
 
 const clocks = new WeakMap<Client, Clock>();
 
-// clockOf is the clock of a client: one timer for all who ask.
+// clockOf returns the clock of a client. All components share its timer.
 function clockOf(client: Client): Clock {
   let clock = clocks.get(client);
   if (!clock) clocks.set(client, (clock = createClock(client)));
@@ -32,7 +32,7 @@ function createClock(client: Client): Clock {
       if (!timer) {
         now = client.now();
         timer = setInterval(tick, 1000);
-        leave = client.onConnection(tick); // the server may have told the time
+        leave = client.onConnection(tick); // a new welcome may have set the time
       }
       return () => {
         listeners.delete(listener);
@@ -42,14 +42,14 @@ function createClock(client: Client): Clock {
         leave();
       };
     },
-    // The same within a second, as React asks of it.
+    // React requires the same value for repeated reads, so it is rounded to a second.
     read: () => (timer ? now : Math.floor(client.now() / 1000) * 1000),
   };
 }
 
 /**
- * The time in milliseconds, new every second: that of the database, as far as the server told it (see `client.now`). It
- * stands still while the connection is lost, because what is not live must not look it.
+ * The time of the database in milliseconds (see `client.now`), updated every second. It stops while the connection is lost,
+ * because data that is not live must not look live.
  */
 export function useNow(): number {
   const client = useClient();

@@ -50,7 +50,7 @@ export interface CountsResult {
   counts: Counts | undefined;
   /** QUEUED and RUNNING ones, undefined until it is known. */
   active: number | undefined;
-  /** RUNNING ones that are stale; undefined until it is known, and with an earlier server. */
+  /** The number of stale activities; undefined before the first answer, and with a server of an earlier version. */
   stale: number | undefined;
   loading: boolean;
   error: FeedError | undefined;

@@ -10,7 +10,7 @@ export const classes = (...names: (string | false | undefined)[]) => names.filte
 
 export interface StatusBadgeProps {
   status: Status;
-  /** It does not look live: the worker is not heard of. */
+  /** Whether the activity is stale. It does not look live then. */
   stale?: boolean | undefined;
   className?: string | undefined;
 }
@@ -28,7 +28,7 @@ export interface ProgressBarProps {
   /** 0 to 100; null while it is unknown. */
   percentage: number | null | undefined;
   status?: Status | undefined;
-  /** It does not look live: the worker is not heard of. */
+  /** Whether the activity is stale. It does not look live then. */
   stale?: boolean | undefined;
   /** The accessible name of the bar. Default "Progress". */
   label?: string | undefined;
@@ -79,8 +79,8 @@ export interface LivenessProps {
 }
 
 /**
- * What the status does not say: that the worker is not heard of, that it is to stop and how long it has, that it never
- * answered, that it goes on. Nothing where all is well.
+ * The conditions of an activity (see `conditionsOf` of the client): stale, stopping with the time that is left, forced, trailing.
+ * It shows nothing without a condition.
  */
 export function Liveness({ activity, className }: LivenessProps) {
   if (!conditionsOf(activity, 0).length) return null;

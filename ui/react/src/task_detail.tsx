@@ -94,7 +94,7 @@ function Log({ logs, earlier, gaps }: LogProps) {
 interface LineProps {
   line: ActivityLog;
   changed: boolean;
-  /** It begins another attempt. */
+  /** Whether the line begins a new attempt. */
   begins: boolean;
   missing: number;
 }

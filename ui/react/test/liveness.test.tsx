@@ -19,7 +19,7 @@ const at = (minutes: number, seconds = 0) => new Date(Date.UTC(2026, 0, 1, 12, m
 const cancel: CancelRequest = { seq: 2, message: 'Cancel requested', requested_by: null, requested_at: at(5), force_at: at(5, 30), forced: false };
 const silent = { stale: true, expect_every: 30, last_seen_at: at(3) };
 
-test('the time is that of the server, and stands still while the connection is lost', () => {
+test('the time is that of the server, and stops while the connection is lost', () => {
   fake.skew = 3_600_000;
   const { result } = renderHook(useNow, { wrapper });
   expect(result.current).toBe(Date.now() + 3_600_000);
@@ -34,15 +34,15 @@ test('the time is that of the server, and stands still while the connection is l
   expect(result.current).toBe(lost.getTime() - 60_000);
 });
 
-test('an activity whose worker is not heard of says so, by the clock of the server', () => {
-  fake.skew = 60_000; // it is 12:06 there
+test('a stale activity shows its age by the clock of the server', () => {
+  fake.skew = 60_000; // the server's clock shows 12:06
   const { container } = render(<Liveness activity={activity('RUNNING', 2, silent)} />, { wrapper });
   expect(container.textContent).toBe('Not heard of for 3 min; promised every 30 s');
   act(() => vi.advanceTimersByTime(60_000));
   expect(container.textContent).toBe('Not heard of for 4 min; promised every 30 s');
 });
 
-test('the time that is left to stop runs out', () => {
+test('the time that is left gets shorter', () => {
   const { container } = render(<Liveness activity={activity('RUNNING', 2, { cancel })} />, { wrapper });
   expect(container.textContent).toBe('Stopping, 30 s left');
   act(() => vi.advanceTimersByTime(18_000));
@@ -51,7 +51,7 @@ test('the time that is left to stop runs out', () => {
   expect(container.textContent).toBe('Stopping, no time left');
 });
 
-test('where all is well nothing is said, and nothing ticks', () => {
+test('without a condition nothing is shown and no timer runs', () => {
   for (const a of [activity('RUNNING', 2), activity('RUNNING', 2, { stale: false, cancel: null }), activity('COMPLETE', 2)]) {
     const { container } = render(<Liveness activity={a} />); // without a provider
     expect(container.innerHTML).toBe('');
@@ -61,7 +61,7 @@ test('where all is well nothing is said, and nothing ticks', () => {
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test('a list and an activity follow what changes without a line', () => {
+test('a list and an activity follow changes without a line', () => {
   const { container } = render(<><TaskList /><TaskDetail agentId={ID} /></>, { wrapper });
   const [list] = fake.lists;
   const [detail] = fake.activities;
@@ -74,7 +74,7 @@ test('a list and an activity follow what changes without a line', () => {
   detail!.event({ type: 'state', activity: { ...state('RUNNING', 1), ...silent } as ActivityState });
   frame();
   expect(said()).toEqual(Array(2).fill('Not heard of for 2 min; promised every 30 s'));
-  expect(container.querySelectorAll('.ax-badge[data-stale], .ax-bar[data-stale]')).toHaveLength(4); // nor do they look live
+  expect(container.querySelectorAll('.ax-badge[data-stale], .ax-bar[data-stale]')).toHaveLength(4); // these do not look live
   detail!.event({ type: 'state', activity: state('RUNNING', 1) });
   frame();
   expect(said()).toHaveLength(2); // fields that are left out change nothing
