@@ -1288,6 +1288,28 @@ begin
 end
 $$;
 
+-- _keep_promise writes a heartbeat with a new promise while another transaction has the row. It waits for that one for at most
+-- 100 ms: a time may be left out, but a promise should not be lost beside other heartbeats.
+create or replace function agentexec._keep_promise(activity_id uuid, expect_every interval)
+  returns void
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_timeout text := current_setting('lock_timeout');
+begin
+  perform set_config('lock_timeout', '100ms', true);
+  update agentexec.activity_heartbeat h
+  set beat_at = clock_timestamp(), expect_every = _keep_promise.expect_every
+  where h.activity_id = _keep_promise.activity_id;
+  perform set_config('lock_timeout', v_timeout, true);
+exception
+  when lock_not_available then
+    null; -- the setting is as it was before
+end
+$$;
+
 -- _first_heartbeat is heartbeat where there is no row to update yet, where that row is locked, within a scope, and for what is
 -- refused.
 create or replace function agentexec._first_heartbeat(agent_id uuid, expect_every interval)
@@ -1312,23 +1334,24 @@ begin
     raise exception using errcode = 'TA404', message = format('no activity with agent_id %s', coalesce(agent_id::text, 'null'));
   end if;
 
-  -- Another heartbeat may have the row for a moment. A beat may be left out then, but a new promise is tried for 100 ms.
-  for v_try in 1 .. 20 loop
-    exit when v_activity.finished_at is not null;
+  if v_activity.finished_at is null then
     update agentexec.activity_heartbeat h
     set beat_at = clock_timestamp(), expect_every = coalesce(_first_heartbeat.expect_every, h.expect_every)
     where h.ctid = any (array(
       select f.ctid from agentexec.activity_heartbeat f where f.activity_id = v_activity.id for no key update skip locked));
-    -- An uncommitted insert of the same row would make this one wait. The transaction of that insert has the advisory lock.
-    if not found and not exists (select from agentexec.activity_heartbeat h where h.activity_id = v_activity.id)
-       and pg_try_advisory_xact_lock(1635271271, hashtext(v_activity.id::text)) then
+    if found then
+      null;
+    elsif exists (select from agentexec.activity_heartbeat h where h.activity_id = v_activity.id) then
+      if expect_every is not null then
+        perform agentexec._keep_promise(v_activity.id, expect_every);
+      end if;
+    -- An insert of the same row that is not committed yet would have to be waited for: its transaction has the advisory lock.
+    elsif pg_try_advisory_xact_lock(1635271271, hashtext(v_activity.id::text)) then
       insert into agentexec.activity_heartbeat (activity_id, beat_at, expect_every)
       values (v_activity.id, clock_timestamp(), coalesce(_first_heartbeat.expect_every, '60 s'))
       on conflict do nothing;
     end if;
-    exit when found or expect_every is null;
-    perform pg_sleep(0.005);
-  end loop;
+  end if;
   if v_activity.cancel_seq is not null then
     v_message := (select l.message from agentexec.activity_log l where l.activity_id = v_activity.id and l.seq = v_activity.cancel_seq);
   end if;
