@@ -248,13 +248,75 @@ func TestWorkersRepeatSafely(t *testing.T) {
 	t.Parallel()
 	forEach(t, func(t *testing.T, command []string) {
 		b := setup(t)
-		url, lost := b.losesOneAnswer("Step 2 of 3")
+		url, lost := b.losesOneAnswer("Step 2 of 3",
+			"select exists (select from agentexec.activity_log l where l.message = 'Step 2 of 3')")
 		code, out := b.start(url, command, 3)()
 		require.Equal(t, 0, code, out)
 		require.True(t, lost())
 		require.Contains(t, out, "trying again: ")
 		a := b.await("the end", func(client.ListItem) bool { return true })
 		require.Equal(t, []string{"Agent queued", "Counting", "Step 1 of 3", "Step 2 of 3", "Step 3 of 3", "Counted"}, b.messages(a.AgentID))
+	})
+}
+
+// TestWorkersCreateOnce: the answer to create_activity is lost after the activity was made. The worker sends the call again,
+// and there is one activity, which completes.
+func TestWorkersCreateOnce(t *testing.T) {
+	t.Parallel()
+	forEach(t, func(t *testing.T, command []string) {
+		b := setup(t)
+		url, lost := b.losesOneAnswer("create_activity", "select exists (select from agentexec.activity)")
+		code, out := b.start(url, command, 2)()
+		require.Equal(t, 0, code, out)
+		require.True(t, lost())
+		require.Contains(t, out, "trying again: ")
+		list, err := b.c.List(t.Context(), client.ListParams{})
+		require.NoError(t, err)
+		require.Len(t, list.Items, 1)
+		require.Equal(t, client.StatusComplete, list.Items[0].Status)
+		require.Equal(t, []string{"Agent queued", "Counting", "Step 1 of 2", "Step 2 of 2", "Counted"}, b.messages(list.Items[0].AgentID))
+	})
+}
+
+// TestWorkersStopWhenReplaced: another worker takes the activity over, with ERROR and RUNNING, during a transaction of the
+// first one. The first worker stops, and writes no line into the attempt of the other.
+func TestWorkersStopWhenReplaced(t *testing.T) {
+	t.Parallel()
+	forEach(t, func(t *testing.T, command []string) {
+		b := setup(t)
+		tx, err := b.db.Conn(t).Begin(t.Context())
+		require.NoError(t, err)
+		defer func() { _ = tx.Rollback(context.Background()) }()
+		_, err = tx.Exec(t.Context(), "lock table public.result in exclusive mode")
+		require.NoError(t, err)
+		wait := b.start(b.db.URL, command, 3)
+		b.db.AwaitLockWaits(t, 1) // the worker is in its first transaction
+
+		id := b.await("the start", func(a client.ListItem) bool { return a.Status == client.StatusRunning }).AgentID
+		_, err = b.c.Error(t.Context(), id, "Lost")
+		require.NoError(t, err)
+		line, err := b.c.Update(t.Context(), id, "Counting again", client.WithStatus(client.StatusRunning))
+		require.NoError(t, err)
+		require.Equal(t, 2, line.Attempt)
+		require.NoError(t, tx.Rollback(t.Context()))
+		code, out := wait()
+		require.Equal(t, 4, code, out)
+		require.Contains(t, out, "attempt 2")
+		require.Equal(t, []string{"Agent queued", "Counting", "Lost", "Counting again"}, b.messages(id))
+		require.Equal(t, client.StatusRunning, b.await("the activity", func(client.ListItem) bool { return true }).Status)
+	})
+}
+
+// TestWorkersExitOnFailure: a statement that Postgres refuses ends the worker with exit code 1, which is neither a cancel nor
+// another worker.
+func TestWorkersExitOnFailure(t *testing.T) {
+	t.Parallel()
+	forEach(t, func(t *testing.T, command []string) {
+		b := setup(t)
+		b.db.Exec(t, "drop table public.result")
+		code, out := b.start(b.db.URL, command, 1)()
+		require.Equal(t, 1, code, out)
+		require.Contains(t, out, `relation "result" does not exist`)
 	})
 }
 

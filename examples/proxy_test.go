@@ -11,9 +11,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// losesOneAnswer returns the URL of a proxy to the database. The proxy passes everything on, except for one answer: after a client
-// sent the message of a line and the line is written, it closes that connection. lost reports whether it did.
-func (b *bench) losesOneAnswer(message string) (to string, lost func() bool) {
+// losesOneAnswer returns the URL of a proxy to the database. It passes everything on, except for one answer: when a client has
+// sent a statement that contains text, and the query written is true, the proxy closes that connection. lost reports whether
+// that has happened.
+func (b *bench) losesOneAnswer(text, written string) (to string, lost func() bool) {
 	b.Helper()
 	u, err := url.Parse(b.db.URL)
 	require.NoError(b, err)
@@ -21,7 +22,7 @@ func (b *bench) losesOneAnswer(message string) (to string, lost func() bool) {
 	require.NoError(b, err)
 	server := u.Host
 	u.Host = listener.Addr().String()
-	p := &proxy{bench: b, server: server, message: []byte(message)}
+	p := &proxy{bench: b, server: server, text: []byte(text), query: written}
 	b.Cleanup(func() { _ = listener.Close() })
 	go func() {
 		for {
@@ -36,10 +37,11 @@ func (b *bench) losesOneAnswer(message string) (to string, lost func() bool) {
 }
 
 type proxy struct {
-	bench   *bench
-	server  string
-	message []byte
-	lost    atomic.Bool
+	bench  *bench
+	server string
+	text   []byte
+	query  string
+	lost   atomic.Bool
 }
 
 // pass connects a client with the server, until either ends.
@@ -67,7 +69,7 @@ func (p *proxy) pass(client net.Conn) {
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := client.Read(buffer)
-		found := bytes.Contains(buffer[:n], p.message) && p.lost.CompareAndSwap(false, true)
+		found := bytes.Contains(buffer[:n], p.text) && p.lost.CompareAndSwap(false, true)
 		silent.Store(found)
 		if _, writeErr := server.Write(buffer[:n]); err != nil || writeErr != nil {
 			return
@@ -78,14 +80,13 @@ func (p *proxy) pass(client net.Conn) {
 	}
 }
 
-// written waits until the line is in the log. It reports false when that takes more than 20 s.
+// written waits until the query is true. It reports false when that takes more than 20 s.
 func (p *proxy) written() bool {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	for {
 		var found bool
-		err := p.bench.pool.QueryRow(ctx,
-			"select exists (select from agentexec.activity_log l where l.message = $1)", string(p.message)).Scan(&found)
+		err := p.bench.pool.QueryRow(ctx, p.query).Scan(&found)
 		if err == nil && found {
 			return true
 		}

@@ -1,8 +1,9 @@
 // A worker that does STEPS steps of work, and stops when a cancel is requested.
 //
 // Usage: node worker.mjs STEPS. AGENTEXEC_DATABASE_URL names the database. The exit code is 0 when all steps are done, 3 when
-// canceled.
+// canceled, 4 when another worker has taken over.
 
+import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 
@@ -35,11 +36,21 @@ function session() {
 
 // Activity writes the lines of one activity.
 class Activity {
+  id = randomUUID() // makes create_activity safe to repeat
   seq = 1 // of the last line
+  attempt = 1 // of this worker
 
-  constructor(call, id) {
+  constructor(call) {
     this.call = call
-    this.id = id
+  }
+
+  // create makes the activity.
+  async create(task) {
+    try {
+      await this.call('select agentexec.create_activity($1, agent_id => $2)', task, this.id)
+    } catch (err) {
+      if (err.code !== '23505') throw err // 23505: an earlier try has succeeded
+    }
   }
 
   // append appends one line. at_seq makes it safe to repeat: the line is written only as line seq + 1.
@@ -47,16 +58,22 @@ class Activity {
     for (;;) {
       try {
         const line = await this.call(
-          'select seq, cancel_requested from agentexec.append_log($1, $2, $3, $4::text, at_seq => $5)',
+          'select seq, attempt, cancel_requested from agentexec.append_log($1, $2, $3, $4::text, at_seq => $5)',
           this.id, message, percentage, status, this.seq + 1,
         )
         this.seq = line.seq
+        this.attempt = line.attempt
         canceled ||= line.cancel_requested
         return
       } catch (err) {
         const other = err.code === 'TA409' && /last_seq (\d+)/.exec(err.message)
         if (!other) throw err
         this.seq = Number(other[1]) // another line has that seq, such as the request to cancel
+        const { attempt } = await this.call('select attempt from agentexec.heartbeat($1)', this.id)
+        if (attempt !== this.attempt) {
+          console.error(`activity ${this.id} is in attempt ${attempt}, not ${this.attempt}: another worker has taken over`)
+          process.exit(4)
+        }
       }
     }
   }
@@ -74,10 +91,10 @@ async function sendHeartbeats(id) {
 
 const steps = Number(process.argv[2])
 const call = session()
-const { id } = await call("select agentexec.create_activity('count') as id")
-const activity = new Activity(call, id)
+const activity = new Activity(call)
+await activity.create('count')
 await activity.append('Counting', 0, 'RUNNING')
-void sendHeartbeats(id)
+void sendHeartbeats(activity.id)
 let done = 0
 while (done < steps && !canceled) {
   // The work. It may take long.

@@ -1,6 +1,7 @@
 """A worker that does STEPS steps of work, and stops when a cancel is requested.
 
-Usage: worker.py STEPS. AGENTEXEC_DATABASE_URL names the database. The exit code is 0 when all steps are done, 3 when canceled.
+Usage: worker.py STEPS. AGENTEXEC_DATABASE_URL names the database. The exit code is 0 when all steps are done, 3 when canceled,
+4 when another worker has taken over.
 """
 
 import os
@@ -8,6 +9,7 @@ import re
 import sys
 import threading
 import time
+import uuid
 
 import psycopg
 
@@ -38,15 +40,20 @@ class Activity:
 
     def __init__(self, session, task):
         self.session = session
-        self.id = session.call("select agentexec.create_activity(%s)", task)[0]
+        self.id = uuid.uuid4()  # makes create_activity safe to repeat
         self.seq = 1  # of the last line
+        self.attempt = 1  # of this worker
+        try:
+            session.call("select agentexec.create_activity(%s, agent_id => %s)", task, self.id)
+        except psycopg.errors.UniqueViolation:
+            pass  # an earlier try has succeeded
 
     def append(self, message, percentage=None, status=None):
         """Appends one line. at_seq makes it safe to repeat: the line is written only as line seq + 1."""
         while True:
             try:
-                self.seq, cancel_requested = self.session.call(
-                    "select seq, cancel_requested from agentexec.append_log(%s, %s, %s, %s::text, at_seq => %s)",
+                self.seq, self.attempt, cancel_requested = self.session.call(
+                    "select seq, attempt, cancel_requested from agentexec.append_log(%s, %s, %s, %s::text, at_seq => %s)",
                     self.id, message, percentage, status, self.seq + 1,
                 )
             except psycopg.Error as e:
@@ -54,6 +61,11 @@ class Activity:
                 if not other:
                     raise
                 self.seq = int(other[1])  # another line has that seq, such as the request to cancel
+                attempt = self.session.call("select attempt from agentexec.heartbeat(%s)", self.id)[0]
+                if attempt != self.attempt:
+                    error = f"activity {self.id} is in attempt {attempt}, not {self.attempt}: another worker has taken over"
+                    print(error, file=sys.stderr)
+                    sys.exit(4)
                 continue
             if cancel_requested:
                 canceled.set()
