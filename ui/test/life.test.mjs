@@ -35,11 +35,11 @@ scene('a stale activity is marked, in the list and on its page', async () => {
   await running('lively');
   await play('/activities/' + id, async (page) => {
     await live(page);
-    await says(page, /^Not heard of for \d min; promised every 1 s$/);
+    await says(page, /^Last seen \d min ago; promised every 1 s$/);
     assert.equal(await text(page, '.title .ax-badge'), 'Running', 'its status is what it was');
-    await eventually(async () => assert.match((await row(page, 'silent')).conditions.join(), /^Not heard of for \d min; promised every 1 s$/));
+    await eventually(async () => assert.match((await row(page, 'silent')).conditions.join(), /^Last seen \d min ago; promised every 1 s$/));
     assert.deepEqual((await row(page, 'lively')).conditions, []);
-    assert.equal(await text(page, '#announce'), 'silent: Running, its worker is not heard of');
+    assert.equal(await text(page, '#announce'), 'silent: Running, stale');
     await state(page, 'stale');
     await finish(id, 'complete', 'done after all');
     await eventually(async () => assert.equal(await text(page, '.title .ax-badge'), 'Complete'));
@@ -54,8 +54,8 @@ scene('an activity becomes stale and fresh again without a line', async () => {
     await live(page);
     await shows(page, 'queued', 'reading');
     await beat(id, '1 s');
-    await says(page, /^Not heard of for \d+ s; promised every 1 s$/);
-    await eventually(async () => assert.match((await row(page, 'sleepy')).conditions.join(), /^Not heard of/));
+    await says(page, /^Last seen \d+ s ago; promised every 1 s$/);
+    await eventually(async () => assert.match((await row(page, 'sleepy')).conditions.join(), /^Last seen/));
     await beat(id, '1 day');
     await says(page);
     await eventually(async () => assert.deepEqual((await row(page, 'sleepy')).conditions, []));
@@ -73,7 +73,7 @@ scene('the list can show only stale activities', async () => {
   await play('/', async (page) => {
     await live(page);
     const chip = page.locator('.filter[data-status=stale]');
-    await eventually(async () => assert.match(await chip.innerText(), /^Not heard of \d+$/));
+    await eventually(async () => assert.match(await chip.innerText(), /^Stale \d+$/));
     await chip.click();
     await eventually(async () => assert.ok((await rows(page)).every((r) => r.conditions.length > 0)));
     assert.ok((await rows(page)).some((r) => r.type === 'lost'));
@@ -94,7 +94,7 @@ scene('ages are those of the database, whatever the clock of the browser', async
     });
     await page.goto(new URL('/activities/' + id, page.url()).href);
     await live(page);
-    await says(page, /^Not heard of for \d min; promised every 1 s$/);
+    await says(page, /^Last seen \d min ago; promised every 1 s$/);
     await eventually(async () => assert.match(await text(page, '#elapsed'), /^\dm /));
   });
 });
@@ -210,7 +210,7 @@ scene('all of that fits on a phone', async () => {
     assert.ok(await fits(page));
     await state(page, 'phone-life-list');
     await page.locator(`.row[data-id="${id}"]`).tap();
-    await says(page, /^Stopping, \d+ min left$/, /^Not heard of for \d min; promised every 1 s$/);
+    await says(page, /^Stopping, \d+ min left$/, /^Last seen \d min ago; promised every 1 s$/);
     assert.ok(await fits(page));
     await state(page, 'phone-life');
   }, phone);

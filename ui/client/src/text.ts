@@ -62,7 +62,7 @@ export function conditionsOf({ status, stale, cancel, ...a }: ActivityState, now
     if (cancel) add('stopping', 'Stopping' + (cancel.force_at ? ', ' + timeLeft(Date.parse(cancel.force_at) - now) : ''));
     if (stale) {
       const promise = a.expect_every ? `; promised every ${duration(a.expect_every)}` : '';
-      add('stale', `Not heard of for ${duration((now - Date.parse(a.last_seen_at ?? a.updated_at)) / 1000)}${promise}`);
+      add('stale', `Last seen ${duration((now - Date.parse(a.last_seen_at ?? a.updated_at)) / 1000)} ago${promise}`);
     }
   } else if (status === 'CANCELED') {
     if (cancel?.forced) add('forced', 'Canceled, the worker never answered');

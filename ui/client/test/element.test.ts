@@ -67,9 +67,9 @@ test('it shows that the activity is stale, and that it is stopping', async () =>
   await until(() => text(e, 'text') === 'line');
   expect(e.getAttribute('condition')).toBe('');
   server.change({ stale: true, expect_every: 30, last_seen_at: '2026-01-01T00:00:02+00:00' });
-  await until(() => text(e, 'text') === 'Not heard of for 2 min; promised every 30 s · line');
+  await until(() => text(e, 'text') === 'Last seen 2 min ago; promised every 30 s · line');
   expect(e.getAttribute('condition')).toBe('stale');
-  expect(bar(e).getAttribute('aria-valuetext')).toBe('Running: Not heard of for 2 min; promised every 30 s');
+  expect(bar(e).getAttribute('aria-valuetext')).toBe('Running: Last seen 2 min ago; promised every 30 s');
   const cancel = { seq: 2, message: '', requested_by: null, requested_at: '2026-01-01T00:02:00+00:00', force_at: '2026-01-01T00:02:30+00:00', forced: false };
   server.change({ stale: false, cancel });
   await until(() => /^Stopping, \d+ s left · line$/.test(text(e, 'text')!));

@@ -44,8 +44,8 @@ test('an activity of an earlier version, and a healthy one, have no condition', 
 
 test('the text of stale has its age and the promise', () => {
   const stale = activity('RUNNING', { stale: true, expect_every: 30, last_seen_at: at(80) });
-  expect(said(stale, 200)).toEqual(['stale: Not heard of for 2 min; promised every 30 s']);
-  expect(said(stale, 70), 'a clock that is behind').toEqual(['stale: Not heard of for 0 s; promised every 30 s']);
+  expect(said(stale, 200)).toEqual(['stale: Last seen 2 min ago; promised every 30 s']);
+  expect(said(stale, 70), 'a clock that is behind').toEqual(['stale: Last seen 0 s ago; promised every 30 s']);
 });
 
 test('the text of stopping has the time that is left', () => {
@@ -54,7 +54,7 @@ test('the text of stopping has the time that is left', () => {
   expect(said(stopping(), 50)).toEqual(['stopping: Stopping, no time left']);
   expect(said(stopping({ force_at: null }), 38)).toEqual(['stopping: Stopping']);
   const both = activity('RUNNING', { cancel: request, stale: true, expect_every: 5, last_seen_at: at(20) });
-  expect(said(both, 40)).toEqual(['stopping: Stopping, 10 s left', 'stale: Not heard of for 20 s; promised every 5 s']);
+  expect(said(both, 40)).toEqual(['stopping: Stopping, 10 s left', 'stale: Last seen 20 s ago; promised every 5 s']);
 });
 
 test('a canceled activity shows whether its worker answered, and whether it still writes', () => {

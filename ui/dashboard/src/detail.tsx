@@ -60,7 +60,7 @@ function useMessage({ missing, problem, loading, activity }: Log, id: string): [
 
 // The conditions without their times: a countdown is not announced every second.
 const announced: Record<Condition['kind'], string> = {
-  stale: 'its worker is not heard of', stopping: 'stopping', forced: 'its worker never answered', trailing: 'still writing after it was canceled',
+  stale: 'stale', stopping: 'stopping', forced: 'its worker never answered', trailing: 'still writing after it was canceled',
 };
 
 function Head({ activity, gone }: { activity: Activity; gone: boolean }) {

@@ -36,7 +36,7 @@ export function Filters({ model, filter, id }: Props) {
         ))}
         {(stale || Boolean(counts?.stale)) && (
           <button type="button" className="filter" data-status="stale" aria-pressed={stale} onClick={() => set({ stale: !stale, statuses: [] })}>
-            Not heard of{number(found ? undefined : counts?.stale)}
+            Stale{number(found ? undefined : counts?.stale)}
           </button>
         )}
       </div>

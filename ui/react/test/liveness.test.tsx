@@ -37,9 +37,9 @@ test('the time is that of the server, and stops while the connection is lost', (
 test('a stale activity shows its age by the clock of the server', () => {
   fake.skew = 60_000; // the server's clock shows 12:06
   const { container } = render(<Liveness activity={activity('RUNNING', 2, silent)} />, { wrapper });
-  expect(container.textContent).toBe('Not heard of for 3 min; promised every 30 s');
+  expect(container.textContent).toBe('Last seen 3 min ago; promised every 30 s');
   act(() => vi.advanceTimersByTime(60_000));
-  expect(container.textContent).toBe('Not heard of for 4 min; promised every 30 s');
+  expect(container.textContent).toBe('Last seen 4 min ago; promised every 30 s');
 });
 
 test('the time that is left gets shorter', () => {
@@ -73,7 +73,7 @@ test('a list and an activity follow changes without a line', () => {
   list!.event({ type: 'changes', items: [item(ID, 'RUNNING', silent)], removed: [], counts: counts({ RUNNING: 1, stale: 1 }) });
   detail!.event({ type: 'state', activity: { ...state('RUNNING', 1), ...silent } as ActivityState });
   frame();
-  expect(said()).toEqual(Array(2).fill('Not heard of for 2 min; promised every 30 s'));
+  expect(said()).toEqual(Array(2).fill('Last seen 2 min ago; promised every 30 s'));
   expect(container.querySelectorAll('.ax-badge[data-stale], .ax-bar[data-stale]')).toHaveLength(4); // these do not look live
   detail!.event({ type: 'state', activity: state('RUNNING', 1) });
   frame();
