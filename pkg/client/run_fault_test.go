@@ -2,10 +2,12 @@ package client_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -172,7 +174,45 @@ func TestRunWithAFullBuffer(t *testing.T) {
 	})
 	require.ErrorIs(t, err, client.ErrCanceled)
 	lines := b.lines(t, id)
-	require.Equal(t, client.StatusCanceled, lines[len(lines)-1].Status)
+	last := lines[len(lines)-1]
+	require.Equal(t, client.StatusCanceled, last.Status)
+	var end struct {
+		DroppedLines int `json:"dropped_lines"`
+	}
+	require.NoError(t, json.Unmarshal(last.Data, &end))
+	require.Positive(t, end.DroppedLines)
+	stored := 0
+	for _, l := range lines {
+		number, _, numbered := strings.Cut(l.Message, " xxx")
+		if numbered {
+			require.Equal(t, strconv.Itoa(stored), number)
+			stored++
+		}
+	}
+	require.Greater(t, stored, 1000)
+}
+
+// badError is an error whose text cannot be read when it is nil.
+type badError struct{ text string }
+
+func (e *badError) Error() string { return e.text }
+
+// An error that panics when its text is read ends the activity as a panic of work does.
+func TestRunWithAnErrorThatPanics(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	var id uuid.UUID
+	require.Panics(t, func() {
+		_ = b.c.Run(b.ctx, client.RunParams{TaskName: "n"}, func(_ context.Context, run *client.Run) error {
+			id = run.AgentID()
+			var none *badError
+			return none
+		})
+	})
+	require.Equal(t, client.StatusError, b.state(t, id).Status)
+	lines := b.lines(t, id)
+	require.Contains(t, lines[len(lines)-1].Message, "panic: ")
+	require.Contains(t, string(lines[len(lines)-1].Data), "stack")
 }
 
 const workerURL = "AGENTEXEC_TEST_WORKER_URL"
