@@ -235,9 +235,9 @@ func TestPromisesAreKeptBesideOtherHeartbeats(t *testing.T) {
 		})
 	}
 	for n := range 100 {
-		every := float64(1 + n)
-		b.exec("select agentexec.heartbeat($1, make_interval(secs => $2))", agent, every)
-		require.Equal(t, every, one[float64](t, b.pool, "select extract(epoch from expect_every)::float8 from agentexec.activity_heartbeat"))
+		every := 1 + n
+		b.exec("select agentexec.heartbeat($1, make_interval(secs => $2))", agent, float64(every))
+		require.Equal(t, every, one[int](t, b.pool, "select extract(epoch from expect_every)::int from agentexec.activity_heartbeat"))
 	}
 	stop()
 	group.Wait()
