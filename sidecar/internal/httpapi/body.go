@@ -95,6 +95,7 @@ var expected = map[reflect.Type]string{
 	reflect.TypeFor[*status]():                    "one of " + statusNames(),
 	reflect.TypeFor[duration]():                   `a duration such as "15m"`,
 	reflect.TypeFor[*duration]():                  `a duration such as "30s"`,
+	reflect.TypeFor[*grace]():                     `a duration such as "30s", or "never"`,
 	reflect.TypeFor[*int32]():                     "an integer of 32 bits",
 	reflect.TypeFor[map[string]json.RawMessage](): "a JSON object",
 	reflect.TypeFor[json.RawMessage]():            "JSON",
@@ -152,6 +153,10 @@ type (
 	agentID  uuid.UUID
 	status   client.Status
 	duration time.Duration
+	grace    struct {
+		never bool
+		time  duration
+	}
 )
 
 // UnmarshalText accepts the same texts as parseID.
@@ -187,4 +192,13 @@ func (d *duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
 	*d = duration(parsed)
 	return err
+}
+
+// UnmarshalText accepts a duration, or "never".
+func (g *grace) UnmarshalText(text []byte) error {
+	*g = grace{never: string(text) == "never"}
+	if g.never {
+		return nil
+	}
+	return g.time.UnmarshalText(text)
 }

@@ -64,6 +64,11 @@ func TestAPICancelIsARequest(t *testing.T) {
 	require.JSONEq(t, `{"forced":true,"requested_by":"ada"}`, string(forced.Data))
 	require.True(t, b.detail(t, id).Cancel.Forced)
 
+	// Never forced.
+	patient := b.run(t)
+	b.post(t, path(patient)+"/cancel", `{"grace":"never"}`, 200)
+	require.Nil(t, b.detail(t, patient).Cancel.ForceAt)
+
 	// A grace of 0 is force.
 	other := b.run(t)
 	require.Equal(t, client.StatusCanceled, decoded[client.Log](t, b.post(t, path(other)+"/cancel", `{"grace":"0s"}`, 200).text).Status)

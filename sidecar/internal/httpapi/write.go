@@ -147,7 +147,7 @@ type heartbeatResult struct {
 
 func (rq *request) heartbeat() {
 	id, b := rq.agentID(), body[sendHeartbeat](rq)
-	if b.ExpectEvery != nil && *b.ExpectEvery == 0 { // pkg/client takes 0 as not given; SQL checks every other bound
+	if b.ExpectEvery != nil && *b.ExpectEvery == 0 && len(rq.faults) == 0 { // pkg/client takes 0 as not given; SQL checks other bounds
 		rq.faults = append(rq.faults, fault{location: "body.expect_every", message: "must be between 1 second and 1 day, got 0s"})
 	}
 	rq.answer(http.StatusOK, func(ctx context.Context, c *client.Client) (any, error) {
@@ -165,9 +165,9 @@ func (rq *request) heartbeat() {
 }
 
 type cancelActivity struct {
-	Message string    `json:"message,omitempty"`
-	Grace   *duration `json:"grace,omitempty"`
-	Force   bool      `json:"force,omitempty"`
+	Message string `json:"message,omitempty"`
+	Grace   *grace `json:"grace,omitempty"`
+	Force   bool   `json:"force,omitempty"`
 }
 
 // maxRequestedBy is the longest requested_by, in characters, that SQL takes.
@@ -184,8 +184,10 @@ func (rq *request) cancel() {
 		switch {
 		case b.Force:
 			opts = append(opts, client.WithGrace(0))
+		case b.Grace != nil && b.Grace.never:
+			opts = append(opts, client.WithoutForce())
 		case b.Grace != nil:
-			opts = append(opts, client.WithGrace(time.Duration(*b.Grace)))
+			opts = append(opts, client.WithGrace(time.Duration(b.Grace.time)))
 		}
 		return c.Cancel(ctx, id, b.Message, opts...)
 	})

@@ -74,7 +74,7 @@ export interface LineOptions extends CallOptions {
 export interface CancelOptions extends CallOptions {
   /** The reason, for the log and the worker. Default "Cancel requested". */
   message?: string | undefined;
-  /** The time that the worker of a RUNNING activity has to end it, such as "5m". Default "30s". */
+  /** The time that the worker of a RUNNING activity has to end it, such as "5m", or "never". Default "30s". */
   grace?: string | undefined;
   /** Cancels the activity at once, without the worker. */
   force?: boolean | undefined;
