@@ -104,7 +104,7 @@ func (r *Run) Attempt() int { return r.attempt }
 // Heartbeats have a connection of their own, so a long transaction of work does not delay them. Run needs a client on a
 // *pgxpool.Pool and returns ErrInvalid for any other. It opens one connection beside the pool, for the heartbeats and cancel
 // requests of all runs on the same pool and schema, so a pool of one connection is enough. Lines are sent through the pool;
-// while the pool has no free connection, a run opens one of its own. A transaction of work that has written to its activity
+// while the pool has no free connection, runs open others, at most four in a process, one for each batch. A transaction of work that has written to its activity
 // holds back the lines of Run, so it must not wait for them (Flush).
 //
 // Run returns nil when the activity is COMPLETE, and the error of work otherwise. The error wraps ErrCanceled when the activity

@@ -11,22 +11,26 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/agentexec/agentexec/internal/backoff"
 )
 
 const (
-	// acquireTimeout is how long a batch waits for a connection of the pool before the run opens one of its own.
-	acquireTimeout = time.Second
+	// acquireTimeout is how long a batch waits for a connection of the pool before the run opens one beside it, and
+	// starvedTimeout after a batch that had to do so.
+	acquireTimeout, starvedTimeout = time.Second, 50 * time.Millisecond
+	// maxBeside bounds the connections that all runs of the process have open beside their pools for lines.
+	maxBeside = 4
 	// maxSendRetry bounds the growing delay between two tries of a batch.
 	maxSendRetry = 2 * time.Second
 )
 
+// beside has a place for each connection beside a pool.
+var beside = make(chan struct{}, maxBeside)
+
 // loop sends batches until the last one is stored, no line can be stored any more, or ctx ends.
 func (w *runWriter) loop(ctx context.Context) {
 	defer close(w.done)
-	defer w.closeOwn()
 	for {
 		batch, err := w.next(ctx)
 		if err == nil && batch == nil {
@@ -205,46 +209,50 @@ func (w *runWriter) confirm(ctx context.Context) error {
 func (w *runWriter) on(ctx context.Context, f func(context.Context, *Client) error) error {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	in := *w.run.c
-	if w.own == nil || w.own.IsClosed() {
-		pooled, err := w.acquire(ctx)
-		if err != nil {
-			return err
-		}
-		if pooled != nil {
-			defer pooled.Release()
-			in.db = pooled
-			return f(ctx, &in)
-		}
+	db, release, err := w.acquire(ctx)
+	if err != nil {
+		return err
 	}
-	in.db = w.own
+	defer release()
+	in := *w.run.c
+	in.db = db
 	return f(ctx, &in)
 }
 
-// acquire returns a connection of the pool. Where the pool has none free, as when work holds them all, it returns nil and
-// sets w.own.
-func (w *runWriter) acquire(ctx context.Context) (*pgxpool.Conn, error) {
-	limited, cancel := context.WithTimeout(ctx, acquireTimeout)
+// acquire returns a connection of the pool. Where the pool has none free, as when work holds them all, it opens one beside the
+// pool, once fewer than maxBeside are open.
+func (w *runWriter) acquire(ctx context.Context) (DB, func(), error) {
+	wait := acquireTimeout
+	if w.starved {
+		wait = starvedTimeout
+	}
+	limited, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	pooled, err := w.run.pool.Acquire(limited)
-	if err == nil || ctx.Err() != nil || limited.Err() == nil && !isPoolClosed(err) {
-		return pooled, dbError("acquire a connection", err)
+	switch {
+	case err == nil:
+		w.starved = false
+		return pooled, pooled.Release, nil
+	case ctx.Err() != nil || limited.Err() == nil && !isPoolClosed(err):
+		return nil, nil, dbError("acquire a connection", err)
+	}
+	w.starved = true
+	select {
+	case beside <- struct{}{}:
+	case <-ctx.Done():
+		return nil, nil, dbError("wait for a connection", ctx.Err())
 	}
 	own, err := dial(ctx, w.run.pool)
 	if err != nil {
-		return nil, dbError("connect", err)
+		<-beside
+		return nil, nil, dbError("connect", err)
 	}
-	w.own = own
-	return nil, nil
-}
-
-func (w *runWriter) closeOwn() {
-	if w.own == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), cleanUp)
-	defer cancel()
-	_ = w.own.Close(ctx)
+	return own, func() {
+		closing, cancel := context.WithTimeout(context.Background(), cleanUp)
+		defer cancel()
+		_ = own.Close(closing)
+		<-beside
+	}, nil
 }
 
 // hopeless reports whether no retry can succeed.

@@ -311,6 +311,58 @@ func TestRunWithASmallPool(t *testing.T) {
 	}
 }
 
+// Many runs whose pool is in use store their lines through a few connections beside it.
+func TestManyRunsBesideABusyPool(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	pool := b.db.Pool(t, sessionsNamed("busy"), func(c *pgxpool.Config) { c.MaxConns = 2 })
+	c := client.New(pool)
+	const runs = 20
+	var begun, group sync.WaitGroup
+	begun.Add(runs)
+	busy := make(chan struct{})
+	for range runs {
+		group.Go(func() {
+			err := c.Run(b.ctx, client.RunParams{TaskName: "n"}, func(ctx context.Context, run *client.Run) error {
+				begun.Done()
+				<-busy
+				for i := range 3 {
+					fmt.Fprintln(run.Writer(), "line", i)
+					if err := run.Flush(ctx); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	begun.Wait()
+	for range 2 {
+		conn, err := pool.Acquire(b.ctx)
+		require.NoError(t, err)
+		defer conn.Release()
+	}
+	close(busy)
+	over := make(chan struct{})
+	go func() { group.Wait(); close(over) }()
+	for most := int64(0); ; {
+		var n int64
+		require.NoError(t, b.pool.QueryRow(b.ctx, `select count(*) from pg_stat_activity a
+			where a.datname = current_database() and a.application_name = 'busy'`).Scan(&n))
+		most = max(most, n)
+		require.LessOrEqual(t, most, int64(2+1+8), "the pool's, the heartbeats', and those beside the pool, of which some may be ending")
+		select {
+		case <-over:
+			require.Greater(t, most, int64(3))
+			return
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
 func TestRunInEveryExecMode(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

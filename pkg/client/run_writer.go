@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/agentexec/agentexec/internal/notify"
 )
 
@@ -58,12 +56,12 @@ type runWriter struct {
 	changed chan struct{} // closed, and replaced, when lines were stored or cannot be
 
 	// Of the sender.
-	seq       int       // of the last line of the activity
-	contended bool      // others write to the activity
-	began     bool      // a batch is stored
-	own       *pgx.Conn // beside the pool, where the pool had none free
-	refused   error     // of the end
-	ended     Status    // of the end, as stored
+	seq       int    // of the last line of the activity
+	contended bool   // others write to the activity
+	began     bool   // a batch is stored
+	starved   bool   // the pool had no free connection for the last batch
+	refused   error  // of the end
+	ended     Status // of the end, as stored
 }
 
 func newRunWriter(r *Run, seq int) *runWriter {
