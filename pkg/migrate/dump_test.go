@@ -56,7 +56,7 @@ var sections = []struct{ title, query string }{
 		where n.nspname = $1`},
 	// Columns without their table: version 15 names it where there is only one, later ones do not.
 	{"views", `select format(e'%s\n%s', c.oid::regclass,
-			regexp_replace(pg_get_viewdef(c.oid), '^( +(?:SELECT )?)\w+\.(\w+,?)$', '\1\2', 'gn'))
+			regexp_replace(pg_get_viewdef(c.oid), '\ma\.', '', 'g'))
 		from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 and c.relkind = 'v'`},
 	{"functions", `select format(e'%s owner %s acl %s comment %s', case when p.proname = '_installed' then '_installed' else pg_get_functiondef(p.oid) end, p.proowner::regrole, p.proacl,
 			obj_description(p.oid, 'pg_proc'))
