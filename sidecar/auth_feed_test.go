@@ -216,6 +216,38 @@ func TestTokenRenewed(t *testing.T) {
 	require.Equal(t, 4401, so.closed(t), "a shorter one counts too")
 }
 
+// A list with metadata needs a token that grants it, and ends when a renewed token no longer does. Without authentication it needs none.
+func TestListWithMetadataNeedsTheGrant(t *testing.T) {
+	t.Parallel()
+	s := setup(t, withTokens)
+	const subscribe = `{"type":"subscribe","sub":"l","list":{"include_metadata":true}}`
+	so := s.dialWith(t, "/v1/feed", reader(t))
+	require.Equal(t, "welcome", so.next(t).Type)
+	so.send(t, subscribe)
+	m := so.next(t)
+	require.Equal(t, "forbidden", m.Code, m.raw)
+	require.Contains(t, m.Message, "include_metadata")
+
+	renew := func(g auth.Grant) {
+		text, _ := json.Marshal(map[string]string{"type": "auth", "token": token(t, g)})
+		so.send(t, string(text))
+		require.Equal(t, "auth", so.next(t).Type)
+	}
+	renew(auth.Grant{Subject: "ada", Read: true, IncludeMetadata: true})
+	so.send(t, subscribe)
+	require.Equal(t, "snapshot", so.next(t).Type)
+	so.send(t, `{"type":"subscribe","sub":"plain","list":{}}`)
+	require.Equal(t, "snapshot", so.next(t).Type)
+	renew(auth.Grant{Subject: "ada", Read: true})
+	m = so.next(t)
+	require.Equal(t, "forbidden", m.Code, m.raw)
+	require.Equal(t, "l", m.sub())
+	id := s.create(t)
+	m = so.next(t)
+	require.Equal(t, "plain", m.sub())
+	require.Contains(t, m.raw, id.String())
+}
+
 // TestAuthFrameWithoutAuthentication is refused, and nothing else happens. A ticket is no matter.
 func TestAuthFrameWithoutAuthentication(t *testing.T) {
 	t.Parallel()

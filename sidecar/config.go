@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/agentexec/agentexec/internal/auth"
@@ -88,6 +90,10 @@ type Config struct {
 	// X-Forwarded-For (the default) or Forwarded. Name the one that the proxies append to, since a client can send both.
 	TrustedProxies []string
 	ProxyHeader    string
+	// BasePath is the path prefix under which a proxy shows the service, such as "/agentexec". The service answers there and at
+	// the root, so the proxy may remove the prefix or leave it. Links use it, unless the X-Forwarded-Prefix of a trusted proxy
+	// names another. Leave it out where http.StripPrefix mounts Handler. Default "", the root.
+	BasePath string
 	// TLSCert and TLSKey are PEM files to serve TLS with. They are read again when they change, and on Reload. A pair that does
 	// not match leaves the previous one in place.
 	TLSCert, TLSKey string
@@ -124,6 +130,10 @@ func (c Config) withDefaults() (Config, error) {
 	if c.PollInterval == 0 {
 		c.PollInterval = 2 * time.Second
 	}
+	var err error
+	if c.BasePath, err = CleanBasePath(c.BasePath); err != nil {
+		return c, err
+	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
@@ -133,7 +143,6 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Feed.Authorize != nil || c.Feed.Renew != nil {
 		return c, errors.New("Feed.Authorize and Feed.Renew must be nil: Auth decides which clients may connect to the feed")
 	}
-	var err error
 	if c.Limits.Connections, err = edge.ConnectionsWithin(edge.MaxFiles(), c.Limits.Connections, c.PoolSize, c.Logger); err != nil {
 		return c, err
 	}
@@ -149,6 +158,23 @@ func (c Config) withDefaults() (Config, error) {
 // reads and writes are the sizes of the two pools.
 func (c Config) reads() int  { return max(1, (c.PoolSize+1)/2) }
 func (c Config) writes() int { return max(1, c.PoolSize/2) }
+
+// ownPaths are the first segments of the paths that the service itself uses.
+var ownPaths = []string{"v1", "activities", "assets", "healthz", "readyz", "metrics", "openapi.json", "debug", "index.html", "favicon.svg"}
+
+// CleanBasePath returns a Config.BasePath without a slash at the end. It rejects a text that is no path of letters, digits and
+// -._~, and one that hides a path of the service.
+func CleanBasePath(text string) (string, error) {
+	base, ok := edge.ParsePrefix(text)
+	if !ok {
+		return "", fmt.Errorf("base path %q must be a path such as /agentexec: segments of letters, digits and -._~, none of which begins with a dot", text)
+	}
+	first, _, _ := strings.Cut(strings.TrimPrefix(base, "/"), "/")
+	if slices.Contains(ownPaths, first) {
+		return "", fmt.Errorf("base path %q hides /%s of the service itself: choose another", text, first)
+	}
+	return base, nil
+}
 
 // ValidProxy reports whether a text is an address or a network, in the syntax of Config.TrustedProxies.
 func ValidProxy(text string) bool { return access.ValidProxy(text) }

@@ -123,7 +123,7 @@ func TestTruncatedAfterARestore(t *testing.T) {
 	require.Equal(t, "snapshot", so.next(t).Type)
 	s.append(t, s.create(t), "another activity's")
 	// In the order in which the tail's statements lock the tables: in another one, both could wait for each other.
-	_, err = here.Exec(t.Context(), "truncate agentexec.activity_log, agentexec.activity_heartbeat, agentexec.activity restart identity")
+	_, err = here.Exec(t.Context(), "truncate agentexec.activity_log, agentexec.activity_heartbeat, agentexec.question, agentexec.activity restart identity")
 	require.NoError(t, err)
 	id := s.create(t)
 	so = s.open(t)
@@ -144,7 +144,8 @@ func TestTruncatedAfterARestore(t *testing.T) {
 // counter is lower, and are notified.
 func TestLogicalSubscriberIsLive(t *testing.T) {
 	t.Parallel()
-	publisher := pgtest.NewServer(t, map[string]string{"wal_level": "logical"}).New(t)
+	// Its keepalives tell the subscriber how far it has come: a quiet publisher sends one in half of this time.
+	publisher := pgtest.NewServer(t, map[string]string{"wal_level": "logical", "wal_sender_timeout": "2s"}).New(t)
 	subscriber := pgtest.NewServer(t, nil).New(t)
 	there, here := publisher.Conn(t), subscriber.Conn(t)
 	require.Greater(t, useUp(t, here, 500), useUp(t, there, 1)+200, "the subscriber's counter must be ahead")
@@ -177,6 +178,11 @@ func TestLogicalSubscriberIsLive(t *testing.T) {
 	for n := range 5 {
 		_, err := there.Exec(t.Context(), "select agentexec.append_log($1, 'from the publisher')", id)
 		require.NoError(t, err)
+		require.Eventually(t, func() bool {
+			var lines int
+			require.NoError(t, here.QueryRow(t.Context(), "select count(*) from agentexec.activity_log").Scan(&lines))
+			return lines == n+2
+		}, patience, time.Millisecond, "Postgres did not apply the line")
 		so.lines(t, n+1, 1)
 	}
 	require.Zero(t, s.metric(t, "agentexec_missed_lines_total"))

@@ -1,6 +1,7 @@
 package sidecar_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/gorilla/websocket"
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentexec/agentexec/internal/pgtest"
@@ -71,7 +73,39 @@ func start(t testing.TB, db *pgtest.Database, tweaks ...func(*sidecar.Config)) *
 	case <-time.After(patience):
 		t.Fatal("the sidecar did not become ready")
 	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			sv.logState(t)
+		}
+	})
 	return sv
+}
+
+// logState logs what the tail and the feed have done, and how far the log of the database is, where both still answer.
+func (s *service) logState(t testing.TB) {
+	if resp, err := http.Get(s.url + "/metrics"); err == nil {
+		defer resp.Body.Close()
+		for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+			if name := lines.Text(); strings.HasPrefix(name, "agentexec_") && !strings.Contains(name, "_bucket") && !strings.HasSuffix(name, " 0") && !strings.HasPrefix(name, "agentexec_limit") {
+				t.Log(name)
+			}
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, s.db.URL)
+	if err != nil {
+		return
+	}
+	defer conn.Close(ctx)
+	var state string
+	err = conn.QueryRow(ctx, `select jsonb_build_object('snapshot', pg_current_snapshot()::text,
+		'lines', (select jsonb_agg(to_jsonb(l) - '{message,data}'::text[]) from (select * from agentexec.activity_log order by id desc limit 3) l),
+		'locks', (select jsonb_agg(l) from pg_locks l where locktype = 'advisory'),
+		'sessions', (select jsonb_agg(jsonb_build_object('pid', pid, 'type', backend_type, 'state', state, 'wait', wait_event, 'query', left(query, 80)))
+			from pg_stat_activity where backend_type ~ 'client|logical'),
+		'subscriptions', (select jsonb_agg(s) from pg_stat_subscription s))::text`).Scan(&state)
+	t.Log(state, err)
 }
 
 // create registers an activity and appends lines to it.

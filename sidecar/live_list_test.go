@@ -22,14 +22,17 @@ import (
 // liveList is a client's copy of a list, kept by the frames of one subscription on a socket of its own.
 type liveList struct {
 	so     *socket
+	from   func(testing.TB) message // where the frames come from, nil for the socket
 	items  map[uuid.UUID]map[string]any
 	counts map[string]int
 	frames []string
+	// metadata is whether each item must have it.
+	metadata bool
 }
 
 func (s *service) list(t testing.TB, filter string) *liveList {
 	t.Helper()
-	l := &liveList{so: s.open(t)}
+	l := &liveList{so: s.open(t), metadata: strings.Contains(filter, "include_metadata")}
 	l.so.send(t, `{"type":"subscribe","sub":"l","list":`+filter+`}`)
 	m := l.next(t)
 	require.Equal(t, "snapshot", m.Type, m.raw)
@@ -40,7 +43,10 @@ func (s *service) list(t testing.TB, filter string) *liveList {
 // next takes one frame into the copy.
 func (l *liveList) next(t testing.TB) message {
 	t.Helper()
-	m := l.so.next(t)
+	if l.from == nil {
+		l.from = l.so.next
+	}
+	m := l.from(t)
 	require.Equal(t, "l", m.sub(), m.raw)
 	var frame struct {
 		Items   []map[string]any `json:"items"`
@@ -63,7 +69,8 @@ func (l *liveList) next(t testing.TB) message {
 		id := uuid.MustParse(fmt.Sprint(item["agent_id"]))
 		require.NotContains(t, frame.Removed, id)
 		require.Contains(t, item, "latest_log")
-		require.NotContains(t, item, "metadata")
+		_, ok := item["metadata"]
+		require.Equal(t, l.metadata, ok)
 		l.items[id] = item
 	}
 	l.counts = m.Counts
@@ -184,6 +191,13 @@ func TestListKeepsUp(t *testing.T) {
 		{`{"statuses":["RUNNING","QUEUED"],"limit":7}`, `page_size => 7, statuses => '{RUNNING,QUEUED}'`, ``},
 		{`{"statuses":["ERROR"],"agent_type":"a"}`, `statuses => '{ERROR}', agent_type => 'a'`, `agent_type => 'a'`},
 		{`{"metadata":{"vip":true},"limit":3}`, `page_size => 3, metadata_filter => '{"vip":true}'`, `metadata_filter => '{"vip":true}'`},
+		{`{"sort":"created","order":"asc","limit":9}`, `page_size => 9, "order" => 'asc'`, ``},
+		{`{"sort":"duration","limit":8}`, `page_size => 8, sort => 'duration'`, ``},
+		{`{"sort":"activity","limit":8,"statuses":["RUNNING"]}`, `page_size => 8, sort => 'activity', statuses => '{RUNNING}'`, ``},
+		{`{"sort":"activity","order":"asc","since":"1h","agent_type":"a"}`, `sort => 'activity', "order" => 'asc', since => now() - interval '1 h', agent_type => 'a'`,
+			`agent_type => 'a', since => now() - interval '1 h'`},
+		{`{"include_metadata":true,"limit":20}`, `page_size => 20, include_metadata => true`, ``},
+		{`{"until":"1d"}`, `until => now() - interval '1 day'`, `until => now() - interval '1 day'`},
 	}
 	for _, w := range watches {
 		copies = append(copies, s.list(t, w.filter))
@@ -368,5 +382,64 @@ func TestBadListHarmsNoOtherList(t *testing.T) {
 		require.Contains(t, []string{"error", "snapshot"}, m.Type, filter)
 		s.append(t, id, fmt.Sprint(n))
 		require.Equal(t, fmt.Sprint(n), so.lines(t, n+1, 1)[0].Message)
+	}
+}
+
+// snapshotOrder subscribes to a list and returns the names of its items in the order of the snapshot.
+func (s *service) snapshotOrder(t *testing.T, filter string, ids map[uuid.UUID]string, n int) (names []string) {
+	t.Helper()
+	items, _ := s.listed(t, filter, n)
+	for _, item := range items {
+		names = append(names, ids[item.AgentID])
+	}
+	return names
+}
+
+// The items of a snapshot come in the order that was asked for, within the range that was asked for.
+func TestListOrdersAndRanges(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	ids := map[uuid.UUID]string{}
+	for name, times := range map[string][2]string{"long": {"20 min", "5 min"}, "short": {"10 min", "9 min"}, "old": {"3 h", "175 min"}} {
+		id := s.create(t)
+		ids[id] = name
+		s.write(t, id, client.StatusComplete, "done")
+		s.db.Exec(t, "update agentexec.activity set created_at = now() - $2::text::interval, finished_at = now() - $3::text::interval where agent_id = $1", id, times[0], times[1])
+	}
+	for filter, want := range map[string][]string{
+		`{}`:                                 {"short", "long", "old"},
+		`{"sort":"created","order":"asc"}`:   {"old", "long", "short"},
+		`{"sort":"duration"}`:                {"long", "old", "short"},
+		`{"sort":"duration","order":"asc"}`:  {"short", "old", "long"},
+		`{"sort":"activity","order":"desc"}`: {"long", "short", "old"},
+		`{"since":"1h","sort":"duration"}`:   {"long", "short"},
+		`{"until":"1h"}`:                     {"old"},
+		`{"since":"2h","until":"15m"}`:       {"long"},
+		`{"since":"` + time.Now().Add(-time.Hour).Format(time.RFC3339Nano) + `"}`: {"short", "long"},
+	} {
+		require.Equal(t, want, s.snapshotOrder(t, filter, ids, len(want)), filter)
+		total := 0
+		for _, n := range s.list(t, filter).counts {
+			total += n
+		}
+		require.Equal(t, len(want), total, filter)
+	}
+}
+
+// A range that is a duration moves on: an activity leaves a list without a line.
+func TestListRangeSlides(t *testing.T) {
+	t.Parallel()
+	s := setup(t, func(c *sidecar.Config) { c.Feed.ListRefresh = 200 * time.Millisecond })
+	id := s.create(t)
+	s.write(t, id, client.StatusComplete, "done")
+	l := s.list(t, `{"since":"3s"}`)
+	for len(l.items) == 0 { // unless it has left already
+		if l.counts["COMPLETE"] == 0 {
+			break
+		}
+		l.next(t)
+	}
+	for len(l.items) > 0 || l.counts["COMPLETE"] > 0 {
+		l.next(t)
 	}
 }

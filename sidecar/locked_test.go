@@ -83,7 +83,7 @@ func TestLockedActivity(t *testing.T) {
 func TestLockedActivityBehindPgBouncer(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	pooled := startPgBouncer(t, db.URL)
+	pooled := pgtest.PgBouncer(t, db.URL)
 	s := start(t, db, func(cfg *sidecar.Config) { cfg.DatabaseURL = pooled })
 	id, release := s.locked(t)
 	defer release()

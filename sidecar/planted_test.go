@@ -20,7 +20,7 @@ func TestPlantedObjectsNeverRun(t *testing.T) {
 		"Direct":   func(*testing.T, *pgtest.Database, *sidecar.Config) {},
 		"PollOnly": func(_ *testing.T, _ *pgtest.Database, cfg *sidecar.Config) { cfg.PollOnly = true },
 		"BehindPgBouncer": func(t *testing.T, db *pgtest.Database, cfg *sidecar.Config) {
-			cfg.DatabaseURL = startPgBouncer(t, db.URL)
+			cfg.DatabaseURL = pgtest.PgBouncer(t, db.URL)
 		},
 		"SearchPathInTheURL": func(_ *testing.T, _ *pgtest.Database, cfg *sidecar.Config) {
 			cfg.DatabaseURL += "&search_path=planted,public,pg_catalog&options=-csearch_path%3Dplanted,public,pg_catalog"

@@ -1,15 +1,8 @@
 package sidecar_test
 
 import (
-	"context"
 	"encoding/json"
-	"fmt"
-	"net"
 	"net/http"
-	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -77,7 +70,7 @@ func TestPollOnly(t *testing.T) {
 func TestPgBouncer(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	pooled := startPgBouncer(t, db.URL)
+	pooled := pgtest.PgBouncer(t, db.URL)
 
 	t.Run("WithListenURL", func(t *testing.T) {
 		t.Parallel()
@@ -93,62 +86,4 @@ func TestPgBouncer(t *testing.T) {
 		works(t, s)
 		require.Zero(t, s.metric(t, "agentexec_wakeup_lock_taken_total"), "a lock of a pooled session belongs to another client")
 	})
-}
-
-// startPgBouncer puts PgBouncer in transaction mode before a database and returns the URL through it.
-func startPgBouncer(t *testing.T, to string) string {
-	t.Helper()
-	program, err := exec.LookPath("pgbouncer")
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal("pgbouncer is not installed, and in CI nothing is left out")
-		}
-		t.Skip("pgbouncer is not installed")
-	}
-	u, err := url.Parse(to)
-	require.NoError(t, err)
-	password, _ := u.User.Password()
-
-	dir, err := os.MkdirTemp("", "agentexec-pgbouncer-") // not t.TempDir: its parents are closed to other users
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	require.NoError(t, os.Chmod(dir, 0o755))
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	require.NoError(t, l.Close())
-	config := filepath.Join(dir, "pgbouncer.ini")
-	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, `
-[databases]
-* = host=%s port=%s user=%s password='%s'
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = %s
-unix_socket_dir =
-auth_type = any
-pool_mode = transaction
-default_pool_size = 4
-ignore_startup_parameters = extra_float_digits,search_path
-`, u.Hostname(), u.Port(), u.User.Username(), password, port), 0o644))
-
-	args := []string{config}
-	if os.Getuid() == 0 {
-		args = append([]string{"-u", "nobody"}, args...) // it refuses to serve as root
-	}
-	cmd := exec.Command(program, args...)
-	cmd.Stderr = t.Output()
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	require.Eventually(t, func() bool {
-		c, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", "127.0.0.1:"+port)
-		if err == nil {
-			_ = c.Close()
-		}
-		return err == nil
-	}, patience, 10*time.Millisecond)
-	u.Host = net.JoinHostPort("127.0.0.1", port)
-	return u.String()
 }

@@ -88,8 +88,8 @@ func TestLinesAreThoseOfPostgres(t *testing.T) {
 		for m := so.next(t); m.Type != "end"; m = so.next(t) {
 			require.Equal(t, "logs", m.Type, m.raw)
 			got = append(got, m.rawLogs(t)...)
-			require.Len(t, m.Activity, 11)
-			for _, key := range []string{"status", "latest_percentage", "started_at", "updated_at", "finished_at", "last_seq", "attempt"} {
+			require.Len(t, m.Activity, 12)
+			for _, key := range []string{"status", "latest_percentage", "started_at", "updated_at", "finished_at", "last_seq", "attempt", "open_questions"} {
 				require.Contains(t, m.Activity, key)
 			}
 			last := m.Logs[len(m.Logs)-1]

@@ -23,8 +23,9 @@ func (s *Server) newRoutes() http.Handler {
 		Schema: s.cfg.Schema, ReadDB: s.database.Reads, WriteDB: s.database.Writes, Access: s.access, Log: s.cfg.Logger,
 		Note: s.metrics.limits.note, Memory: s.memory, ReadSlots: s.readSlots, WriteSlots: s.writeSlots,
 		PageSize: limits.PageSize, BodyBytes: limits.BodyBytes, BodyTimeout: limits.BodyTimeout,
+		Stopping: s.stopping,
 	})
-	for pattern, h := range map[string]http.Handler{"GET /v1/feed": feed, "GET /v1/feed/{agent_id}": feed, "/v1/": api} {
+	for pattern, h := range map[string]http.Handler{"GET /v1/feed": feed, "GET /v1/feed/{agent_id}": feed, "/v1": api, "/v1/": api} {
 		mux.Handle(pattern, s.access.Shared(s.onceReady(h)))
 	}
 	mux.Handle(httpapi.DocumentPath, api)
@@ -35,7 +36,8 @@ func (s *Server) newRoutes() http.Handler {
 		mux.Handle(profilesPath, s.access.Owners(profiles()))
 	}
 	mux.Handle("/", ui.Handler())
-	return edge.SafeHeaders(s.access.GuardHost(mux, s.cfg.Insecure))
+	mounted := edge.Mount(s.cfg.BasePath, s.access.FromTrustedProxy, mux)
+	return edge.SafeHeaders(s.access.GuardHost(mounted, s.cfg.Insecure))
 }
 
 // readOnly answers 405 to methods other than GET and HEAD, where the page's handler at / would report an unknown path.

@@ -21,6 +21,7 @@ type watcher struct {
 	filter   client.Scope
 	statuses []client.Status
 	stale    *bool
+	place    scopetest.Place
 	limit    int
 	items    map[uuid.UUID]client.ListItem // nil before the snapshot
 	counts   map[client.Status]int64
@@ -40,7 +41,7 @@ func (w *scopeWorld) watch(h *holder) {
 	}
 	v := &watcher{
 		so: w.s.dialWith(w.t, "/v1/feed", h.token), scopes: []client.Scope{h.Scope},
-		filter: w.Filter(), statuses: w.Statuses(), stale: w.someStale(), limit: scopetest.Pick(w.World, 3, 50), lastSeq: make(map[uuid.UUID]int),
+		filter: w.Filter(), statuses: w.Statuses(), stale: w.someStale(), place: w.Place(), limit: scopetest.Pick(w.World, 3, 50), lastSeq: make(map[uuid.UUID]int),
 	}
 	h.watcher = v
 	require.Equal(w.t, "welcome", v.so.next(w.t).Type)
@@ -48,6 +49,7 @@ func (w *scopeWorld) watch(h *holder) {
 	if v.filter.AgentTypes != nil {
 		list["agent_type"] = v.filter.AgentTypes[0]
 	}
+	placed(v.place, func(name string, value any) { list[name] = value })
 	v.send(w, map[string]any{"type": "subscribe", "sub": "list", "list": list})
 	// Of few, so that one that is outside is watched by another client.
 	for range 5 {
@@ -90,8 +92,8 @@ func (w *scopeWorld) take(v *watcher) {
 	case "error":
 		require.Equal(w.t, "not_found", m.Code, m.raw)
 		id := uuid.MustParse(m.sub())
-		a, _ := w.find(id)
-		require.False(w.t, a.Within(scope), m.raw)
+		a, ok := w.find(id)
+		require.False(w.t, ok && a.Within(scope), m.raw)
 		v.lastSeq[id] = over404
 		return
 	}
@@ -103,6 +105,13 @@ func (w *scopeWorld) take(v *watcher) {
 	id := uuid.MustParse(m.sub())
 	seq, ok := v.lastSeq[id]
 	require.True(w.t, ok && seq != over404, m.raw)
+	if m.Type == "gap" {
+		require.Equal(w.t, "pruned", m.Reason, m.raw)
+		seq = m.NextSeq - 1
+	}
+	if m.Type == "snapshot" {
+		w.requireTree(decode[struct{ Activity client.ListItem }](w.t, refusal{status: 200, body: m.raw}).Activity, scope, w.past)
+	}
 	for _, l := range m.Logs {
 		seq++
 		require.Equal(w.t, seq, l.Seq, m.raw)
@@ -120,7 +129,10 @@ func (w *scopeWorld) takeList(v *watcher, m message) {
 	}
 	for _, item := range m.Items {
 		a, ok := w.find(item.AgentID)
-		require.True(w.t, ok && a.Within(v.filter), m.raw)
+		require.True(w.t, ok && a.Within(v.filter) || slices.Contains(w.Gone, item.AgentID), m.raw)
+		w.requireTree(item, v.scopes[0], w.past)
+		require.True(w.t, v.place.Waiting == nil || *v.place.Waiting == (item.OpenQuestions > 0), m.raw)
+		require.True(w.t, !v.place.RootsOnly || item.ParentAgentID == nil, m.raw)
 		require.True(w.t, v.statuses == nil || slices.Contains(v.statuses, item.Status), m.raw)
 		require.True(w.t, v.stale == nil || *v.stale == item.Stale, m.raw)
 		v.items[item.AgentID] = item
@@ -137,7 +149,7 @@ func (w *scopeWorld) takeList(v *watcher, m message) {
 
 // counts are what a watcher's list should have counted at a moment.
 func (w *scopeWorld) counts(v *watcher, m moment) map[client.Status]int64 {
-	return m.counts(scopetest.Within(m.all, v.scopes[0], v.filter))
+	return m.counts(v.place.Of(scopetest.Within(m.all, v.scopes[0], v.filter), scopetest.Within(m.all, v.scopes[0], client.Scope{})))
 }
 
 // catchUp reads until a watcher has received all that it should.
@@ -151,16 +163,17 @@ func (w *scopeWorld) caughtUp(v *watcher) bool {
 	if len(v.scopes) > 1 || !maps.Equal(v.counts, w.counts(v, w.now())) {
 		return false
 	}
-	want := w.now().stales(scopetest.Of(w.In(v.scopes[0], v.filter), v.statuses), v.stale)
+	want := w.now().stales(scopetest.Of(v.place.Of(w.In(v.scopes[0], v.filter), w.In(v.scopes[0], client.Scope{})), v.statuses), v.stale)
 	want = want[:min(len(want), v.limit)]
 	if len(want) != len(v.items) || slices.ContainsFunc(want, func(a scopetest.Activity) bool {
 		item, ok := v.items[a.ID]
-		return !ok || item.LastSeq != a.LastSeq || item.Status != a.Status || item.Stale != w.silent[a.ID]
+		return !ok || item.LastSeq != a.LastSeq || item.Status != a.Status || item.Stale != w.silent[a.ID] ||
+			!sameTree(item, w.All, a, v.scopes[0])
 	}) {
 		return false
 	}
 	for id, seq := range v.lastSeq {
-		if a, _ := w.find(id); seq != over404 && (seq != a.LastSeq || !a.Within(v.scopes[0])) {
+		if a, ok := w.find(id); seq != over404 && (!ok || seq != a.LastSeq || !a.Within(v.scopes[0])) {
 			return false
 		}
 	}

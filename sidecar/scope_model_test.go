@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -32,13 +33,15 @@ func TestScopeModel(t *testing.T) {
 		t.Run(fmt.Sprint("Seed", seed), func(t *testing.T) {
 			t.Parallel()
 			w := &scopeWorld{World: scopetest.NewWorld(seed), t: t, silent: make(map[uuid.UUID]bool), asked: make(map[uuid.UUID]int)}
-			w.s = setup(t, withTokens, func(c *sidecar.Config) { c.Limits.RequestsPerSecond = -1 })
+			w.s = setup(t, withTokens, func(c *sidecar.Config) {
+				c.Limits.RequestsPerSecond, c.Feed.ListRefresh = -1, time.Second // a prune writes no line
+			})
 			w.run()
 		})
 	}
 }
 
-// scopeWorld is the model, the service that is compared with it, and those who hold tokens for it.
+// scopeWorld is the model, the service that is compared with it, and the holders of tokens for it.
 type scopeWorld struct {
 	*scopetest.World
 	t       *testing.T
@@ -69,9 +72,9 @@ func (w *scopeWorld) run() {
 		w.holders = append(w.holders, h)
 		w.watch(h)
 	}
-	for range 120 {
+	for range 160 {
 		h := scopetest.Pick(w.World, w.holders...)
-		switch w.IntN(13) {
+		switch w.IntN(19) {
 		case 0:
 			w.renew(h)
 		case 1:
@@ -92,6 +95,16 @@ func (w *scopeWorld) run() {
 			w.add()
 		case 11:
 			w.silence()
+		case 12:
+			w.questionsOf(h)
+		case 13, 14:
+			w.askFor(h)
+		case 15:
+			w.question(h)
+		case 16, 17:
+			w.closeQuestion(h)
+		case 18:
+			w.prune()
 		default:
 			w.move()
 		}
@@ -106,7 +119,7 @@ func (w *scopeWorld) run() {
 // grant gives a holder a new token, of another scope.
 func (w *scopeWorld) grant(h *holder, read bool) {
 	may := func() bool { return w.IntN(4) > 0 }
-	h.Grant = auth.Grant{Subject: h.Subject, Read: read, Write: may(), Cancel: may(), IncludeMetadata: may(), Scope: w.Scope()}
+	h.Grant = auth.Grant{Subject: h.Subject, Read: read, Write: may(), Cancel: may(), Answer: may(), IncludeMetadata: may(), Scope: w.Scope()}
 	h.token = token(w.t, h.Grant)
 }
 
@@ -118,7 +131,13 @@ func lineOf(id uuid.UUID) string { return "a line of " + id.String() }
 // add creates an activity, and move writes to one, as a client without a scope.
 func (w *scopeWorld) add() {
 	a := w.Fresh(client.Scope{})
-	_, err := w.s.c.Create(w.t.Context(), a.Type, lineOf(a.ID), client.WithAgentID(a.ID), client.WithMetadata(a.Metadata))
+	opts := []client.CreateOption{client.WithAgentID(a.ID), client.WithMetadata(a.Metadata)}
+	if len(w.All) > 0 && w.IntN(2) == 0 {
+		parent := scopetest.Pick(w.World, w.All...)
+		opts = append(opts, client.WithParent(parent.ID))
+		a.PutBelow(parent)
+	}
+	_, err := w.s.c.Create(w.t.Context(), a.Type, lineOf(a.ID), opts...)
 	require.NoError(w.t, err)
 	w.All = append(w.All, a)
 	w.written()
@@ -127,7 +146,7 @@ func (w *scopeWorld) add() {
 func (w *scopeWorld) move() {
 	a := &w.All[w.IntN(len(w.All))]
 	if next := scopetest.Pick(w.World, client.Statuses()...); w.mayBecome(*a, next) {
-		a.Status = next
+		a.Become(next)
 	}
 	a.LastSeq++
 	_, err := w.s.c.Update(w.t.Context(), a.ID, lineOf(a.ID), client.WithStatus(a.Status))
@@ -176,6 +195,9 @@ func (w *scopeWorld) any() (a scopetest.Activity, at int) {
 	if at = w.IntN(len(w.All) + 3); at < len(w.All) {
 		return w.All[at], at
 	}
+	if len(w.Gone) > 0 && w.IntN(2) == 0 {
+		return scopetest.Activity{ID: scopetest.Pick(w.World, w.Gone...)}, len(w.All)
+	}
 	return scopetest.Activity{ID: w.ID()}, len(w.All)
 }
 
@@ -223,7 +245,8 @@ func (w *scopeWorld) line(h *holder) {
 			w.asked[a.ID] = line.Seq
 		}
 		require.Equal(w.t, w.asked[a.ID] != 0, line.CancelRequested)
-		w.All[at].LastSeq, w.All[at].Status = line.Seq, next
+		w.All[at].LastSeq = line.Seq
+		w.All[at].Become(next)
 		w.written()
 	}
 }
@@ -238,7 +261,19 @@ func (w *scopeWorld) create(h *holder) {
 	if a.Metadata != nil {
 		body["metadata"] = a.Metadata
 	}
+	parent, below := w.any()
+	child := w.IntN(2) == 0
+	if child {
+		body["parent_agent_id"] = parent.ID
+	}
 	answer := w.ask(h, "POST", "/v1/activities", body)
+	switch visible := below < len(w.All) && parent.Within(h.Scope); {
+	case child && h.Write && !visible:
+		require.Equal(w.t, fmt.Sprintf("no activity with agent_id %s to be the parent", parent.ID), answer.problem(w.t, 404, "TA404"))
+		return
+	case child && visible:
+		a.PutBelow(parent)
+	}
 	switch {
 	case !h.Write, !named && h.Scope.AgentIDs != nil, !a.Within(h.Scope):
 		answer.problem(w.t, 403, "forbidden")
@@ -273,7 +308,8 @@ func (w *scopeWorld) cancelPending(h *holder) {
 	require.Equal(w.t, len(canceled), decode[struct{ Canceled int }](w.t, answer).Canceled)
 	for i := range w.All {
 		if a := &w.All[i]; slices.Contains(canceled, a.ID) {
-			a.Status, a.LastSeq = client.StatusCanceled, a.LastSeq+1
+			a.Become(client.StatusCanceled)
+			a.LastSeq++
 			if w.asked[a.ID] == 0 {
 				w.asked[a.ID] = a.LastSeq
 			}
@@ -286,19 +322,9 @@ func (w *scopeWorld) cancelPending(h *holder) {
 func (w *scopeWorld) list(h *holder) {
 	filter, statuses := w.Filter(), w.Statuses()
 	q := url.Values{"page_size": {strconv.Itoa(1 + w.IntN(9))}}
-	for key, value := range filter.Metadata {
-		text, _ := json.Marshal(value)
-		switch value {
-		case 1.0, "1": // without quotes it is either
-			if w.IntN(2) == 0 || value == 1.0 {
-				filter.Metadata[key], text = client.NumberOrText("1"), []byte("1")
-			}
-		}
-		q.Set("metadata."+key, string(text))
-	}
-	if filter.AgentTypes != nil {
-		q.Set("agent_type", filter.AgentTypes[0])
-	}
+	w.filtered(filter, q)
+	place := w.Place()
+	placed(place, func(name string, value any) { q.Set(name, fmt.Sprint(value)) })
 	for _, s := range statuses {
 		q.Add("status", string(s))
 	}
@@ -314,7 +340,7 @@ func (w *scopeWorld) list(h *holder) {
 		w.ask(h, "GET", "/v1/activities?"+q.Encode(), nil).problem(w.t, 403, "forbidden")
 		return
 	}
-	want := w.now().stales(scopetest.Of(w.In(h.Scope, filter), statuses), stale)
+	want := w.now().stales(scopetest.Of(place.Of(w.In(h.Scope, filter), w.In(h.Scope, client.Scope{})), statuses), stale)
 	for _, after := range []string{"", "2.99999999999999999.ffffffff-ffff-ffff-ffff-ffffffffffff"} {
 		got, more := []uuid.UUID{}, true
 		for page := 1; more; page++ {
@@ -325,6 +351,7 @@ func (w *scopeWorld) list(h *holder) {
 				got = append(got, item.AgentID)
 				w.requireMetadata(item.AgentID, item.Metadata, withMetadata)
 				require.Equal(w.t, w.silent[item.AgentID], item.Stale)
+				w.requireTree(item, h.Scope, []moment{w.now()})
 			}
 			if after == "" {
 				require.Equal(w.t, len(want), *list.Total)
@@ -383,6 +410,7 @@ func (w *scopeWorld) detail(h *holder) {
 		require.Equal(w.t, a.Status, detail.Status)
 		require.Equal(w.t, w.silent[a.ID], detail.Stale)
 		require.Len(w.t, detail.Logs, a.LastSeq)
+		w.requireTree(decode[client.ListItem](w.t, answer), h.Scope, []moment{w.now()})
 		w.requireMetadata(a.ID, detail.Metadata, withMetadata)
 	}
 }

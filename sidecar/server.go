@@ -34,6 +34,7 @@ type Server struct {
 	hub         *wsfeed.Hub
 	tail        *tail.Tail
 	sweeper     *sweeper
+	storage     *storage
 	metrics     *metrics
 	memory      *budget.Budget // for bodies and answers of the API
 	readSlots   httpapi.Slots
@@ -44,6 +45,8 @@ type Server struct {
 	connections atomic.Int64      // open
 	certificate *edge.Certificate // nil without TLS
 	ready       atomic.Bool       // the schema was found; the API answers 503 before
+	stopping    chan struct{}     // closed when Run begins to end
+	stop        func()            // closes it
 }
 
 const (
@@ -73,7 +76,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	db, err := database.Open(database.Config{
 		URL: cfg.DatabaseURL, ListenURL: cfg.ListenURL,
-		Reads:  max(1, cfg.reads()-cfg.Limits.CatchUpReads) + cfg.Limits.CatchUpReads + 2, // one for probes, one for sweeps and reads of the stale activities
+		Reads:  max(1, cfg.reads()-cfg.Limits.CatchUpReads) + cfg.Limits.CatchUpReads + 2, // one for probes, one for sweeps, reads of the stale activities and of the storage
 		Writes: cfg.writes(),
 	}) // the last step that may fail, because its pools must be closed
 	if err != nil {
@@ -101,6 +104,9 @@ func New(cfg Config) (*Server, error) {
 		Hub: s.hub, Schema: cfg.Schema, Connect: db.ConnectTail, ConnectListener: db.ConnectListener, Pool: db.Reads,
 		Poll: cfg.PollInterval, PollOnly: cfg.PollOnly, Log: cfg.Logger, Metrics: s.metrics.registry,
 	})
+	s.stopping = make(chan struct{})
+	s.stop = sync.OnceFunc(func() { close(s.stopping) })
+	s.storage = newStorage(db.Reads, cfg.Schema, s.ready.Load, s.metrics.registry)
 	s.sweeper = newSweeper(db.Reads, cfg.Schema, cfg.Logger, s.metrics.registry)
 	s.readSlots, s.writeSlots = httpapi.NewSlots(cfg.reads()-cfg.Limits.CatchUpReads), httpapi.NewSlots(cfg.writes())
 	s.probes = s.newProbes()
@@ -112,8 +118,7 @@ func New(cfg Config) (*Server, error) {
 // the schema is found, and after Run has ended, the API and the feed answer 503. A program that serves it shuts down its own
 // HTTP server.
 //
-// To mount it under a prefix, wrap it in http.StripPrefix. A path that is not clean, such as //v1/stats, is then redirected
-// without the prefix. Without Config.Auth, every client that reaches the program's server has every right; a request for a
+// To mount it under a prefix, wrap it in http.StripPrefix. Without Config.Auth, every client that reaches the program's server has every right; a request for a
 // name other than localhost is answered 403 unless Config.AllowOrigins names it.
 func (s *Server) Handler() http.Handler { return s.routes }
 
@@ -149,6 +154,10 @@ func (s *Server) Run(ctx context.Context) error {
 		tails.Go(func() error { return s.tail.Run(tailing) })
 		tails.Go(func() error {
 			s.sweeper.run(tailing)
+			return nil
+		})
+		tails.Go(func() error {
+			s.storage.warn(tailing, s.cfg.Logger)
 			return nil
 		})
 		s.cfg.Logger.Info("serving", "url", url, "schema", s.cfg.Schema)
@@ -199,6 +208,7 @@ func (s *Server) listen(ctx context.Context, g *errgroup.Group) (*http.Server, s
 // and waits for event streams, so the hub ends both meanwhile. The tail, the listener and the pool end last.
 func (s *Server) shutdown(web *http.Server) {
 	s.ready.Store(false)
+	s.stop()
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
 	var closing sync.WaitGroup
@@ -265,7 +275,7 @@ func (s *Server) checkSchema(ctx context.Context) (status migrate.Status, err er
 	return status, err
 }
 
-// baseURL returns the URL of the service for a user on this machine.
+// baseURL returns the URL of the service for a user on this machine, with the base path.
 func (s *Server) baseURL(addr net.Addr) string {
 	scheme := "http"
 	if s.certificate != nil {
@@ -275,5 +285,5 @@ func (s *Server) baseURL(addr net.Addr) string {
 	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	return scheme + "://" + net.JoinHostPort(host, port)
+	return scheme + "://" + net.JoinHostPort(host, port) + s.cfg.BasePath
 }

@@ -69,7 +69,7 @@ func TestSettingsOfTheDatabase(t *testing.T) {
 			}
 		}
 		db.Exec(t, all.String())
-		pooled := startPgBouncer(t, db.URL)
+		pooled := pgtest.PgBouncer(t, db.URL)
 		serviceHolds(t, db, func(cfg *sidecar.Config) { cfg.DatabaseURL = pooled })
 	})
 }
@@ -90,7 +90,7 @@ func TestTransactionTimeoutOfTheDatabase(t *testing.T) {
 			db.Exec(t, fmt.Sprintf("alter database %s set transaction_timeout = '500ms'", db.Name))
 			s := start(t, db, func(cfg *sidecar.Config) {
 				if pooled {
-					cfg.DatabaseURL = startPgBouncer(t, db.URL)
+					cfg.DatabaseURL = pgtest.PgBouncer(t, db.URL)
 				}
 			})
 			id := s.create(t)

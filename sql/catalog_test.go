@@ -39,8 +39,9 @@ func TestCatalog(t *testing.T) {
 		procs("p.prosqlbody is null and not coalesce(p.proconfig, '{}') @> array['search_path=pg_catalog, pg_temp']"))
 
 	// The owner's rights are for these.
-	require.Equal(t, []string{"_number_line", "_take_lines", "append_log", "append_logs", "cancel", "cancel_pending", "complete",
-		"create_activity", "error", "heartbeat", "sweep"}, procs("p.prosecdef"))
+	require.Equal(t, []string{"_number_line", "_take_lines", "_withdraw_questions", "answer", "append_log", "append_logs", "ask", "cancel",
+		"cancel_pending", "complete", "create_activity", "decline", "error", "get_question", "heartbeat", "prune", "set_retention", "sweep",
+		"withdraw"}, procs("p.prosecdef"))
 
 	// A SET clause would hide a reader's plan from the planner.
 	require.Empty(t, procs("l.lanname = 'sql' and p.proconfig is not null"))

@@ -10,7 +10,7 @@ import (
 // functions are the public functions as the contract lists them, the way Postgres spells them.
 var functions = map[string][2]string{ // name: arguments, result
 	"create_activity": {"task_name text, message text DEFAULT 'Agent queued'::text, agent_id uuid DEFAULT NULL::uuid, " +
-		"metadata jsonb DEFAULT NULL::jsonb", "uuid"},
+		"metadata jsonb DEFAULT NULL::jsonb, parent_agent_id uuid DEFAULT NULL::uuid", "uuid"},
 	"append_log": {"agent_id uuid, message text, percentage double precision DEFAULT NULL::double precision, " +
 		"status agentexec.status DEFAULT NULL::agentexec.status, data jsonb DEFAULT NULL::jsonb, at_seq integer DEFAULT NULL::integer",
 		"agentexec.activity_log"},
@@ -21,19 +21,35 @@ var functions = map[string][2]string{ // name: arguments, result
 		"data jsonb DEFAULT NULL::jsonb", "agentexec.activity_log"},
 	"error": {"agent_id uuid, message text DEFAULT 'Agent failed'::text, data jsonb DEFAULT NULL::jsonb", "agentexec.activity_log"},
 	"cancel": {"agent_id uuid, message text DEFAULT 'Cancel requested'::text, grace interval DEFAULT '00:00:30'::interval, " +
-		"requested_by text DEFAULT NULL::text", "agentexec.activity_log"},
+		"requested_by text DEFAULT NULL::text, tree boolean DEFAULT false", "agentexec.activity_log"},
 	"cancel_pending": {"agent_type text DEFAULT NULL::text, metadata_filter jsonb DEFAULT NULL::jsonb, " +
 		"idle_for interval DEFAULT NULL::interval, message text DEFAULT 'Canceled'::text", "integer"},
 	"list_activities": {"page integer DEFAULT 1, page_size integer DEFAULT 50, statuses agentexec.status[] " +
 		"DEFAULT NULL::agentexec.status[], agent_type text DEFAULT NULL::text, metadata_filter jsonb DEFAULT NULL::jsonb, " +
-		"after text DEFAULT NULL::text, include_metadata boolean DEFAULT false, stale boolean DEFAULT NULL::boolean", "jsonb"},
+		"after text DEFAULT NULL::text, include_metadata boolean DEFAULT false, stale boolean DEFAULT NULL::boolean, " +
+		"sort text DEFAULT 'created'::text, \"order\" text DEFAULT 'desc'::text, since timestamp with time zone DEFAULT NULL::timestamp with time zone, " +
+		"until timestamp with time zone DEFAULT NULL::timestamp with time zone, id_prefix text DEFAULT NULL::text, " +
+		"parent_agent_id uuid DEFAULT NULL::uuid, root_agent_id uuid DEFAULT NULL::uuid, roots_only boolean DEFAULT false, waiting boolean DEFAULT NULL::boolean", "jsonb"},
+	"ask":          {"agent_id uuid, key text, prompt text, schema jsonb DEFAULT NULL::jsonb, expires_in interval DEFAULT NULL::interval", "agentexec.question"},
+	"answer":       {"agent_id uuid, key text, answer jsonb, answered_by text DEFAULT NULL::text", "agentexec.question"},
+	"decline":      {"agent_id uuid, key text, answered_by text DEFAULT NULL::text", "agentexec.question"},
+	"withdraw":     {"agent_id uuid, key text", "agentexec.question"},
+	"get_question": {"agent_id uuid, key text", "agentexec.question"},
+	"list_questions": {"state agentexec.question_state DEFAULT 'PENDING'::agentexec.question_state, agent_type text DEFAULT NULL::text, " +
+		"metadata_filter jsonb DEFAULT NULL::jsonb, after text DEFAULT NULL::text, page_size integer DEFAULT 50, agent_id uuid DEFAULT NULL::uuid", "jsonb"},
+	"set_retention": {"keep interval, agent_type text DEFAULT NULL::text, status agentexec.status DEFAULT NULL::agentexec.status", "void"},
+	"prune": {"finished_before timestamp with time zone, agent_type text DEFAULT NULL::text, statuses agentexec.status[] " +
+		"DEFAULT NULL::agentexec.status[], max_rows integer DEFAULT 1000, dry_run boolean DEFAULT false", "jsonb"},
 	"activity_detail": {"agent_id uuid, metadata_filter jsonb DEFAULT NULL::jsonb, after_seq integer DEFAULT 0, " +
 		"log_limit integer DEFAULT NULL::integer, include_metadata boolean DEFAULT false", "jsonb"},
 	"count_active": {"metadata_filter jsonb DEFAULT NULL::jsonb", "bigint"},
 	"pending_ids":  {"", "SETOF uuid"},
 
 	// Not in the contract: the sidecar's.
-	"count_by_status": {"agent_type text DEFAULT NULL::text, metadata_filter jsonb DEFAULT NULL::jsonb", "jsonb"},
+	"count_by_status": {"agent_type text DEFAULT NULL::text, metadata_filter jsonb DEFAULT NULL::jsonb, " +
+		"since timestamp with time zone DEFAULT NULL::timestamp with time zone, until timestamp with time zone DEFAULT NULL::timestamp with time zone, " +
+		"parent_agent_id uuid DEFAULT NULL::uuid, root_agent_id uuid DEFAULT NULL::uuid, roots_only boolean DEFAULT false, waiting boolean DEFAULT NULL::boolean", "jsonb"},
+	"stats": {"since timestamp with time zone DEFAULT (statement_timestamp() - '01:00:00'::interval), bucket interval DEFAULT '00:01:00'::interval", "jsonb"},
 }
 
 func TestFunctionsAreTheContracts(t *testing.T) {
@@ -66,7 +82,14 @@ func TestRelationsAreTheContracts(t *testing.T) {
 			"created_at timestamp with time zone not null", "started_at timestamp with time zone",
 			"updated_at timestamp with time zone not null", "finished_at timestamp with time zone",
 			"cancel_seq integer", "cancel_force_at timestamp with time zone", "cancel_forced boolean not null",
+			"parent_agent_id uuid", "root_agent_id uuid", "depth integer not null", "open_questions integer not null",
 		},
+		"question": {
+			"activity_id uuid not null", "key text not null", "prompt text not null", "schema jsonb", "state agentexec.question_state not null",
+			"answer jsonb", "answered_by text", "asked_at timestamp with time zone not null", "expires_at timestamp with time zone",
+			"closed_at timestamp with time zone",
+		},
+		"retention": {"agent_type text", "status agentexec.status", "keep interval not null"},
 		"activity_log": {
 			"id bigint not null", "activity_id uuid not null", "seq integer not null", "message text not null",
 			"status agentexec.status not null", "percentage integer", "data jsonb",

@@ -13,10 +13,20 @@ import "embed"
 //go:embed migrations/*.sql
 var Migrations embed.FS
 
-// Functions is functions.sql: the functions and views that are the API.
-//
+// Functions is functions.sql, answer_schema.sql, questions.sql and retention.sql: the functions and views that are the API.
+var Functions = functions + "\n" + answerSchema + "\n" + questions + "\n" + retention
+
 //go:embed functions.sql
-var Functions string
+var functions string
+
+//go:embed answer_schema.sql
+var answerSchema string
+
+//go:embed questions.sql
+var questions string
+
+//go:embed retention.sql
+var retention string
 
 // Triggers is triggers.sql: the rules for direct inserts, and their wake-up.
 //

@@ -6,7 +6,8 @@
 -- remembers the last seq it saw can always go on from there.
 --
 --   writing   create_activity, append_log, append_logs, complete, error, heartbeat, cancel, cancel_pending, sweep
---   reading   list_activities, activity_detail, count_active, count_by_status, pending_ids; view activity_list
+--   reading   list_activities, activity_detail, count_active, count_by_status, stats, pending_ids; view activity_list
+--   elsewhere questions.sql (ask, answer, ...), retention.sql (set_retention, prune)
 --   private   names that begin with an underscore; they may change with any version
 --
 -- The session setting agentexec.scope narrows all of them to a part of the activities (see Scope below). Activities
@@ -331,28 +332,6 @@ begin atomic
     left join agentexec.activity_log l on l.activity_id = _cancel_json.activity_id and l.seq = _cancel_json.cancel_seq) end;
 end;
 
--- _activity_json is what ActivityListItem and ActivityDetail share; metadata only if asked for.
-create or replace function agentexec._activity_json(activity agentexec.activity, include_metadata boolean)
-  returns jsonb
-  language sql
-  stable parallel safe
-begin atomic
-  select jsonb_build_object(
-    'agent_id', activity.agent_id,
-    'agent_type', activity.agent_type,
-    'status', activity.status,
-    'latest_percentage', activity.latest_percentage,
-    'last_seq', activity.last_seq,
-    'attempt', activity.attempt,
-    'created_at', agentexec._time(activity.created_at),
-    'started_at', agentexec._time(activity.started_at),
-    'updated_at', agentexec._time(activity.updated_at),
-    'finished_at', agentexec._time(activity.finished_at),
-    'cancel', agentexec._cancel_json(activity.id, activity.cancel_seq, activity.cancel_force_at, activity.cancel_forced))
-  || agentexec._life_json(activity)
-  || case when include_metadata then jsonb_build_object('metadata', activity.metadata) else '{}' end;
-end;
-
 -- _state_json is the part of an activity that its lines change. It travels with every batch of lines.
 create or replace function agentexec._state_json(activity agentexec.activity)
   returns jsonb
@@ -367,6 +346,7 @@ begin atomic
     'finished_at', agentexec._time(activity.finished_at),
     'last_seq', activity.last_seq,
     'attempt', activity.attempt,
+    'open_questions', activity.open_questions,
     'cancel', agentexec._cancel_json(activity.id, activity.cancel_seq, activity.cancel_force_at, activity.cancel_forced))
   || agentexec._life_json(activity);
 end;
@@ -450,6 +430,111 @@ begin atomic
      and (scope_metadata is null or agentexec._matches(metadata, scope_metadata));
 end;
 
+-- _visible_id returns an agent_id if its activity lies in a scope, else null: the parent of an activity may lie outside.
+create or replace function agentexec._visible_id(agent_id uuid, scope_agent_ids uuid[], scope_agent_types text[], scope_metadata jsonb)
+  returns uuid
+  language sql
+  stable parallel safe
+begin atomic
+  select case when agent_id is null or num_nonnulls(scope_agent_ids, scope_agent_types, scope_metadata) = 0 then agent_id
+    else (
+      select a.agent_id from agentexec.activity a
+      where a.agent_id = _visible_id.agent_id
+        and agentexec._in_scope(scope_agent_ids, scope_agent_types, scope_metadata, a.agent_id, a.agent_type, a.metadata)) end;
+end;
+
+-- _children_json returns the number of direct children in a scope by status, and their mean percentage: a finished child counts 100.
+-- It returns null for an activity without children.
+create or replace function agentexec._children_json(agent_id uuid, scope_agent_ids uuid[], scope_agent_types text[], scope_metadata jsonb)
+  returns jsonb
+  language plpgsql
+  stable parallel safe
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_counts jsonb;
+  v_total  bigint;
+  v_done   bigint; -- the sum of the percentages
+begin
+  if not exists (select from agentexec.activity c where c.parent_agent_id = _children_json.agent_id) then
+    return null;
+  elsif num_nonnulls(scope_agent_ids, scope_agent_types, scope_metadata) = 0 then
+    -- The counts are read from the index alone, and the rows of the unfinished children.
+    select jsonb_object_agg(lower(c.status::text), c.n), sum(c.n), coalesce(sum(100 * c.n) filter (where c.status in ('COMPLETE', 'ERROR', 'CANCELED')), 0)
+    into v_counts, v_total, v_done
+    from (select c.status, count(*) as n from agentexec.activity c where c.parent_agent_id = _children_json.agent_id group by c.status) c;
+    v_done := v_done + (
+      select coalesce(sum(c.latest_percentage), 0) from agentexec.activity c
+      where c.parent_agent_id = _children_json.agent_id and c.status in ('QUEUED', 'RUNNING'));
+  else
+    select jsonb_object_agg(lower(c.status::text), c.n), sum(c.n), sum(c.done)
+    into v_counts, v_total, v_done
+    from (
+      select c.status, count(*) as n, coalesce(sum(case when c.finished_at is null then c.latest_percentage else 100 end), 0) as done
+      from agentexec.activity c
+      where c.parent_agent_id = _children_json.agent_id
+        and agentexec._in_scope(scope_agent_ids, scope_agent_types, scope_metadata, c.agent_id, c.agent_type, c.metadata)
+      group by c.status) c;
+    if v_total is null then
+      return null;
+    end if;
+  end if;
+  return jsonb_build_object('total', v_total, 'queued', 0, 'running', 0, 'complete', 0, 'error', 0, 'canceled', 0, 'percentage', v_done / v_total) || v_counts;
+end
+$$;
+
+-- _activity_json is what ActivityListItem and ActivityDetail share; metadata only if asked for.
+create or replace function agentexec._activity_json(activity agentexec.activity, include_metadata boolean)
+  returns jsonb
+  language sql
+  stable parallel safe
+begin atomic
+  select jsonb_build_object(
+    'agent_id', activity.agent_id,
+    'agent_type', activity.agent_type,
+    'status', activity.status,
+    'latest_percentage', activity.latest_percentage,
+    'last_seq', activity.last_seq,
+    'attempt', activity.attempt,
+    'parent_agent_id', agentexec._visible_id(activity.parent_agent_id, scope.agent_ids, scope.agent_types, scope.metadata),
+    'root_agent_id', agentexec._visible_id(activity.root_agent_id, scope.agent_ids, scope.agent_types, scope.metadata),
+    'children', agentexec._children_json(activity.agent_id, scope.agent_ids, scope.agent_types, scope.metadata),
+    'open_questions', activity.open_questions,
+    'created_at', agentexec._time(activity.created_at),
+    'started_at', agentexec._time(activity.started_at),
+    'updated_at', agentexec._time(activity.updated_at),
+    'finished_at', agentexec._time(activity.finished_at),
+    'cancel', agentexec._cancel_json(activity.id, activity.cancel_seq, activity.cancel_force_at, activity.cancel_forced))
+  || agentexec._life_json(activity)
+  || case when include_metadata then jsonb_build_object('metadata', activity.metadata) else '{}' end
+  from agentexec._scope() scope;
+end;
+
+-- _scope_condition is the condition that a scope adds to a query of activities (a), '' where the scope is everything. Its values are
+-- three parameters of the query; first is the number of the first one.
+create or replace function agentexec._scope_condition(agent_ids uuid[], agent_types text[], metadata jsonb, first int)
+  returns text
+  language sql
+  immutable parallel safe
+begin atomic
+  select case when num_nonnulls(agent_ids, agent_types, metadata) = 0 then ''
+    else format(' and agentexec._in_scope($%s, $%s, $%s, a.agent_id, a.agent_type, a.metadata)', first, first + 1, first + 2) end;
+end;
+
+-- _roots_condition is the condition for the roots of a scope, whose parameters have these numbers: the activities without a parent, or
+-- whose parent lies outside of the scope.
+create or replace function agentexec._roots_condition(scope record, agent_ids int, agent_types int, metadata int)
+  returns text
+  language plpgsql
+  immutable parallel safe
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return case when num_nonnulls(scope.agent_ids, scope.agent_types, scope.metadata) = 0 then ' and a.parent_agent_id is null'
+    else format(' and (a.parent_agent_id is null or agentexec._visible_id(a.parent_agent_id, $%s, $%s, $%s) is null)', agent_ids, agent_types, metadata) end;
+end
+$$;
+
 -- _lock_in_scope locks an activity for a write, if it lies in the session's scope.
 --
 -- Locks:  the activity row, until the transaction ends, so that the write goes to the row that was checked.
@@ -509,17 +594,53 @@ begin
 end
 $$;
 
--- create_activity registers an activity and writes its line 1: QUEUED, percentage 0, the message. Returns its
--- agent_id. A taken agent_id fails with 23505 and changes nothing. metadata (a JSON object) is set here and only here.
+-- _lock_parent locks the root of the tree that a new child joins, in the session's scope, and returns the parent. The lock keeps
+-- a prune of the tree away until the transaction ends, and makes no writer of a line wait.
 --
--- Errors: TA422 task_name not of 1 to 255 characters, bad message, metadata that is no object or out of its bounds
---         (_json_problem); 42501 it would be outside the scope (where that lists agent_ids, one of them must be given);
---         23505 the agent_id is taken (activity_agent_id_key).
+-- Errors: TA404 no such parent, or it is outside the scope; TA422 the parent is at the greatest depth.
+create or replace function agentexec._lock_parent(parent_agent_id uuid)
+  returns agentexec.activity
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_scope  record := agentexec._scope();
+  v_root   uuid;
+  v_parent agentexec.activity;
+begin
+  v_root := (
+    select coalesce(a.root_agent_id, a.agent_id) from agentexec.activity a
+    where a.agent_id = _lock_parent.parent_agent_id
+      and agentexec._in_scope(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, a.agent_id, a.agent_type, a.metadata));
+  perform from agentexec.activity a where a.agent_id = v_root for key share;
+  -- A statement of its own, so that it sees what the lock waited for.
+  select a.* into v_parent
+  from agentexec.activity a
+  where a.agent_id = _lock_parent.parent_agent_id
+    and agentexec._in_scope(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, a.agent_id, a.agent_type, a.metadata);
+  if not found then
+    raise exception using errcode = 'TA404', message = format('no activity with agent_id %s to be the parent', parent_agent_id);
+  elsif v_parent.depth >= 32 then
+    perform agentexec._raise_invalid(format('activity %s is at depth %s, and a tree is at most 32 deep', parent_agent_id, v_parent.depth));
+  end if;
+  return v_parent;
+end
+$$;
+
+-- create_activity registers an activity and writes its line 1: QUEUED, percentage 0, the message. Returns its
+-- agent_id. A taken agent_id fails with 23505 and changes nothing. metadata (a JSON object) is set here and only here. A child
+-- without metadata gets that of its parent, so scopes by metadata hold for a whole tree.
+--
+-- Errors: TA404 no such parent, or it is outside the scope; TA422 task_name not of 1 to 255 characters, bad message, metadata that
+--         is no object or out of its bounds (_json_problem), or the tree would be more than 32 deep; 42501 it would be outside the
+--         scope (where that lists agent_ids, one of them must be given); 23505 the agent_id is taken (activity_agent_id_key).
 create or replace function agentexec.create_activity(
-  task_name text,
-  message   text  default 'Agent queued',
-  agent_id  uuid  default null,
-  metadata  jsonb default null
+  task_name       text,
+  message         text  default 'Agent queued',
+  agent_id        uuid  default null,
+  metadata        jsonb default null,
+  parent_agent_id uuid  default null
 )
   returns uuid
   language plpgsql
@@ -531,6 +652,7 @@ declare
   v_metadata jsonb  := nullif(create_activity.metadata, 'null');
   v_problem  text;
   v_scope    record := agentexec._scope();
+  v_parent   agentexec.activity;
   v_activity agentexec.activity;
 begin
   if task_name is null or char_length(task_name) not between 1 and 255 then
@@ -547,12 +669,18 @@ begin
       perform agentexec._raise_invalid(v_problem);
     end if;
   end if;
+  if parent_agent_id is not null then
+    v_parent := agentexec._lock_parent(parent_agent_id);
+    v_metadata := coalesce(v_metadata, v_parent.metadata);
+  end if;
   if agentexec._in_scope(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, agent_id, task_name, v_metadata) is not true then
     raise exception using errcode = 'insufficient_privilege', message = 'the activity would be outside agentexec.scope';
   end if;
 
-  insert into agentexec.activity as a (agent_id, agent_type, latest_percentage, last_seq, metadata, created_at, updated_at)
-  select coalesce(create_activity.agent_id, gen_random_uuid()), task_name, 0, 1, v_metadata, c.now, c.now
+  insert into agentexec.activity as a (agent_id, agent_type, latest_percentage, last_seq, metadata, created_at, updated_at,
+                                       parent_agent_id, root_agent_id, depth)
+  select coalesce(create_activity.agent_id, gen_random_uuid()), task_name, 0, 1, v_metadata, c.now, c.now,
+         v_parent.agent_id, coalesce(v_parent.root_agent_id, v_parent.agent_id), coalesce(v_parent.depth + 1, 0)
   from (select clock_timestamp() as now) c
   returning a.* into v_activity;
 
@@ -1372,27 +1500,11 @@ begin atomic
   where c.oid = 'agentexec.activity_log'::regclass and pg_notification_queue_usage() <= 0.5;
 end;
 
--- cancel ends an activity, or requests that its worker ends it. QUEUED and ERROR become CANCELED at once. For RUNNING it is a
--- request: it writes a line with the message, and each later append and heartbeat of the worker returns cancel_requested. The
--- worker then ends the activity as CANCELED, COMPLETE or ERROR. After the grace period, sweep() ends it as CANCELED. A grace of 0
--- ends it at once; with a null grace, sweep() never ends it.
---
--- A repeated request writes no second line: it returns the line of the first one, and the shorter grace counts. With a grace of
--- 0, it writes and returns the line that ends the activity. requested_by is stored in the data of the line.
---
--- Locks:  the activity row, before the log row.
--- Errors: TA404 no such activity, or it is outside the scope; TA409 it is COMPLETE; TA422 bad message, a grace not of 0 to 365 days,
---         requested_by of more than 255 characters, or the activity is at the highest seq.
-create or replace function agentexec.cancel(
-  agent_id     uuid,
-  message      text     default 'Cancel requested',
-  grace        interval default '30 s',
-  requested_by text     default null
-)
+-- _cancel_one is cancel for one activity, which the caller has locked.
+create or replace function agentexec._cancel_one(agent_id uuid, message text, grace interval, requested_by text)
   returns agentexec.activity_log
   language plpgsql
   volatile
-  security definer
   set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -1401,15 +1513,7 @@ declare
   v_again    boolean;
   v_force    boolean;
 begin
-  perform agentexec._check_line(message, null::double precision, null::jsonb);
-  if grace < '0' or grace > '365 days' then
-    perform agentexec._raise_invalid(format('grace must be between 0 and 365 days, got %s', grace));
-  elsif char_length(requested_by) > 255 then
-    perform agentexec._raise_invalid(format('requested_by must be at most 255 characters, got %s', char_length(requested_by)));
-  end if;
-  perform agentexec._lock_in_scope(agent_id);
-  select a.* into v_activity from agentexec.activity a where a.agent_id = cancel.agent_id;
-
+  select a.* into v_activity from agentexec.activity a where a.agent_id = _cancel_one.agent_id;
   v_again := v_activity.status = 'RUNNING' and v_activity.cancel_seq is not null;
   v_force := v_activity.status = 'RUNNING' and coalesce(grace = '0', false);
   if v_activity.status in ('QUEUED', 'RUNNING', 'ERROR') and v_activity.last_seq < 2147483647 then
@@ -1432,6 +1536,103 @@ begin
     nullif(jsonb_strip_nulls(jsonb_build_object('requested_by', requested_by, 'forced', nullif(v_force, false))), '{}'));
   perform agentexec._send_cancel(agent_id);
   return v_line;
+end
+$$;
+
+-- _cancel_below cancels the QUEUED, RUNNING and ERROR activities below one in its tree that lie in the session's scope, and returns their
+-- number. It first locks all of them and the one above, by id.
+create or replace function agentexec._cancel_below(agent_id uuid, message text, grace interval, requested_by text)
+  returns int
+  language plpgsql
+  volatile
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_scope record := agentexec._scope();
+  v_ids   uuid[];
+  v_agent uuid;
+  v_count int := 0;
+begin
+  with recursive tree as (
+    select a.id, a.agent_id, a.agent_type, a.metadata, a.status from agentexec.activity a where a.agent_id = _cancel_below.agent_id
+    union all
+    select c.id, c.agent_id, c.agent_type, c.metadata, c.status from tree t join agentexec.activity c on c.parent_agent_id = t.agent_id
+  )
+  select array_agg(t.id order by t.id) into v_ids
+  from tree t
+  where t.agent_id = _cancel_below.agent_id
+     or t.status in ('QUEUED', 'RUNNING', 'ERROR')
+        and agentexec._in_scope(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, t.agent_id, t.agent_type, t.metadata);
+  perform from agentexec.activity a where a.id = any (v_ids) order by a.id for no key update;
+  for v_agent in
+    select a.agent_id from agentexec.activity a
+    where a.id = any (v_ids) and a.agent_id <> _cancel_below.agent_id and a.status in ('QUEUED', 'RUNNING', 'ERROR') and a.last_seq < 2147483647
+    order by a.id
+  loop
+    perform agentexec._cancel_one(v_agent, message, grace, requested_by);
+    v_count := v_count + 1;
+  end loop;
+  return v_count;
+end
+$$;
+
+-- cancel ends an activity, or requests that its worker ends it. QUEUED and ERROR become CANCELED at once. For RUNNING it is a
+-- request: it writes a line with the message, and each later append and heartbeat of the worker returns cancel_requested. The
+-- worker then ends the activity as CANCELED, COMPLETE or ERROR. After the grace period, sweep() ends it as CANCELED. A grace of 0
+-- ends it at once; with a null grace, sweep() never ends it.
+--
+-- A repeated request writes no second line: it returns the line of the first one, and the shorter grace counts. With a grace of
+-- 0, it writes and returns the line that ends the activity. requested_by is stored in the data of the line.
+--
+-- With tree, the QUEUED, RUNNING and ERROR activities below it that lie in the scope are canceled in the same way. If the activity itself is
+-- COMPLETE but others below it are not, only those are canceled, and its last line is returned.
+--
+-- Locks:  the activity rows by id, before the log rows.
+-- Errors: TA404 no such activity, or it is outside the scope; TA409 it is COMPLETE; TA422 bad message, a grace not of 0 to 365 days,
+--         requested_by of more than 255 characters, or the activity is at the highest seq.
+create or replace function agentexec.cancel(
+  agent_id     uuid,
+  message      text     default 'Cancel requested',
+  grace        interval default '30 s',
+  requested_by text     default null,
+  tree         boolean  default false
+)
+  returns agentexec.activity_log
+  language plpgsql
+  volatile
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_line  agentexec.activity_log;
+  v_below int := 0;
+begin
+  perform agentexec._check_line(message, null::double precision, null::jsonb);
+  if grace < '0' or grace > '365 days' then
+    perform agentexec._raise_invalid(format('grace must be between 0 and 365 days, got %s', grace));
+  elsif char_length(requested_by) > 255 then
+    perform agentexec._raise_invalid(format('requested_by must be at most 255 characters, got %s', char_length(requested_by)));
+  end if;
+  if tree then
+    perform from agentexec._scope() s
+    cross join agentexec.activity a
+    where a.agent_id = cancel.agent_id
+      and agentexec._in_scope(s.agent_ids, s.agent_types, s.metadata, a.agent_id, a.agent_type, a.metadata);
+    if found then
+      v_below := agentexec._cancel_below(agent_id, message, grace, requested_by);
+    end if;
+  end if;
+  perform agentexec._lock_in_scope(agent_id);
+  if v_below > 0 then
+    select l.* into v_line
+    from agentexec.activity a
+    join agentexec.activity_log l on l.activity_id = a.id and l.seq = a.last_seq
+    where a.agent_id = cancel.agent_id and a.status = 'COMPLETE';
+    if found then
+      return v_line;
+    end if;
+  end if;
+  return agentexec._cancel_one(agent_id, message, grace, requested_by);
 end
 $$;
 
@@ -1501,9 +1702,10 @@ begin atomic
     for no key update of h skip locked);
 end;
 
--- sweep ends the activities whose grace period is over, at most max_rows of them. It returns the number of rows of each kind that
--- it changed, as JSON: "forced" is the number of these activities; "expired" and "pruned" are 0. Call it about once a second, from
--- any session: while one sweep runs, another one returns zeros at once. It ignores agentexec.scope.
+-- sweep ends the activities whose grace period is over, closes the questions whose time is over, and deletes what the retention
+-- rules say. It returns the number of rows of each kind, as JSON: "forced" activities, "expired" questions, "pruned" activities and
+-- lines; each is at most max_rows. Call it about once a second, from any session: while one sweep runs, another one returns zeros
+-- at once. It ignores agentexec.scope.
 --
 -- Locks:  an advisory lock of the transaction; the activity rows that are free; then log rows.
 -- Errors: TA422 max_rows not of 1 to 100000.
@@ -1515,19 +1717,28 @@ create or replace function agentexec.sweep(max_rows int default 1000)
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_forced int := 0;
+  v_forced  int := 0;
+  v_expired int := 0;
+  v_pruned  int := 0;
 begin
   if max_rows is null or max_rows not between 1 and 100000 then
     perform agentexec._raise_invalid(format('max_rows must be between 1 and 100000, got %s', coalesce(max_rows::text, 'null')));
   end if;
   if pg_try_advisory_xact_lock(1635271270, 'agentexec.activity_log'::regclass::oid::int4) then
     v_forced := agentexec._force_due(max_rows);
+    v_expired := agentexec._expire_due(max_rows);
+    begin
+      v_pruned := agentexec._prune_due(max_rows);
+    exception
+      when others then -- the forced cancels and the expired questions stay
+        raise warning 'agentexec.sweep cannot prune: %', sqlerrm;
+    end;
     perform agentexec._drop_heartbeats(max_rows);
     if v_forced > 0 then
       perform agentexec._send_wakeup();
     end if;
   end if;
-  return jsonb_build_object('forced', v_forced, 'expired', 0, 'pruned', 0);
+  return jsonb_build_object('forced', v_forced, 'expired', v_expired, 'pruned', v_pruned);
 end
 $$;
 
@@ -1707,19 +1918,44 @@ begin atomic
   select case status when 'RUNNING' then 2 when 'QUEUED' then 1 else 0 end;
 end;
 
--- _list_key and its inverse _list_position are the cursor of a list: rank, microseconds since 1970, agent_id.
-create or replace function agentexec._list_key(activity agentexec.activity)
+-- _list_sort returns how the activities of one rank are sorted: the key, an expression of a, and whether it descends. While an
+-- activity is unfinished, the one that began first has the longest duration. The indexes spell the same expressions out.
+create or replace function agentexec._list_sort(rank int, sort text, "order" text, out key text, out descends boolean)
+  language sql
+  immutable parallel safe
+begin atomic
+  select case
+           when sort = 'duration' and rank = 0 then '(a.finished_at - coalesce(a.started_at, a.created_at))'
+           when sort = 'duration' and rank = 2 then 'coalesce(a.started_at, a.created_at)'
+           when sort = 'activity' and rank = 0 then 'a.finished_at'
+           when sort = 'activity' then 'a.updated_at'
+           else 'a.created_at'
+         end,
+         ("order" = 'desc') <> (sort = 'duration' and rank > 0);
+end;
+
+-- _list_key and its inverse _list_position are the cursor of a list: the sort if it is not by created_at (d or a), rank, the
+-- key of _list_sort in microseconds (since 1970 where it is a time), agent_id.
+create or replace function agentexec._list_key(activity agentexec.activity, sort text default 'created')
   returns text
   language sql
   stable parallel safe
 begin atomic
-  select format('%s.%s~%s',
+  select format('%s%s.%s~%s',
+    case when sort <> 'created' then left(sort, 1) end,
     agentexec._rank(activity.status),
-    (extract(epoch from activity.created_at) * 1000000)::bigint,
+    (1000000 * case
+      when sort = 'duration' and activity.finished_at is not null
+        then extract(epoch from activity.finished_at - coalesce(activity.started_at, activity.created_at))
+      else extract(epoch from case
+        when sort = 'duration' and activity.status = 'RUNNING' then coalesce(activity.started_at, activity.created_at)
+        when sort = 'activity' then coalesce(activity.finished_at, activity.updated_at)
+        else activity.created_at end)
+    end)::bigint,
     activity.agent_id);
 end;
 
--- _list_start is the cursor before every activity: a page by key from the start, without the cost of a total.
+-- _list_start is the cursor before every activity, whatever the sort: a page by key from the start, without the cost of a total.
 create or replace function agentexec._list_start()
   returns text
   language sql
@@ -1728,21 +1964,30 @@ begin atomic
   select '2.99999999999999999~ffffffff-ffff-ffff-ffff-ffffffffffff';
 end;
 
--- _list_position reads a cursor; TA422 for anything that _list_key did not write. A cursor of before 0.5 has a dot in place of
+-- _list_position reads a cursor of a list with this sort; TA422 for anything that _list_key did not write. created_at is the
+-- key, a duration counted from 1970. A cursor of before 0.5 has a dot in place of
 -- the tilde, and the id of an activity: it continues behind the agent_id of that one.
-create or replace function agentexec._list_position(after text, out rank int, out created_at timestamptz, out id uuid)
+create or replace function agentexec._list_position(
+  after          text,
+  sort           text default 'created',
+  out rank       int,
+  out created_at timestamptz,
+  out id         uuid
+)
   language plpgsql
   stable parallel safe
   set search_path = pg_catalog, pg_temp
 as $$
+declare
+  v_after text := case when sort <> 'created' and starts_with(after, left(sort, 1)) then substr(after, 2) else after end;
 begin
-  if after !~ '^[0-2]\.-?[0-9]{1,17}[.~][0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
-    perform agentexec._raise_invalid('after must be the "next" of an earlier page');
+  if v_after !~ '^[0-2]\.-?[0-9]{1,17}[.~][0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' or sort <> 'created' and v_after = after then
+    perform agentexec._raise_invalid('after must be the "next" of an earlier page with the same sort');
   end if;
-  rank := left(after, 1)::int;
-  created_at := timestamptz 'epoch' + make_interval(secs => split_part(translate(after, '~', '.'), '.', 2)::bigint / 1000000.0);
-  id := right(after, 36)::uuid;
-  if strpos(after, '~') = 0 then
+  rank := left(v_after, 1)::int;
+  created_at := timestamptz 'epoch' + make_interval(secs => split_part(translate(v_after, '~', '.'), '.', 2)::bigint / 1000000.0);
+  id := right(v_after, 36)::uuid;
+  if strpos(v_after, '~') = 0 then
     id := coalesce((select a.agent_id from agentexec.activity a where a.id = _list_position.id), id);
   end if;
 end
@@ -1782,20 +2027,146 @@ begin
 end
 $$;
 
--- list_activities is one page of activities (ActivityList): RUNNING first, then QUEUED, then finished, in each the
--- newest created_at first, ties by agent_id descending. By number (page, with exact total), or by key (after = the
+-- _id_range returns the first and the last UUID that begin with some hexadecimal digits, nulls for null. TA422 for anything but 4 to
+-- 32 digits; hyphens are left out.
+create or replace function agentexec._id_range(id_prefix text, out first uuid, out last uuid)
+  language plpgsql
+  immutable parallel safe
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_digits text := translate(id_prefix, '-', '');
+begin
+  if v_digits !~ '^[0-9a-fA-F]{4,32}$' then
+    perform agentexec._raise_invalid(format('id_prefix must be 4 to 32 hexadecimal digits, got %s', to_json(left(id_prefix, 100))));
+  end if;
+  first := rpad(v_digits, 32, '0')::uuid;
+  last := rpad(v_digits, 32, 'f')::uuid;
+end
+$$;
+
+-- _check_list refuses arguments of list_activities out of bounds with TA422.
+create or replace function agentexec._check_list(page int, page_size int, sort text, "order" text)
+  returns void
+  language plpgsql
+  immutable parallel safe
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if page is null or page < 1 then
+    perform agentexec._raise_invalid(format('page must be at least 1, got %s', coalesce(page::text, 'null')));
+  elsif page_size is null or page_size not between 1 and 1000 then
+    perform agentexec._raise_invalid(format('page_size must be between 1 and 1000, got %s', coalesce(page_size::text, 'null')));
+  elsif (sort = any ('{created,duration,activity}')) is not true then
+    perform agentexec._raise_invalid(format('sort must be created, duration or activity, got %s', coalesce(to_json(left(sort, 100))::text, 'null')));
+  elsif ("order" = any ('{desc,asc}')) is not true then
+    perform agentexec._raise_invalid(format('order must be desc or asc, got %s', coalesce(to_json(left("order", 100))::text, 'null')));
+  end if;
+end
+$$;
+
+-- _list_part is the condition for the activities of one status that may be in a list: since (a parameter, such as $12, null for
+-- none) leaves out what was finished before it.
+create or replace function agentexec._list_part(status agentexec.status, conditions text, since text)
+  returns text
+  language sql
+  immutable parallel safe
+begin atomic
+  select format('a.status = %L', status)
+    || case when agentexec._rank(status) = 0 then ' and a.finished_at is not null' || coalesce(' and a.finished_at >= ' || since, '') else '' end
+    || ' and ' || conditions;
+end;
+
+-- _list_keys is the query for the agent_ids of a page, in order, whatever the sort: $4 + 1 of them behind the first $5, or behind the
+-- position of rank at_rank, $7 and $8. conditions says which activities, see _list_part. fenced: they are found first and sorted
+-- then. Otherwise the planner may walk through an index that has the order.
+--
+-- Each status has its indexes, so each is a query of its own. One of a lower rank runs only if those above do not fill the page.
+create or replace function agentexec._list_keys(
+  statuses   agentexec.status[],
+  sort       text,
+  "order"    text,
+  at_rank    int,
+  conditions text,
+  since      text,
+  fenced     boolean,
+  typed      boolean
+)
+  returns text
+  language plpgsql
+  immutable parallel safe
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_rank    constant text := '(case a.status when ''RUNNING'' then 2 when ''QUEUED'' then 1 else 0 end)';
+  v_above   text := '0';
+  v_guard   text;
+  v_queries text[] := '{}';
+  v_names   text[] := '{}';
+  v_status  agentexec.status;
+  v_part    text;
+  v_beyond  text;
+  v_at      text;
+  v_by      record;
+  r         int;
+begin
+  for r in reverse 2..0 loop
+    v_guard := case when v_above <> '0' then format(' and %s <= $4 + $5', v_above) else '' end;
+    v_by := agentexec._list_sort(r, sort, "order");
+    v_at := case when sort = 'duration' and r = 0 then '($7 - timestamptz ''epoch'')' else '$7' end;
+    v_beyond := case
+      when at_rank = r and v_by.descends = ("order" = 'desc')
+        then format(' and (%s, a.agent_id) %s (%s, $8)', v_by.key, case when v_by.descends then '<' else '>' end, v_at)
+      when at_rank = r
+        then format(' and %1$s %2$s= %3$s and (%1$s %2$s %3$s or a.agent_id %4$s $8)', v_by.key, case when v_by.descends then '<' else '>' end, v_at,
+          case when v_by.descends then '>' else '<' end)
+      else ''
+    end;
+    for v_status in
+      select s.status from unnest(enum_range(null::agentexec.status)) s(status)
+      where agentexec._rank(s.status) = r and (at_rank is null or r <= at_rank) and (statuses is null or s.status = any (statuses))
+    loop
+      v_part := 'agentexec.activity a where ' || agentexec._list_part(v_status, conditions, since)
+        || case when typed then format(' and %s = %s', v_rank, r) else '' end; -- for the index of the type
+      if fenced then
+        v_part := '(select a.* from ' || v_part || ' offset 0) a where true';
+      end if;
+      v_queries := v_queries || format(
+        '%s as materialized (
+           select s.agent_id, %s as rank, %sextract(epoch from s.key) as at
+           from (select a.agent_id, %s as key from %s%s%s order by 2 %s, a.agent_id %s limit $4 + 1 + $5) s)',
+        v_status, r, case when v_by.descends = ("order" = 'desc') then '' else '-' end,
+        v_by.key, v_part, v_beyond, v_guard, case when v_by.descends then 'desc' else 'asc' end, "order");
+      v_names := v_names || format('select k.agent_id, k.rank, k.at from %s k', v_status);
+      v_above := v_above || format(' + (select count(*) from %s)', v_status);
+    end loop;
+  end loop;
+  if v_names = '{}' then
+    return 'select null::uuid as agent_id where false';
+  end if;
+  return format('with %s select k.agent_id from (%s) k order by k.rank desc, k.at %s, k.agent_id %3$s limit $4 + 1 offset $5',
+    array_to_string(v_queries, ', '), array_to_string(v_names, ' union all '), "order");
+end
+$$;
+
+-- list_activities is one page of activities (ActivityList): RUNNING first, then QUEUED, then finished. In each, sort and order
+-- say which come first: by created_at (created), by how long it has run or waited (duration), or by its last line, of a finished one
+-- the line that ended it (activity). Ties are by agent_id in the same order. By number (page, with exact total), or by key (after = the
 -- "next" of an earlier page; total, page and pages are then null), which costs the same at any depth.
 --
--- stale takes only the stale activities (true) or only the others (false); null takes all.
+-- stale takes only the stale activities (true) or only the others (false); null takes all. since and until take only activities
+-- that existed in between: not finished before since, created before until. id_prefix takes those whose agent_id begins with it.
 --
 -- latest_log is at most the first 500 characters, and latest_log_truncated says whether there are more. A page of more
 -- than 4 MiB ends early: it has at least one item, and "next" goes on behind the last one, whether it was reached by
 -- number or by key.
 --
 -- The statement is built from the filters in use, so that each is planned with its own index. Values travel as
--- parameters, never as text.
+-- parameters, never as text. The usual order without a range is one walk through one index; each other one is a walk for each
+-- status (_list_keys). By duration or last activity, the RUNNING ones are read and sorted, and by last activity the QUEUED ones.
 --
--- Errors: TA422 page < 1, page_size not in 1..1000, metadata_filter that is no filter, garbage in after.
+-- Errors: TA422 page < 1, page_size not in 1..1000, metadata_filter that is no filter, garbage in after, unknown sort or order,
+--         id_prefix that is not 4 to 32 hexadecimal digits.
 create or replace function agentexec.list_activities(
   page             int                default 1,
   page_size        int                default 50,
@@ -1804,7 +2175,16 @@ create or replace function agentexec.list_activities(
   metadata_filter  jsonb              default null,
   after            text               default null,
   include_metadata boolean            default false,
-  stale            boolean            default null
+  stale            boolean            default null,
+  sort             text               default 'created',
+  "order"          text               default 'desc',
+  since            timestamptz        default null,
+  until            timestamptz        default null,
+  id_prefix        text               default null,
+  parent_agent_id  uuid               default null,
+  root_agent_id    uuid               default null,
+  roots_only       boolean            default false,
+  waiting          boolean            default null
 )
   returns jsonb
   language plpgsql
@@ -1818,6 +2198,9 @@ declare
   v_type    text := coalesce(agent_type, case when cardinality(v_scope.agent_types) = 1 then v_scope.agent_types[1] end);
   v_ranks   int[] := (select array_agg(agentexec._rank(s.status)) from unnest(statuses) s(status));
   v_only    agentexec.status := case when cardinality(statuses) = 1 then (select s.status from unnest(statuses) s(status)) end;
+  v_ids_of  record := agentexec._id_range(id_prefix);
+  v_visible constant text[] := v_scope.agent_types; -- for the children
+  v_usual   boolean := sort = 'created' and "order" = 'desc' and since is null and until is null;
   v_where   text := 'true';
   v_from    text;
   v_order   text := v_rank || ' desc, a.created_at desc, a.agent_id desc';
@@ -1826,25 +2209,25 @@ declare
   v_at      timestamptz;
   v_at_id   uuid;
   v_total   bigint;
+  v_few     boolean;
+  v_count   text;
   v_rows    text;
   v_items    text[];
   v_ids      uuid[];
   v_statuses agentexec.status[];
-  v_times    timestamptz[];
+  v_created  timestamptz[];
+  v_started  timestamptz[];
+  v_updated  timestamptz[];
+  v_finished timestamptz[];
   v_more     boolean;
   v_shown    int;
   v_last     agentexec.activity;
   v_text     text;
   v_next     text;
 begin
-  if page is null or page < 1 then
-    perform agentexec._raise_invalid(format('page must be at least 1, got %s', coalesce(page::text, 'null')));
-  elsif page_size is null or page_size not between 1 and 1000 then
-    perform agentexec._raise_invalid(format('page_size must be between 1 and 1000, got %s', coalesce(page_size::text, 'null')));
-  end if;
-
-  if after is not null then
-    select p.rank, p.created_at, p.id into v_at_rank, v_at, v_at_id from agentexec._list_position(after) p;
+  perform agentexec._check_list(page, page_size, sort, "order");
+  if after is not null and (v_usual or after <> agentexec._list_start()) then
+    select p.rank, p.created_at, p.id into v_at_rank, v_at, v_at_id from agentexec._list_position(after, sort) p;
     v_beyond := format(' and (%s, a.created_at, a.agent_id) < ($6, $7, $8)', v_rank);
     if v_at_rank = 0 and (v_filter is not null or v_scope.metadata is not null) then
       -- The same for the last rank, and how many rows that are can be estimated: not from a comparison of rows, which
@@ -1859,13 +2242,33 @@ begin
   if v_filter is not null then
     v_where := v_where || ' and agentexec._matches(a.metadata, $3)';
   end if;
+  if roots_only then
+    v_where := v_where || agentexec._roots_condition(v_scope, 9, 18, 11);
+  end if;
   if v_type = any (v_scope.agent_types) then
     v_scope.agent_types := null; -- said already; twice would look to the planner like fewer rows
   end if;
   if num_nonnulls(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata) > 0 then
     v_where := v_where || ' and agentexec._in_scope($9, $10, $11, a.agent_id, a.agent_type, a.metadata)';
   end if;
-  if v_only is not null and v_type is null then
+  if until is not null then
+    v_where := v_where || ' and a.created_at < $13';
+  end if;
+  if parent_agent_id is not null then
+    v_where := v_where || ' and a.parent_agent_id = $16';
+  end if;
+  if root_agent_id is not null then
+    v_where := v_where || ' and (a.root_agent_id = $17 or a.agent_id = $17)';
+  end if;
+  if waiting is not null then
+    v_where := v_where || case when waiting then ' and a.open_questions > 0' else ' and a.open_questions = 0' end;
+  end if;
+  if id_prefix is not null then
+    v_where := v_where || ' and a.agent_id between $14 and $15';
+  end if;
+  if not v_usual then
+    null; -- _list_keys takes each status by itself
+  elsif v_only is not null and v_type is null then
     -- One status has one rank: activity_status_idx is already in order.
     v_where := v_where || format(' and a.status = %L', v_only);
     v_order := 'a.created_at desc, a.agent_id desc';
@@ -1888,30 +2291,49 @@ begin
   end if;
 
   if after is null then
+    v_count := case when v_usual then 'select count(*) from agentexec.activity a where ' || v_where else (
+      select 'select ' || coalesce(string_agg('(select count(*) from agentexec.activity a where '
+        || agentexec._list_part(s.status, v_where, case when since is not null then '$12' end) || ')', ' + '), '0')
+      from unnest(enum_range(null::agentexec.status)) s(status)
+      where statuses is null or s.status = any (statuses)) end;
     -- The query of a loop is never run by several processes. They would save nothing where writers want the processors.
-    for v_total in execute 'select count(*) from agentexec.activity a where ' || v_where
-      using statuses, v_type, v_filter, null, null, null, null, null, v_scope.agent_ids, v_scope.agent_types, v_scope.metadata
+    for v_total in execute v_count
+      using statuses, v_type, v_filter, null, null, null, null, null, v_scope.agent_ids, v_scope.agent_types, v_scope.metadata,
+            since, until, v_ids_of.first, v_ids_of.last, parent_agent_id, root_agent_id, v_visible
     loop
     end loop;
   end if;
 
   v_from := 'agentexec.activity a where ' || v_where;
-  if v_total <= 1000 and (v_filter is not null or v_scope.metadata is not null) then
+  v_few := id_prefix is not null or waiting or v_total <= 1000
+    and (v_filter is not null or v_scope.metadata is not null or parent_agent_id is not null or root_agent_id is not null);
+  if v_few then
     -- Few, and that is known, where the planner can only guess from its sample, and would rather walk through the whole
     -- list in its order. So it may not: it finds them first and sorts them.
     v_from := '(select a.* from ' || v_from || ' offset 0) a where true';
   end if;
 
-  if after is null or statuses is not null or v_type is not null then
+  if not v_usual then
+    v_rows := format('select a.*, p.n
+                      from (select k.agent_id, row_number() over () as n from (%s) k) p
+                      join agentexec.activity a on a.agent_id = p.agent_id
+                      order by p.n',
+      agentexec._list_keys(statuses, sort, "order", v_at_rank, v_where, case when since is not null then '$12' end,
+        -- The other end of the range comes first, and the planner cannot know how far it is.
+        v_few or sort = 'created' and "order" = 'asc' and since is not null or sort = 'activity' and "order" = 'desc' and until is not null,
+        v_type is not null));
+  elsif after is null or statuses is not null or v_type is not null then
     -- The page is picked by keys alone, then its rows are read: an offset or a filter stays in the index.
     v_rows := 'select a.*, p.n
                from (select k.agent_id, row_number() over () as n
                      from (select a.agent_id from %s%s order by %s limit $4 + 1 offset $5) k) p
                join agentexec.activity a on a.agent_id = p.agent_id
                order by p.n';
+    v_rows := format(v_rows, v_from, v_beyond, v_order);
   else
     v_rows := 'select k.*, row_number() over () as n
                from (select a.* from %s%s order by %s limit $4 + 1) k';
+    v_rows := format(v_rows, v_from, v_beyond, v_order);
   end if;
 
   -- The page is put together as text and read as jsonb once: half the work of jsonb that is copied from object to
@@ -1920,7 +2342,9 @@ begin
   -- its size is known without that. A join with the heartbeats could also change the order of the rows.
   execute format(
     'select array_agg(row_to_json(i)::text) filter (where a.n <= $4), array_agg(a.agent_id) filter (where a.n <= $4),
-            array_agg(a.status) filter (where a.n <= $4), array_agg(a.created_at) filter (where a.n <= $4), count(*) > $4
+            array_agg(a.status) filter (where a.n <= $4), array_agg(a.created_at) filter (where a.n <= $4),
+            array_agg(a.started_at) filter (where a.n <= $4), array_agg(a.updated_at) filter (where a.n <= $4),
+            array_agg(a.finished_at) filter (where a.n <= $4), count(*) > $4
      from (%s) a
      left join lateral (
        select left(l.message, 500) as head, octet_length(l.message) as size
@@ -1944,14 +2368,18 @@ begin
               extract(epoch from h.expect_every)::double precision as expect_every,
               agentexec._is_stale(a.status, a.updated_at, h.beat_at, h.expect_every) as stale,
               agentexec._cancel_json(a.id, a.cancel_seq, a.cancel_force_at, a.cancel_forced) as cancel,
+              case when a.parent_agent_id is not null then agentexec._visible_id(a.parent_agent_id, $9, $18, $11) end as parent_agent_id,
+              case when a.root_agent_id is not null then agentexec._visible_id(a.root_agent_id, $9, $18, $11) end as root_agent_id, a.open_questions,
+              case when a.n <= $4 then agentexec._children_json(a.agent_id, $9, $18, $11) end as children,
               l.head as latest_log,
               coalesce(l.size > octet_length(l.head), false) as latest_log_truncated
      ) i',
-    format(v_rows, v_from, v_beyond, v_order))
-  into v_items, v_ids, v_statuses, v_times, v_more
+    v_rows)
+  into v_items, v_ids, v_statuses, v_created, v_started, v_updated, v_finished, v_more
   using statuses, v_type, v_filter, page_size,
         case when after is null then (page - 1)::bigint * page_size else 0 end,
-        v_at_rank, v_at, v_at_id, v_scope.agent_ids, v_scope.agent_types, v_scope.metadata;
+        v_at_rank, v_at, v_at_id, v_scope.agent_ids, v_scope.agent_types, v_scope.metadata,
+        since, until, v_ids_of.first, v_ids_of.last, parent_agent_id, root_agent_id, v_visible;
 
   v_text := array_to_string(v_items, ', ');
   if include_metadata or octet_length(v_text) > 4000000 then
@@ -1962,8 +2390,11 @@ begin
   if v_more or v_shown < cardinality(v_ids) then
     v_last.agent_id := v_ids[v_shown];
     v_last.status := v_statuses[v_shown];
-    v_last.created_at := v_times[v_shown];
-    v_next := agentexec._list_key(v_last);
+    v_last.created_at := v_created[v_shown];
+    v_last.started_at := v_started[v_shown];
+    v_last.updated_at := v_updated[v_shown];
+    v_last.finished_at := v_finished[v_shown];
+    v_next := agentexec._list_key(v_last, sort);
   end if;
   return format('{"items": [%s], "total": %s, "page": %s, "page_size": %s, "pages": %s, "next": %s}',
     v_text,
@@ -2120,26 +2551,48 @@ end
 $$;
 
 -- count_by_status returns the number of activities per status, with all five keys, and as "stale" the number of stale ones,
--- which count as RUNNING too.
-create or replace function agentexec.count_by_status(agent_type text default null, metadata_filter jsonb default null)
+-- which count as RUNNING too. since and until count only activities that existed in between: not finished before since, created
+-- before until. The last four parameters count only what list_activities takes with them.
+create or replace function agentexec.count_by_status(
+  agent_type      text        default null,
+  metadata_filter jsonb       default null,
+  since           timestamptz default null,
+  until           timestamptz default null,
+  parent_agent_id uuid        default null,
+  root_agent_id   uuid        default null,
+  roots_only      boolean     default false,
+  waiting         boolean     default null
+)
   returns jsonb
   language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_filter jsonb  := agentexec._metadata_filter(metadata_filter);
-  v_scope  record := agentexec._scope();
-  v_where  text;
-  v_counts jsonb;
+  v_filter  jsonb  := agentexec._metadata_filter(metadata_filter);
+  v_scope   record := agentexec._scope();
+  v_visible text[] := v_scope.agent_types;
+  v_roots   text   := case when roots_only then agentexec._roots_condition(v_scope, 3, 10, 5) else '' end;
+  v_where   text;
+  v_from    text;
+  v_counts  jsonb;
 begin
   if agent_type = any (v_scope.agent_types) then
     v_scope.agent_types := null; -- said already
   end if;
   v_where := case when agent_type is not null then ' and a.agent_type = $1' else '' end
     || case when v_filter is not null then ' and agentexec._matches(a.metadata, $2)' else '' end
-    || case when num_nonnulls(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata) > 0
-         then ' and agentexec._in_scope($3, $4, $5, a.agent_id, a.agent_type, a.metadata)' else '' end;
+    || agentexec._scope_condition(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, 3)
+    || case when until is not null then ' and a.created_at < $7' else '' end
+    || case when parent_agent_id is not null then ' and a.parent_agent_id = $8' else '' end
+    || case when root_agent_id is not null then ' and (a.root_agent_id = $9 or a.agent_id = $9)' else '' end
+    || v_roots
+    || case when waiting then ' and a.open_questions > 0' when not waiting then ' and a.open_questions = 0' else '' end;
+  -- Unfinished activities and recently finished ones are in different indexes.
+  v_from := 'select a.status, count(*) as n from agentexec.activity a where '
+    || case when since is null then 'true' else 'a.status in (''QUEUED'', ''RUNNING'')' end || v_where || ' group by a.status'
+    || case when since is null then '' else ' union all select a.status, count(*) from agentexec.activity a
+         where a.status in (''COMPLETE'', ''ERROR'', ''CANCELED'') and a.finished_at >= $6' || v_where || ' group by a.status' end;
   -- A loop, as in list_activities: for its one row, and by one process.
   for v_counts in execute
     'select jsonb_object_agg(s.status, coalesce(c.n, 0)) || jsonb_build_object(''stale'', (
@@ -2149,11 +2602,271 @@ begin
        where h.beat_at < statement_timestamp() - h.expect_every -- after a recent heartbeat, the activity need not be read
          and agentexec._is_stale(a.status, a.updated_at, h.beat_at, h.expect_every)' || v_where || '))
      from unnest(enum_range(null::agentexec.status)) s(status)
-     left join (select a.status, count(*) as n from agentexec.activity a where true' || v_where || ' group by a.status) c on c.status = s.status'
-    using agent_type, v_filter, v_scope.agent_ids, v_scope.agent_types, v_scope.metadata
+     left join (' || v_from || ') c on c.status = s.status'
+    using agent_type, v_filter, v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, since, until, parent_agent_id, root_agent_id, v_visible
   loop
   end loop;
   return v_counts;
+end
+$$;
+
+-- _check_stats refuses arguments of stats out of bounds with TA422, and returns the bucket in seconds.
+create or replace function agentexec._check_stats(since timestamptz, bucket interval)
+  returns numeric
+  language plpgsql
+  stable parallel safe
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_seconds numeric := extract(epoch from bucket);
+  v_range   numeric;
+begin
+  if since is null or not isfinite(since) or since >= statement_timestamp() or since < statement_timestamp() - interval '366 days' then
+    perform agentexec._raise_invalid(format('since must be in the past, at most 366 days ago, got %s', coalesce(agentexec._time(since), 'null')));
+  elsif v_seconds is null or v_seconds < 1 or v_seconds > 31622400 then
+    perform agentexec._raise_invalid(format('bucket must be between 1 second and 366 days, got %s', coalesce(bucket::text, 'null')));
+  end if;
+  v_range := extract(epoch from statement_timestamp() - since);
+  if v_range / v_seconds > 1499 then -- since is rounded down by less than one bucket
+    perform agentexec._raise_invalid(format('bucket must be at least %s seconds for this range, because there may be at most 1500 buckets, got %s',
+      ceil(v_range / 1499), trim_scale(v_seconds)));
+  end if;
+  return v_seconds;
+end
+$$;
+
+-- _ended returns how many activities ended in a range with each status: in each bucket (at), and of each type in each twentieth of the
+-- range (part, from 0).
+--
+-- The planner expects as many groups as times, and would sort all rows. There are few groups, so they are counted in a hash table.
+create or replace function agentexec._ended(since timestamptz, until timestamptz, bucket interval)
+  returns table (status agentexec.status, at timestamptz, agent_type text, part int, n bigint)
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set enable_sort = off
+as $$
+declare
+  v_scope record := agentexec._scope();
+  v_where text   := ' from agentexec.activity a
+    where a.status in (''COMPLETE'', ''ERROR'', ''CANCELED'') and a.finished_at >= $1 and a.finished_at < $2'
+    || agentexec._scope_condition(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, 4);
+begin
+  -- date_bin counts in integers, so it is cheaper than arithmetic with extract(epoch ...).
+  return query execute
+    'select a.status, date_bin($3, a.finished_at, $1), null, null::int, count(*)' || v_where || ' group by 1, 2
+     union all
+     select g.status, null, g.agent_type, least(19, (extract(epoch from g.part - $1) / extract(epoch from $2 - $1) * 20)::int), g.n
+     from (select a.status, a.agent_type, date_bin(($2 - $1) / 20, a.finished_at, $1) as part, count(*) as n' || v_where || ' group by 1, 2, 3) g'
+    using since, until, bucket, v_scope.agent_ids, v_scope.agent_types, v_scope.metadata;
+end
+$$;
+
+-- _started_by_bucket returns how many activities became RUNNING for the first time in each bucket of a range.
+create or replace function agentexec._started_by_bucket(since timestamptz, until timestamptz, bucket interval)
+  returns table (at timestamptz, n bigint)
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_scope record := agentexec._scope();
+begin
+  return query execute
+    'select date_bin($3, a.started_at, $1), count(*) from agentexec.activity a where a.started_at >= $1 and a.started_at < $2'
+      || agentexec._scope_condition(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, 4) || '
+     group by 1'
+    using since, until, bucket, v_scope.agent_ids, v_scope.agent_types, v_scope.metadata;
+end
+$$;
+
+-- _took_by_type returns the median and the 95th percentile of the duration of COMPLETE runs of some types that ended in a range, in
+-- seconds with three decimals. A run that never was RUNNING has no duration. work_mem: a hundred thousand runs are sorted in memory.
+create or replace function agentexec._took_by_type(since timestamptz, until timestamptz, agent_types text[])
+  returns table (agent_type text, p50 double precision, p95 double precision)
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+  set work_mem = '16MB'
+as $$
+declare
+  v_scope record := agentexec._scope();
+begin
+  return query execute
+    'select g.agent_type, round(g.took[1]::numeric, 3)::double precision, round(g.took[2]::numeric, 3)::double precision
+     from (select a.agent_type collate "C" as agent_type, percentile_cont(array[0.5, 0.95]) within group (order by a.took) as took
+           from (select a.agent_type, date_part(''epoch'', a.finished_at - a.started_at) as took
+                 from agentexec.activity a
+                 where a.status = ''COMPLETE'' and a.finished_at >= $1 and a.finished_at < $2'
+                 || agentexec._scope_condition(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, 4) || '
+                 offset 0) a -- so that the types are not looked up in their index
+           where a.agent_type = any ($3)
+           group by 1) g'
+    using since, until, agent_types, v_scope.agent_ids, v_scope.agent_types, v_scope.metadata;
+end
+$$;
+
+-- _failures returns the first lines with which activities failed in a range, at most 200 characters, each once for its type, the 20 newest:
+-- of the newest 5,000 failures. The line of a failure has the time finished_at; trailing lines may follow it.
+create or replace function agentexec._failures(since timestamptz, until timestamptz)
+  returns jsonb
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_scope    record := agentexec._scope();
+  v_failures jsonb;
+begin
+  for v_failures in execute
+    'select jsonb_agg(jsonb_build_object(''message'', f.message, ''agent_type'', f.agent_type, ''count'', f.n,
+              ''last_at'', agentexec._time(f.last_at), ''agent_id'', f.agent_id) order by f.last_at desc, f.agent_id desc)
+     from (select l.message, e.agent_type, count(*) as n, max(e.finished_at) as last_at,
+                  (array_agg(e.agent_id order by e.finished_at desc, e.agent_id desc))[1] as agent_id
+           from (select a.id, a.agent_id, a.agent_type, a.finished_at, a.last_seq, a.attempt
+                 from agentexec.activity a
+                 where a.status = ''ERROR'' and a.finished_at >= $1 and a.finished_at < $2'
+                 || agentexec._scope_condition(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, 3) || '
+                 order by a.finished_at desc, a.agent_id desc
+                 limit 5000) e
+           cross join lateral (
+             select coalesce((
+               select left(split_part(translate(ltrim(left(x.message, 1000), e'' \t\r\n''), e''\r'', e''\n''), e''\n'', 1), 200)
+               from (select l.seq, l.message, l.status, l.attempt, l.created_at
+                     from agentexec.activity_log l
+                     where l.activity_id = e.id and l.seq <= e.last_seq
+                     order by l.seq desc
+                     limit 20) x
+               where x.status = ''ERROR'' and x.attempt = e.attempt and x.created_at = e.finished_at
+               order by x.seq
+               limit 1), '''') as message
+             offset 0) l
+           group by 1, 2
+           order by last_at desc, agent_id desc
+           limit 20) f'
+    using since, until, v_scope.agent_ids, v_scope.agent_types, v_scope.metadata
+  loop
+  end loop;
+  return coalesce(v_failures, '[]');
+end
+$$;
+
+-- _unfinished returns what stats says of the QUEUED and RUNNING activities: the oldest_queued_at, the oldest_stale_at, the number of
+-- RUNNING ones whose cancel was requested (stopping), and the number of RUNNING ones by type (running, an object).
+create or replace function agentexec._unfinished(
+  out oldest_queued_at timestamptz,
+  out oldest_stale_at  timestamptz,
+  out stopping         bigint,
+  out running          jsonb
+)
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_scope record := agentexec._scope();
+  v_where text   := agentexec._scope_condition(v_scope.agent_ids, v_scope.agent_types, v_scope.metadata, 1);
+begin
+  execute
+    'select (select a.created_at from agentexec.activity a where a.status = ''QUEUED''' || v_where || ' order by a.created_at limit 1),
+            (select min(greatest(a.updated_at, h.beat_at))
+             from agentexec.activity_heartbeat h
+             join agentexec.activity a on a.id = h.activity_id
+             where h.beat_at < statement_timestamp() - h.expect_every
+               and agentexec._is_stale(a.status, a.updated_at, h.beat_at, h.expect_every)' || v_where || '),
+            coalesce(sum(r.stopping), 0)::bigint, coalesce(jsonb_object_agg(r.agent_type, r.n) filter (where r.n > 0), ''{}'')
+     from (select a.agent_type, count(*) as n, count(a.cancel_seq) as stopping
+           from agentexec.activity a
+           where a.status = ''RUNNING''' || v_where || '
+           group by 1) r'
+  into oldest_queued_at, oldest_stale_at, stopping, running
+  using v_scope.agent_ids, v_scope.agent_types, v_scope.metadata;
+end
+$$;
+
+-- stats returns what happened since a time, as JSON: counts as count_by_status, what started and ended in each bucket, the 50 types with
+-- the most runs and how long these took, and the newest failures. The buckets begin at multiples of bucket since 1970, and since is
+-- rounded down to such a time, so each bucket but the last is whole, and one call counts as another one.
+--
+-- Nothing is a sample: the cost grows with what ended in the range. But failures are counted among the newest 5,000 of the range
+-- (failures_counted says of how many).
+--
+-- Errors: TA422 since not in the past or more than 366 days ago, bucket below 1 s, more than 1,500 buckets.
+create or replace function agentexec.stats(
+  since  timestamptz default statement_timestamp() - interval '1 hour',
+  bucket interval    default interval '1 minute'
+)
+  returns jsonb
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_seconds constant numeric     := agentexec._check_stats(since, bucket);
+  v_bucket  constant interval    := make_interval(secs => v_seconds::double precision);
+  v_since   constant timestamptz := date_bin(v_bucket, since, 'epoch');
+  v_until   constant timestamptz := statement_timestamp();
+  v_now     record := agentexec._unfinished();
+  v_counts  jsonb  := agentexec.count_by_status();
+  v_ended   jsonb;
+  v_series  jsonb;
+  v_types   jsonb;
+begin
+  with ended as materialized (
+    select e.* from agentexec._ended(v_since, v_until, v_bucket) e
+  ), series as (
+    select b.at, coalesce(s.n, 0) as started, coalesce(e.complete, 0) as complete, coalesce(e.error, 0) as error, coalesce(e.canceled, 0) as canceled
+    from generate_series(v_since, v_until, v_bucket) b(at)
+    left join (select s.at, s.n from agentexec._started_by_bucket(v_since, v_until, v_bucket) s) s on s.at = b.at
+    left join (
+      select e.at, sum(e.n) filter (where e.status = 'COMPLETE') as complete, sum(e.n) filter (where e.status = 'ERROR') as error,
+             sum(e.n) filter (where e.status = 'CANCELED') as canceled
+      from ended e
+      where e.at is not null
+      group by e.at) e on e.at = b.at
+    where b.at < v_until
+  ), types as materialized (
+    select t.*
+    from (
+      select coalesce(e.agent_type, r.agent_type) as agent_type, coalesce(r.running::bigint, 0) as running, coalesce(e.ended, 0) as ended,
+             coalesce(e.error, 0) as error, coalesce(e.canceled, 0) as canceled
+      from (select e.agent_type, sum(e.n) as ended, sum(e.n) filter (where e.status = 'ERROR') as error,
+                   sum(e.n) filter (where e.status = 'CANCELED') as canceled
+            from ended e
+            where e.agent_type is not null
+            group by e.agent_type) e
+      full join jsonb_each_text(v_now.running) r(agent_type, running) on r.agent_type = e.agent_type) t
+    order by t.running + t.ended desc, t.agent_type
+    limit 50
+  )
+  select (select jsonb_build_object('complete', coalesce(sum(s.complete), 0), 'error', coalesce(sum(s.error), 0), 'canceled', coalesce(sum(s.canceled), 0))
+          from series s),
+         (select jsonb_agg(jsonb_build_object('at', agentexec._time(s.at), 'started', s.started, 'complete', s.complete, 'error', s.error,
+            'canceled', s.canceled) order by s.at)
+          from series s),
+         (select jsonb_agg(jsonb_build_object('agent_type', t.agent_type, 'running', t.running, 'ended', t.ended, 'error', t.error,
+            'canceled', t.canceled, 'p50', d.p50, 'p95', d.p95, 'series', p.series) order by t.running + t.ended desc, t.agent_type)
+          from types t
+          left join agentexec._took_by_type(v_since, v_until, array(select t.agent_type from types t)) d on d.agent_type = t.agent_type
+          cross join lateral (
+            select jsonb_agg(coalesce(e.n, 0) order by i.part) as series
+            from generate_series(0, 19) i(part)
+            left join (select e.part, sum(e.n) as n from ended e where e.agent_type = t.agent_type group by e.part) e on e.part = i.part) p)
+  into v_ended, v_series, v_types;
+  return jsonb_build_object(
+    'since', agentexec._time(v_since),
+    'until', agentexec._time(v_until),
+    'bucket', v_seconds::double precision,
+    'counts', v_counts,
+    'active', (v_counts ->> 'QUEUED')::bigint + (v_counts ->> 'RUNNING')::bigint,
+    'stopping', v_now.stopping,
+    'oldest_queued_at', agentexec._time(v_now.oldest_queued_at),
+    'oldest_stale_at', agentexec._time(v_now.oldest_stale_at),
+    'ended', v_ended,
+    'series', v_series,
+    'types', coalesce(v_types, '[]'),
+    'failures', agentexec._failures(v_since, v_until),
+    'failures_counted', least(5000, (v_ended ->> 'error')::bigint));
 end
 $$;
 
@@ -2199,14 +2912,24 @@ declare
 begin
   for v_old, v_heirs in values
     ('agentexec.complete(uuid, text, int, jsonb)', array['agentexec.complete(uuid, text, double precision, jsonb)']),
-    ('agentexec.cancel(uuid, text)', array['agentexec.cancel(uuid, text, interval, text)', 'agentexec.sweep(int)']),
+    ('agentexec.create_activity(text, text, uuid, jsonb)', array['agentexec.create_activity(text, text, uuid, jsonb, uuid)']),
+    ('agentexec.cancel(uuid, text)', array['agentexec.cancel(uuid, text, interval, text, boolean)', 'agentexec.sweep(int)']),
+    ('agentexec.cancel(uuid, text, interval, text)', array['agentexec.cancel(uuid, text, interval, text, boolean)']),
     ('agentexec.append_log(uuid, text, int, agentexec.status, jsonb)',
      array['agentexec.append_log(uuid, text, double precision, agentexec.status, jsonb, int)', 'agentexec.heartbeat(uuid, interval)']),
     ('agentexec.append_log(uuid, text, double precision, agentexec.status, jsonb)',
      array['agentexec.append_log(uuid, text, double precision, agentexec.status, jsonb, int)', 'agentexec.heartbeat(uuid, interval)']),
     ('agentexec._append_logs_before(jsonb)', array['agentexec.append_logs(jsonb)']),
     ('agentexec.list_activities(int, int, agentexec.status[], text, jsonb, text, boolean)',
-     array['agentexec.list_activities(int, int, agentexec.status[], text, jsonb, text, boolean, boolean)']),
+     array['agentexec.list_activities(int, int, agentexec.status[], text, jsonb, text, boolean, boolean, text, text, timestamptz, timestamptz, text, uuid, uuid, boolean, boolean)']),
+    ('agentexec.list_activities(int, int, agentexec.status[], text, jsonb, text, boolean, boolean)',
+     array['agentexec.list_activities(int, int, agentexec.status[], text, jsonb, text, boolean, boolean, text, text, timestamptz, timestamptz, text, uuid, uuid, boolean, boolean)']),
+    ('agentexec.list_activities(int, int, agentexec.status[], text, jsonb, text, boolean, boolean, text, text, timestamptz, timestamptz, text)',
+     array['agentexec.list_activities(int, int, agentexec.status[], text, jsonb, text, boolean, boolean, text, text, timestamptz, timestamptz, text, uuid, uuid, boolean, boolean)']),
+    ('agentexec.count_by_status(text, jsonb)', array['agentexec.count_by_status(text, jsonb, timestamptz, timestamptz, uuid, uuid, boolean, boolean)', 'agentexec.stats(timestamptz, interval)']),
+    ('agentexec.count_by_status(text, jsonb, timestamptz, timestamptz)', array['agentexec.count_by_status(text, jsonb, timestamptz, timestamptz, uuid, uuid, boolean, boolean)']),
+    ('agentexec._list_key(agentexec.activity)', '{}'),
+    ('agentexec._list_position(text)', '{}'),
     ('agentexec._append_change(uuid, text, int, agentexec.status, jsonb)', '{}'),
     ('agentexec._append_lines(uuid[], text[], int[], agentexec.status[], jsonb[])', '{}'),
     ('agentexec._append_lines(uuid[], text[], double precision[], agentexec.status[], jsonb[])', '{}'),

@@ -89,6 +89,17 @@ var invariants = map[string]string{
 	"LinesAreInBounds": `
 		select l.* from agentexec.activity_log l
 		where octet_length(l.message) > 1048576 or l.percentage not between 0 and 100`,
+	"OpenQuestionsAreCounted": `
+		select a.id, a.open_questions from agentexec.activity a
+		where a.open_questions <> (select count(*) from agentexec.question q where q.activity_id = a.id and q.state = 'PENDING')
+			or a.open_questions > 0 and a.finished_at is not null`,
+	"QuestionsAreClosedOnce": `
+		select q.* from agentexec.question q
+		where (q.state = 'PENDING') <> (q.closed_at is null) or (q.state = 'ANSWERED') <> (q.answer is not null)`,
+	"ChildrenKnowTheirTree": `
+		select c.* from agentexec.activity c left join agentexec.activity p on p.agent_id = c.parent_agent_id
+		where c.parent_agent_id is not null and (p.id is null or c.depth <> p.depth + 1 or c.root_agent_id <> coalesce(p.root_agent_id, p.agent_id))
+			or c.parent_agent_id is null and (c.depth <> 0 or c.root_agent_id is not null) or c.depth > 32`,
 	"IdsComeFromTheSequence": `
 		select l.* from agentexec.activity_log l, agentexec.activity_log_id_seq s where l.id > s.last_value`,
 }

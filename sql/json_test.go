@@ -15,10 +15,10 @@ import (
 // The key sets of the contract's JSON, sorted.
 var (
 	listKeys = []string{"items", "next", "page", "page_size", "pages", "total"}
-	itemKeys = []string{"agent_id", "agent_type", "attempt", "cancel", "created_at", "expect_every", "finished_at", "last_seen_at", "last_seq",
-		"latest_log", "latest_log_truncated", "latest_percentage", "stale", "started_at", "status", "updated_at"}
-	detailKeys = []string{"agent_id", "agent_type", "attempt", "cancel", "created_at", "expect_every", "finished_at", "last_seen_at", "last_seq",
-		"latest_percentage", "logs", "stale", "started_at", "status", "updated_at"}
+	itemKeys = []string{"agent_id", "agent_type", "attempt", "cancel", "children", "created_at", "expect_every", "finished_at", "last_seen_at", "last_seq",
+		"latest_log", "latest_log_truncated", "latest_percentage", "open_questions", "parent_agent_id", "root_agent_id", "stale", "started_at", "status", "updated_at"}
+	detailKeys = []string{"agent_id", "agent_type", "attempt", "cancel", "children", "created_at", "expect_every", "finished_at", "last_seen_at", "last_seq",
+		"latest_percentage", "logs", "open_questions", "parent_agent_id", "root_agent_id", "stale", "started_at", "status", "updated_at"}
 	logKeys = []string{"attempt", "cancel_requested", "created_at", "data", "id", "message", "percentage", "seq", "status"}
 )
 
@@ -53,6 +53,7 @@ func TestJSONShapes(t *testing.T) {
 		"latest_percentage": 30.0, "last_seq": 3.0, "attempt": 1.0, "created_at": utc(created),
 		"updated_at": utc(a.UpdatedAt), "started_at": utc(*a.StartedAt), "finished_at": nil,
 		"last_seen_at": utc(a.UpdatedAt), "expect_every": nil, "stale": false, "cancel": nil,
+		"parent_agent_id": nil, "root_agent_id": nil, "children": nil, "open_questions": 0.0,
 	}
 	require.Equal(t, itemKeys, keys(item))
 	require.Equal(t, item, items[0])

@@ -68,6 +68,7 @@ var readers = map[string]string{
 	"activity_detail": "select agentexec.activity_detail($1)",
 	"count_active":    "select agentexec.count_active() from (select $1::uuid) x",
 	"count_by_status": "select agentexec.count_by_status() from (select $1::uuid) x",
+	"stats":           "select agentexec.stats() from (select $1::uuid) x",
 	"pending_ids":     "select agentexec.pending_ids() from (select $1::uuid) x",
 	"activity_list":   "select * from agentexec.activity_list where agent_id = $1",
 }

@@ -9,6 +9,7 @@
 alter table agentexec.activity enable row level security;
 alter table agentexec.activity_log enable row level security;
 alter table agentexec.activity_heartbeat enable row level security;
+alter table agentexec.question enable row level security;
 
 drop policy if exists activity_scope on agentexec.activity;
 create policy activity_scope on agentexec.activity
@@ -32,6 +33,10 @@ drop policy if exists activity_heartbeat_scope on agentexec.activity_heartbeat;
 create policy activity_heartbeat_scope on agentexec.activity_heartbeat
   using (exists (select from agentexec.activity a where a.id = activity_id));
 
+drop policy if exists question_scope on agentexec.question;
+create policy question_scope on agentexec.question
+  using (exists (select from agentexec.activity a where a.id = activity_id));
+
 -- The sidecar narrows by its own queries. A policy that is always true takes the others out of its plans, which would keep
 -- it from the index on metadata: an operator that might tell of rows it must not see is not asked first.
 do $$
@@ -39,10 +44,12 @@ begin
   drop policy if exists activity_sidecar on agentexec.activity;
   drop policy if exists activity_log_sidecar on agentexec.activity_log;
   drop policy if exists activity_heartbeat_sidecar on agentexec.activity_heartbeat;
+  drop policy if exists question_sidecar on agentexec.question;
   if exists (select from pg_roles r where r.rolname = 'agentexec_sidecar') then
     create policy activity_sidecar on agentexec.activity for select to agentexec_sidecar using (true);
     create policy activity_log_sidecar on agentexec.activity_log for select to agentexec_sidecar using (true);
     create policy activity_heartbeat_sidecar on agentexec.activity_heartbeat for select to agentexec_sidecar using (true);
+    create policy question_sidecar on agentexec.question for select to agentexec_sidecar using (true);
   end if;
 end
 $$;

@@ -98,5 +98,5 @@ func TestNoXid8IsReturned(t *testing.T) {
 	require.Empty(t, all[string](t, b.pool, `select c.relname || '.' || a.attname from pg_attribute a join pg_class c on c.oid = a.attrelid
 		where c.relnamespace = 'agentexec'::regnamespace and c.relkind in ('r', 'v', 'c', 'p') and a.attnum > 0
 		and a.atttypid not in ('uuid'::regtype, 'text'::regtype, 'int'::regtype, 'bigint'::regtype, 'jsonb'::regtype, 'boolean'::regtype,
-			'timestamptz'::regtype, 'interval'::regtype, 'agentexec.status'::regtype)`))
+			'timestamptz'::regtype, 'interval'::regtype, 'agentexec.status'::regtype, 'agentexec.question_state'::regtype)`))
 }

@@ -52,6 +52,20 @@ func TestCommonLineIsAHotUpdate(t *testing.T) {
 	}
 }
 
+// A trailing line of a finished activity is a HOT update too, although its end and its duration are indexed.
+func TestTrailingLineIsAHotUpdate(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for _, d := range doors {
+		for _, status := range []string{"COMPLETE", "ERROR", "CANCELED"} {
+			agent := b.in(status)
+			requireWrites(b, writes{Updated: 1, Hot: 1, Inserted: 1}, func(q querier) {
+				require.NoError(t, d.write(t.Context(), q, line{agent: agent, message: "x"}), d.name)
+			})
+		}
+	}
+}
+
 // The set-based writers update each activity once, however many lines it gets.
 func TestSetBasedWritersUpdateEachActivityOnce(t *testing.T) {
 	t.Parallel()

@@ -51,6 +51,8 @@ type Access struct {
 	Expires time.Time
 	// Scope bounds the visible activities; all others are invisible.
 	Scope client.Scope
+	// HideMetadata refuses lists with metadata.
+	HideMetadata bool
 }
 
 // over reports whether the access has ended.
@@ -101,8 +103,11 @@ func (c *conn) renew(token string) *frame {
 		return nil
 	}
 	c.replyInRoom(plainFrame("auth", "")) // before any frame of the new scope
-	if now.key() != c.scope.key() {
+	changed := now.key() != c.scope.key()
+	if changed {
 		c.scope = now
+	}
+	if changed || access.HideMetadata != c.access.HideMetadata {
 		for _, s := range c.subs {
 			c.enqueue(s) // next applies the connection's new scope
 		}
@@ -110,6 +115,22 @@ func (c *conn) renew(token string) *frame {
 	c.access = access
 	c.pinger.Reset(c.access.within(c.hub.cfg.PingInterval))
 	return nil
+}
+
+// noMetadata is the message to a client whose token does not allow metadata.
+const noMetadata = "the token does not grant include_metadata"
+
+// hidesMetadata reports whether the token of the connection does not allow metadata.
+func (c *conn) hidesMetadata() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.access.HideMetadata
+}
+
+// includesMetadata reports whether a subscription is a list with metadata.
+func includesMetadata(s subscription) bool {
+	l, ok := s.(*listSub)
+	return ok && l.list.filter.IncludeMetadata
 }
 
 // mayRenew counts a token that came over the socket, and reports whether the rate allows it. Only the reader calls it. Most

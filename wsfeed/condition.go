@@ -3,6 +3,7 @@ package wsfeed
 import (
 	"encoding/json"
 	"strconv"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -11,16 +12,20 @@ import (
 
 // Activity has the properties that decide whether a list may hold an activity. They never change after its creation.
 type Activity struct {
-	ID        uuid.UUID // of the row
-	AgentID   uuid.UUID
-	AgentType string
+	ID            uuid.UUID // of the row
+	AgentID       uuid.UUID
+	AgentType     string
+	ParentAgentID uuid.UUID // uuid.Nil for a root, as is RootAgentID
+	RootAgentID   uuid.UUID
 }
 
-// condition is the part of a list that decides whether an activity may be in it: the agent type and metadata of its
-// filter, and its scope. Lists that differ in limit or statuses share one.
+// condition is the part of a list that decides whether an activity may be in it: the agent type, the metadata and the place in a
+// tree of its filter, and its scope. Lists that differ in limit, statuses or waiting share one.
 type condition struct {
-	agentIDs map[uuid.UUID]struct{} // nil for any
-	types    map[string]struct{}    // nil for any
+	agentIDs     map[uuid.UUID]struct{} // nil for any
+	types        map[string]struct{}    // nil for any
+	parent, root uuid.UUID              // uuid.Nil for any
+	rootsOnly    bool
 	// metadata holds groups of alternatives: the activity's metadata must contain one object of each group.
 	metadata [][]map[string]any
 
@@ -33,7 +38,12 @@ type condition struct {
 // newCondition returns the condition of a filter and a scope. In doubt it accepts more activities than the list: a needless
 // read of a list costs one read, but a missing read leaves the list wrong.
 func newCondition(filter ListFilter, v *feedScope) *condition {
-	c := &condition{key: filter.AgentType + "\x00" + string(filter.Metadata) + "\x00" + v.key(), lists: make(map[*listTopic]struct{})}
+	c := &condition{rootsOnly: filter.RootsOnly, lists: make(map[*listTopic]struct{})}
+	c.key = strings.Join([]string{
+		filter.AgentType, string(filter.Metadata), filter.ParentAgentID, filter.RootAgentID, strconv.FormatBool(filter.RootsOnly), v.key(),
+	}, "\x00")
+	c.parent, _ = uuid.Parse(filter.ParentAgentID) // uuid.Nil for ""
+	c.root, _ = uuid.Parse(filter.RootAgentID)
 	c.require(filter.Metadata)
 	if filter.AgentType != "" {
 		c.types = map[string]struct{}{filter.AgentType: {}}
@@ -49,7 +59,11 @@ func newCondition(filter ListFilter, v *feedScope) *condition {
 	if json.Unmarshal([]byte(v.key()), &scope) != nil {
 		return c
 	}
+	filtered := len(c.metadata)
 	c.require(scope.Metadata)
+	if scope.AgentIDs != nil || scope.AgentTypes != nil || len(c.metadata) > filtered {
+		c.rootsOnly = false // SQL decides: an activity whose parent is outside the scope is a root of the scope
+	}
 	if scope.AgentIDs != nil {
 		c.agentIDs = make(map[uuid.UUID]struct{}, len(scope.AgentIDs))
 		for _, id := range scope.AgentIDs {
@@ -100,12 +114,21 @@ func (c *condition) takes(a *Activity, metadata map[string]any) bool {
 	if _, ok := c.types[a.AgentType]; !ok && c.types != nil {
 		return false
 	}
+	if !c.takesPlace(a) {
+		return false
+	}
 	for _, group := range c.metadata {
 		if !containsOne(metadata, group) {
 			return false
 		}
 	}
 	return true
+}
+
+// takesPlace reports whether the condition holds for the activity's place in its tree.
+func (c *condition) takesPlace(a *Activity) bool {
+	return (c.parent == uuid.Nil || c.parent == a.ParentAgentID) && (c.root == uuid.Nil || c.root == a.RootAgentID || c.root == a.AgentID) &&
+		(!c.rootsOnly || a.ParentAgentID == uuid.Nil)
 }
 
 func containsOne(metadata map[string]any, group []map[string]any) bool {
@@ -119,18 +142,24 @@ func containsOne(metadata map[string]any, group []map[string]any) bool {
 
 // place is a key of the matcher's index. Every activity that meets a condition has the key of one of its places.
 type place struct {
-	kind byte // 'i' agent_id, 't' agent_type, 'm' a member of the metadata with its value, 'k' a key of it, '*' any
+	// 'i' agent_id, 'p' parent_agent_id, 'r' root_agent_id, 't' agent_type, 'm' a member of the metadata with its value, 'k' a key
+	// of it, '0' any root, '*' any
+	kind byte
 	text string
 }
 
 // places returns the keys of a condition in the matcher's index. Few activities should lead to each: an agent_id leads to
-// fewer conditions than a value in the metadata, and such a value to fewer than a type.
+// fewer conditions than a parent or a root, these to fewer than a value in the metadata, and such a value to fewer than a type.
 func (c *condition) places() (all []place) {
 	switch {
 	case c.agentIDs != nil:
 		for id := range c.agentIDs {
 			all = append(all, place{'i', string(id[:])})
 		}
+	case c.parent != uuid.Nil:
+		all = []place{{'p', string(c.parent[:])}}
+	case c.root != uuid.Nil:
+		all = []place{{'r', string(c.root[:])}, {'i', string(c.root[:])}}
 	case len(c.metadata) > 0:
 		for _, object := range c.mostTelling() {
 			all = append(all, anchor(object))
@@ -139,6 +168,8 @@ func (c *condition) places() (all []place) {
 		for agentType := range c.types {
 			all = append(all, place{'t', agentType})
 		}
+	case c.rootsOnly:
+		all = []place{{kind: '0'}}
 	default:
 		all = []place{{kind: '*'}}
 	}

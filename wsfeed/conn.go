@@ -55,6 +55,7 @@ type connSub struct {
 	name         string
 	scope        *feedScope // the scope that it was made for
 	now          *feedScope // the connection's scope when the writer took the subscription
+	noMetadata   bool       // a list with metadata, which the connection's token no longer allows
 	queued       bool
 	over         bool // no frame of it may be sent any more
 	retries      int
@@ -211,6 +212,9 @@ func (c *conn) subscribe(r request) *frame {
 	}
 	s := &connSub{conn: c, name: r.sub, scope: c.scope}
 	if r.list != nil {
+		if r.list.IncludeMetadata && c.hidesMetadata() {
+			return errorFrame(r.sub, "forbidden", noMetadata)
+		}
 		bytes, limit, advice := c.takeFilter(r.list)
 		if limit != "" {
 			c.hub.limited(limit)

@@ -40,8 +40,58 @@ func (f *ListFilter) normalise() error {
 	if err := f.normaliseMetadata(); err != nil {
 		return err
 	}
+	if err := f.normaliseOrder(); err != nil {
+		return err
+	}
+	if err := f.normaliseTree(); err != nil {
+		return err
+	}
 	if n := f.size(); n > maxFilterBytes {
-		return fmt.Errorf("list: agent_type, metadata and statuses must be at most %d bytes as JSON, got %d", maxFilterBytes, n)
+		return fmt.Errorf("list: agent_type, metadata, statuses and the other filters must be at most %d bytes as JSON, got %d", maxFilterBytes, n)
+	}
+	return nil
+}
+
+// normaliseTree does the same for the agent_ids of a parent and a root.
+func (f *ListFilter) normaliseTree() error {
+	for name, text := range map[string]*string{"parent_agent_id": &f.ParentAgentID, "root_agent_id": &f.RootAgentID} {
+		if *text == "" {
+			continue
+		}
+		id, err := client.ParseAgentID(*text)
+		if err != nil {
+			return fmt.Errorf("list.%s must be a UUID, got %.50q", name, *text)
+		}
+		*text = id.String()
+	}
+	return nil
+}
+
+// normaliseOrder does the same for the order and the range. The defaults are left out.
+func (f *ListFilter) normaliseOrder() error {
+	switch client.Sort(f.Sort) {
+	case "", client.SortDuration, client.SortActivity:
+	case client.SortCreated:
+		f.Sort = ""
+	default:
+		return fmt.Errorf("list.sort must be created, duration or activity, got %.50q", f.Sort)
+	}
+	switch client.Order(f.Order) {
+	case "", client.OrderAsc:
+	case client.OrderDesc:
+		f.Order = ""
+	default:
+		return fmt.Errorf("list.order must be desc or asc, got %.50q", f.Order)
+	}
+	for name, text := range map[string]*string{"since": &f.Since, "until": &f.Until} {
+		if *text == "" {
+			continue
+		}
+		when, err := client.ParseWhen(*text)
+		if err != nil {
+			return fmt.Errorf("list.%s must be a time such as 2026-01-02T15:04:05Z, or a duration before now such as 15m, 1h or 7d, got %.50q", name, *text)
+		}
+		*text = when.String()
 	}
 	return nil
 }
@@ -78,13 +128,15 @@ func metadataOf(objects []map[string]any) json.RawMessage {
 	return json.RawMessage("[" + strings.Join(texts, ",") + "]")
 }
 
-// maxFilterBytes is the largest filter of a list: its agent_type, metadata and statuses as JSON.
+// maxFilterBytes is the largest filter of a list, as JSON.
 const maxFilterBytes = 1024
 
 // size returns the filter's bytes as the limits count them.
 func (f *ListFilter) size() int {
-	counted := *f
-	counted.Limit = 0
+	counted := ListFilter{
+		Statuses: f.Statuses, AgentType: f.AgentType, Metadata: f.Metadata, Stale: f.Stale,
+		ParentAgentID: f.ParentAgentID, RootAgentID: f.RootAgentID, RootsOnly: f.RootsOnly, Waiting: f.Waiting,
+	}
 	text, _ := json.Marshal(counted) // plain data always marshals
 	return len(text)
 }

@@ -20,6 +20,8 @@ func TestFilterBytes(t *testing.T) {
 		`{"agent_type":"` + strings.Repeat("x", 1100) + `"}`,
 		`{"agent_type":"` + strings.Repeat("x", 600) + `","metadata":{"org":"` + strings.Repeat("x", 600) + `"}}`,
 		`{"metadata":{"org":"` + strings.Repeat("x", 60_000) + `"}}`,
+		`{"agent_type":"` + strings.Repeat("x", 950) + `","parent_agent_id":"` + anID + `","root_agent_id":"` + anID + `"}`,
+		`{"agent_type":"` + strings.Repeat("x", 990) + `","roots_only":true,"waiting":false}`,
 	} {
 		c.send(fmt.Sprintf(`{"type":"subscribe","sub":"%d","list":%s}`, n, list))
 		m := c.next()

@@ -22,6 +22,7 @@ type Hub struct {
 	budget   *budget // of the bytes that sockets hold
 	filters  *filters
 	items    *items        // of all lists
+	parents  *parents      // of the activities that were touched
 	refusals *rate.Limiter // how often a refused read is logged
 	slots    *socketSlots
 	ctx      context.Context
@@ -67,6 +68,7 @@ func New(src Source, cfg Config) *Hub {
 		budget:   newBudget(cfg.MaxFrameBytes),
 		filters:  newFilters(&cfg),
 		items:    newItems(),
+		parents:  newParents(),
 		refusals: rate.NewLimiter(1, 20),
 		added:    make(chan struct{}, 1),
 		matcher:  newMatcher(),

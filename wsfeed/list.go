@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,7 +38,8 @@ type listTopic struct {
 	cooldown  atomic.Int64 // the least time between two reads, in nanoseconds
 	countsAt  time.Time    // when the counts may be read again
 	reading   bool
-	again     bool // touched while being read
+	again     bool                     // touched while being read
+	meanwhile []map[uuid.UUID]struct{} // the items that changed with their children while the list was being read
 	coalescer coalescer
 	refresh   *time.Timer
 }
@@ -69,7 +71,8 @@ func (l *listTopic) reread() {
 		l.mu.Unlock()
 		return
 	}
-	l.reading, l.again = true, false
+	l.reading, l.again, l.meanwhile = true, false, nil
+	l.hub.parents.begin(l)
 	withCounts := !time.Now().Before(l.countsAt)
 	of := laneList
 	if l.rev == 0 {
@@ -114,6 +117,7 @@ func (l *listTopic) took(items []ListItem, err error, c counted) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.reading = false
+	l.hub.parents.end(l)
 	if l.hub.ctx.Err() != nil || len(l.subs) == 0 {
 		return
 	}
@@ -135,6 +139,7 @@ func (l *listTopic) took(items []ListItem, err error, c counted) {
 			next = min(next, time.Until(l.countsAt))
 		}
 		l.take(items, c.counts)
+		l.again = l.again || slices.ContainsFunc(l.meanwhile, l.holdsOneOf)
 	}
 	if l.again {
 		next = l.interval()
@@ -184,11 +189,15 @@ func (l *listTopic) take(read []ListItem, counts json.RawMessage) {
 		known[item.id] = item
 		old = append(old, item.sharedItem)
 	}
+	var entered, left []uuid.UUID
 	different := l.rev == 0
 	now, size := make([]listed, len(held)), 0
 	for i, item := range held {
 		before, ok := known[item.id]
 		now[i] = listed{item, before.changed}
+		if !ok {
+			entered = append(entered, item.id)
+		}
 		if !ok || (before.sharedItem != item && !sameItem(before.json, item.json)) {
 			now[i].changed = rev
 			different = true
@@ -199,8 +208,10 @@ func (l *listTopic) take(read []ListItem, counts json.RawMessage) {
 	}
 	for id := range known {
 		l.removed[id] = rev
+		left = append(left, id)
 		different = true
 	}
+	l.hub.parents.holds(l, entered, left)
 	if counts != nil && !bytes.Equal(counts, l.counts) {
 		l.counts = counts
 		different = true
@@ -284,10 +295,11 @@ func (h *Hub) leaveList(s *listSub) {
 
 // letGo gives the items back. Called with mu held.
 func (l *listTopic) letGo() {
-	held := make([]*sharedItem, len(l.items))
+	held, ids := make([]*sharedItem, len(l.items)), make([]uuid.UUID, len(l.items))
 	for i, item := range l.items {
-		held[i] = item.sharedItem
+		held[i], ids[i] = item.sharedItem, item.id
 	}
 	l.hub.items.drop(held)
+	l.hub.parents.holds(l, nil, ids)
 	l.items, l.bytes = nil, 0
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"hash/maphash"
 	"slices"
 	"sync"
 
@@ -116,32 +117,45 @@ func (s *listSub) update(limit int) (*listUpdate, error) {
 	return update, nil
 }
 
-// items keeps the items of all lists, each version once: most lists of a service hold the same activities.
+// items keeps the items of all lists, each version once: most lists of a service hold the same activities. One activity has
+// several versions at a time: its children are those of a list's scope, and not every list has metadata.
 type items struct {
-	mu     sync.Mutex
-	newest map[uuid.UUID]*sharedItem
-	bytes  int // of the versions that lists hold
+	mu       sync.Mutex
+	versions map[itemVersion]*sharedItem
+	bytes    int // of the versions that lists hold
+}
+
+// itemVersion identifies a version by the hash of its JSON. Of two versions with the same hash, one is not shared.
+type itemVersion struct {
+	id   uuid.UUID
+	hash uint64
 }
 
 // sharedItem is one version of an item.
 type sharedItem struct {
-	id   uuid.UUID
+	itemVersion
 	json json.RawMessage
 	refs int // lists that hold it; guarded by items.mu
 }
 
-func newItems() *items { return &items{newest: make(map[uuid.UUID]*sharedItem)} }
+var itemSeed = maphash.MakeSeed()
+
+func newItems() *items { return &items{versions: make(map[itemVersion]*sharedItem)} }
 
 // hold returns the shared versions of the items that a list read; drop gives them back.
 func (s *items) hold(read []ListItem) []*sharedItem {
-	held := make([]*sharedItem, len(read))
+	held, keys := make([]*sharedItem, len(read)), make([]itemVersion, len(read))
+	for i, item := range read {
+		keys[i] = itemVersion{item.AgentID, maphash.Bytes(itemSeed, item.JSON)}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, item := range read {
-		v := s.newest[item.AgentID]
+		key := keys[i]
+		v := s.versions[key]
 		if v == nil || !bytes.Equal(v.json, item.JSON) {
-			v = &sharedItem{id: item.AgentID, json: item.JSON}
-			s.newest[item.AgentID] = v
+			v = &sharedItem{itemVersion: key, json: item.JSON}
+			s.versions[key] = v
 			s.bytes += len(v.json)
 		}
 		v.refs++
@@ -156,8 +170,8 @@ func (s *items) drop(held []*sharedItem) {
 	for _, v := range held {
 		if v.refs--; v.refs == 0 {
 			s.bytes -= len(v.json)
-			if s.newest[v.id] == v {
-				delete(s.newest, v.id)
+			if s.versions[v.itemVersion] == v {
+				delete(s.versions, v.itemVersion)
 			}
 		}
 	}

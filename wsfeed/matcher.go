@@ -10,7 +10,7 @@ import (
 )
 
 // matcher finds the lists that may hold an activity. The cost depends on the activity, not on the number of lists:
-// conditions are looked up by its agent_id, its type and the members of its metadata.
+// conditions are looked up by its agent_id, its parent and root, its type and the members of its metadata.
 type matcher struct {
 	mu         sync.Mutex
 	conditions map[string]*condition
@@ -143,6 +143,12 @@ func (m *matcher) match(a *Activity, metadata map[string]any) (conditions []*con
 	look(place{kind: '*'})
 	look(place{'i', string(a.AgentID[:])})
 	look(place{'t', a.AgentType})
+	if a.ParentAgentID == uuid.Nil {
+		look(place{kind: '0'})
+	} else {
+		look(place{'p', string(a.ParentAgentID[:])})
+		look(place{'r', string(a.RootAgentID[:])})
+	}
 	for key, value := range metadata {
 		p := memberPlace(key, value)
 		look(p)
@@ -161,8 +167,9 @@ func (m *matcher) collect(lists map[*listTopic]struct{}, conditions []*condition
 	}
 }
 
-// Touched schedules a new read of the lists that may hold one of the activities. It asks metadata for the metadata of unknown
-// ones; metadata calls take for each of them that exists. Touched returns the error of metadata.
+// Touched schedules a new read of the lists that may hold one of the activities, and of those that hold the parent or the root of
+// one. It asks metadata for the metadata of unknown ones; metadata calls take for each of them that exists. Touched returns the
+// error of metadata.
 func (h *Hub) Touched(activities []Activity, metadata func(unknown []Activity, take func(i int, metadata json.RawMessage)) error) error {
 	lists, unknown := h.matcher.find(activities)
 	var err error
@@ -172,5 +179,6 @@ func (h *Hub) Touched(activities []Activity, metadata func(unknown []Activity, t
 	for l := range lists {
 		l.touch()
 	}
+	h.childrenChanged(activities)
 	return err
 }

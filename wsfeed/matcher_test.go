@@ -45,8 +45,18 @@ func (r stock) metadata() string {
 	return "[" + strings.Join(alternatives, ",") + "]"
 }
 
-func (r stock) filter(t *testing.T) ListFilter {
+func (r stock) filter(t *testing.T, ids []uuid.UUID) ListFilter {
 	f := ListFilter{Limit: 1 + r.IntN(1000)}
+	switch r.IntN(8) {
+	case 0:
+		f.ParentAgentID = ids[r.IntN(len(ids)/10)].String()
+	case 1:
+		f.RootAgentID = ids[r.IntN(len(ids)/10)].String()
+	case 2:
+		f.ParentAgentID, f.RootAgentID = ids[r.IntN(len(ids)/10)].String(), ids[r.IntN(len(ids)/10)].String()
+	case 3:
+		f.RootsOnly = true
+	}
 	if r.IntN(3) == 0 {
 		f.AgentType = r.pick("research", "write", "it's")
 	}
@@ -78,6 +88,13 @@ func (r stock) scope(t *testing.T, ids []uuid.UUID) (s client.Scope) {
 	return s
 }
 
+func nullable(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
+}
+
 // TestListsAreFoundAsInPostgres: the lists that the feed finds for an activity are those whose filter and scope match it
 // in SQL. Lists come and go meanwhile.
 func TestListsAreFoundAsInPostgres(t *testing.T) {
@@ -95,9 +112,16 @@ func TestListsAreFoundAsInPostgres(t *testing.T) {
 			metadata = nil
 		}
 		a.AgentType = r.pick("research", "write", "it's")
-		require.NoError(t, conn.QueryRow(t.Context(), "select agentexec.create_activity($1, metadata => $2::text::jsonb)",
-			a.AgentType, metadata).Scan(&a.AgentID))
-		require.NoError(t, conn.QueryRow(t.Context(), "select a.id from agentexec.activity a where a.agent_id = $1", a.AgentID).Scan(&a.ID))
+		var parent *uuid.UUID
+		if len(ids) > 0 && r.IntN(3) > 0 {
+			parent = &ids[r.IntN(min(len(ids), activities/10))]
+		}
+		require.NoError(t, conn.QueryRow(t.Context(), "select agentexec.create_activity($1, metadata => $2::text::jsonb, parent_agent_id => $3)",
+			a.AgentType, metadata, parent).Scan(&a.AgentID))
+		var above, root uuid.NullUUID
+		require.NoError(t, conn.QueryRow(t.Context(), "select a.id, a.parent_agent_id, a.root_agent_id from agentexec.activity a where a.agent_id = $1",
+			a.AgentID).Scan(&a.ID, &above, &root))
+		a.ParentAgentID, a.RootAgentID = above.UUID, root.UUID
 		all, ids = append(all, a), append(ids, a.AgentID)
 	}
 	metadata := func(unknown []Activity, take func(int, json.RawMessage)) error {
@@ -118,9 +142,11 @@ func TestListsAreFoundAsInPostgres(t *testing.T) {
 	var subs []*listSub
 	for round := range rounds {
 		for range lists {
-			subs = append(subs, hub.joinList(r.filter(t), "l", viewer{scope: newFeedScope(r.scope(t, ids))}))
+			subs = append(subs, hub.joinList(r.filter(t, ids), "l", viewer{scope: newFeedScope(r.scope(t, ids))}))
 		}
 		var keys, types, filters, scopes []string
+		var parents, roots []*string
+		var rootsOnly []bool
 		seen := make(map[string]bool)
 		for _, s := range subs {
 			c := s.list.condition
@@ -130,15 +156,20 @@ func TestListsAreFoundAsInPostgres(t *testing.T) {
 				types = append(types, s.list.filter.AgentType)
 				filters = append(filters, string(s.list.filter.Metadata))
 				scopes = append(scopes, s.list.scope.key())
+				parents, roots = append(parents, nullable(s.list.filter.ParentAgentID)), append(roots, nullable(s.list.filter.RootAgentID))
+				rootsOnly = append(rootsOnly, s.list.filter.RootsOnly)
 			}
 		}
 		rows, err := conn.Query(t.Context(), `
 			select a.agent_id, w.ord::int
-			from unnest($1::text[], $2::text[], $3::text[]) with ordinality w(agent_type, filter, scope, ord)
+			from unnest($1::text[], $2::text[], $3::text[], $4::text[]::uuid[], $5::text[]::uuid[], $6::boolean[])
+				with ordinality w(agent_type, filter, scope, parent, root, roots_only, ord)
 			cross join lateral agentexec._scope_of(nullif(w.scope, '')) s
 			join agentexec.activity a on (w.agent_type = '' or a.agent_type = w.agent_type)
 				and (w.filter = '' or agentexec._matches(a.metadata, w.filter::jsonb))
-			where agentexec._in_scope(s.agent_ids, s.agent_types, s.metadata, a.agent_id, a.agent_type, a.metadata)`, types, filters, scopes)
+			where agentexec._in_scope(s.agent_ids, s.agent_types, s.metadata, a.agent_id, a.agent_type, a.metadata)
+				and (w.parent is null or a.parent_agent_id = w.parent) and (w.root is null or a.root_agent_id = w.root or a.agent_id = w.root)
+				and (not w.roots_only or a.parent_agent_id is null or num_nonnulls(s.agent_ids, s.agent_types, s.metadata) > 0)`, types, filters, scopes, parents, roots, rootsOnly)
 		require.NoError(t, err)
 		want := make(map[uuid.UUID][]string)
 		var id uuid.UUID

@@ -77,6 +77,20 @@ func TestParse(t *testing.T) {
 			`{"type":"subscribe","sub":"b","list":{"statuses":"RUNNING"}}`:                                  "list.statuses must be an array, got string",
 			`{"type":"subscribe","sub":"b","list":{"statuses":["runs"]}}`:                                   `unknown status "runs"`,
 			`{"type":"subscribe","sub":"b","list":{"statuses":[1]}}`:                                        "must be a string",
+			`{"type":"subscribe","sub":"b","list":{"sort":"name"}}`:                                         `list.sort must be created, duration or activity, got "name"`,
+			`{"type":"subscribe","sub":"b","list":{"sort":1}}`:                                              "list.sort must be a string",
+			`{"type":"subscribe","sub":"b","list":{"order":"up"}}`:                                          `list.order must be desc or asc, got "up"`,
+			`{"type":"subscribe","sub":"b","list":{"since":"yesterday"}}`:                                   `list.since must be a time such as 2026-01-02T15:04:05Z, or a duration before now such as 15m, 1h or 7d, got "yesterday"`,
+			`{"type":"subscribe","sub":"b","list":{"until":"-1h"}}`:                                         "list.until must be a time",
+			`{"type":"subscribe","sub":"b","list":{"since":3600}}`:                                          "list.since must be a string",
+			`{"type":"subscribe","sub":"b","list":{"parent_agent_id":"x"}}`:                                 `list.parent_agent_id must be a UUID, got "x"`,
+			`{"type":"subscribe","sub":"b","list":{"parent_agent_id":1}}`:                                   "list.parent_agent_id must be a string, got number",
+			`{"type":"subscribe","sub":"b","list":{"root_agent_id":"{` + anID + `}"}}`:                      "list.root_agent_id must be a UUID",
+			`{"type":"subscribe","sub":"b","list":{"root_agent_id":["` + anID + `"]}}`:                      "list.root_agent_id must be a string, got array",
+			`{"type":"subscribe","sub":"b","list":{"roots_only":"yes"}}`:                                    "list.roots_only must be true or false, got string",
+			`{"type":"subscribe","sub":"b","list":{"waiting":1}}`:                                           "list.waiting must be true or false, got number",
+			`{"type":"subscribe","sub":"b","list":{"include_metadata":1}}`:                                  "list.include_metadata must be true or false",
+			`{"type":"subscribe","sub":"b","list":{"id_prefix":"abcd"}}`:                                    `unknown field "id_prefix"`,
 			`{"type":"subscribe","sub":"b","list":{"agent_type":1}}`:                                        "list.agent_type must be a string",
 			`{"type":"subscribe","sub":"b","list":{"agent_type":"a\u0000"}}`:                                "list.agent_type: text must not contain U+0000",
 			`{"type":"subscribe","sub":"b","list":{"metadata":[]}}`:                                         "list.metadata must be a JSON object",
@@ -105,11 +119,20 @@ func TestParse(t *testing.T) {
 			b, _ := json.Marshal(r.list)
 			return string(b)
 		}
-		for _, same := range []string{`{"limit":50}`, `{"limit":0}`, `{"statuses":[],"metadata":{},"agent_type":""}`, `{"metadata":null,"statuses":null}`, `{"stale":null}`} {
+		for _, same := range []string{`{"limit":50}`, `{"limit":0}`, `{"statuses":[],"metadata":{},"agent_type":""}`, `{"metadata":null,"statuses":null}`, `{"stale":null}`,
+			`{"sort":"created","order":"desc","since":"","until":null,"include_metadata":false}`,
+			`{"parent_agent_id":null,"root_agent_id":"","roots_only":false,"waiting":null}`} {
 			require.Equal(t, filter(`{}`), filter(same))
 		}
 		require.Equal(t, filter(`{"statuses":["RUNNING","QUEUED"],"metadata":{"b":1,"a":true}}`),
 			filter(`{"metadata": {"a":true, "b":1}, "statuses":["QUEUED","RUNNING","QUEUED"]}`))
+		require.Equal(t, filter(`{"since":"60m","until":"2026-01-02T15:04:05Z"}`), filter(`{"since":"1h","until":"2026-01-02T17:04:05+02:00"}`))
+		require.Equal(t, filter(`{"parent_agent_id":"`+anID+`"}`), filter(`{"parent_agent_id":"`+strings.ToUpper(anID)+`"}`))
+		require.NotEqual(t, filter(`{"parent_agent_id":"`+anID+`"}`), filter(`{"root_agent_id":"`+anID+`"}`))
+		require.NotEqual(t, filter(`{"waiting":true}`), filter(`{"waiting":false}`))
+		for _, other := range []string{`{"roots_only":true}`, `{"waiting":false}`, `{"root_agent_id":"` + anID + `"}`, `{"sort":"duration"}`, `{"sort":"activity"}`, `{"order":"asc"}`, `{"since":"1h"}`, `{"until":"1h"}`, `{"include_metadata":true}`} {
+			require.NotEqual(t, filter(`{}`), filter(other))
+		}
 		require.NotEqual(t, filter(`{"stale":true}`), filter(`{"stale":false}`))
 		require.NotEqual(t, filter(`{}`), filter(`{"stale":false}`))
 		// A number stays as it was written: what float64 cannot hold, Postgres can.

@@ -43,15 +43,17 @@ type Source interface {
 	Replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes int, scope client.Scope) (Batch, error)
 	// List reads the first items of a list, in its order.
 	List(ctx context.Context, filter ListFilter, scope client.Scope) ([]ListItem, error)
-	// Counts reads the number of activities per status, and the number of stale ones, for the filter's type and metadata. It
-	// ignores the filter's Statuses and Stale.
+	// Counts reads the number of activities per status, and the number of stale ones, for the filter. It ignores the filter's
+	// Statuses and Stale.
 	Counts(ctx context.Context, filter ListFilter, scope client.Scope) (json.RawMessage, error)
 }
 
 // Snapshot is an activity as read at one moment.
 type Snapshot struct {
 	Activity json.RawMessage // ActivityDetail without logs
-	State    State
+	// InTree tells that the activity has a parent or children. Activity names only those within the scope it was read in.
+	InTree bool
+	State  State
 }
 
 // State is the part of an activity that lines and heartbeats change, as read at one moment. Of two states the one with the
@@ -112,6 +114,22 @@ type ListFilter struct {
 	Metadata  json.RawMessage `json:"metadata,omitempty"` // a JSON object: equal values for these keys
 	Stale     *bool           `json:"stale,omitempty"`    // the stale activities (true), or the others (false); nil for all
 	Limit     int             `json:"limit,omitempty"`    // items at most; default 50, at most 1000
+	// Sort orders the items within RUNNING, QUEUED and finished: "created" (default), "duration" or "activity". Order is its direction:
+	// "desc" (default) or "asc".
+	Sort  string `json:"sort,omitempty"`
+	Order string `json:"order,omitempty"`
+	// Since and Until select the activities that were not finished before Since, and created before Until: as client.ParseWhen
+	// reads them. A duration is one before each read, so the range moves on.
+	Since string `json:"since,omitempty"`
+	Until string `json:"until,omitempty"`
+	// ParentAgentID selects the children of an activity, RootAgentID the tree of a root, with the root, and RootsOnly the
+	// activities without a parent in the scope.
+	ParentAgentID string `json:"parent_agent_id,omitempty"`
+	RootAgentID   string `json:"root_agent_id,omitempty"`
+	RootsOnly     bool   `json:"roots_only,omitempty"`
+	Waiting       *bool  `json:"waiting,omitempty"` // those with an open question (true), or the others (false); nil for all
+	// IncludeMetadata adds the metadata to each item.
+	IncludeMetadata bool `json:"include_metadata,omitempty"`
 }
 
 // ListItem is one item of a list.

@@ -30,6 +30,7 @@ type topic struct {
 
 	snapshot    *Snapshot
 	snapshotAt  time.Time           // when it was read
+	snapshotIn  string              // the key of the scope it was read in
 	loading     map[string]*flight  // by the scope's key
 	shown       map[string]struct{} // the keys of scopes known to contain it; an activity never moves between scopes
 	reconciling *flight
@@ -268,13 +269,13 @@ func fitting(lines []Line, limit int) int {
 // last_seen_at.
 const snapshotLife = time.Second
 
-// held returns the snapshot, and whether it is recent. It returns nil where a line follows the snapshot, or the scope is not
-// known to contain the activity. Called with mu held.
+// held returns the snapshot, and whether it is recent. It returns nil where a line follows the snapshot, the scope is not known to contain
+// the activity, or the snapshot depends on another scope. Called with mu held.
 func (t *topic) held(v *feedScope) (s *Snapshot, recent bool) {
-	if t.snapshot == nil || t.snapshot.State.LastSeq < t.hi || !t.shows(v) {
+	if t.snapshot == nil || t.snapshot.State.LastSeq < t.hi || !t.shows(v) || t.snapshot.InTree && t.snapshotIn != v.key() {
 		return nil, false
 	}
-	return t.snapshot, t.snapshot.State.Final || time.Since(t.snapshotAt) < snapshotLife
+	return t.snapshot, t.snapshot.State.Final && !t.snapshot.InTree || time.Since(t.snapshotAt) < snapshotLife
 }
 
 // load returns a snapshot read after the topic was registered. Concurrent subscribers with the same scope share one read. A
@@ -330,7 +331,7 @@ func (t *topic) readSnapshot(f *flight, known Known, v *feedScope, owner any) {
 	if t.hi == unknown {
 		t.hi = snapshot.State.LastSeq
 	}
-	t.snapshot, f.snapshot, t.snapshotAt = &snapshot, &snapshot, time.Now()
+	t.snapshot, f.snapshot, t.snapshotAt, t.snapshotIn = &snapshot, &snapshot, time.Now(), v.key()
 }
 
 // wakeAll tells every subscription that there is something to pull. Called with mu held. Waking a thousand writers for every

@@ -117,7 +117,7 @@ func (c *conn) take() (*frame, *connSub, *goodbye) {
 	case len(c.ready) > 0:
 		s := c.ready[0]
 		c.ready = c.ready[1:]
-		s.queued, s.now = false, c.scope
+		s.queued, s.now, s.noMetadata = false, c.scope, c.access.HideMetadata && includesMetadata(s.subscription)
 		return nil, s, nil
 	}
 	for range c.replies {
@@ -134,6 +134,11 @@ func (c *conn) take() (*frame, *connSub, *goodbye) {
 
 // next returns a subscription's next frame, within the scope that the connection had when the writer took it.
 func (c *conn) next(s *connSub) (*frame, error) {
+	if s.noMetadata {
+		refusal := &Refusal{Code: "forbidden", Message: noMetadata}
+		refusal.logged.Store(true) // the token is at fault, not the server
+		return nil, refusal
+	}
 	if s.now != s.scope {
 		if err := c.rescope(s, s.now); err != nil {
 			return nil, err

@@ -24,17 +24,21 @@ type Grant struct {
 	Expires time.Time
 
 	Read, Write, Cancel bool
+	// Answer allows to answer and to decline questions.
+	Answer bool
 	// IncludeMetadata allows to read metadata.
 	IncludeMetadata bool
 	Scope           client.Scope
 }
 
 // Everything returns the grant of every caller where authentication is off.
-func Everything() Grant { return Grant{Read: true, Write: true, Cancel: true, IncludeMetadata: true} }
+func Everything() Grant {
+	return Grant{Read: true, Write: true, Cancel: true, Answer: true, IncludeMetadata: true}
+}
 
 // IsEverything reports whether nothing is denied.
 func (g Grant) IsEverything() bool {
-	return g.Read && g.Write && g.Cancel && g.IncludeMetadata && g.Scope.IsZero()
+	return g.Read && g.Write && g.Cancel && g.Answer && g.IncludeMetadata && g.Scope.IsZero()
 }
 
 // Claim is the name of the claim that holds the grant.
@@ -144,6 +148,8 @@ func readGrant(value any) (Grant, error) {
 			err = readVerb(value, &g.Write)
 		case "cancel":
 			err = readVerb(value, &g.Cancel)
+		case "answer":
+			err = readVerb(value, &g.Answer)
 		case "include_metadata":
 			err = readVerb(value, &g.IncludeMetadata)
 		case "agent_ids":

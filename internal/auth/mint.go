@@ -64,7 +64,7 @@ func (g Grant) claim() (map[string]any, error) {
 		return nil, err
 	}
 	for name, granted := range map[string]bool{
-		"read": g.Read, "write": g.Write, "cancel": g.Cancel, "include_metadata": g.IncludeMetadata,
+		"read": g.Read, "write": g.Write, "cancel": g.Cancel, "answer": g.Answer, "include_metadata": g.IncludeMetadata,
 	} {
 		if granted {
 			claim[name] = true

@@ -25,6 +25,9 @@ type Activity struct {
 	Status   client.Status
 	LastSeq  int
 	Key      int // its place in creation, the newest is the highest
+
+	Parent, Root uuid.UUID // uuid.Nil for a root
+	Questions    []Question
 }
 
 // Within is the whole model of a scope, and of a filter, which is a scope too.
@@ -73,7 +76,10 @@ func (a Activity) MayBecome(next client.Status) bool {
 // World makes random activities and says what there is of them.
 type World struct {
 	*rand.Rand
-	All []Activity
+	All   []Activity
+	Gone  []uuid.UUID // deleted by a prune
+	made  int         // activities
+	asked int         // questions
 }
 
 // NewWorld returns a world without activities. Worlds of the same seed go the same way.
@@ -152,9 +158,12 @@ func (w *World) Statuses() []client.Status {
 
 // Fresh is an activity that might be created in a scope: of an id that it lists, now and then, taken or not.
 func (w *World) Fresh(scope client.Scope) Activity {
-	a := Activity{ID: w.ID(), Type: Pick(w, Types...), Metadata: w.Metadata(), Status: client.StatusQueued, LastSeq: 1, Key: len(w.All)}
+	w.made++
+	a := Activity{ID: w.ID(), Type: Pick(w, Types...), Metadata: w.Metadata(), Status: client.StatusQueued, LastSeq: 1, Key: w.made}
 	if len(scope.AgentIDs) > 0 && w.IntN(2) == 0 {
-		a.ID = Pick(w, scope.AgentIDs...)
+		if id := Pick(w, scope.AgentIDs...); !slices.Contains(w.Gone, id) { // another activity with that agent_id is another model
+			a.ID = id
+		}
 	}
 	return a
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -116,6 +117,26 @@ func (q *call) text(name, value string) *call {
 	return q.arg(name, "pg_catalog.text", value)
 }
 
+// agent adds an agent_id, unless it is uuid.Nil.
+func (q *call) agent(name string, id uuid.UUID) *call {
+	if id == uuid.Nil {
+		return q
+	}
+	return q.arg(name, "pg_catalog.uuid", id.String())
+}
+
+// tree adds the parameters that select by the place in a tree and by open questions.
+func (q *call) tree(parent, root uuid.UUID, rootsOnly bool, waiting *bool) *call {
+	q.agent("parent_agent_id", parent).agent("root_agent_id", root)
+	if rootsOnly {
+		q.arg("roots_only", "pg_catalog.bool", "true")
+	}
+	if waiting != nil {
+		q.arg("waiting", "pg_catalog.bool", strconv.FormatBool(*waiting))
+	}
+	return q
+}
+
 // int adds a number.
 func (q *call) int(name string, value int) *call {
 	return q.arg(name, "pg_catalog.int4", strconv.Itoa(value))
@@ -127,6 +148,15 @@ func (q *call) intUnless(name string, value, unless int) *call {
 		return q
 	}
 	return q.int(name, value)
+}
+
+// statuses adds a list of statuses.
+func (q *call) statuses(name string, values []Status) *call {
+	names := make([]string, len(values))
+	for i, s := range values {
+		names[i] = string(s)
+	}
+	return q.add(name, "pg_catalog.text[]::"+q.schema+".status[]", names)
 }
 
 // json adds a JSON value. The caller must not pass a nil value, nor a nil map in it.

@@ -114,6 +114,8 @@ func TestSentinels(t *testing.T) {
 			list(client.ListParams{PageSize: 1001}), list(client.ListParams{Statuses: []client.Status{"NO"}}),
 			list(client.ListParams{After: "garbage"}), list(client.ListParams{After: "\x00"}),
 			list(client.ListParams{AgentType: "\xff"}), list(client.ListParams{MetadataFilter: bad}),
+			list(client.ListParams{Sort: "name"}), list(client.ListParams{Order: "up"}), list(client.ListParams{IDPrefix: "abc"}),
+			second(c.FindID(ctx, "abc")), second(c.FindID(ctx, "")), second(c.Stats(ctx, client.StatsParams{Bucket: 1000})), second(client.ParseWhen("soon")),
 			detail(taken, client.DetailParams{AfterSeq: -1}), detail(taken, client.DetailParams{LogLimit: new(-1)}),
 			detail(taken, client.DetailParams{AfterSeq: 1 << 40}), detail(taken, client.DetailParams{MetadataFilter: bad}),
 			second(c.CountActive(ctx, bad)),

@@ -240,6 +240,31 @@ func ExampleClient_List() {
 	// research COMPLETE Agent completed
 }
 
+// The example prints the runs of the last day, and their durations.
+func ExampleClient_Stats() {
+	ctx := context.Background()
+	pool, done := exampleDatabase()
+	defer done()
+	c := client.New(pool)
+	exampleActivity(ctx, c)
+
+	stats, err := c.Stats(ctx, client.StatsParams{Since: client.Ago(24 * time.Hour), Bucket: time.Hour})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, t := range stats.Types {
+		fmt.Printf("%s: %d ended, %d failed\n", t.AgentType, t.Ended, t.Error)
+	}
+	longest, err := c.List(ctx, client.ListParams{Since: client.Ago(24 * time.Hour), Sort: client.SortDuration, PageSize: 10})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(len(longest.Items), longest.Items[0].Status)
+	// Output:
+	// research: 1 ended, 0 failed
+	// 1 COMPLETE
+}
+
 // The state of an activity, with its last lines only.
 func ExampleClient_Detail() {
 	ctx := context.Background()

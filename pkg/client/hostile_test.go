@@ -60,6 +60,13 @@ func callEverything(t *testing.T, c *client.Client, listens func() bool) {
 	if list.Next != nil {
 		must[*client.List](t)(c.List(ctx, client.ListParams{PageSize: 1, After: *list.Next}))
 	}
+	for _, sort := range []client.Sort{client.SortCreated, client.SortDuration, client.SortActivity} {
+		must[*client.List](t)(c.List(ctx, client.ListParams{Sort: sort, Order: client.OrderAsc, Since: client.Ago(time.Hour), Until: client.At(time.Now()), Statuses: client.Statuses(), AgentType: "research",
+			MetadataFilter: metadata}))
+	}
+	must[*client.Stats](t)(c.Stats(ctx, client.StatsParams{Since: client.Ago(time.Hour), Bucket: time.Minute}))
+	require.Equal(t, id, must[uuid.UUID](t)(c.FindID(ctx, id.String())))
+	must[client.Counts](t)(c.CountByStatus(ctx, client.CountParams{Since: client.Ago(time.Hour), Until: client.Ago(0)}))
 	must[*client.Detail](t)(c.Detail(ctx, id, client.DetailParams{AfterSeq: 1, LogLimit: new(5), MetadataFilter: metadata, IncludeMetadata: true}))
 	must[int64](t)(c.CountActive(ctx, metadata))
 	must[client.Counts](t)(c.CountByStatus(ctx, client.CountParams{AgentType: "research", MetadataFilter: metadata}))

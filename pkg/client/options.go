@@ -11,9 +11,13 @@ import (
 type CreateOption func(*createOptions)
 
 type createOptions struct {
-	agentID  *uuid.UUID
-	metadata map[string]any
+	agentID, parent *uuid.UUID
+	metadata        map[string]any
 }
+
+// WithParent makes the activity a part of another one, which must exist. A tree is at most 32 deep. Without WithMetadata, the
+// activity gets the metadata of its parent.
+func WithParent(id uuid.UUID) CreateOption { return func(o *createOptions) { o.parent = &id } }
 
 // WithAgentID makes id the activity's agent_id, in place of a random one.
 func WithAgentID(id uuid.UUID) CreateOption { return func(o *createOptions) { o.agentID = &id } }
@@ -70,7 +74,11 @@ type CancelOption func(*cancelOptions)
 type cancelOptions struct {
 	grace       string
 	requestedBy string
+	tree        bool
 }
+
+// WithTree also cancels the QUEUED, RUNNING and ERROR activities below the activity, in the same way.
+func WithTree() CancelOption { return func(o *cancelOptions) { o.tree = true } }
 
 // WithGrace sets the time that the worker has to end a RUNNING activity; after it, Sweep ends the activity. It is 0 to
 // 365 days, to the microsecond. 0 ends the activity at once. Default 30 s.
@@ -145,6 +153,55 @@ type ListParams struct {
 	IncludeMetadata bool
 	// Stale selects the stale activities (true) or the others (false). Default all.
 	Stale *bool
+	// Sort is the order within RUNNING, QUEUED and finished. Default SortCreated.
+	Sort Sort
+	// Order is the direction of Sort. Default OrderDesc.
+	Order Order
+	// Since selects activities that were not finished before it. Default all.
+	Since When
+	// Until selects activities that were created before it. Default all.
+	Until When
+	// IDPrefix selects activities whose agent_id begins with these hexadecimal digits, 4 to 32; hyphens are left out. Default all.
+	IDPrefix string
+	// ParentAgentID selects the activities directly below this one, and RootAgentID the whole tree of this root, with the root.
+	// Default all.
+	ParentAgentID, RootAgentID uuid.UUID
+	// RootsOnly selects the activities without a parent in the scope. Default false.
+	RootsOnly bool
+	// Waiting selects the activities with an open question (true) or the others (false). Default all.
+	Waiting *bool
+}
+
+// Sort says by what a list is ordered within RUNNING, QUEUED and finished.
+type Sort string
+
+// The sorts of a list.
+const (
+	// SortCreated is the time of creation.
+	SortCreated Sort = "created"
+	// SortDuration is how long an activity has run: RUNNING since it started, QUEUED since it was created, finished from start to
+	// end.
+	SortDuration Sort = "duration"
+	// SortActivity is the time of the last line, for a finished activity of the line that ended it.
+	SortActivity Sort = "activity"
+)
+
+// Order is the direction of a Sort.
+type Order string
+
+// The directions.
+const (
+	// OrderDesc has the newest, or the longest, first.
+	OrderDesc Order = "desc"
+	OrderAsc  Order = "asc"
+)
+
+// StatsParams choose the range of Stats. The zero value is the last hour in minutes.
+type StatsParams struct {
+	// Since is the beginning of the range, at most 366 days ago. Default an hour ago.
+	Since When
+	// Bucket is the length of a bucket, from 1 s; a range has at most 1500 buckets. Default 1 minute.
+	Bucket time.Duration
 }
 
 // DetailParams choose what Detail and DetailPage return. The zero value is the activity with all its lines.
@@ -168,4 +225,10 @@ type CountParams struct {
 	// MetadataFilter counts activities whose metadata has an equal value for every key; a value may be a
 	// NumberOrText. Default all.
 	MetadataFilter map[string]any
+	// Since counts activities that were not finished before it, and Until those that were created before it. Default all.
+	Since, Until When
+	// ParentAgentID, RootAgentID, RootsOnly and Waiting count what ListParams selects with them. Default all.
+	ParentAgentID, RootAgentID uuid.UUID
+	RootsOnly                  bool
+	Waiting                    *bool
 }

@@ -10,11 +10,12 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// List returns one page of activities: RUNNING first, then QUEUED, then finished, in each the newest first,
-// ties by agent_id descending.
+// List returns one page of activities: RUNNING first, then QUEUED, then finished, in each the newest first unless Sort and Order
+// say otherwise, ties by agent_id in the same order.
 //
 // Inside a transaction (see WithTx) it sees the transaction's writes. Returns ErrInvalid when Page is below 1, PageSize is
-// not 1 to 1000, a status is unknown, or After is not the Next of an earlier page.
+// not 1 to 1000, a status, Sort or Order is unknown, IDPrefix is not 4 to 32 hexadecimal digits, or After is not the Next of an
+// earlier page with the same Sort.
 func (c *Client) List(ctx context.Context, params ListParams) (*List, error) {
 	data, err := c.ListJSON(ctx, params)
 	if err != nil {
@@ -42,6 +43,8 @@ func (c *Client) ListJSON(ctx context.Context, params ListParams) (json.RawMessa
 	if params.Stale != nil {
 		q.arg("stale", "pg_catalog.bool", strconv.FormatBool(*params.Stale))
 	}
+	q.text("sort", string(params.Sort)).text(`"order"`, string(params.Order)).when("since", params.Since).when("until", params.Until).
+		text("id_prefix", params.IDPrefix).tree(params.ParentAgentID, params.RootAgentID, params.RootsOnly, params.Waiting)
 	var list json.RawMessage
 	err := q.row(ctx, c.db, "r", &list)
 	return list, err
@@ -120,7 +123,9 @@ func (c *Client) CountActive(ctx context.Context, metadataFilter map[string]any)
 // Inside a transaction (see WithTx) it sees the transaction's writes. Returns ErrInvalid when MetadataFilter cannot be
 // written as JSON.
 func (c *Client) CountByStatus(ctx context.Context, params CountParams) (Counts, error) {
-	q := c.call("count_by_status").text("agent_type", params.AgentType).filter(params.MetadataFilter)
+	q := c.call("count_by_status").text("agent_type", params.AgentType).filter(params.MetadataFilter).
+		when("since", params.Since).when("until", params.Until).
+		tree(params.ParentAgentID, params.RootAgentID, params.RootsOnly, params.Waiting)
 	var data []byte
 	if err := q.row(ctx, c.db, "r", &data); err != nil {
 		return Counts{}, err
@@ -130,6 +135,37 @@ func (c *Client) CountByStatus(ctx context.Context, params CountParams) (Counts,
 		return Counts{}, fmt.Errorf("%w: %w", errDecode, err)
 	}
 	return counts, nil
+}
+
+// Stats returns what happened since a time: what started and ended in each bucket, how long the runs of each type take, and the
+// newest failures; and the counts of now.
+//
+// Nothing is a sample, so the cost grows with what ended in the range. Inside a transaction (see WithTx) it sees the
+// transaction's writes. Returns ErrInvalid when Since is not in the past or more than 366 days ago, Bucket is below 1 s, or the
+// range has more than 1500 buckets.
+func (c *Client) Stats(ctx context.Context, params StatsParams) (*Stats, error) {
+	data, err := c.StatsJSON(ctx, params)
+	if err != nil {
+		return nil, err
+	}
+	s := new(Stats)
+	if err := json.Unmarshal(data, s); err != nil {
+		return nil, fmt.Errorf("%w: %w", errDecode, err)
+	}
+	return s, nil
+}
+
+// StatsJSON returns the result of Stats as the JSON from Postgres.
+//
+// Transactions and errors are as with Stats.
+func (c *Client) StatsJSON(ctx context.Context, params StatsParams) (json.RawMessage, error) {
+	q := c.call("stats").when("since", params.Since)
+	if params.Bucket != 0 {
+		q.arg("bucket", "pg_catalog.interval", interval(params.Bucket))
+	}
+	var stats json.RawMessage
+	err := q.row(ctx, c.db, "r", &stats)
+	return stats, err
 }
 
 // PendingIDs returns the agent_ids of the QUEUED and RUNNING activities, oldest first.

@@ -93,6 +93,37 @@ func TestCounts(t *testing.T) {
 	require.Zero(t, counts.Stale)
 }
 
+// Lists and counts select by the place in a tree and by open questions alike.
+func TestListsAndCountsOfTrees(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	root, other := b.create(t), b.create(t)
+	part := b.create(t, client.WithParent(root))
+	leaf := b.create(t, client.WithParent(part))
+	must[client.AskedQuestion](t)(b.c.Ask(b.ctx, part, client.Question{Key: "k", Prompt: "Go on?"}))
+	for _, c := range []struct {
+		list  client.ListParams
+		count client.CountParams
+		want  []uuid.UUID
+	}{
+		{client.ListParams{ParentAgentID: root}, client.CountParams{ParentAgentID: root}, []uuid.UUID{part}},
+		{client.ListParams{RootAgentID: root}, client.CountParams{RootAgentID: root}, []uuid.UUID{leaf, part, root}},
+		{client.ListParams{RootsOnly: true}, client.CountParams{RootsOnly: true}, []uuid.UUID{other, root}},
+		{client.ListParams{Waiting: new(true)}, client.CountParams{Waiting: new(true)}, []uuid.UUID{part}},
+		{client.ListParams{Waiting: new(false)}, client.CountParams{Waiting: new(false)}, []uuid.UUID{leaf, other, root}},
+		{client.ListParams{RootAgentID: root, Waiting: new(false)}, client.CountParams{RootAgentID: root, Waiting: new(false)}, []uuid.UUID{leaf, root}},
+		{client.ListParams{ParentAgentID: leaf}, client.CountParams{ParentAgentID: leaf}, []uuid.UUID{}},
+		{client.ListParams{ParentAgentID: root, RootsOnly: true}, client.CountParams{ParentAgentID: root, RootsOnly: true}, []uuid.UUID{}},
+	} {
+		got := []uuid.UUID{}
+		for _, item := range must[*client.List](t)(b.c.List(b.ctx, c.list)).Items {
+			got = append(got, item.AgentID)
+		}
+		require.Equal(t, c.want, got, "%+v", c.list)
+		require.Equal(t, int64(len(c.want)), must[client.Counts](t)(b.c.CountByStatus(b.ctx, c.count)).ByStatus[client.StatusQueued], "%+v", c.count)
+	}
+}
+
 // The JSON methods hand on what the function said, byte for byte, and encoding a decoded value gives the same again.
 func TestJSON(t *testing.T) {
 	t.Parallel()

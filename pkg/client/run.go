@@ -12,6 +12,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/agentexec/agentexec/internal/notify"
 )
 
 // RunParams describe the activity of a Run. The zero value of each field but TaskName selects its default.
@@ -22,6 +24,8 @@ type RunParams struct {
 	AgentID uuid.UUID
 	// Metadata is stored with an activity that Run creates, as with WithMetadata.
 	Metadata map[string]any
+	// ParentAgentID is the parent of an activity that Run creates, as with WithParent. The zero value creates a root.
+	ParentAgentID uuid.UUID
 	// Message is the message of the line that makes the activity RUNNING. Default "Agent started".
 	Message string
 	// ExpectEvery is the promise of the worker, 1 s to 1 day: the activity is stale when there was no heartbeat and no line for
@@ -64,9 +68,10 @@ type Run struct {
 	stop     context.CancelCauseFunc
 	canceled atomic.Bool // a cancel was requested, or the activity is CANCELED
 
-	writer *runWriter
-	text   *textWriter
-	end    ending // set when the work has ended
+	writer  *runWriter
+	text    *textWriter
+	answers notify.Broadcast // a question of the activity may have been closed
+	end     ending           // set when the work has ended
 }
 
 // AgentID returns the agent_id of the activity.
@@ -192,7 +197,11 @@ func (r *Run) beginAt(ctx context.Context, seq int, create bool) (line Log, err 
 	err = pgx.BeginFunc(ctx, r.pool, func(tx pgx.Tx) error {
 		in := r.c.WithTx(tx)
 		if create {
-			_, err := in.Create(ctx, r.params.TaskName, "", WithAgentID(r.id), WithMetadata(r.params.Metadata))
+			opts := []CreateOption{WithAgentID(r.id), WithMetadata(r.params.Metadata)}
+			if r.params.ParentAgentID != uuid.Nil {
+				opts = append(opts, WithParent(r.params.ParentAgentID))
+			}
+			_, err := in.Create(ctx, r.params.TaskName, "", opts...)
 			if err != nil {
 				return err
 			}

@@ -39,7 +39,7 @@ func TestRunIsNotifiedOfACancel(t *testing.T) {
 		c := client.New(b.pool, &client.Config{Schema: schema})
 		err := c.Run(b.ctx, client.RunParams{TaskName: "n", ExpectEvery: 24 * time.Hour}, func(ctx context.Context, run *client.Run) error {
 			b.awaitListener(t, schema)
-			must[client.Log](t)(c.Cancel(ctx, run.AgentID(), "enough"))
+			must[client.Log](t)(c.Cancel(b.ctx, run.AgentID(), "enough"))
 			return untilEnd(ctx)
 		})
 		require.ErrorIs(t, err, client.ErrCanceled)
@@ -64,7 +64,7 @@ func TestRunFindsAnEarlyCancel(t *testing.T) {
 	b := setup(t)
 	for range 20 {
 		err := b.c.Run(b.ctx, client.RunParams{TaskName: "n", ExpectEvery: 24 * time.Hour}, func(ctx context.Context, run *client.Run) error {
-			must[client.Log](t)(b.c.Cancel(ctx, run.AgentID(), ""))
+			must[client.Log](t)(b.c.Cancel(b.ctx, run.AgentID(), ""))
 			return untilEnd(ctx)
 		})
 		require.ErrorIs(t, err, client.ErrCanceled)
@@ -79,14 +79,14 @@ func TestRunPollsForACancel(t *testing.T) {
 	pool := b.db.Pool(t, func(c *pgxpool.Config) { c.ConnConfig.Tracer = listens })
 	c := client.New(pool, &client.Config{PollOnly: true})
 	err := c.Run(b.ctx, client.RunParams{TaskName: "n", ExpectEvery: time.Second}, func(ctx context.Context, run *client.Run) error {
-		must[client.Log](t)(b.c.Cancel(ctx, run.AgentID(), ""))
+		must[client.Log](t)(b.c.Cancel(b.ctx, run.AgentID(), ""))
 		return untilEnd(ctx)
 	})
 	require.ErrorIs(t, err, client.ErrCanceled)
 
 	err = c.Run(b.ctx, client.RunParams{TaskName: "n", ExpectEvery: 24 * time.Hour}, func(ctx context.Context, run *client.Run) error {
 		b.awaitListener(t, "agentexec") // its first heartbeat
-		must[client.Log](t)(b.c.Cancel(ctx, run.AgentID(), ""))
+		must[client.Log](t)(b.c.Cancel(b.ctx, run.AgentID(), ""))
 		run.Logger().Info("m")
 		return untilEnd(ctx)
 	})
@@ -94,10 +94,10 @@ func TestRunPollsForACancel(t *testing.T) {
 
 	// The run does not know of the request: the end finds it, and is CANCELED.
 	var id uuid.UUID
-	err = c.Run(b.ctx, client.RunParams{TaskName: "n", ExpectEvery: 24 * time.Hour}, func(ctx context.Context, run *client.Run) error {
+	err = c.Run(b.ctx, client.RunParams{TaskName: "n", ExpectEvery: 24 * time.Hour}, func(_ context.Context, run *client.Run) error {
 		id = run.AgentID()
 		b.awaitListener(t, "agentexec")
-		must[client.Log](t)(b.c.Cancel(ctx, run.AgentID(), ""))
+		must[client.Log](t)(b.c.Cancel(b.ctx, run.AgentID(), ""))
 		return errStopped
 	})
 	require.ErrorIs(t, err, errStopped)
@@ -157,7 +157,7 @@ func TestRunOfAnActivityThatOthersEnd(t *testing.T) {
 				err := client.New(b.pool, &client.Config{PollOnly: true}).Run(b.ctx, params, func(ctx context.Context, run *client.Run) error {
 					id = run.AgentID()
 					b.awaitListener(t, "agentexec")
-					require.NoError(t, test.end(ctx, id))
+					require.NoError(t, test.end(b.ctx, id))
 					if tells == "Line" {
 						run.Logger().Info("trailing")
 					}

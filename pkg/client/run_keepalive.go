@@ -27,9 +27,9 @@ const (
 // A notification only causes a heartbeat; the answer to that heartbeat tells whether a cancel is requested.
 type keepalive struct {
 	keepaliveKey
-	channel string // quoted
-	cancel  context.CancelFunc
-	done    chan struct{}
+	cancels, answers string // the names of the channels
+	cancel           context.CancelFunc
+	done             chan struct{}
 
 	mu        sync.Mutex
 	due       map[*Run]time.Time // when the next heartbeat of a run is due
@@ -56,7 +56,7 @@ func joinKeepalive(r *Run) {
 	k := keepalives[key]
 	if k == nil {
 		ctx, cancel := context.WithCancel(context.Background())
-		k = &keepalive{keepaliveKey: key, channel: cancelChannel(key.schema), cancel: cancel, done: make(chan struct{}),
+		k = &keepalive{keepaliveKey: key, cancels: channel(key.schema, "_cancel"), answers: channel(key.schema, "_answer"), cancel: cancel, done: make(chan struct{}),
 			due: map[*Run]time.Time{}, interrupt: func() {}}
 		keepalives[key] = k
 		go k.loop(ctx)
@@ -86,12 +86,12 @@ func leaveKeepalive(r *Run) {
 	}
 }
 
-// cancelChannel is the channel of _send_cancel in SQL, which cuts a long name of a schema to 56 characters.
-func cancelChannel(schema string) string {
+// channel is the channel of _send_cancel or _send_answer in SQL, which cut a long name of a schema to 56 characters.
+func channel(schema, suffix string) string {
 	if utf8.RuneCountInString(schema) > 56 {
 		schema = string([]rune(schema)[:56])
 	}
-	return pgx.Identifier{schema + "_cancel"}.Sanitize()
+	return schema + suffix
 }
 
 // loop connects, and connects again after each failure, until ctx ends.
@@ -124,13 +124,14 @@ func (k *keepalive) serve(ctx context.Context) (connected bool, err error) {
 	}()
 	if !k.pollOnly { // behind a pooler, the session may be another one for each statement
 		// A heartbeat that a crash loses does no harm, because silence counts from the start of the server.
-		for _, sql := range []string{"set synchronous_commit = off", "listen " + k.channel} {
+		for _, sql := range []string{"set synchronous_commit = off", "listen " + pgx.Identifier{k.cancels}.Sanitize(), "listen " + pgx.Identifier{k.answers}.Sanitize()} {
 			if _, err := conn.Exec(step, sql); err != nil {
 				return false, err
 			}
 		}
 	}
 	k.setDue(nil) // a request may have come before LISTEN
+	k.tellAnswered(nil)
 	for {
 		next, err := k.beatAll(ctx, conn)
 		if err != nil {
@@ -149,6 +150,17 @@ func (k *keepalive) setDue(id *uuid.UUID) {
 	for r := range k.due {
 		if id == nil || r.id == *id {
 			k.due[r] = time.Time{}
+		}
+	}
+}
+
+// tellAnswered tells the runs of an activity that one of its questions may have been closed, nil for all.
+func (k *keepalive) tellAnswered(id *uuid.UUID) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for r := range k.due {
+		if id == nil || r.id == *id {
+			r.answers.Send()
 		}
 	}
 }
@@ -221,7 +233,12 @@ func (k *keepalive) wait(ctx context.Context, conn *pgx.Conn, next time.Time) er
 	n, err := conn.WaitForNotification(limited)
 	switch {
 	case err == nil:
-		if id, err := uuid.Parse(n.Payload); err == nil {
+		id, err := uuid.Parse(n.Payload)
+		switch {
+		case err != nil:
+		case n.Channel == k.answers:
+			k.tellAnswered(&id)
+		default:
 			k.setDue(&id)
 		}
 		return nil

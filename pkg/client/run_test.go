@@ -92,7 +92,7 @@ func TestRunEnds(t *testing.T) {
 	})
 	t.Run("Canceled", func(t *testing.T) {
 		id, err := run(func(ctx context.Context, run *client.Run) error {
-			must[client.Log](t)(b.c.Cancel(ctx, run.AgentID(), "enough"))
+			must[client.Log](t)(b.c.Cancel(b.ctx, run.AgentID(), "enough"))
 			<-ctx.Done()
 			require.ErrorIs(t, context.Cause(ctx), client.ErrCanceled)
 			require.ErrorContains(t, context.Cause(ctx), "enough")
@@ -106,7 +106,7 @@ func TestRunEnds(t *testing.T) {
 	})
 	t.Run("CompleteAfterCancel", func(t *testing.T) {
 		id, err := run(func(ctx context.Context, run *client.Run) error {
-			must[client.Log](t)(b.c.Cancel(ctx, run.AgentID(), ""))
+			must[client.Log](t)(b.c.Cancel(b.ctx, run.AgentID(), ""))
 			<-ctx.Done()
 			return nil
 		})

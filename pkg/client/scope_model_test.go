@@ -41,9 +41,21 @@ func (w world) populate(t *testing.T, b *bundle) {
 	t.Helper()
 	for range 40 {
 		a := w.Fresh(client.Scope{})
-		a.Status = scopetest.Pick(w.World, client.Statuses()...)
-		must[uuid.UUID](t)(b.c.Create(b.ctx, a.Type, "", client.WithAgentID(a.ID), client.WithMetadata(a.Metadata)))
+		opts := []client.CreateOption{client.WithAgentID(a.ID), client.WithMetadata(a.Metadata)}
+		if len(w.All) > 0 && w.IntN(2) == 0 {
+			parent := scopetest.Pick(w.World, w.All...)
+			opts = append(opts, client.WithParent(parent.ID))
+			a.PutBelow(parent)
+		}
+		must[uuid.UUID](t)(b.c.Create(b.ctx, a.Type, "", opts...))
+		for _, key := range []string{"a", "b"}[:w.IntN(3)] {
+			must[client.AskedQuestion](t)(b.c.Ask(b.ctx, a.ID, client.Question{Key: key, Prompt: "a question of " + a.ID.String()}))
+			w.Ask(&a, key)
+			a.LastSeq++
+		}
+		a.Become(scopetest.Pick(w.World, client.Statuses()...))
 		must[client.Log](t)(b.c.Update(b.ctx, a.ID, "", client.WithStatus(a.Status)))
+		a.LastSeq++
 		w.All = append(w.All, a)
 	}
 }
@@ -84,8 +96,13 @@ func (w world) read(t *testing.T, c *client.Client, what string, scope, filter c
 	if filter.AgentTypes != nil {
 		params.AgentType, count.AgentType = filter.AgentTypes[0], filter.AgentTypes[0]
 	}
-	counts := client.Counts{ByStatus: scopetest.Counts(w.In(scope, filter))}
-	want := scopetest.Of(w.In(scope, filter), statuses)
+	place := w.Place()
+	params.ParentAgentID, params.RootAgentID, params.RootsOnly, params.Waiting = place.Parent, place.Root, place.RootsOnly, place.Waiting
+	count.ParentAgentID, count.RootAgentID, count.RootsOnly, count.Waiting = place.Parent, place.Root, place.RootsOnly, place.Waiting
+	what = fmt.Sprintf("%s, place %+v", what, place)
+	here := place.Of(w.In(scope, filter), w.In(scope, client.Scope{}))
+	counts := client.Counts{ByStatus: scopetest.Counts(here)}
+	want := scopetest.Of(here, statuses)
 	active := scopetest.Pending(w.In(scope, client.Scope{Metadata: filter.Metadata}))
 
 	byNumber := []uuid.UUID{}
@@ -94,6 +111,8 @@ func (w world) read(t *testing.T, c *client.Client, what string, scope, filter c
 		require.Equal(t, len(want), *list.Total, what)
 		for _, item := range list.Items {
 			byNumber = append(byNumber, item.AgentID)
+			require.Equal(t, scopetest.Children(w.All, item.AgentID, scope), item.Children, what)
+			w.requireAbove(t, item.Activity, scope)
 		}
 		if params.Page >= *list.Pages {
 			break
@@ -127,11 +146,58 @@ func (w world) read(t *testing.T, c *client.Client, what string, scope, filter c
 			continue
 		}
 		require.NoError(t, err, what)
-		require.Len(t, detail.Logs, 2)
+		require.Len(t, detail.Logs, a.LastSeq)
+		require.Equal(t, scopetest.Children(w.All, a.ID, scope), detail.Children, what)
+		require.Equal(t, a.Open(), detail.OpenQuestions)
+		w.requireAbove(t, detail.Activity, scope)
 		lines, err := collect(t, c.Logs(ctx, a.ID, 0))
 		require.NoError(t, err)
-		require.Len(t, lines, 2)
+		require.Len(t, lines, a.LastSeq)
 	}
+	w.readQuestions(t, c, what, scope, filter)
+}
+
+// requireAbove checks the parent and the root that an activity names: null where they lie outside the scope.
+func (w world) requireAbove(t *testing.T, a client.Activity, scope client.Scope) {
+	t.Helper()
+	at := slices.IndexFunc(w.All, func(b scopetest.Activity) bool { return b.ID == a.AgentID })
+	require.True(t, scopetest.SameID(a.ParentAgentID, scopetest.Visible(w.All, w.All[at].Parent, scope)), "parent %v", a.ParentAgentID)
+	require.True(t, scopetest.SameID(a.RootAgentID, scopetest.Visible(w.All, w.All[at].Root, scope)), "root %v", a.RootAgentID)
+}
+
+// readQuestions compares the ways to read questions with the model.
+func (w world) readQuestions(t *testing.T, c *client.Client, what string, scope, filter client.Scope) {
+	t.Helper()
+	params := client.QuestionListParams{MetadataFilter: filter.Metadata, PageSize: 1 + w.IntN(9)}
+	if filter.AgentTypes != nil {
+		params.AgentType = filter.AgentTypes[0]
+	}
+	state := scopetest.Pick(w.World, "", client.QuestionPending, client.QuestionWithdrawn)
+	params.State, params.AnyState = state, state == ""
+	ids, keys := scopetest.Asked(w.In(scope, filter), state)
+	var gotIDs []uuid.UUID
+	var gotKeys []string
+	for more := true; more; {
+		page := must[*client.QuestionList](t)(c.Questions(t.Context(), params))
+		for _, q := range page.Items {
+			gotIDs, gotKeys = append(gotIDs, q.AgentID), append(gotKeys, q.Key)
+		}
+		if more = page.Next != nil; more {
+			params.After = *page.Next
+		}
+	}
+	require.Equal(t, ids, gotIDs, what)
+	require.Equal(t, keys, gotKeys, what)
+
+	a := scopetest.Pick(w.World, w.All...)
+	q, err := c.Question(t.Context(), a.ID, "a")
+	if at := a.Question("a"); a.Within(scope) && at >= 0 {
+		require.NoError(t, err, what)
+		require.Equal(t, a.Questions[at].State, q.State, what)
+		return
+	}
+	require.ErrorIs(t, err, client.ErrNotFound, what)
+	require.ErrorContains(t, err, fmt.Sprintf(`activity %s has no question with key "a"`, a.ID), what)
 }
 
 // startKey is the cursor before every activity.
@@ -185,6 +251,11 @@ func (w world) write(t *testing.T, x transaction, what string, scope, filter cli
 			"Cancel":   func(c *client.Client) error { _, err := c.Cancel(ctx, a.ID, ""); return err },
 			"Force":    func(c *client.Client) error { _, err := c.Cancel(ctx, a.ID, "", client.WithGrace(0)); return err },
 			"AtSeq":    func(c *client.Client) error { _, err := c.Update(ctx, a.ID, "x", client.WithAtSeq(3)); return err },
+			"Tree":     func(c *client.Client) error { _, err := c.Cancel(ctx, a.ID, "", client.WithTree()); return err },
+			"Ask": func(c *client.Client) error {
+				_, err := c.Ask(ctx, a.ID, client.Question{Key: "new", Prompt: "?"})
+				return err
+			},
 			"Heartbeat": func(c *client.Client) error {
 				result, err := c.Heartbeat(ctx, a.ID, time.Minute)
 				require.True(t, err != nil || result.Status == a.Status, what)
@@ -199,6 +270,7 @@ func (w world) write(t *testing.T, x transaction, what string, scope, filter cli
 			}
 		}
 
+		w.writeTree(t, x, what, scope, a)
 		other := scopetest.Pick(w.World, w.All...)
 		err := x.attempt(t, func(c *client.Client) error {
 			_, err := c.AppendLogs(ctx, []client.Entry{{AgentID: a.ID}, {AgentID: other.ID}})
@@ -243,4 +315,54 @@ func (w world) write(t *testing.T, x transaction, what string, scope, filter cli
 	for _, a := range w.All {
 		require.Equal(t, a.Status == client.StatusCanceled || slices.Contains(want, a.ID), slices.Contains(canceled, a.ID), what)
 	}
+}
+
+// writeTree compares what closes a question, creates a child and prunes with the model.
+func (w world) writeTree(t *testing.T, x transaction, what string, scope client.Scope, a scopetest.Activity) {
+	t.Helper()
+	ctx := t.Context()
+	for name, closes := range map[string]func(*client.Client) error{
+		"Answer":   func(c *client.Client) error { _, err := c.Answer(ctx, a.ID, "a", 1, ""); return err },
+		"Decline":  func(c *client.Client) error { _, err := c.Decline(ctx, a.ID, "a", ""); return err },
+		"Withdraw": func(c *client.Client) error { _, err := c.Withdraw(ctx, a.ID, "a"); return err },
+	} {
+		err := x.attempt(t, closes)
+		switch at := a.Question("a"); {
+		case !a.Within(scope):
+			requireUnknown(t, err, a.ID)
+		case at < 0:
+			require.ErrorIs(t, err, client.ErrNotFound, "%s: %s", name, what)
+		case a.Questions[at].State == client.QuestionPending || name == "Withdraw":
+			require.NoError(t, err, "%s: %s", name, what)
+		default:
+			require.ErrorIs(t, err, client.ErrFinished, "%s: %s", name, what)
+		}
+	}
+
+	child := w.Fresh(scope)
+	err := x.attempt(t, func(c *client.Client) error {
+		_, err := c.Create(ctx, child.Type, "", client.WithAgentID(child.ID), client.WithMetadata(child.Metadata), client.WithParent(a.ID))
+		return err
+	})
+	if a.Within(scope) {
+		child.PutBelow(a)
+		require.NotErrorIs(t, err, client.ErrNotFound, what)
+		require.Equal(t, child.Within(scope) && !w.Taken(child.ID), err == nil, "%s: %v", what, err)
+	} else {
+		require.ErrorIs(t, err, client.ErrNotFound, what)
+	}
+
+	rest := &scopetest.World{All: w.All}
+	want := client.Pruned{}
+	for _, gone := range rest.Prune(scope) {
+		want.Activities++
+		want.Lines += gone.LastSeq
+	}
+	require.NoError(t, x.attempt(t, func(c *client.Client) error {
+		for _, dryRun := range []bool{true, false} {
+			params := client.PruneParams{FinishedBefore: time.Now().Add(time.Hour), DryRun: dryRun}
+			require.Equal(t, want, must[client.Pruned](t)(c.Prune(ctx, params)), "%s, dry run %v", what, dryRun)
+		}
+		return nil
+	}))
 }

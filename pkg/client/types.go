@@ -38,8 +38,27 @@ type Activity struct {
 	Stale bool `json:"stale"`
 	// Cancel is the request to cancel the activity, nil where there is none.
 	Cancel *CancelRequest `json:"cancel"`
+	// ParentAgentID is the activity that this one is a part of, and RootAgentID the root of the tree; nil for a root.
+	ParentAgentID *uuid.UUID `json:"parent_agent_id"`
+	RootAgentID   *uuid.UUID `json:"root_agent_id"`
+	// Children counts the activities directly below, nil where there are none.
+	Children *Children `json:"children"`
+	// OpenQuestions is the number of questions that wait for the answer of a person.
+	OpenQuestions int `json:"open_questions"`
 	// Metadata is the JSON object given to Create; nil unless requested with IncludeMetadata, or where there is none.
 	Metadata json.RawMessage `json:"metadata,omitempty"`
+}
+
+// Children counts the activities directly below another one.
+type Children struct {
+	Total    int `json:"total"`
+	Queued   int `json:"queued"`
+	Running  int `json:"running"`
+	Complete int `json:"complete"`
+	Error    int `json:"error"`
+	Canceled int `json:"canceled"`
+	// Percentage is their mean progress, 0 to 100; one that has finished counts 100.
+	Percentage int `json:"percentage"`
 }
 
 // CancelRequest is the request to cancel an activity.
@@ -187,9 +206,10 @@ func (c *Counts) UnmarshalJSON(data []byte) error {
 type Swept struct {
 	// Forced counts cancels whose grace period was over.
 	Forced int `json:"forced"`
-	// Expired and Pruned are 0: there are no rules for them yet.
+	// Expired counts questions whose time was over.
 	Expired int `json:"expired"`
-	Pruned  int `json:"pruned"`
+	// Pruned counts activities and lines that the retention rules deleted.
+	Pruned int `json:"pruned"`
 }
 
 // errDecode means that this package does not fit the functions installed in the database.

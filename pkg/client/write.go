@@ -26,6 +26,9 @@ func (c *Client) Create(ctx context.Context, taskName, message string, opts ...C
 	if o.agentID != nil {
 		q.arg("agent_id", "pg_catalog.uuid", o.agentID.String())
 	}
+	if o.parent != nil {
+		q.arg("parent_agent_id", "pg_catalog.uuid", o.parent.String())
+	}
 	q.object("metadata", o.metadata)
 	var id uuid.UUID
 	if err := q.row(ctx, c.db, "r", &id); err != nil {
@@ -91,6 +94,9 @@ func (c *Client) Cancel(ctx context.Context, agentID uuid.UUID, message string, 
 		opt(&o)
 	}
 	q := c.line("cancel", agentID).text("message", message).text("requested_by", o.requestedBy)
+	if o.tree {
+		q.arg("tree", "pg_catalog.bool", "true")
+	}
 	switch o.grace {
 	case "":
 	case never:

@@ -28,7 +28,7 @@ func (u *upgrade) refuseForeign(ctx context.Context, installed bool) error {
 		  cross join lateral (
 		    -- Postgres up to 15 raises an error where a type of the signature does not exist; then the function does not either.
 		    select case when not exists (
-		                  select from pg_catalog.unnest('{activity,activity_log,status}'::text[]) t(name)
+		                  select from pg_catalog.unnest('{activity,activity_log,status,question,question_state}'::text[]) t(name)
 		                  where pg_catalog.strpos(f.signature, '.' || t.name) > 0 and pg_catalog.to_regtype($4 || '.' || t.name) is null)
 		           then pg_catalog.to_regprocedure(f.signature) end as oid) found
 		  join pg_catalog.pg_proc p on p.oid = found.oid
@@ -36,12 +36,13 @@ func (u *upgrade) refuseForeign(ctx context.Context, installed bool) error {
 		  select t.oid::pg_catalog.regtype::text, t.typowner
 		  from pg_catalog.pg_type t
 		  join pg_catalog.pg_namespace n on n.oid = t.typnamespace and n.nspname = $1
-		  where t.typname = 'status'
+		  where t.typname in ('status', 'question_state', 'append_result', 'heartbeat_result')
 		  union all
 		  select c.oid::pg_catalog.regclass::text, c.relowner
 		  from pg_catalog.pg_class c
 		  join pg_catalog.pg_namespace n on n.oid = c.relnamespace and n.nspname = $1
-		  where c.relname in ('activity', 'activity_log', 'activity_list', 'installation', 'schema_version', 'owner_probe')
+		  where c.relname in ('activity', 'activity_log', 'activity_list', 'activity_heartbeat', 'question', 'retention',
+		                    'installation', 'schema_version', 'owner_probe')
 		) o
 		join pg_catalog.pg_roles r on r.oid = o.owner
 		join pg_catalog.pg_namespace n on n.nspname = $1

@@ -38,7 +38,7 @@ func TestUpgradeFromTheFirstRelease(t *testing.T) {
 	data := func() (rows []string) {
 		t.Helper()
 		for _, sql := range []string{
-			`select coalesce(string_agg((to_jsonb(a) - '{cancel_seq,cancel_force_at,cancel_forced}'::text[])::text, e'\n' order by a.id), '') from agentexec.activity a`,
+			`select coalesce(string_agg((to_jsonb(a) - '{cancel_seq,cancel_force_at,cancel_forced,parent_agent_id,root_agent_id,depth,open_questions}'::text[])::text, e'\n' order by a.id), '') from agentexec.activity a`,
 			`select coalesce(string_agg((to_jsonb(l) - '{xid,attempt,cancel_requested}'::text[])::text || l.xid::text, e'\n' order by l.id), '') from agentexec.activity_log l`,
 		} {
 			rows = append(rows, one[string](t, conn, sql))

@@ -26,6 +26,12 @@ create function agentexec.error(agent_id uuid, message text default 'Agent faile
 	returns agentexec.activity_log begin atomic select l.* from agentexec.append_log(agent_id, message, null, 'ERROR', data) l; end;
 create function agentexec.cancel(agent_id uuid, message text default 'Canceled')
 	returns agentexec.activity_log begin atomic select l.* from agentexec.append_log(agent_id, message, null, 'CANCELED', null) l; end;
+drop function agentexec.list_activities, agentexec.count_by_status, agentexec.stats;
+create function agentexec.list_activities(page int default 1, page_size int default 50, statuses agentexec.status[] default null, agent_type text default null,
+	metadata_filter jsonb default null, after text default null, include_metadata boolean default false, stale boolean default null)
+	returns jsonb language plpgsql as 'begin return null; end';
+create function agentexec.count_by_status(agent_type text default null, metadata_filter jsonb default null) returns jsonb language plpgsql as 'begin return null; end';
+grant execute on function agentexec.list_activities, agentexec.count_by_status to pg_monitor;
 grant execute on function agentexec.append_log, agentexec.error, agentexec.cancel, agentexec.append_logs to pg_monitor;
 grant execute on function agentexec.complete to pg_monitor with grant option;`
 
@@ -46,7 +52,7 @@ func TestUpgradeOfRetiredTypes(t *testing.T) {
 	require.NoError(t, migrate.Up(t.Context(), conn, nil))
 
 	require.Equal(t, before, lines())
-	for _, function := range []string{"append_log", "append_logs", "complete", "error", "cancel", "heartbeat", "sweep"} {
+	for _, function := range []string{"append_log", "append_logs", "complete", "error", "cancel", "heartbeat", "sweep", "list_activities", "count_by_status", "stats"} {
 		require.Equal(t, "true "+map[bool]string{true: "true", false: "false"}[function == "complete"], one[string](t, conn,
 			`select has_function_privilege('pg_monitor', p.oid, 'EXECUTE') || ' ' || has_function_privilege('pg_monitor', p.oid, 'EXECUTE WITH GRANT OPTION')
 			from pg_proc p where p.oid = ('agentexec.' || $1)::regproc`, function), function)

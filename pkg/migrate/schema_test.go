@@ -39,6 +39,9 @@ func requireWorks(t *testing.T, conn *pgx.Conn, schema string) {
 		call(`select * from SCHEMA.activity_list`)
 		call(`select SCHEMA.list_activities(statuses => '{COMPLETE}', agent_type => 'x', metadata_filter => '{"a": 1}', include_metadata => true)`)
 		call(`select SCHEMA.list_activities(after => SCHEMA.list_activities(page_size => 1)->>'next')`)
+		call(`select SCHEMA.list_activities(sort => 'duration', "order" => 'asc', since => now() - interval '1 h', until => now(), id_prefix => 'abcd')`)
+		call(`select SCHEMA.list_activities(sort => 'activity', after => SCHEMA.list_activities(page_size => 1, sort => 'activity')->>'next')`)
+		call(`select SCHEMA.stats(), SCHEMA.stats(now() - interval '1 day', '1 hour'), SCHEMA.count_by_status(since => now() - interval '1 h')`)
 		call(`select SCHEMA.activity_detail($1, log_limit => 3)`, agent)
 	}
 	require.Equal(t, before+3*11, one[int](t, conn, "select count(*) from "+s+".activity_log"))

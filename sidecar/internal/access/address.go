@@ -65,6 +65,12 @@ func (a *addresses) trusts(addr netip.Addr) bool {
 	return false
 }
 
+// trustsPeer reports whether a request's connection is from a trusted proxy.
+func (a *addresses) trustsPeer(r *http.Request) bool {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && a.behind != nil && a.trusts(peer.Addr())
+}
+
 // counted returns the key under which a request is counted: its address, or for IPv6 the 64-bit network, which one customer
 // has. It is "" for loopback.
 func (a *addresses) counted(r *http.Request) string {

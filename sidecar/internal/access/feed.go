@@ -71,7 +71,7 @@ func feedAccess(g auth.Grant) (wsfeed.Access, error) {
 	if p := Denied(g, VerbRead); p != nil {
 		return wsfeed.Access{}, p
 	}
-	return wsfeed.Access{Subject: g.Subject, Expires: g.Until(time.Now()), Scope: g.Scope}, nil
+	return wsfeed.Access{Subject: g.Subject, Expires: g.Until(time.Now()), Scope: g.Scope, HideMetadata: !g.IncludeMetadata}, nil
 }
 
 // offeredToken returns the token among the subprotocols of a browser's WebSocket, which can send no header.

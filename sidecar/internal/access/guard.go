@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -161,12 +160,15 @@ func (a *Guard) refused(r *http.Request, reason error) *problem.Problem {
 
 // Remote returns where a request comes from, for the log: the connection's address, or the client's behind a trusted proxy.
 func (a *Guard) Remote(r *http.Request) string {
-	if a.behind != nil {
-		if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && a.behind.trusts(peer.Addr()) {
-			return a.behind.client(r).String()
-		}
+	if a.FromTrustedProxy(r) {
+		return a.behind.client(r).String()
 	}
 	return r.RemoteAddr
+}
+
+// FromTrustedProxy reports whether a request comes from a trusted proxy, whose headers are believed.
+func (a *Guard) FromTrustedProxy(r *http.Request) bool {
+	return a.behind != nil && a.behind.trustsPeer(r)
 }
 
 // Enabled reports whether requests need a token.
@@ -202,11 +204,12 @@ const (
 	VerbRead   Verb = "read"
 	VerbWrite  Verb = "write"
 	VerbCancel Verb = "cancel"
+	VerbAnswer Verb = "answer"
 )
 
 // Denied returns the problem of a verb that was not granted, nil where it was.
 func Denied(g auth.Grant, v Verb) *problem.Problem {
-	if (v == VerbRead && g.Read) || (v == VerbWrite && g.Write) || (v == VerbCancel && g.Cancel) {
+	if granted := map[Verb]bool{VerbRead: g.Read, VerbWrite: g.Write, VerbCancel: g.Cancel, VerbAnswer: g.Answer}[v]; granted {
 		return nil
 	}
 	return NotGranted(string(v))

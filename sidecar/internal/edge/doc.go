@@ -1,5 +1,5 @@
 // Package edge handles a connection before a request is routed: the limit of open connections, the time limit of headers, TLS,
-// and the headers of every answer.
+// the path prefix under which clients reach the service, and the headers of every answer.
 //
 // May import: problem.
 package edge

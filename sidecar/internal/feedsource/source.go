@@ -32,13 +32,14 @@ func (s *source) Snapshot(ctx context.Context, agentID uuid.UUID, scope client.S
 	var status string
 	var id uuid.UUID
 	var lastSeq int
-	err := refused(s.pool.QueryRow(ctx, s.q.snapshot, agentID, scopeText(scope)).Scan(&activity, &id, &lastSeq, &status, &state))
+	var inTree bool
+	err := refused(s.pool.QueryRow(ctx, s.q.snapshot, agentID, scopeText(scope)).Scan(&activity, &id, &lastSeq, &status, &state, &inTree))
 	if errors.Is(err, pgx.ErrNoRows) {
 		return wsfeed.Snapshot{}, wsfeed.ErrNotFound
 	} else if err != nil {
 		return wsfeed.Snapshot{}, err
 	}
-	return wsfeed.Snapshot{Activity: activity, State: wsfeed.NewState(id, lastSeq, status, state)}, nil
+	return wsfeed.Snapshot{Activity: activity, InTree: inTree, State: wsfeed.NewState(id, lastSeq, status, state)}, nil
 }
 
 // Replay implements wsfeed.Source.
@@ -73,8 +74,11 @@ func (s *source) Replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes 
 
 // List implements wsfeed.Source.
 func (s *source) List(ctx context.Context, f wsfeed.ListFilter, scope client.Scope) ([]wsfeed.ListItem, error) {
+	since, until := moments(f)
 	var raw []json.RawMessage
-	err := s.pool.QueryRow(ctx, s.q.list, f.Limit, f.Statuses, nullable(f.AgentType), nullable(string(f.Metadata)), scopeText(scope), f.Stale).Scan(&raw)
+	err := s.pool.QueryRow(ctx, s.q.list, f.Limit, f.Statuses, nullable(f.AgentType), nullable(string(f.Metadata)), scopeText(scope), f.Stale,
+		f.IncludeMetadata, nullable(f.Sort), nullable(f.Order), since.Time(), since.Before(), until.Time(), until.Before(),
+		nullable(f.ParentAgentID), nullable(f.RootAgentID), f.RootsOnly, f.Waiting).Scan(&raw)
 	if err != nil {
 		return nil, refused(err)
 	}
@@ -93,12 +97,22 @@ func (s *source) List(ctx context.Context, f wsfeed.ListFilter, scope client.Sco
 
 // Counts implements wsfeed.Source.
 func (s *source) Counts(ctx context.Context, f wsfeed.ListFilter, scope client.Scope) (json.RawMessage, error) {
+	since, until := moments(f)
 	var counts string
-	err := s.pool.QueryRow(ctx, s.q.counts, nullable(f.AgentType), nullable(string(f.Metadata)), scopeText(scope)).Scan(&counts)
+	err := s.pool.QueryRow(ctx, s.q.counts, nullable(f.AgentType), nullable(string(f.Metadata)), scopeText(scope),
+		since.Time(), since.Before(), until.Time(), until.Before(),
+		nullable(f.ParentAgentID), nullable(f.RootAgentID), f.RootsOnly, f.Waiting).Scan(&counts)
 	if err != nil {
 		return nil, refused(err)
 	}
 	return json.RawMessage(counts), nil
+}
+
+// moments returns the range of a filter. wsfeed has checked it.
+func moments(f wsfeed.ListFilter) (since, until client.When) {
+	_ = since.UnmarshalText([]byte(f.Since))
+	_ = until.UnmarshalText([]byte(f.Until))
+	return since, until
 }
 
 // scopeText returns a scope as the queries take it: null keeps the session's scope.

@@ -52,10 +52,17 @@ func serveGuardedAPI(t *testing.T) *apiBundle {
 // requests are all that the API takes, by what they need.
 func requests(id uuid.UUID) map[access.Verb][][3]string {
 	return map[access.Verb][][3]string{
-		access.VerbRead: {{"GET", "/v1/activities"}, {"GET", path(id)}, {"GET", "/v1/stats"}, {"POST", ticketsPath}},
+		access.VerbRead: {
+			{"GET", "/v1/activities"}, {"GET", path(id)}, {"GET", "/v1/stats"}, {"POST", ticketsPath},
+			{"GET", questionsPath}, {"GET", path(id) + "/questions/deploy"},
+		},
 		access.VerbWrite: {
 			{"POST", "/v1/activities", `{"task_name":"x"}`}, {"POST", path(id) + "/logs", `{"message":"x"}`},
 			{"POST", path(id) + "/complete"}, {"POST", path(id) + "/error"}, {"POST", path(id) + "/heartbeat", `{"expect_every":"30s"}`},
+			{"POST", path(id) + "/questions", `{"key":"deploy","prompt":"Deploy?"}`}, {"POST", path(id) + "/questions/deploy/withdraw"},
+		},
+		access.VerbAnswer: {
+			{"POST", path(id) + "/questions/deploy/answer", `{"answer":true}`}, {"POST", path(id) + "/questions/deploy/decline"},
 		},
 		access.VerbCancel: {
 			{"POST", path(id) + "/cancel"}, {"POST", path(id) + "/cancel", `{"force":true}`}, {"POST", path(id) + "/cancel", `{"grace":"1h"}`},
@@ -69,10 +76,16 @@ func TestAccessVerbs(t *testing.T) {
 	t.Parallel()
 	b := serveGuardedAPI(t)
 	id := b.create(t)
+	b.ask(t, id)
 	before := b.contents(t)
+	without := func(deny func(*auth.Grant)) auth.Grant {
+		grant := auth.Everything()
+		deny(&grant)
+		return grant
+	}
 	grants := map[access.Verb]auth.Grant{
-		access.VerbRead: {Write: true, Cancel: true, IncludeMetadata: true}, access.VerbWrite: {Read: true, Cancel: true, IncludeMetadata: true},
-		access.VerbCancel: {Read: true, Write: true, IncludeMetadata: true},
+		access.VerbRead: without(func(g *auth.Grant) { g.Read = false }), access.VerbWrite: without(func(g *auth.Grant) { g.Write = false }),
+		access.VerbCancel: without(func(g *auth.Grant) { g.Cancel = false }), access.VerbAnswer: without(func(g *auth.Grant) { g.Answer = false }),
 	}
 	seen := map[string]bool{}
 	for needs, all := range requests(id) {
@@ -85,7 +98,7 @@ func TestAccessVerbs(t *testing.T) {
 				reply.problem(t, 401, "unauthorized")
 				require.Equal(t, `Bearer realm="agentexec"`, reply.header.Get("WWW-Authenticate"))
 			}
-			seen[r[0]+" "+strings.ReplaceAll(r[1], id.String(), "{agent_id}")] = true
+			seen[r[0]+" "+strings.NewReplacer(id.String(), "{agent_id}", "/deploy", "/{key}").Replace(r[1])] = true
 		}
 	}
 	require.Equal(t, before, b.contents(t))
@@ -94,9 +107,12 @@ func TestAccessVerbs(t *testing.T) {
 	}
 	old := id
 	for needs, all := range requests(old) {
-		g := auth.Grant{Read: needs == access.VerbRead, Write: needs == access.VerbWrite, Cancel: needs == access.VerbCancel}
+		g := auth.Grant{
+			Read: needs == access.VerbRead, Write: needs == access.VerbWrite, Cancel: needs == access.VerbCancel, Answer: needs == access.VerbAnswer,
+		}
 		for _, r := range all {
 			id := b.create(t)
+			b.ask(t, id)
 			at := strings.ReplaceAll(r[1], old.String(), id.String())
 			require.Less(t, b.do(t, r[0], at, r[2], "Authorization", "bearer "+minted(t, g)).status, 300, at)
 		}
@@ -269,6 +285,8 @@ func TestAccessScope(t *testing.T) {
 	b := serveGuardedAPI(t)
 	ours := b.create(t, client.WithMetadata(map[string]any{"org": "1"}))
 	theirs := b.create(t, client.WithMetadata(map[string]any{"org": "2"}))
+	b.ask(t, ours)
+	b.ask(t, theirs)
 	scoped := auth.Everything()
 	scoped.Scope = client.Scope{Metadata: map[string]any{"org": "1"}, AgentTypes: []string{"research"}}
 	b.token = minted(t, scoped)
@@ -287,6 +305,11 @@ func TestAccessScope(t *testing.T) {
 	require.Contains(t, b.get(t, "/v1/activities", 200).text, ours.String())
 	require.Contains(t, b.get(t, "/v1/activities", 200).text, `"total": 1`)
 	require.Contains(t, b.get(t, "/v1/stats", 200).text, `"active":1}`)
+	questions := b.get(t, questionsPath, 200).text
+	require.Contains(t, questions, ours.String())
+	require.NotContains(t, questions, theirs.String())
+	require.Contains(t, b.get(t, questionsPath+"?agent_id="+theirs.String(), 200).text, `"items": []`)
+	b.post(t, "/v1/activities", `{"task_name":"research","metadata":{"org":"1"},"parent_agent_id":"`+theirs.String()+`"}`, 404).problem(t, 404, "TA404")
 	for _, body := range []string{
 		`{"task_name":"research"}`, `{"task_name":"other","metadata":{"org":"1"}}`, `{"task_name":"research","metadata":{"org":"2"}}`,
 	} {

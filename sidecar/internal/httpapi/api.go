@@ -1,15 +1,20 @@
 package httpapi
 
 import (
+	"bytes"
 	_ "embed" // of the document
+	"encoding/json"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/agentexec/agentexec/internal/budget"
+	"github.com/agentexec/agentexec/internal/notify"
 	"github.com/agentexec/agentexec/internal/pgurl"
 	"github.com/agentexec/agentexec/pkg/client"
 	"github.com/agentexec/agentexec/sidecar/internal/access"
+	"github.com/agentexec/agentexec/sidecar/internal/edge"
 	"github.com/agentexec/agentexec/sidecar/internal/problem"
 	"github.com/agentexec/agentexec/wsfeed"
 )
@@ -25,6 +30,9 @@ type api struct {
 	writes *client.Client // for all others
 
 	answerTimeout time.Duration // the time limit of the database
+	ranges        ranges
+	closed        notify.Broadcast // a question was closed through this sidecar
+	waiting       atomic.Int64     // requests that wait for an answer
 }
 
 // Config configures the API.
@@ -39,7 +47,9 @@ type Config struct {
 	Memory                *budget.Budget
 	ReadSlots, WriteSlots Slots
 	PageSize, BodyBytes   int
-	BodyTimeout           time.Duration
+	// Stopping is closed when the service ends; reads that wait then answer at once. nil where it never is.
+	Stopping    <-chan struct{}
+	BodyTimeout time.Duration
 }
 
 // The names of the limits that the API notes.
@@ -62,6 +72,18 @@ const DocumentPath = "/openapi.json"
 //go:embed openapi.json
 var document []byte
 
+// documentBelow returns the document for clients that reach the service below a path prefix: paths are relative to its server.
+func documentBelow(prefix string) []byte {
+	if prefix == "" {
+		return document
+	}
+	server, err := json.Marshal(prefix)
+	if err != nil {
+		panic("httpapi: " + err.Error()) // a string has JSON
+	}
+	return append([]byte(`{"servers": [{"url": `+string(server)+`}],`), bytes.TrimPrefix(document, []byte("{"))...)
+}
+
 // New returns the handler of the API. It answers everything below /v1/ but the feed, and /openapi.json.
 func New(c Config) http.Handler {
 	if c.Note == nil {
@@ -78,9 +100,9 @@ func (a *api) handler() http.Handler {
 	for _, route := range routes {
 		mux.HandleFunc(route.pattern, a.serve(route))
 	}
-	mux.HandleFunc("GET "+DocumentPath, func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET "+DocumentPath, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(document)
+		_, _ = w.Write(documentBelow(edge.Prefix(r))) //nolint:gosec // JSON, with a prefix that was checked
 	})
 	for _, path := range []string{"/v1/feed", "/v1/feed/{agent_id}"} {
 		// The feed is mounted beside the API and takes every GET. With these routes, other methods are answered 405 with Allow.

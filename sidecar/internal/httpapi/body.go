@@ -22,8 +22,9 @@ import (
 )
 
 // body reads the JSON object in the body strictly into a T, a struct of fields with json tags: names match exactly, no name is
-// unknown, every value has its type, and Postgres can store every text. null counts as not given. A field without omitempty is
-// required; without required fields, the body may be left out. SQL checks the bounds of the values.
+// unknown, every value has its type, and Postgres can store every text. null counts as not given, but for a
+// required field of any JSON. A field without omitempty is required; without required fields, the body may be left out. SQL checks
+// the bounds of the values.
 func body[T any](rq *request) (value T) {
 	rq.faults = append(rq.faults, decodeObject(rq.body, reflect.ValueOf(&value).Elem())...)
 	return value
@@ -43,7 +44,7 @@ func decodeObject(data []byte, into reflect.Value) (faults []fault) {
 		delete(given, name)
 		message := ""
 		switch {
-		case ok && string(value) != "null":
+		case ok && (string(value) != "null" || options == "" && into.Field(i).Type() == reflect.TypeFor[json.RawMessage]()):
 			message = decodeField(value, into.Field(i))
 		case options == "" && len(data) == 0:
 			return []fault{{malformed: true, message: "request body is required"}}

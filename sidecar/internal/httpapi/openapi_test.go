@@ -131,7 +131,7 @@ func TestOpenAPIDocumentsRefusals(t *testing.T) {
 		if at(op, "requestBody") != nil {
 			want = append(want, "400")
 		}
-		if strings.Contains(path, "{agent_id}") {
+		if strings.Contains(path, "{agent_id}") || route.operation == "create-activity" {
 			want = append(want, "404")
 		}
 		if route.takes != access.VerbRead && route.operation != cancelPendingID && route.operation != heartbeatID {
@@ -147,9 +147,9 @@ func TestOpenAPIDocumentsRefusals(t *testing.T) {
 func TestOpenAPISchemasAreTheStructs(t *testing.T) {
 	t.Parallel()
 	schemas := as[map[string]any](t, at(openAPI(), "components", "schemas"))
-	used := []string{"Status"}
+	used := []string{"Status", "QuestionState"}
 	for _, value := range []any{
-		createActivity{}, appendLog{}, completeActivity{}, failActivity{}, cancelActivity{}, cancelPending{}, sendHeartbeat{},
+		createActivity{}, appendLog{}, completeActivity{}, failActivity{}, cancelActivity{}, cancelPending{}, sendHeartbeat{}, askQuestion{}, answerQuestion{}, noFields{}, question{},
 		created{}, activityLog{}, heartbeatResult{}, canceled{}, stats{}, statusCounts{}, feedTicket{}, problem.Problem{}, problem.Part{},
 	} {
 		name := reflect.TypeOf(value).Name()
@@ -162,7 +162,8 @@ func TestOpenAPISchemasAreTheStructs(t *testing.T) {
 	}
 	// Postgres writes these; pkg/client reads them. All is required, as each key is always there.
 	for name, value := range map[string]any{"ActivityList": client.List{}, "ActivityListItem": client.ListItem{}, "ActivityDetail": client.Detail{},
-		"CancelRequest": client.CancelRequest{}} {
+		"CancelRequest": client.CancelRequest{}, "Children": client.Children{}, "QuestionList": client.QuestionList{}, "QuestionListItem": client.AskedQuestion{}, "RangeStats": client.Stats{}, "StatsEnded": client.StatsEnded{}, "StatsBucket": client.StatsBucket{},
+		"StatsType": client.StatsType{}, "StatsFailure": client.StatsFailure{}} {
 		used = append(used, name)
 		names, _ := fieldsOf(value)
 		names = slices.DeleteFunc(names, func(name any) bool { return name == "metadata" }) // only where it is asked for
@@ -226,10 +227,13 @@ func TestOpenAPIAnswersAsDocumented(t *testing.T) {
 func (b *apiBundle) provoke(t *testing.T, method, route, status string) reply {
 	t.Helper()
 	id := b.create(t)
+	b.post(t, path(id)+"/questions", `{"key":"deploy","prompt":"Deploy?"}`, 201)
 	bodies := map[string]string{
-		"/v1/activities":                 `{"task_name":"x"}`,
-		"/v1/activities/{agent_id}/logs": `{"message":"x"}`,
-		"/v1/activities/cancel-pending":  `{"agent_type":"unknown"}`, // the activities of the other requests go on
+		"/v1/activities":                                   `{"task_name":"x"}`,
+		"/v1/activities/{agent_id}/logs":                   `{"message":"x"}`,
+		"/v1/activities/{agent_id}/questions":              `{"key":"deploy","prompt":"Deploy?"}`,
+		"/v1/activities/{agent_id}/questions/{key}/answer": `{"answer":true}`,
+		"/v1/activities/cancel-pending":                    `{"agent_type":"unknown"}`, // the activities of the other requests go on
 	}
 	body, query, headers := bodies[route], "", []string(nil)
 	if method == http.MethodGet {
@@ -244,6 +248,9 @@ func (b *apiBundle) provoke(t *testing.T, method, route, status string) reply {
 		headers = []string{"Authorization", "Bearer " + minted(t, auth.Grant{})}
 	case "404":
 		id = uuid.New()
+		if route == "/v1/activities" {
+			body = `{"task_name":"x","parent_agent_id":"` + id.String() + `"}`
+		}
 	case "409":
 		switch route {
 		case "/v1/activities":
@@ -255,6 +262,12 @@ func (b *apiBundle) provoke(t *testing.T, method, route, status string) reply {
 			b.post(t, path(id)+"/complete", "", 200)
 		case "/v1/activities/{agent_id}/complete":
 			b.post(t, path(id)+"/cancel", "", 200)
+		case "/v1/activities/{agent_id}/questions":
+			body = `{"key":"deploy","prompt":"Another?"}`
+		case "/v1/activities/{agent_id}/questions/{key}/withdraw":
+			b.post(t, path(id)+"/questions/deploy/decline", "", 200)
+		case "/v1/activities/{agent_id}/questions/{key}/answer", "/v1/activities/{agent_id}/questions/{key}/decline":
+			b.post(t, path(id)+"/questions/deploy/withdraw", "", 200)
 		}
 	case "413":
 		body = strings.Repeat(" ", usualBody+1)
@@ -263,7 +276,7 @@ func (b *apiBundle) provoke(t *testing.T, method, route, status string) reply {
 	case "422":
 		query = "?unknown=1"
 	}
-	return b.do(t, method, strings.ReplaceAll(route, "{agent_id}", id.String())+query, body, headers...)
+	return b.do(t, method, strings.NewReplacer("{agent_id}", id.String(), "{key}", "deploy").Replace(route)+query, body, headers...)
 }
 
 // TestOpenAPIFieldsAreAccepted: every documented field and parameter is accepted, and their number is that of the
@@ -276,22 +289,27 @@ func TestOpenAPIFieldsAreAccepted(t *testing.T) {
 		require.Equal(t, false, at(document, "components", "schemas", schema, "additionalProperties"), schema)
 		return slices.Sorted(maps.Keys(as[map[string]any](t, at(document, "components", "schemas", schema, "properties"))))
 	}
-	require.Equal(t, []string{"agent_id", "message", "metadata", "task_name"}, fields("CreateActivity"))
+	require.Equal(t, []string{"agent_id", "message", "metadata", "parent_agent_id", "task_name"}, fields("CreateActivity"))
 	require.Equal(t, []string{"at_seq", "data", "message", "percentage", "status"}, fields("AppendLog"))
 	require.Equal(t, []string{"data", "message", "percentage"}, fields("CompleteActivity"))
 	require.Equal(t, []string{"data", "message"}, fields("FailActivity"))
-	require.Equal(t, []string{"force", "grace", "message"}, fields("CancelActivity"))
+	require.Equal(t, []string{"force", "grace", "message", "tree"}, fields("CancelActivity"))
 	require.Equal(t, []string{"expect_every"}, fields("SendHeartbeat"))
+	require.Equal(t, []string{"expires_in", "key", "prompt", "schema"}, fields("AskQuestion"))
+	require.Equal(t, []string{"answer"}, fields("AnswerQuestion"))
 	require.Equal(t, []string{"agent_type", "all", "idle_for", "metadata_filter"}, fields("CancelPending"))
 
-	for _, route := range []string{"/v1/activities", "/v1/activities/{agent_id}"} {
+	for _, route := range []string{"/v1/activities", "/v1/activities/{agent_id}", "/v1/questions", "/v1/stats"} {
 		var query []string
 		for _, parameter := range as[[]any](t, at(document, "paths", route, "get", "parameters")) {
 			if at(parameter, "in") != "query" {
 				continue
 			}
 			example := examplesOf(at(parameter, "schema"))
-			if example == nil {
+			switch {
+			case at(parameter, "name") == "after":
+				continue // it comes from an answer
+			case example == nil:
 				example = []any{"RUNNING"}
 			}
 			query = append(query, fmt.Sprintf("%s=%v", at(parameter, "name"), example[0]))
@@ -301,11 +319,14 @@ func TestOpenAPIFieldsAreAccepted(t *testing.T) {
 
 	// The examples of a body make a body that is taken.
 	for route, status := range map[string]int{"": 201, "/{agent_id}/logs": 201, "/{agent_id}/complete": 200, "/{agent_id}/error": 200, "/{agent_id}/cancel": 200,
-		"/{agent_id}/heartbeat": 200, "/cancel-pending": 200} {
+		"/{agent_id}/heartbeat": 200, "/{agent_id}/questions": 201, "/cancel-pending": 200} {
 		ref := as[string](t, at(document, "paths", "/v1/activities"+route, "post", "requestBody", "content", "application/json", "schema", "$ref"))
 		body := map[string]any{}
 		for name, property := range as[map[string]any](t, at(document, "components", "schemas", strings.TrimPrefix(ref, "#/components/schemas/"), "properties")) {
 			examples := examplesOf(property)
+			if name == "parent_agent_id" {
+				examples = []any{b.create(t)}
+			}
 			if at(property, "$ref") != nil {
 				examples = []any{"RUNNING"}
 			}

@@ -6,7 +6,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
+
+	"github.com/google/uuid"
 
 	"github.com/agentexec/agentexec/pkg/client"
 	"github.com/agentexec/agentexec/sidecar/internal/problem"
@@ -93,6 +96,73 @@ func (q *query) optional(name string) *bool {
 		q.fault(name, "must be true or false, got "+shortened(text))
 	}
 	return nil
+}
+
+// when takes out a time or a duration before now, none if it is not given.
+func (q *query) when(name string) client.When {
+	text := q.text(name)
+	if text == "" {
+		return client.When{}
+	}
+	w, err := client.ParseWhen(text)
+	if err != nil {
+		q.fault(name, "must be a time such as 2026-01-02T15:04:05Z, or a duration before now such as 15m, 1h or 7d, got "+shortened(text))
+	}
+	return w
+}
+
+// duration takes out a duration, 0 if it is not given. SQL checks its bounds, except that a given 0 is rejected here.
+func (q *query) duration(name string) time.Duration {
+	text := q.text(name)
+	if text == "" {
+		return 0
+	}
+	w, err := client.ParseWhen(text) // the same units
+	if err != nil || w.Before() == nil || *w.Before() == 0 {
+		q.fault(name, "must be a duration such as 1m, 1h or 1d, got "+shortened(text))
+		return 0
+	}
+	return *w.Before()
+}
+
+// wait takes out a duration of at most most, 0 if it is not given.
+func (q *query) wait(name string, most time.Duration) time.Duration {
+	text := q.text(name)
+	if text == "" {
+		return 0
+	}
+	w, err := client.ParseWhen(text) // the same units
+	if err != nil || w.Before() == nil || *w.Before() > most {
+		q.fault(name, "must be a duration of at most "+most.String()+" such as 30s, got "+shortened(text))
+		return 0
+	}
+	return *w.Before()
+}
+
+// oneOf takes out one of the values, in any case, "" if it is not given.
+func (q *query) oneOf(name string, values ...string) string {
+	text := q.text(name)
+	if text == "" {
+		return ""
+	}
+	if value := strings.ToUpper(text); slices.Contains(values, value) {
+		return value
+	}
+	q.fault(name, "must be one of "+strings.Join(values, ", ")+", got "+shortened(text))
+	return ""
+}
+
+// agentID takes out an agent_id, uuid.Nil if it is not given.
+func (q *query) agentID(name string) uuid.UUID {
+	text := q.text(name)
+	if text == "" {
+		return uuid.Nil
+	}
+	id, err := parseID(text)
+	if err != nil {
+		q.fault(name, err.Error())
+	}
+	return id
 }
 
 // positive takes out an integer for which pkg/client treats 0 as not given, so that a given 0 can only be rejected here. SQL

@@ -20,6 +20,15 @@ func (rq *request) list() {
 		MetadataFilter: rq.query.metadata(),
 		After:          rq.query.text("after"),
 		Stale:          rq.query.optional("stale"),
+		Sort:           client.Sort(rq.query.text("sort")),
+		Order:          client.Order(rq.query.text("order")),
+		Since:          rq.query.when("since"),
+		Until:          rq.query.when("until"),
+		IDPrefix:       rq.query.text("id_prefix"),
+		ParentAgentID:  rq.query.agentID("parent_agent_id"),
+		RootAgentID:    rq.query.agentID("root_agent_id"),
+		RootsOnly:      rq.query.boolean("roots_only"),
+		Waiting:        rq.query.optional("waiting"),
 
 		IncludeMetadata: rq.query.boolean("include_metadata"),
 	}
@@ -49,37 +58,5 @@ func (rq *request) detail() {
 			return nil, access.NotGranted("include_metadata")
 		}
 		return c.DetailPageJSON(ctx, id, params)
-	})
-}
-
-type statusCounts struct {
-	Queued   int64 `json:"QUEUED"`
-	Running  int64 `json:"RUNNING"`
-	Complete int64 `json:"COMPLETE"`
-	Error    int64 `json:"ERROR"`
-	Canceled int64 `json:"CANCELED"`
-	Stale    int64 `json:"stale"`
-}
-
-type stats struct {
-	Counts statusCounts `json:"counts"`
-	Active int64        `json:"active"`
-}
-
-// stats reads one set of counts, so that active is their sum despite concurrent writes.
-func (rq *request) stats() {
-	rq.answer(http.StatusOK, func(ctx context.Context, c *client.Client) (any, error) {
-		counts, err := c.CountByStatus(ctx, client.CountParams{})
-		return stats{
-			Counts: statusCounts{
-				Queued:   counts.ByStatus[client.StatusQueued],
-				Running:  counts.ByStatus[client.StatusRunning],
-				Complete: counts.ByStatus[client.StatusComplete],
-				Error:    counts.ByStatus[client.StatusError],
-				Canceled: counts.ByStatus[client.StatusCanceled],
-				Stale:    counts.Stale,
-			},
-			Active: counts.ByStatus[client.StatusQueued] + counts.ByStatus[client.StatusRunning],
-		}, err
 	})
 }

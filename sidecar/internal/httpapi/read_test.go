@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -186,4 +187,58 @@ func TestAPIStats(t *testing.T) {
 	r := b.get(t, "/v1/stats", 200)
 	r.conforms(t, "Stats")
 	require.JSONEq(t, `{"counts":{"QUEUED":2,"RUNNING":1,"COMPLETE":0,"ERROR":1,"CANCELED":0,"stale":0},"active":3}`, r.text)
+}
+
+// Orders, ranges and prefixes reach SQL.
+func TestAPIListOrders(t *testing.T) {
+	t.Parallel()
+	b := setupAPI(t)
+	ids := map[string]uuid.UUID{}
+	for _, name := range []string{"long", "short", "old"} {
+		ids[name], _ = b.client.Create(t.Context(), name, "")
+		_, err := b.client.Complete(t.Context(), ids[name], "")
+		require.NoError(t, err)
+	}
+	for name, times := range map[string][2]string{"long": {"20 min", "5 min"}, "short": {"10 min", "9 min"}, "old": {"3 h", "175 min"}} {
+		b.query(t, "with u as (update agentexec.activity set created_at = now() - $2::text::interval, finished_at = now() - $3::text::interval where agent_id = $1 returning 1) select count(*)::text from u", ids[name], times[0], times[1])
+	}
+	hourAgo := url.QueryEscape(time.Now().Add(-time.Hour).Format(time.RFC3339Nano))
+	for query, want := range map[string]string{
+		"": "short long old", "sort=created&order=asc": "old long short", "sort=duration": "long old short", "sort=duration&order=asc": "short old long",
+		"sort=activity": "long short old", "sort=activity&order=asc": "old short long", "since=1h": "short long", "since=60m&sort=duration": "long short", "since=1d": "short long old",
+		"until=1h": "old", "since=" + hourAgo: "short long", "since=1h&until=15m": "long", "until=" + hourAgo + "&order=asc": "old",
+		"id_prefix=" + ids["old"].String()[:13]: "old", "since=&until=&sort=&order=&id_prefix=": "short long old",
+	} {
+		var names []string
+		for _, item := range decoded[client.List](t, b.get(t, "/v1/activities?"+query, 200).text).Items {
+			names = append(names, item.AgentType)
+		}
+		require.Equal(t, want, strings.Join(names, " "), query)
+	}
+	for query, word := range map[string]string{"sort=name": "sort", "order=up": "order", "since=yesterday": "since", "until=-1h": "until", "id_prefix=abc": "id_prefix",
+		"since=1h&since=2h": "since"} {
+		require.Contains(t, b.get(t, "/v1/activities?"+query, 422).problem(t, 422, "TA422"), word)
+	}
+}
+
+// With a range, the stats are those of SQL, in the scope of the caller.
+func TestAPIRangeStats(t *testing.T) {
+	t.Parallel()
+	b := setupAPI(t)
+	id := b.create(t)
+	_, err := b.client.Update(t.Context(), id, "", client.WithStatus(client.StatusRunning))
+	require.NoError(t, err)
+	_, err = b.client.Error(t.Context(), id, "out of memory")
+	require.NoError(t, err)
+	for query, buckets := range map[string]int{"since=1h": 60, "since=24h&bucket=5m": 288, "bucket=10m": 6, "since=7d&bucket=1h": 168, "since=10m&bucket=1s": 600} {
+		r := b.get(t, "/v1/stats?"+query, 200)
+		r.conforms(t, "RangeStats")
+		s := decoded[client.Stats](t, r.text)
+		require.InDelta(t, buckets, len(s.Series), 1, query)
+		require.EqualValues(t, 1, s.Ended.Error)
+		require.Equal(t, "out of memory", s.Failures[0].Message)
+	}
+	for query, word := range map[string]string{"since=0s": "since", "since=400d": "since", "bucket=0s": "bucket", "bucket=x": "bucket", "since=1d&bucket=1s": "1500 buckets", "bucket=2026-01-02T15:04:05Z": "bucket"} {
+		require.Contains(t, b.get(t, "/v1/stats?"+query, 422).problem(t, 422, "TA422"), word, query)
+	}
 }

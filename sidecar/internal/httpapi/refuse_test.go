@@ -162,7 +162,7 @@ func TestAPIRefuses(t *testing.T) {
 		{"GET", "/v1/activities?metadata.a=1&metadata.a=1", ``, 422, "TA422", "metadata.a: must be given only once"},
 		{"GET", "/v1/activities?metadata.=1", ``, 422, "TA422", "metadata.: unknown query parameter"},
 		{"GET", "/v1/activities?metadata=1", ``, 422, "TA422", "metadata: unknown query parameter"},
-		{"GET", "/v1/activities?Page=1&sort=x", ``, 422, "TA422", "Page: unknown query parameter; sort: unknown query parameter"},
+		{"GET", "/v1/activities?Page=1&sorted=x", ``, 422, "TA422", "Page: unknown query parameter; sorted: unknown query parameter"},
 		{"GET", "/v1/activities?agent_type=%00", ``, 422, "TA422", "agent_type: must not contain a NUL character"},
 		{"GET", "/v1/activities?agent_type=%ff", ``, 422, "TA422", "agent_type: must be valid UTF-8"},
 		{"GET", "/v1/activities?metadata.%00=1", ``, 422, "TA422", "must not contain a NUL character"},

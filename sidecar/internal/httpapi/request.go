@@ -7,7 +7,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -102,7 +101,12 @@ type call[T any] func(ctx context.Context, c *client.Client) (T, error)
 
 // page answers with JSON as Postgres wrote it, once there is memory for it.
 func (rq *request) page(ask call[json.RawMessage]) {
-	page, ok := run(rq, PageBytes, ask)
+	rq.pageOf(func(ctx context.Context) (json.RawMessage, error) { return reserved(ctx, rq, PageBytes, ask) })
+}
+
+// pageOf does the same with the result of read, for which memory is reserved.
+func (rq *request) pageOf(read func(context.Context) (json.RawMessage, error)) {
+	page, ok := run(rq, read)
 	if !ok {
 		return
 	}
@@ -114,46 +118,57 @@ func (rq *request) page(ask call[json.RawMessage]) {
 
 // answer answers with the result of ask, as JSON.
 func (rq *request) answer(status int, ask call[any]) {
-	out, ok := run(rq, 0, ask)
-	if !ok {
-		return
+	out, ok := run(rq, func(ctx context.Context) (any, error) { return reserved(ctx, rq, 0, ask) })
+	if ok {
+		rq.json(status, out)
 	}
-	rq.w.Header().Set("Content-Type", "application/json")
-	rq.w.WriteHeader(status)
-	_ = problem.EncodeJSON(rq.w, out)
 }
 
-// run requires that the request has no faults, reserves so many bytes of memory and a slot for a connection, and calls ask. On
-// failure, it answers with a problem and reports false.
-func run[T any](rq *request, bytes int64, ask call[T]) (out T, ok bool) {
+// json answers with a value as JSON.
+func (rq *request) json(status int, value any) {
+	rq.w.Header().Set("Content-Type", "application/json")
+	rq.w.WriteHeader(status)
+	_ = problem.EncodeJSON(rq.w, value)
+}
+
+// run requires that the request has no faults, and calls read. On failure, it answers with a problem and reports false.
+func run[T any](rq *request, read func(context.Context) (T, error)) (out T, ok bool) {
 	rq.faults = append(rq.faults, rq.query.done()...)
 	if rq.refused() {
 		return out, false
 	}
 	ctx, cancel := context.WithTimeout(rq.r.Context(), rq.timeout())
 	defer cancel()
-	out, err := func() (out T, err error) {
-		if rq.answerShare, err = rq.reserve(ctx, bytes); err != nil {
-			return out, err
-		}
-		db, slots := rq.api.reads, rq.api.ReadSlots
-		if rq.route.waits() {
-			db, slots = rq.api.writes, rq.api.WriteSlots
-		}
-		leave := slots.Enter(ctx)
-		if leave == nil {
-			return out, problem.New(http.StatusServiceUnavailable, "", "other requests use all connections to the database; try again shortly")
-		}
-		defer leave() // a panic is answered 500, and the process goes on
-		if scope := access.GrantOf(ctx).Scope; !scope.IsZero() {
-			db = db.WithScope(scope)
-		}
-		return ask(ctx, db)
-	}()
+	out, err := read(ctx)
 	if err != nil {
 		rq.problemOf(ctx, err).Write(rq.w)
 	}
 	return out, err == nil
+}
+
+// reserved reserves so many bytes of memory for the answer, and calls ask with a connection.
+func reserved[T any](ctx context.Context, rq *request, bytes int64, ask call[T]) (out T, err error) {
+	if rq.answerShare, err = rq.reserve(ctx, bytes); err != nil {
+		return out, err
+	}
+	return inSlot(ctx, rq, ask)
+}
+
+// inSlot takes a slot for a connection, and calls ask in the scope of the caller.
+func inSlot[T any](ctx context.Context, rq *request, ask call[T]) (out T, err error) {
+	db, slots := rq.api.reads, rq.api.ReadSlots
+	if rq.route.waits() {
+		db, slots = rq.api.writes, rq.api.WriteSlots
+	}
+	leave := slots.Enter(ctx)
+	if leave == nil {
+		return out, problem.New(http.StatusServiceUnavailable, "", "other requests use all connections to the database; try again shortly")
+	}
+	defer leave() // a panic is answered 500, and the process goes on
+	if scope := access.GrantOf(ctx).Scope; !scope.IsZero() {
+		db = db.WithScope(scope)
+	}
+	return ask(ctx, db)
 }
 
 // timeout returns the time limit of the request, its waits included.
@@ -182,17 +197,4 @@ func (rq *request) problemOf(ctx context.Context, err error) *problem.Problem {
 		rq.api.Log.Log(ctx, level, "the API cannot answer", "operation", rq.route.operation, "status", p.Status, "error", err)
 	}
 	return p
-}
-
-// mountPath returns the path at which http.StripPrefix mounts the service, "" for the root. RequestURI keeps the whole path.
-func mountPath(r *http.Request) string {
-	whole, err := url.ParseRequestURI(r.RequestURI)
-	if err != nil {
-		return ""
-	}
-	prefix, ok := strings.CutSuffix(whole.EscapedPath(), r.URL.EscapedPath())
-	if !ok {
-		return ""
-	}
-	return prefix
 }

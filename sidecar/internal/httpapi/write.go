@@ -11,6 +11,7 @@ import (
 
 	"github.com/agentexec/agentexec/pkg/client"
 	"github.com/agentexec/agentexec/sidecar/internal/access"
+	"github.com/agentexec/agentexec/sidecar/internal/edge"
 	"github.com/agentexec/agentexec/sidecar/internal/problem"
 )
 
@@ -19,6 +20,7 @@ type createActivity struct {
 	Message  string                     `json:"message,omitempty"`
 	AgentID  *agentID                   `json:"agent_id,omitempty"`
 	Metadata map[string]json.RawMessage `json:"metadata,omitempty"`
+	Parent   *agentID                   `json:"parent_agent_id,omitempty"`
 }
 
 type created struct {
@@ -32,12 +34,15 @@ func (rq *request) create() {
 		if b.AgentID != nil {
 			opts = append(opts, client.WithAgentID(uuid.UUID(*b.AgentID)))
 		}
+		if b.Parent != nil {
+			opts = append(opts, client.WithParent(uuid.UUID(*b.Parent)))
+		}
 		id, err := c.Create(ctx, b.TaskName, b.Message, opts...)
 		if outsideScope(ctx, err) {
 			return nil, problem.New(http.StatusForbidden, "", "the activity would be outside the scope of the token")
 		}
 		if err == nil {
-			rq.w.Header().Set("Location", mountPath(rq.r)+activitiesPath+"/"+id.String())
+			rq.w.Header().Set("Location", edge.Prefix(rq.r)+activitiesPath+"/"+id.String())
 		}
 		return created{AgentID: id}, err
 	})
@@ -168,6 +173,7 @@ type cancelActivity struct {
 	Message string `json:"message,omitempty"`
 	Grace   *grace `json:"grace,omitempty"`
 	Force   bool   `json:"force,omitempty"`
+	Tree    bool   `json:"tree,omitempty"`
 }
 
 // maxRequestedBy is the longest requested_by, in characters, that SQL takes.
@@ -179,8 +185,10 @@ func (rq *request) cancel() {
 		rq.faults = append(rq.faults, fault{location: "body.force", message: "must not be true beside a grace: force ends the activity at once"})
 	}
 	rq.line(http.StatusOK, func(ctx context.Context, c *client.Client) (client.Log, error) {
-		subject := []rune(access.GrantOf(ctx).Subject)
-		opts := []client.CancelOption{client.WithRequestedBy(string(subject[:min(len(subject), maxRequestedBy)]))}
+		opts := []client.CancelOption{client.WithRequestedBy(subject(ctx))}
+		if b.Tree {
+			opts = append(opts, client.WithTree())
+		}
 		switch {
 		case b.Force:
 			opts = append(opts, client.WithGrace(0))

@@ -55,13 +55,13 @@ func newQueries(schema string) queries {
 					where txid_visible_in_snapshot(e.xid, txid_current_snapshot())))
 				  and ((l.xmin::text::bigint - l.xid) & 4294967295) < 2147483648
 			)
-			select 0 as kind, null::uuid as id, null::uuid as agent_id, null::text as agent_type,
+			select 0 as kind, null::uuid as id, null::uuid as agent_id, null::text as agent_type, null::uuid as parent, null::uuid as root,
 			       (select count(distinct f.xid)::int from fresh f) as first, 0 as last, pg_current_snapshot()::text as position
 			union all
-			select 1, a.id, a.agent_id, a.agent_type, t.first, t.last, null
+			select 1, a.id, a.agent_id, a.agent_type, a.parent_agent_id, a.root_agent_id, t.first, t.last, null
 			from (select f.activity_id, min(f.seq) as first, max(f.seq) as last from fresh f group by f.activity_id) t
 			cross join lateral (
-				select x.id, x.agent_id, x.agent_type from $schema.activity x where x.id = t.activity_id offset 0) a
+				select x.id, x.agent_id, x.agent_type, x.parent_agent_id, x.root_agent_id from $schema.activity x where x.id = t.activity_id offset 0) a
 			order by 1`),
 
 		// The states of activities ($1, by id), each before its lines from one seq ($2) to another ($3). The statement may see
@@ -106,8 +106,9 @@ func newQueries(schema string) queries {
 		stale: in(`
 			with stale as materialized (select s.id, s.agent_id, s.agent_type from $schema._stale_activities() s),
 			mark as (select format('%s:%s', count(*), coalesce(sum(uuid_hash_extended(s.id, 0)), 0)) as mark from stale s)
-			select m.mark, s.id, s.agent_id, s.agent_type
+			select m.mark, s.id, s.agent_id, s.agent_type, a.parent_agent_id, a.root_agent_id
 			from mark m
-			left join stale s on m.mark <> $1::text`),
+			left join stale s on m.mark <> $1::text
+			left join lateral (select x.parent_agent_id, x.root_agent_id from $schema.activity x where x.id = s.id offset 0) a on true`),
 	}
 }

@@ -92,11 +92,11 @@ func (r *tailRead) findTouched(ctx context.Context, pos *position) error {
 		return err
 	}
 	var (
-		kind, first, last int
-		id, agentID       pgtype.UUID
-		agentType, text   *string
+		kind, first, last         int
+		id, agentID, parent, root pgtype.UUID
+		agentType, text           *string
 	)
-	_, err = pgx.ForEachRow(rows, []any{&kind, &id, &agentID, &agentType, &first, &last, &text}, func() (err error) {
+	_, err = pgx.ForEachRow(rows, []any{&kind, &id, &agentID, &agentType, &parent, &root, &first, &last, &text}, func() (err error) {
 		r.moved()
 		if kind == 0 {
 			r.found.commits = first
@@ -105,7 +105,7 @@ func (r *tailRead) findTouched(ctx context.Context, pos *position) error {
 			}
 			return err
 		}
-		a := wsfeed.Activity{ID: id.Bytes, AgentID: agentID.Bytes, AgentType: *agentType}
+		a := wsfeed.Activity{ID: id.Bytes, AgentID: agentID.Bytes, AgentType: *agentType, ParentAgentID: parent.Bytes, RootAgentID: root.Bytes}
 		if r.hub.Watches(a.AgentID) {
 			r.watched = append(r.watched, touched{a, max(first, last-RingLines+1), last})
 		}

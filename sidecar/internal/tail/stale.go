@@ -103,12 +103,13 @@ func (w *staleWatcher) read(ctx context.Context) (found map[uuid.UUID]wsfeed.Act
 	}
 	found = make(map[uuid.UUID]wsfeed.Activity)
 	var (
-		id, agentID *uuid.UUID
-		agentType   *string
+		id, agentID  *uuid.UUID
+		parent, root uuid.NullUUID
+		agentType    *string
 	)
-	_, err = pgx.ForEachRow(rows, []any{&mark, &id, &agentID, &agentType}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&mark, &id, &agentID, &agentType, &parent, &root}, func() error {
 		if id != nil {
-			found[*id] = wsfeed.Activity{ID: *id, AgentID: *agentID, AgentType: *agentType}
+			found[*id] = wsfeed.Activity{ID: *id, AgentID: *agentID, AgentType: *agentType, ParentAgentID: parent.UUID, RootAgentID: root.UUID}
 		}
 		return nil
 	})

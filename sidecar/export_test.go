@@ -1,0 +1,4 @@
+package sidecar
+
+// StorageSQL is the statement that reads the storage.
+const StorageSQL = storageSQL
