@@ -14,13 +14,15 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"github.com/agentexec/agentexec/internal/source"
+	"github.com/agentexec/agentexec/internal/terminal"
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
 func newCancel(s *settings) *cobra.Command {
 	var (
-		grace grace
-		force bool
+		grace       grace
+		force, tree bool
 	)
 	cmd := &cobra.Command{
 		Use:   "cancel AGENT_ID [MESSAGE]",
@@ -29,7 +31,8 @@ func newCancel(s *settings) *cobra.Command {
 			"A QUEUED or ERROR activity becomes CANCELED at once. A RUNNING one stays RUNNING: its worker learns of the request from\n" +
 			"its next line or heartbeat, and ends the activity. If it does not end it within the grace period, the next sweep ends it\n" +
 			"as CANCELED. If a cancel was requested already, the shorter grace period counts.\n\n" +
-			"The request names the user of the operating system who ran the command.",
+			"With --tree, all activities below it that are QUEUED, RUNNING or ERROR are canceled in the same way.\n\n" +
+			"The request names the user of the operating system who ran the command. A sidecar (--url) names the subject of the token.",
 		Example: "  agentexec cancel 01234567-89ab-cdef-0123-456789abcdef 'Wrong input' --grace 5m\n" +
 			"  agentexec cancel 01234567-89ab-cdef-0123-456789abcdef --force",
 		Args: arguments,
@@ -38,21 +41,23 @@ func newCancel(s *settings) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if force && grace.option != nil {
+			if force && grace.given() {
 				return usageError(cmd, "--force and --grace do not go together")
 			}
-			opts := []client.CancelOption{client.WithRequestedBy(userName())}
+			request := source.Cancel{Message: optional(args, 1), Grace: grace.time, Never: grace.never, Tree: tree, RequestedBy: userName()}
 			if force {
-				opts = append(opts, client.WithGrace(0))
-			} else if grace.option != nil {
-				opts = append(opts, grace.option)
+				request.Grace = new(time.Duration(0))
 			}
-			return s.withClient(cmd.Context(), func(c *client.Client) error {
-				line, err := c.Cancel(cmd.Context(), id, optional(args, 1), opts...)
+			return s.withSource(cmd.Context(), cmd, func(src source.Source) error {
+				id, err := id.find(cmd.Context(), src.FindID)
 				if err != nil {
 					return err
 				}
-				outcome, err := cancelOutcome(cmd.Context(), c, line, id)
+				line, err := src.Cancel(cmd.Context(), id, request)
+				if err != nil {
+					return err
+				}
+				outcome, err := cancelOutcome(cmd.Context(), src, line, id)
 				if err != nil {
 					return err
 				}
@@ -61,27 +66,32 @@ func newCancel(s *settings) *cobra.Command {
 			})
 		},
 	}
+	sourceFlags(cmd)
 	cmd.Flags().Var(&grace, "grace", `time for the worker to end the activity, such as 5m; "never" leaves it to the worker (default 30s)`)
+	cmd.Flags().BoolVar(&tree, "tree", false, "cancel also the activities below it")
 	cmd.Flags().BoolVar(&force, "force", false, "end a RUNNING activity at once, without its worker")
 	return cmd
 }
 
 // cancelOutcome returns the text for what a cancel did. Without the right to read, the text has no time of the force.
-func cancelOutcome(ctx context.Context, c *client.Client, line client.Log, id uuid.UUID) (string, error) {
-	if line.Status == client.StatusCanceled {
+func cancelOutcome(ctx context.Context, src source.Source, line client.Log, id uuid.UUID) (string, error) {
+	switch line.Status {
+	case client.StatusCanceled:
 		return fmt.Sprintf("canceled (line %d)", line.Seq), nil
+	case client.StatusComplete: // with its tree; alone it is refused
+		return "canceled what is below it; it is COMPLETE itself", nil
 	}
 	requested := fmt.Sprintf("requested (line %d)", line.Seq)
-	detail, err := c.Detail(ctx, id, client.DetailParams{LogLimit: new(0)})
-	switch code, _, _ := said(err); {
-	case code == "42501":
+	activity, err := source.Activity(ctx, src, id)
+	switch {
+	case source.NotAllowed(err):
 		return requested, nil
 	case err != nil:
 		return "", err
-	case detail.Cancel == nil || detail.Status.IsFinished():
-		return fmt.Sprintf("%s: it is %s now", requested, detail.Status), nil
+	case activity.Cancel == nil || activity.Status.IsFinished():
+		return fmt.Sprintf("%s: it is %s now", requested, activity.Status), nil
 	default:
-		return requested + ": " + forcedAt(*detail.Cancel, time.UTC, programTime), nil
+		return requested + ": " + forcedAt(*activity.Cancel, time.UTC, programTime), nil
 	}
 }
 
@@ -112,14 +122,17 @@ func userName() string {
 }
 
 // grace is a flag that takes a duration, or never.
-type grace struct{ option client.CancelOption }
+type grace struct {
+	time  *time.Duration // nil where none was given
+	never bool
+}
 
 func (g *grace) String() string { return "" }
 func (g *grace) Type() string   { return "DURATION" }
 
 func (g *grace) Set(text string) error {
 	if text == "never" {
-		g.option = client.WithoutForce()
+		*g = grace{never: true}
 		return nil
 	}
 	d, err := time.ParseDuration(text)
@@ -129,9 +142,11 @@ func (g *grace) Set(text string) error {
 	case d < 0:
 		return errors.New("must not be negative")
 	}
-	g.option = client.WithGrace(d)
+	*g = grace{time: &d}
 	return nil
 }
+
+func (g *grace) given() bool { return g.never || g.time != nil }
 
 func newCancelPending(s *settings) *cobra.Command {
 	var (
@@ -168,7 +183,7 @@ func newCancelPending(s *settings) *cobra.Command {
 				}
 				if counts.Skipped > 0 {
 					_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "agentexec: %s skipped: locked by another transaction for longer than 1 s (run it "+
-						"again when that has ended), or at the highest seq\n", counted(counts.Skipped, "activity was", "activities were"))
+						"again when that has ended), or at the highest seq\n", terminal.Counted(counts.Skipped, "activity was", "activities were"))
 				}
 				_, err = fmt.Fprintln(cmd.OutOrStdout(), counts.Canceled)
 				return err

@@ -47,7 +47,10 @@ func newDemo(s *settings) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Run the demo agents, which hash the files of a directory, until stopped",
-		Args:  arguments,
+		Long: "Run the demo agents until stopped. A coordinator divides the directory into parts, and the agents hash the files of these.\n\n" +
+			"Now and then a coordinator asks a question about the rounds to come. The agents go on meanwhile, and without an answer the\n" +
+			"question expires after 3 minutes: agentexec questions, agentexec answer.",
+		Args: arguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			logger, err := s.logger(cmd.ErrOrStderr(), slog.LevelInfo)
 			if err != nil {
@@ -86,7 +89,7 @@ func (s *settings) demo(ctx context.Context, flags demoFlags, logger *slog.Logge
 	}
 	return func(ctx context.Context) error {
 		// The pool outlives ctx: the agents' last lines are written after it has ended.
-		pool, err := s.pool(context.WithoutCancel(ctx))
+		pool, err := s.pool(context.WithoutCancel(ctx), nil)
 		if err != nil {
 			return err
 		}
@@ -137,10 +140,14 @@ func (d *dev) sayRunning(page, schema string) {
 	if d.postgres != nil {
 		stays = fmt.Sprintf(" (the data stay in %s; --fresh begins anew)", tilde(d.postgres.DataDir))
 	}
+	if d.basePath != "" {
+		page += "/" // the addresses in the page are relative
+	}
 	out := newScreen(d.out)
 	_, _ = fmt.Fprintf(out, "\n  agentexec is running:  %s\n\n", out.paint(client.StatusRunning, page))
 	if n := *d.demo.agents.value; n > 0 {
 		_, _ = fmt.Fprintf(out, "  %s the files of %s and say how far they are.\n", agentsHash(n), tilde(absolute(d.demo.dir)))
+		_, _ = fmt.Fprintf(out, "  Now and then a question waits for your answer: on the page, or with %s questions.\n", self())
 	}
 	_, _ = fmt.Fprintf(out, "  In another terminal, try:\n\n%s%s    %s list\n\n  Stop with Ctrl-C%s.\n\n", setURL, psql, self(), stays)
 }

@@ -23,6 +23,7 @@ type dev struct {
 	fresh       bool
 	insecure    bool
 	origins     []string
+	basePath    string
 	demo        demoFlags
 	logger      *slog.Logger
 	out, errOut io.Writer
@@ -44,6 +45,9 @@ func newDev(s *settings) *cobra.Command {
 			d.out, d.errOut = cmd.OutOrStdout(), cmd.ErrOrStderr()
 			d.origins = (&settings{flags: cmd.Flags()}).allowOrigins()
 			var err error
+			if d.basePath, err = (&settings{flags: cmd.Flags()}).basePath(); err != nil {
+				return err
+			}
 			// Only warnings and errors are logged here.
 			if d.logger, err = s.logger(d.errOut, slog.LevelWarn); err != nil {
 				return err
@@ -64,6 +68,7 @@ func newDev(s *settings) *cobra.Command {
 	cmd.Flags().BoolVar(&d.fresh, "fresh", false, "begin anew: remove the data of earlier runs")
 	insecureFlag(cmd, &d.insecure)
 	originFlag(cmd)
+	basePathFlag(cmd)
 	d.demo.register(cmd)
 	return cmd
 }
@@ -75,7 +80,7 @@ func (d *dev) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	config.Insecure, config.AllowOrigins, config.AllowLocalOrigins = d.insecure, d.origins, true
+	config.Insecure, config.AllowOrigins, config.AllowLocalOrigins, config.BasePath = d.insecure, d.origins, true, d.basePath
 	if config.Auth, err = d.auth(); err != nil {
 		return err
 	}

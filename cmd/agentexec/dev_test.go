@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gorilla/websocket"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 )
@@ -246,14 +247,16 @@ func TestDevOnDatabase(t *testing.T) {
 	c := setup(t)
 	h := newHome(t, nil)
 	h.cli.env = append(h.cli.env, "AGENTEXEC_DATABASE_URL="+c.db.URL)
-	r := startCommand(t, h.command(t, false, "--allow-origin", "tauri://localhost"))
+	r := startCommand(t, h.command(t, false, "--allow-origin", "tauri://localhost", "--base-path", "/agentexec"))
 	banner := ""
 	for !strings.Contains(banner, "Ctrl-C") {
 		banner += r.line(t) + "\n"
 	}
 	page := pageLine.FindStringSubmatch(banner)[1]
+	require.Regexp(t, `^http://127\.0\.0\.1:\d+/agentexec/$`, page)
+	page = strings.TrimSuffix(page, "/")
 	for origin, allowed := range map[string]bool{
-		"http://localhost:3000": true, "http://127.0.0.1:5173": true, "tauri://localhost": true, "https://evil.example": false,
+		"http://localhost:3000": true, "http://127.0.0.1:5173": true, "http://[::1]:5173": true, "tauri://localhost": true, "https://evil.example": false,
 	} {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, page+"/v1/stats", nil)
 		require.NoError(t, err)
@@ -262,9 +265,10 @@ func TestDevOnDatabase(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, response.Body.Close())
 		require.Equal(t, allowed, response.Header.Get("Access-Control-Allow-Origin") == origin, origin)
+		require.Equal(t, allowed, connects(t, page, origin), origin)
 	}
 	require.NotContains(t, banner, c.db.URL)
-	require.Equal(t, int64(0), query[int64](t, c, "select count(*) from agentexec.activity where agent_type <> 'hash-files'"))
+	require.Equal(t, int64(0), query[int64](t, c, "select count(*) from agentexec.activity where agent_type not in ('hash-files', 'hash-directory')"))
 	require.NoDirExists(t, filepath.Join(h.dir, ".cache", "agentexec"))
 	r.signal(t, syscall.SIGINT)
 	_, code := r.end(t)
@@ -272,6 +276,18 @@ func TestDevOnDatabase(t *testing.T) {
 	require.Regexp(t, `(?m)^time=\S+ level=WARN msg="refused a page of another origin; .*--allow-origin .* origin=https://evil.example path=/v1/stats$`, r.stderr.String())
 	require.Regexp(t, `(?m)^Stopping .*\nStopped\.\n$`, r.stderr.String())
 	require.Zero(t, query[int64](t, c, "select agentexec.count_active()"))
+}
+
+// connects reports whether a page of an origin gets a WebSocket.
+func connects(t *testing.T, url, origin string) bool {
+	t.Helper()
+	ws, response, err := websocket.DefaultDialer.DialContext(t.Context(), "ws"+strings.TrimPrefix(url, "http")+"/v1/feed", http.Header{"Origin": {origin}})
+	require.NotNil(t, response)
+	_ = response.Body.Close()
+	if err == nil {
+		_ = ws.Close()
+	}
+	return err == nil
 }
 
 func TestDevRefuses(t *testing.T) {

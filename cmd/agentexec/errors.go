@@ -14,6 +14,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/agentexec/agentexec/internal/source"
+	"github.com/agentexec/agentexec/internal/terminal"
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
@@ -69,7 +71,7 @@ func describe(err error) string {
 	if err == nil {
 		return ""
 	}
-	return printable(redact(lineBreaks.ReplaceAllString(strings.TrimSpace(explain(err)), " | ")))
+	return terminal.Printable(redact(lineBreaks.ReplaceAllString(strings.TrimSpace(explain(err)), " | ")))
 }
 
 // explain returns a better text for errors whose own text is unclear.
@@ -77,6 +79,10 @@ func explain(err error) string {
 	var connect *pgconn.ConnectError
 	if errors.As(err, &connect) {
 		return fmt.Sprintf("cannot connect to database %s: %s", place(connect.Config), reason(connect.Unwrap()))
+	}
+	var sidecar *source.ConnectError
+	if errors.As(err, &sidecar) {
+		return fmt.Sprintf("cannot connect to %s: %s", sidecar.URL, reason(sidecar.Unwrap()))
 	}
 	code, message, ok := said(err)
 	if !ok {
@@ -168,6 +174,8 @@ func flagError(cmd *cobra.Command, err error) error {
 	switch {
 	case errors.As(err, &invalid):
 		return usageError(cmd, "--%s: %s", invalid.GetFlag().Name, reasonFor(invalid))
+	case errors.As(err, &unknown) && strings.Trim(unknown.GetSpecifiedShortnames(), "0123456789.") == "" && unknown.GetSpecifiedShortnames() != "":
+		return usageError(cmd, "-%s is no flag: put -- before a negative number", unknown.GetSpecifiedShortnames())
 	case errors.As(err, &unknown):
 		if meant := nearFlag(cmd, unknown.GetSpecifiedName()); meant != "" {
 			return usageError(cmd, "%s, did you mean --%s?", err, meant)

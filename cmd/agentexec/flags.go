@@ -64,6 +64,21 @@ func (s *settings) allowOrigins() []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
+func basePathFlag(cmd *cobra.Command) {
+	cmd.Flags().String("base-path", "",
+		"`PATH` below which a proxy shows the service, such as /agentexec; links have it in front, and the service answers below it as well (AGENTEXEC_BASE_PATH)")
+}
+
+// basePath returns the path prefix of the service, "" where it is not set.
+func (s *settings) basePath() (string, error) {
+	text, source := s.get("base-path")
+	base, err := sidecar.CleanBasePath(text)
+	if err != nil {
+		return "", usageError(nil, "%s: %w", source, err)
+	}
+	return base, nil
+}
+
 // registerOutside registers what the sidecar must know of the network in front of it.
 func registerOutside(flags *pflag.FlagSet) {
 	flags.String("tls-cert", "", "serve TLS with the certificate in `FILE`, chain included; read again when it changes, and on SIGHUP (AGENTEXEC_TLS_CERT)")

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"github.com/agentexec/agentexec/pkg/client"
@@ -30,7 +31,7 @@ func newHeartbeat(s *settings) *cobra.Command {
 			if cmd.Flags().Changed("expect-every") && expectEvery.value == 0 {
 				return usageError(cmd, "--expect-every must be above zero")
 			}
-			return s.withClient(cmd.Context(), func(c *client.Client) error {
+			return s.withActivity(cmd.Context(), id, func(c *client.Client, id uuid.UUID) error {
 				beat, err := c.Heartbeat(cmd.Context(), id, expectEvery.value)
 				if err != nil {
 					return err
@@ -56,10 +57,11 @@ func newSweep(s *settings) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "sweep",
-		Short: "End the activities whose cancel was requested and whose grace period is over",
-		Long: "End the activities whose cancel was requested and whose grace period is over, and print how many rows were changed.\n\n" +
-			"forced is the number of these activities; expired and pruned are 0. A sidecar that is connected sweeps about once a\n" +
-			"second, so this command is for a database without one.",
+		Short: "Do what is due: force cancels, expire questions, delete what the retention rules say",
+		Long: "Do what is due, and print three numbers: forced, the activities that were canceled because their grace period is over;\n" +
+			"expired, the questions whose time is over; pruned, the activities and lines deleted as the rules of agentexec retention say.\n\n" +
+			"One call changes at most 1,000 rows of each. A sidecar that is connected sweeps about once a second, so this command is for\n" +
+			"a database without one.",
 		Args: arguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return s.withClient(cmd.Context(), func(c *client.Client) error {

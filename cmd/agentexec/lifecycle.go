@@ -6,12 +6,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/agentexec/agentexec/internal/terminal"
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
 const stillWriting = "still writing after it was canceled"
 
-// marked returns the status of an activity with its marks: stopping while a cancel is requested, stale.
+// marked returns the status of an activity with its marks: stopping while a cancel is requested, stale, waiting for a person.
 func marked(a client.Activity) string {
 	text := a.Status.String()
 	if stopping(a) {
@@ -20,7 +21,24 @@ func marked(a client.Activity) string {
 	if a.Stale {
 		text += ",stale"
 	}
+	if a.OpenQuestions > 0 && !stopping(a) {
+		text += ",waiting"
+	}
 	return text
+}
+
+// kindOf returns the type of an activity, and how many of its children have finished: research (3/12).
+func kindOf(a client.Activity) string {
+	kind := terminal.Printable(a.AgentType)
+	if c := a.Children; c != nil {
+		kind += childrenText(*c)
+	}
+	return kind
+}
+
+// childrenText returns how many children have finished, behind a space.
+func childrenText(c client.Children) string {
+	return fmt.Sprintf(" (%d/%d)", c.Complete+c.Error+c.Canceled, c.Total)
 }
 
 // stopping reports whether a cancel is requested of a worker that has not ended the activity yet.
@@ -43,7 +61,7 @@ func notes(previous, line client.Log) (all []string) {
 		}
 		note := "cancel requested"
 		if json.Unmarshal(line.Data, &data) == nil && data.RequestedBy != "" {
-			note += " by " + printable(data.RequestedBy)
+			note += " by " + terminal.Printable(data.RequestedBy)
 		}
 		all = append(all, note)
 	}
@@ -79,7 +97,7 @@ func (s *screen) activity(a client.Activity) error {
 		}
 	}
 	row("agent_id", a.AgentID.String())
-	row("type", printable(a.AgentType))
+	row("type", terminal.Printable(a.AgentType))
 	status := s.paint(a.Status, a.Status.String())
 	if a.LatestPercentage != nil {
 		status += "  " + percent(a.LatestPercentage)
@@ -89,7 +107,20 @@ func (s *screen) activity(a client.Activity) error {
 	}
 	row("status", status)
 	if len(a.Metadata) > 0 {
-		row("metadata", printable(string(a.Metadata)))
+		row("metadata", terminal.Printable(string(a.Metadata)))
+	}
+	if a.ParentAgentID != nil {
+		row("parent", a.ParentAgentID.String())
+		if a.RootAgentID != nil && *a.RootAgentID != *a.ParentAgentID {
+			row("root", a.RootAgentID.String())
+		}
+	}
+	if c := a.Children; c != nil {
+		row("children", fmt.Sprintf("%d: %d queued, %d running, %d complete, %d error, %d canceled  %d%%",
+			c.Total, c.Queued, c.Running, c.Complete, c.Error, c.Canceled, c.Percentage))
+	}
+	if a.OpenQuestions > 0 {
+		row("waiting", terminal.Counted(a.OpenQuestions, "question waits", "questions wait")+" for an answer: agentexec questions "+a.AgentID.String())
 	}
 	at("created", &a.CreatedAt, "")
 	at("started", a.StartedAt, "")
@@ -114,7 +145,7 @@ func (s *screen) activity(a client.Activity) error {
 
 // moment returns a time in the zone of this machine, and how long ago it was.
 func moment(t time.Time) string {
-	return fmt.Sprintf("%s  (%s ago)", t.Local().Format(personTime), ago(time.Since(t)))
+	return fmt.Sprintf("%s  (%s ago)", t.Local().Format(personTime), terminal.Ago(time.Since(t)))
 }
 
 // cancelState returns the request to cancel an activity as one line of text.
@@ -122,7 +153,7 @@ func cancelState(a client.Activity) string {
 	request := *a.Cancel
 	text := fmt.Sprintf("requested in line %d", request.Seq)
 	if request.RequestedBy != nil {
-		text += " by " + printable(*request.RequestedBy)
+		text += " by " + terminal.Printable(*request.RequestedBy)
 	}
 	switch {
 	case request.Forced:

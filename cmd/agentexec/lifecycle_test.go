@@ -204,7 +204,7 @@ func TestWatchNotes(t *testing.T) {
 	// On a terminal they are below the line.
 	out, b := onTerminal()
 	var exit *exitError
-	err = (&settings{flags: flagsOf(t, c)}).watch(t.Context(), out, io.Discard, uuid.MustParse(id), 0, retries{})
+	err = c.watching(t, out).run(t.Context(), uuid.MustParse(id), 0)
 	require.ErrorAs(t, err, &exit)
 	require.Equal(t, codeCanceled, exit.code)
 	require.Regexp(t, `RUNNING +-  Again\n\r\x1b\[K {32}\(attempt 2\)\n`, b.String())

@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/agentexec/agentexec/internal/terminal"
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
@@ -172,7 +173,7 @@ func (l *inputLog) flush(ctx context.Context) error {
 		states, err := l.client.AppendLogs(context.WithoutCancel(ctx), l.waiting[:n])
 		if err != nil {
 			return &exitError{exitCode(err), fmt.Errorf("after %s: %s",
-				counted(l.written, "line", "lines"), entryNumber.ReplaceAllString(explain(err), ""))}
+				terminal.Counted(l.written, "line", "lines"), entryNumber.ReplaceAllString(explain(err), ""))}
 		}
 		if states[0].CancelRequested && l.canceling != nil && !states[0].Status.IsFinished() {
 			l.canceling()

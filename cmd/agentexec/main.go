@@ -69,12 +69,13 @@ func newRoot(s *settings) *cobra.Command {
 		&cobra.Group{ID: "report", Title: "Report work:"},
 		&cobra.Group{ID: "look", Title: "Look at it:"},
 	)
-	group(root, "run", newDev(s), newServe(s), newDemo(s), newMigrate(s), newSweep(s), newToken())
+	group(root, "run", newDev(s), newServe(s), newDemo(s), newMigrate(s), newDoctor(s), newSweep(s), newRetention(s), newPrune(s), newToken())
 	pending := []client.Status{client.StatusQueued, client.StatusRunning}
-	group(root, "report", newCreate(s), withIDs(s, newLog(s), pending...), withIDs(s, newComplete(s), pending...),
+	group(root, "report", withIDFlags(s, newCreate(s)), withIDs(s, newLog(s), pending...), withIDs(s, newComplete(s), pending...),
 		withIDs(s, newError(s), pending...), withIDs(s, newHeartbeat(s), pending...),
-		withIDs(s, newCancel(s), append(pending, client.StatusError)...), newCancelPending(s))
-	group(root, "look", newList(s), withIDs(s, newShow(s)), withIDs(s, newWatch(s), pending...))
+		withIDs(s, newCancel(s), append(pending, client.StatusError)...), newCancelPending(s), withQuestions(s, newAnswer(s)))
+	group(root, "look", newTop(s), withIDFlags(s, newList(s)), withIDs(s, newShow(s)), withIDs(s, newWatch(s), pending...),
+		withIDs(s, newQuestions(s)))
 	root.AddCommand(newHealthcheck(s), newVersion())
 	root.SetHelpCommand(newHelp(root))
 	root.InitDefaultCompletionCmd("completion")
@@ -124,7 +125,7 @@ func arguments(cmd *cobra.Command, args []string) error {
 	}
 	switch {
 	case len(args) < required:
-		return usageError(cmd, "%s is missing: agentexec %s", names[len(args)], cmd.Use)
+		return usageError(cmd, "%s is missing: %s %s", names[len(args)], cmd.Parent().CommandPath(), cmd.Use)
 	case len(args) > len(names) && len(names) > 0:
 		return usageError(cmd, "unexpected argument %q (put quotes around words that belong together)", args[len(names)])
 	case len(args) > len(names):

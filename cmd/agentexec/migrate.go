@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 
+	"github.com/agentexec/agentexec/internal/terminal"
 	"github.com/agentexec/agentexec/pkg/migrate"
 )
 
@@ -47,7 +48,9 @@ func newMigrate(s *settings) *cobra.Command {
 				return s.migrateStatus(cmd, conn, &opts)
 			}
 			opts.Done = func(line string) { _, _ = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", schema, s.advise(line)) }
-			opts.Waiting = func(line string) { _, _ = fmt.Fprintf(cmd.ErrOrStderr(), "agentexec: %s\n", printable(redact(line))) }
+			opts.Waiting = func(line string) {
+				_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "agentexec: %s\n", terminal.Printable(redact(line)))
+			}
 			return migrate.Up(ctx, conn, &opts)
 		},
 	}
@@ -82,7 +85,7 @@ func (s *settings) migrateStatus(cmd *cobra.Command, conn *pgx.Conn, opts *migra
 		if holder.Foreign {
 			line = "warning: " + line
 		}
-		lines = append(lines, printable(line))
+		lines = append(lines, terminal.Printable(line))
 	}
 	for _, line := range lines {
 		if _, err := fmt.Fprintf(out, "%s: %s\n", opts.Schema, s.advise(line)); err != nil {

@@ -1,16 +1,18 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 	"time"
-	"unicode"
+	"unicode/utf16"
 
 	"golang.org/x/term"
-	"golang.org/x/text/width"
 
+	"github.com/agentexec/agentexec/internal/terminal"
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
@@ -40,6 +42,15 @@ func (s *screen) width() int {
 	return columns
 }
 
+// height returns the rows of the terminal.
+func (s *screen) height() int {
+	_, rows, err := term.GetSize(s.fd)
+	if err != nil || rows < 4 {
+		return 24
+	}
+	return rows
+}
+
 // paint colors a text by a status.
 func (s *screen) paint(status client.Status, text string) string {
 	if !s.colors {
@@ -55,76 +66,6 @@ func (s *screen) paint(status client.Status, text string) string {
 	return "\x1b[" + color + "m" + text + "\x1b[0m"
 }
 
-// steers reports whether a rune may control a terminal: control characters, and invisible characters or those that change the
-// direction of the following text. The two joiners are allowed, because they are parts of words and emoji.
-func steers(r rune) bool {
-	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) && r != '\u200c' && r != '\u200d'
-}
-
-// printable makes one line of a text without characters that control a terminal: a log line must not control the reader's
-// screen.
-func printable(text string) string {
-	if strings.IndexFunc(text, steers) < 0 {
-		return strings.ToValidUTF8(text, "\uFFFD")
-	}
-	var b strings.Builder
-	for _, r := range text {
-		switch {
-		case !steers(r):
-			b.WriteRune(r)
-		case r == '\t':
-			b.WriteByte(' ')
-		case r == '\n':
-			b.WriteString(`\n`)
-		case r == '\r':
-			b.WriteString(`\r`)
-		case r < 0x100:
-			fmt.Fprintf(&b, `\x%02x`, r)
-		default:
-			fmt.Fprintf(&b, `\u%04x`, r)
-		}
-	}
-	return b.String()
-}
-
-// columns returns how many columns of a terminal a printable text needs.
-func columns(text string) int {
-	n := 0
-	for _, r := range text {
-		n += runeColumns(r)
-	}
-	return n
-}
-
-func runeColumns(r rune) int {
-	switch kind := width.LookupRune(r).Kind(); {
-	case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf):
-		return 0
-	case kind == width.EastAsianWide || kind == width.EastAsianFullwidth:
-		return 2
-	}
-	return 1
-}
-
-// clip shortens a printable text to so many columns.
-func clip(text string, to int) string {
-	if columns(text) <= to {
-		return text
-	}
-	used := 0
-	for i, r := range text {
-		if used += runeColumns(r); used > to-1 {
-			return text[:i] + strings.Repeat("…", min(to, 1))
-		}
-	}
-	return text
-}
-
-// pad fills a printable text up to so many columns.
-func pad(text string, to int) string {
-	return text + strings.Repeat(" ", max(0, to-columns(text)))
-}
-
 // programTime is the layout of a time in UTC for programs, personTime that of a time in the local zone for people.
 const (
 	programTime = "2006-01-02T15:04:05.000Z"
@@ -134,7 +75,7 @@ const (
 // plainLine is a log line for programs: seq, time, status, percentage ("-" where the line has none), message.
 func plainLine(line client.Log) string {
 	return fmt.Sprintf("%d %s %s %s %s", line.Seq, line.CreatedAt.UTC().Format(programTime),
-		line.Status, percent(line.Percentage), printable(line.Message))
+		line.Status, percent(line.Percentage), terminal.Printable(line.Message))
 }
 
 // line prints a log line: for people on a terminal, else plain.
@@ -142,7 +83,7 @@ func (s *screen) line(line client.Log) error {
 	var err error
 	if s.terminal {
 		_, err = fmt.Fprintf(s, "%5d  %s  %s  %4s  %s\n", line.Seq, line.CreatedAt.Local().Format(time.TimeOnly),
-			s.paint(line.Status, pad(line.Status.String(), 8)), percent(line.Percentage), printable(line.Message))
+			s.paint(line.Status, terminal.Pad(line.Status.String(), 8)), percent(line.Percentage), terminal.Printable(line.Message))
 	} else {
 		_, err = fmt.Fprintln(s, plainLine(line))
 	}
@@ -156,24 +97,37 @@ func percent(n *int) string {
 	return fmt.Sprintf("%d%%", *n)
 }
 
-// counted returns a number with the singular or the plural of a word.
-func counted(n int, one, several string) string {
-	if n == 1 {
-		return "1 " + one
+// json prints the JSON of an SQL function as it is. On a terminal, it escapes the characters that control a terminal.
+func (s *screen) json(answer json.RawMessage) error {
+	text := string(answer)
+	if s.terminal {
+		var b strings.Builder
+		for _, r := range text {
+			if !terminal.Steers(r) {
+				b.WriteRune(r)
+				continue
+			}
+			for _, unit := range utf16.Encode([]rune{r}) {
+				fmt.Fprintf(&b, `\u%04x`, unit)
+			}
+		}
+		text = b.String()
 	}
-	return fmt.Sprintf("%d %s", n, several)
+	_, err := fmt.Fprintln(s, text)
+	return err
 }
 
-// ago returns a rough duration: 12s, 3m, 5h, 2d. Clocks differ, so a negative one becomes zero.
-func ago(d time.Duration) string {
-	switch d = max(d, 0); {
-	case d < time.Minute:
-		return fmt.Sprintf("%ds", int(d.Seconds()))
-	case d < time.Hour:
-		return fmt.Sprintf("%dm", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh", int(d.Hours()))
-	default:
-		return fmt.Sprintf("%dd", int(d.Hours()/24))
+// jsonLine prints a log line as JSON, with the fields and the format of time that SQL gives.
+func (s *screen) jsonLine(line client.Log) error {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(struct {
+		client.Log
+		CreatedAt string `json:"created_at"`
+	}{line, line.CreatedAt.UTC().Format("2006-01-02T15:04:05.000000Z")})
+	if err != nil {
+		return err
 	}
+	return s.json(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
 }

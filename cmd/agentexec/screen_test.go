@@ -7,12 +7,11 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentexec/agentexec/internal/terminal"
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
@@ -20,52 +19,6 @@ import (
 func onTerminal() (*screen, *bytes.Buffer) {
 	var b bytes.Buffer
 	return &screen{Writer: &b, terminal: true, fd: -1}, &b
-}
-
-func TestPrintable(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]string{
-		"":                          "",
-		"plain":                     "plain",
-		"完成 ✓ 👩‍💻 naïve\u00a0x":     "完成 ✓ 👩‍💻 naïve\u00a0x",
-		"a\tb":                      "a b",
-		"two\r\nlines":              `two\r\nlines`,
-		"\x1b]0;title\a":            `\x1b]0;title\x07`,
-		"\u009b2J":                  `\x9b2J`,
-		"\x7f":                      `\x7f`,
-		"\u202eevil\u2066\u200b":    `\u202eevil\u2066\u200b`,
-		"\u2028":                    `\u2028`,
-		"broken \xff\xfe UTF-8\x1b": "broken \uFFFD\uFFFD UTF-8\\x1b",
-		"broken \xff":               "broken \uFFFD",
-	} {
-		require.Equal(t, want, printable(text), "%q", text)
-	}
-}
-
-func FuzzPrintable(f *testing.F) {
-	f.Add("\x1b[2J\u009b\r\n\u202e", 10)
-	f.Add("完成", 3)
-	f.Add("\xff", 0)
-	f.Fuzz(func(t *testing.T, text string, to int) {
-		clean := printable(text)
-		require.True(t, utf8.ValidString(clean))
-		require.Equal(t, -1, strings.IndexFunc(clean, unicode.IsControl))
-		require.Equal(t, clean, printable(clean))
-		if to >= 0 {
-			require.LessOrEqual(t, columns(clip(clean, to)), to)
-			require.GreaterOrEqual(t, columns(pad(clean, to%1000)), to%1000)
-		}
-	})
-}
-
-func TestClip(t *testing.T) {
-	t.Parallel()
-	require.Equal(t, "abc", clip("abc", 3))
-	require.Equal(t, "ab…", clip("abcd", 3))
-	require.Equal(t, "完…", clip("完成了", 4))
-	require.Equal(t, "完成", clip("完成", 4))
-	require.Equal(t, "…", clip("完成", 1))
-	require.Empty(t, clip("x", 0))
 }
 
 func TestTableFitsTheTerminal(t *testing.T) {
@@ -80,7 +33,7 @@ func TestTableFitsTheTerminal(t *testing.T) {
 	lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
 	require.Len(t, lines, 3)
 	for _, line := range lines {
-		require.LessOrEqual(t, columns(line), 80)
+		require.LessOrEqual(t, terminal.Columns(line), 80)
 		require.NotContains(t, line, "\x1b")
 	}
 	require.Contains(t, lines[1], " 4d ")
@@ -126,7 +79,7 @@ func TestView(t *testing.T) {
 	require.Equal(t, 2, strings.Count(text, "\x1b")) // the two that erase the bar
 	bar := text[strings.LastIndex(text, eraseRow)+len(eraseRow):]
 	require.Regexp(t, `^RUNNING   █{9,10}░{10}  50%  30s  \\x1b`, bar)
-	require.LessOrEqual(t, columns(bar), 79)
+	require.LessOrEqual(t, terminal.Columns(bar), 79)
 
 	require.NoError(t, v.redraw())
 	require.Equal(t, eraseRow+bar, shown())

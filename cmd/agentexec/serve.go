@@ -47,6 +47,9 @@ func newServe(s *settings) *cobra.Command {
 			if config.Auth, err = own.auth(); err != nil {
 				return err
 			}
+			if config.BasePath, err = own.basePath(); err != nil {
+				return err
+			}
 			config.AllowOrigins = own.allowOrigins()
 			if err := config.CheckOrigins(); err != nil {
 				return usageError(nil, "%s", err)
@@ -73,6 +76,7 @@ func newServe(s *settings) *cobra.Command {
 	insecureFlag(cmd, &insecure)
 	authFlags(cmd.Flags())
 	originFlag(cmd)
+	basePathFlag(cmd)
 	registerOutside(cmd.Flags())
 	registerLimits(cmd.Flags())
 	cmd.Flags().String("in-flight-bytes", "",

@@ -90,6 +90,9 @@ func TestServe(t *testing.T) {
 	require.Empty(t, c.ok(t, "healthcheck", "--addr", addr))
 	require.Empty(t, c.with("AGENTEXEC_ADDR=:"+addr[strings.LastIndex(addr, ":")+1:]).ok(t, "healthcheck"))
 
+	require.True(t, connects(t, url, url))
+	require.False(t, connects(t, url, "http://localhost:5173"), "only dev lets in pages of other servers on this machine")
+
 	require.Contains(t, c.refused(t, 1, "serve", "--addr", addr, "--log-level", "error"), "the address "+addr+" is in use")
 	// Under make it is the variable that can be given.
 	require.Regexp(t, "the address "+addr+" is in use,.* choose another with --addr or AGENTEXEC_ADDR$", c.refused(t, 1, "dev", "--addr", addr))

@@ -11,11 +11,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/pflag"
 
 	"github.com/agentexec/agentexec/internal/pgurl"
+	"github.com/agentexec/agentexec/internal/source"
 	"github.com/agentexec/agentexec/pkg/client"
 	"github.com/agentexec/agentexec/pkg/migrate"
 	"github.com/agentexec/agentexec/sidecar"
@@ -212,8 +214,8 @@ func (s *settings) connect(ctx context.Context) (*pgx.Conn, error) {
 	return session.Connect(ctx, config.ConnConfig)
 }
 
-// pool opens a pool of connections and tries one.
-func (s *settings) pool(ctx context.Context) (*pgxpool.Pool, error) {
+// pool opens a pool of connections and tries one. The pool reports to outages, which may be nil.
+func (s *settings) pool(ctx context.Context, outages *source.Outages) (*pgxpool.Pool, error) {
 	config, err := s.poolConfig()
 	if err != nil {
 		return nil, err
@@ -232,7 +234,21 @@ func (s *settings) pool(ctx context.Context) (*pgxpool.Pool, error) {
 	} else {
 		session.Apply(config.ConnConfig)
 	}
+	if outages != nil {
+		outages.Trace(config.ConnConfig)
+	}
 	return pgxpool.NewWithConfig(ctx, config)
+}
+
+// withActivity runs do with a client on one connection and the activity that an argument names.
+func (s *settings) withActivity(ctx context.Context, argument activityID, do func(c *client.Client, id uuid.UUID) error) error {
+	return s.withClient(ctx, func(c *client.Client) error {
+		id, err := argument.find(ctx, source.NewDatabase(c, nil).FindID)
+		if err != nil {
+			return err
+		}
+		return do(c, id)
+	})
 }
 
 // withClient runs do with a client on one connection.

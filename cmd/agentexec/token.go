@@ -53,6 +53,7 @@ func newToken() *cobra.Command {
 	flags.BoolVar(&grant.Read, "read", false, "grant to read and to watch")
 	flags.BoolVar(&grant.Write, "write", false, "grant to create and to log")
 	flags.BoolVar(&grant.Cancel, "cancel", false, "grant to cancel")
+	flags.BoolVar(&grant.Answer, "answer", false, "grant to answer and to decline questions")
 	flags.BoolVar(&grant.IncludeMetadata, "include-metadata", false, "grant to read metadata")
 	flags.Var(&ids, "agent-id", "narrow it to this activity; may be repeated")
 	flags.StringArrayVar(&types, "agent-type", nil, "narrow it to activities of this `TYPE`; may be repeated")

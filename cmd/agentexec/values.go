@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/spf13/cobra"
 
 	"github.com/agentexec/agentexec/pkg/client"
 )
@@ -69,15 +69,6 @@ func parseUUID(text string) (uuid.UUID, error) {
 	return id, err
 }
 
-// agentID reads the argument AGENT_ID.
-func agentID(cmd *cobra.Command, text string) (uuid.UUID, error) {
-	id, err := parseUUID(text)
-	if err != nil {
-		return uuid.Nil, usageError(cmd, "AGENT_ID %q: %w", text, err)
-	}
-	return id, nil
-}
-
 // number is a flag that takes a whole number. Postgres checks its bounds.
 type number struct{ value *int }
 
@@ -95,8 +86,9 @@ func (n *number) Set(text string) error {
 
 // statuses is a flag that takes names of statuses, in any case, separated by commas.
 type statuses struct {
-	values []client.Status
-	one    bool // accepts at most one
+	values   []client.Status
+	one      bool // accepts at most one
+	finished bool // accepts only those that an activity ends with
 }
 
 func (s *statuses) String() string { return "" }
@@ -120,6 +112,9 @@ func (s *statuses) Set(text string) error {
 		status, err := client.ParseStatusFold(strings.TrimSpace(name))
 		if err != nil {
 			return fmt.Errorf("%q is no status: use QUEUED, RUNNING, COMPLETE, ERROR or CANCELED", name)
+		}
+		if s.finished && !status.IsFinished() {
+			return fmt.Errorf("%q does not end an activity: use COMPLETE, ERROR or CANCELED", name)
 		}
 		s.values = append(s.values, status)
 	}
@@ -192,5 +187,52 @@ func (p *pairs) Set(text string) error {
 		*p = pairs{}
 	}
 	maps.Copy(*p, members)
+	return nil
+}
+
+// choice is a flag that takes one of some words.
+type choice struct {
+	values []string
+	value  string // "" where none was given
+}
+
+func (c *choice) String() string { return "" }
+func (c *choice) Type() string   { return "WORD" }
+
+func (c *choice) Set(text string) error {
+	if !slices.Contains(c.values, text) {
+		last := len(c.values) - 1
+		return fmt.Errorf("must be %s or %s", strings.Join(c.values[:last], ", "), c.values[last])
+	}
+	c.value = text
+	return nil
+}
+
+// optionalBool is a flag that takes true or false, or nothing for true.
+type optionalBool struct{ value *bool }
+
+func (b *optionalBool) String() string { return "" }
+func (b *optionalBool) Type() string   { return "bool" }
+
+func (b *optionalBool) Set(text string) error {
+	value, err := strconv.ParseBool(text)
+	if err != nil {
+		return errors.New("must be true or false")
+	}
+	b.value = &value
+	return nil
+}
+
+// instant is a flag that takes a time, or a duration before now.
+type instant struct{ client.When }
+
+func (i *instant) String() string { return "" }
+func (i *instant) Type() string   { return "TIME" }
+
+func (i *instant) Set(text string) (err error) {
+	i.When, err = client.ParseWhen(text)
+	if err != nil {
+		return errors.New("must be a duration before now, such as 15m, 24h or 7d, or a time, such as 2006-01-02T15:04:05Z")
+	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/agentexec/agentexec/internal/terminal"
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
@@ -14,15 +15,23 @@ import (
 // The bar is one row at the bottom. A new line replaces it, and the bar is drawn again below.
 type view struct {
 	out      *screen
-	errOut   io.Writer       // for notes where out is no terminal
-	activity client.Activity // as last read
+	bar      bool                   // there is one: out is a terminal for people
+	show     func(client.Log) error // prints a line
+	errOut   io.Writer              // for notes where out is no terminal
+	activity client.Activity        // as last read
 	last     client.Log
 	skew     time.Duration // the difference of the database's clock and this one, as far as it is known
 	lines    int
 }
 
 func newView(out *screen, errOut io.Writer, activity client.Activity) *view {
-	return &view{out: out, errOut: errOut, activity: activity, skew: max(0, time.Until(activity.UpdatedAt))}
+	return &view{out: out, bar: out.terminal, show: out.line, errOut: errOut, activity: activity, skew: max(0, time.Until(activity.UpdatedAt))}
+}
+
+// asJSON makes the view print each line as JSON, and nothing else.
+func (v *view) asJSON() {
+	v.bar = false
+	v.show = v.out.jsonLine
 }
 
 const eraseRow = "\r\x1b[K"
@@ -35,7 +44,7 @@ func (v *view) line(line client.Log) error {
 	if err := v.erase(); err != nil {
 		return err
 	}
-	if err := v.out.line(line); err != nil {
+	if err := v.show(line); err != nil {
 		return err
 	}
 	for _, note := range notes(previous, line) {
@@ -48,7 +57,7 @@ func (v *view) line(line client.Log) error {
 
 // note shows a note: below the line on a terminal, otherwise on errOut.
 func (v *view) note(text string) error {
-	if !v.out.terminal {
+	if !v.bar {
 		_, err := fmt.Fprintf(v.errOut, "agentexec: %s\n", text)
 		return err
 	}
@@ -60,7 +69,7 @@ func (v *view) note(text string) error {
 
 // erase removes the bar, for a line in its place.
 func (v *view) erase() error {
-	if !v.out.terminal {
+	if !v.bar {
 		return nil
 	}
 	_, err := fmt.Fprint(v.out, eraseRow)
@@ -69,16 +78,16 @@ func (v *view) erase() error {
 
 // redraw draws the bar for the current time.
 func (v *view) redraw() error {
-	if !v.out.terminal {
+	if !v.bar {
 		return nil
 	}
-	_, err := fmt.Fprint(v.out, eraseRow+v.bar(v.out.width()-1))
+	_, err := fmt.Fprint(v.out, eraseRow+v.text(v.out.width()-1))
 	return err
 }
 
 // close removes the bar, and prints the state of the activity in its place.
 func (v *view) close() error {
-	if !v.out.terminal {
+	if !v.bar {
 		return nil
 	}
 	a := v.activity
@@ -97,10 +106,10 @@ func (v *view) close() error {
 	return err
 }
 
-// bar returns one row of so many columns: status, bar, percentage, elapsed time, latest line.
-func (v *view) bar(width int) string {
+// text returns the bar, one row of so many columns: status, bar, percentage, elapsed time, latest line.
+func (v *view) text(width int) string {
 	a := v.activity
-	status := pad(a.Status.String(), 8)
+	status := terminal.Pad(a.Status.String(), 8)
 	text := status + "  "
 	if cells := min(30, width/4); cells >= 8 {
 		full := 0
@@ -109,8 +118,8 @@ func (v *view) bar(width int) string {
 		}
 		text += strings.Repeat("█", full) + strings.Repeat("░", cells-full) + " "
 	}
-	text += fmt.Sprintf("%4s  %s  %s", percent(a.LatestPercentage), v.elapsed(), v.stopping()+printable(v.last.Message))
-	text = clip(text, width)
+	text += fmt.Sprintf("%4s  %s  %s", percent(a.LatestPercentage), v.elapsed(), v.stopping()+terminal.Printable(v.last.Message))
+	text = terminal.Clip(text, width)
 	return v.out.paint(a.Status, text[:len(status)]) + text[len(status):]
 }
 

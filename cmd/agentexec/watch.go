@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"github.com/agentexec/agentexec/internal/source"
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
@@ -20,13 +22,15 @@ func newWatch(s *settings) *cobra.Command {
 	var (
 		afterSeq number
 		retrying retries
+		asJSON   bool
 	)
 	cmd := &cobra.Command{
 		Use:   "watch AGENT_ID",
 		Short: "Follow one activity live to its end",
 		Long: "Follow one activity live to its end: with a progress bar on a terminal, as plain lines in a pipe\n" +
 			"(seq, time, status, percentage, message). A new attempt, a request to cancel, and a worker that goes on writing after\n" +
-			"the activity was canceled are notes: below the line on a terminal, else on standard error.\n\n" +
+			"the activity was canceled are notes: below the line on a terminal, else on standard error. So are a lost connection and\n" +
+			"the time until it works again; no line is missed or comes twice.\n\n" +
 			"The exit code is 0 when it ended COMPLETE, 1 when ERROR, 3 when CANCELED, 130 after Ctrl-C.\n\n" +
 			"With --retries an ERROR is not the end: watch waits for the next attempt, and ends at COMPLETE or CANCELED. With\n" +
 			"--retries=30s it ends with 1 where no line follows an ERROR for so long.",
@@ -50,42 +54,56 @@ func newWatch(s *settings) *cobra.Command {
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
-			return s.watch(ctx, newScreen(cmd.OutOrStdout()), cmd.ErrOrStderr(), id, after, retrying)
+			link := newLink()
+			src, err := s.longSource(ctx, cmd, link.outages())
+			if err != nil {
+				return interrupted(ctx, err)
+			}
+			defer src.Close()
+			found, err := id.find(ctx, src.FindID)
+			if err != nil {
+				return interrupted(ctx, err)
+			}
+			w := watching{src: src, link: link, out: newScreen(cmd.OutOrStdout()), errOut: cmd.ErrOrStderr(), retries: retrying, json: asJSON}
+			return w.run(ctx, found, after)
 		},
 	}
+	sourceFlags(cmd)
 	cmd.Flags().Var(&afterSeq, "after-seq", "go on after this line (default 0: from the first)")
 	cmd.Flags().Var(&retrying, "retries", "wait for the next attempt after an ERROR, for ever or for this long")
 	cmd.Flags().Lookup("retries").NoOptDefVal = forEver
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print each line as JSON, with the fields of agentexec.activity_detail, one a line")
 	return cmd
 }
 
-// watch shows the lines of an activity until its end, and returns the exit code for that end. Notes go to errOut, unless out is
-// a terminal.
-func (s *settings) watch(ctx context.Context, out *screen, errOut io.Writer, id uuid.UUID, after int, retrying retries) error {
-	schema, err := s.schema()
-	if err != nil {
-		return err
-	}
-	pool, err := s.pool(ctx)
-	if err != nil {
-		return interrupted(ctx, err)
-	}
-	defer pool.Close()
-	c := s.client(pool, schema)
+// watching is how to watch an activity.
+type watching struct {
+	src     source.Source
+	link    *link
+	out     *screen
+	errOut  io.Writer // for notes, unless out is a terminal
+	retries retries
+	json    bool
+}
 
-	detail, err := c.Detail(ctx, id, client.DetailParams{LogLimit: new(0)})
+// run shows the lines of an activity until its end, and returns the exit code for that end.
+func (w watching) run(ctx context.Context, id uuid.UUID, after int) error {
+	activity, err := source.Activity(ctx, w.src, id)
 	if err != nil {
 		return interrupted(ctx, err)
 	}
-	v := newView(out, errOut, detail.Activity)
+	v := newView(w.out, w.errOut, activity)
+	if w.json {
+		v.asJSON()
+	}
 	refresh := func() error {
-		detail, err := c.Detail(ctx, id, client.DetailParams{LogLimit: new(0)})
+		activity, err := source.Activity(ctx, w.src, id)
 		if err == nil {
-			v.activity = detail.Activity
+			v.activity = activity
 		}
 		return err
 	}
-	err = follow(ctx, retrying.watch(ctx, c, id, after), v, refresh)
+	err = follow(ctx, w.retries.watch(ctx, w.src, id, after), v, w.link, refresh)
 	if err == nil {
 		err = refresh()
 	}
@@ -106,7 +124,7 @@ func (s *settings) watch(ctx context.Context, out *screen, errOut io.Writer, id 
 
 // follow hands the lines to the view. On a terminal, the view is also redrawn between lines, with the elapsed time and the
 // state that refresh reads: the lines alone do not show that state.
-func follow(ctx context.Context, lines iter.Seq2[client.Log, error], v *view, refresh func() error) error {
+func follow(ctx context.Context, lines iter.Seq2[client.Log, error], v *view, link *link, refresh func() error) error {
 	type read struct {
 		line client.Log
 		err  error
@@ -136,8 +154,12 @@ func follow(ctx context.Context, lines iter.Seq2[client.Log, error], v *view, re
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-link.changed:
+			for _, note := range link.take() {
+				err = cmp.Or(err, v.note(note))
+			}
 		case <-ticker.C:
-			if v.out.terminal && v.lines > shown && refresh() == nil { // else at the next tick
+			if v.bar && v.lines > shown && refresh() == nil { // else at the next tick
 				shown = v.lines
 			}
 			err = v.redraw()
@@ -203,18 +225,18 @@ func (r *retries) Set(text string) error {
 	return nil
 }
 
-// watch is client.Watch, which ends at an ERROR. Where the flag asks for it, watch continues with the lines of the next
+// watch is Watch of a source, which ends at an ERROR. Where the flag asks for it, watch continues with the lines of the next
 // attempt.
-func (r retries) watch(ctx context.Context, c *client.Client, id uuid.UUID, after int) iter.Seq2[client.Log, error] {
+func (r retries) watch(ctx context.Context, src source.Source, id uuid.UUID, after int) iter.Seq2[client.Log, error] {
 	return func(yield func(client.Log, error) bool) {
 		for {
-			for line, err := range c.Watch(ctx, id, after) {
+			for line, err := range src.Watch(ctx, id, after) {
 				if !yield(line, err) || err != nil {
 					return
 				}
 				after = line.Seq
 			}
-			if !r.wanted || !r.follows(ctx, c, id, after) {
+			if !r.wanted || !r.follows(ctx, src, id, after) {
 				return
 			}
 		}
@@ -223,21 +245,21 @@ func (r retries) watch(ctx context.Context, c *client.Client, id uuid.UUID, afte
 
 // follows waits until an activity in ERROR has a line after this one. It reports false where the activity has ended otherwise,
 // is gone, or gets no line in time.
-func (r retries) follows(ctx context.Context, c *client.Client, id uuid.UUID, after int) bool {
+func (r retries) follows(ctx context.Context, src source.Source, id uuid.UUID, after int) bool {
 	if r.atMost > 0 {
 		bounded, cancel := context.WithTimeout(ctx, r.atMost)
 		defer cancel()
 		ctx = bounded
 	}
 	for {
-		detail, err := c.Detail(ctx, id, client.DetailParams{LogLimit: new(0)})
+		activity, err := source.Activity(ctx, src, id)
 		switch {
 		case errors.Is(err, client.ErrNotFound):
 			return false
 		case err != nil: // Postgres may be restarting
-		case detail.LastSeq > after:
+		case activity.LastSeq > after:
 			return true
-		case detail.Status != client.StatusError:
+		case activity.Status != client.StatusError:
 			return false
 		}
 		select {

@@ -10,8 +10,10 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/agentexec/agentexec/internal/pgtest"
+	"github.com/agentexec/agentexec/internal/source"
+	"github.com/agentexec/agentexec/pkg/client"
 	"github.com/google/uuid"
-	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/require"
 )
 
@@ -130,19 +132,17 @@ func TestWatchShowsDatabaseTimes(t *testing.T) {
 	c.ok(t, "log", id, "trailing", "--percentage", "10")
 	c.db.Exec(t, `update agentexec.activity set started_at = now() - interval '1 hour', finished_at = now() - interval '58 minutes'`)
 	out, b := onTerminal()
-	err := (&settings{flags: flagsOf(t, c)}).watch(t.Context(), out, io.Discard, uuid.MustParse(id), 0, retries{})
+	err := c.watching(t, out).run(t.Context(), uuid.MustParse(id), 0)
 	require.NoError(t, err)
 	percentage := query[string](t, c, "select latest_percentage::text from agentexec.activity_list")
 	require.Regexp(t, `\r\x1b\[KCOMPLETE  `+percentage+`%  2m0s  4 lines\n$`, b.String())
 }
 
-// flagsOf are the shared flags, with the database of a test.
-func flagsOf(t *testing.T, c *cli) *pflag.FlagSet {
+// watching returns how to watch the activities of a test's database in this process.
+func (c *cli) watching(t *testing.T, out *screen) watching {
 	t.Helper()
-	flags := pflag.NewFlagSet("test", pflag.ContinueOnError)
-	(&settings{}).register(flags)
-	require.NoError(t, flags.Set("database-url", c.db.URL))
-	return flags
+	src := source.NewDatabase(client.New(c.db.Pool(t)), func() {})
+	return watching{src: src, link: newLink(), out: out, errOut: io.Discard}
 }
 
 // TestWatchRetries: with --retries an ERROR is not the end, whether the next attempt began before it was seen or comes
@@ -198,4 +198,62 @@ func TestWatchRetries(t *testing.T) {
 	w.signal(t, syscall.SIGINT)
 	_, code = w.end(t)
 	require.Equal(t, 130, code)
+}
+
+// TestWatchJSON: each line as SQL gives it.
+func TestWatchJSON(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	id := c.ok(t, "create", "research")
+	c.ok(t, "log", id, "<b>\x1b[2J</b>", "--status", "RUNNING", "--data", `{"n": 9007199254740993}`)
+	c.ok(t, "complete", id)
+	lines := strings.Split(c.ok(t, "watch", id, "--json"), "\n")
+	require.Len(t, lines, 3)
+	for i, line := range lines {
+		require.JSONEq(t, query[string](t, c, "select (agentexec.activity_detail($1)->'logs'->($2::int))::text", id, i), line)
+	}
+	require.Contains(t, lines[1], "<b>")
+	require.Contains(t, lines[1], "9007199254740993")
+}
+
+// TestWatchShowsDatabaseOutage: a watch says that the connection is lost and that it works again, and misses no line.
+func TestWatchShowsDatabaseOutage(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	other := pgtest.New(t)
+	id := c.ok(t, "create", "research")
+	plain := c.start(t, "watch", id)
+	plain.line(t)
+	k := c.console(t, 100, 20, "watch", id)
+	k.await(t, `Agent queued`)
+	other.Exec(t, `alter database "`+c.db.Name+`" allow_connections false`)
+	other.Exec(t, `select pg_terminate_backend(pid) from pg_stat_activity where datname = $1`, c.db.Name)
+	k.await(t, `\(connection lost, trying again: `)
+	other.Exec(t, `alter database "`+c.db.Name+`" allow_connections true`)
+	k.await(t, `\(connected again after \d+ s\)`)
+	last := c.ok(t, "complete", id, "Done")
+	require.Equal(t, last, plain.line(t))
+	_, code := plain.end(t)
+	require.Equal(t, 0, code)
+	require.Regexp(t, `^agentexec: connection lost, trying again: [^\n]+\nagentexec: connected again after \d+ s\n$`, plain.stderr.String())
+	require.Equal(t, 0, k.end(t))
+	require.Regexp(t, `Done\n`, k.screen())
+}
+
+// TestWatchShowsSidecarOutage: the same where the sidecar is restarted.
+func TestWatchShowsSidecarOutage(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	server, url := c.serve(t, "--addr", "127.0.0.1:0")
+	id := c.ok(t, "create", "research")
+	w := c.start(t, "watch", id, "--url", url)
+	w.line(t)
+	server.signal(t, syscall.SIGTERM)
+	require.NoError(t, server.cmd.Wait())
+	last := c.ok(t, "complete", id, "Done")
+	c.serve(t, "--addr", strings.TrimPrefix(url, "http://"))
+	require.Equal(t, last, w.line(t))
+	_, code := w.end(t)
+	require.Equal(t, 0, code)
+	require.Regexp(t, `^agentexec: connection lost, trying again: [^\n]+\nagentexec: connected again after \d+ s\n$`, w.stderr.String())
 }

@@ -7,16 +7,24 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"github.com/agentexec/agentexec/internal/source"
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
 func newCreate(s *settings) *cobra.Command {
-	var id uuidFlag
+	var (
+		id     uuidFlag
+		parent activityFlag
+	)
 	metadata := document{object: true}
 	cmd := &cobra.Command{
 		Use:   "create TASK [MESSAGE]",
 		Short: "Create an activity and print its agent_id",
-		Args:  arguments,
+		Long: "Create an activity and print its agent_id.\n\n" +
+			"With --parent it is a part of another activity, and has the metadata of that one unless --metadata gives its own.",
+		Example: "  agentexec create research 'Read the papers' --metadata '{\"org\": \"1\"}'\n" +
+			"  agentexec create read-paper --parent 01234567",
+		Args: arguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var opts []client.CreateOption
 			if metadata.value != nil {
@@ -26,6 +34,13 @@ func newCreate(s *settings) *cobra.Command {
 				opts = append(opts, client.WithAgentID(*id.value))
 			}
 			return s.withClient(cmd.Context(), func(c *client.Client) error {
+				above, err := parent.find(cmd.Context(), source.NewDatabase(c, nil).FindID)
+				if err != nil {
+					return err
+				}
+				if above != uuid.Nil {
+					opts = append(opts, client.WithParent(above))
+				}
 				id, err := c.Create(cmd.Context(), args[0], optional(args, 1), opts...)
 				if err != nil {
 					return err
@@ -37,6 +52,7 @@ func newCreate(s *settings) *cobra.Command {
 	}
 	cmd.Flags().Var(&metadata, "metadata", "JSON object to keep with the activity, for filters")
 	cmd.Flags().Var(&id, "agent-id", "id to give it (default: a new one)")
+	cmd.Flags().Var(&parent, "parent", "the activity that it is a part of")
 	return cmd
 }
 
@@ -75,7 +91,7 @@ func newLog(s *settings) *cobra.Command {
 			if data.value != nil {
 				opts = append(opts, client.WithData(data.value))
 			}
-			each := client.Entry{AgentID: id, Percentage: percentage.value, Status: status.first(), Data: data.value}
+			each := client.Entry{Percentage: percentage.value, Status: status.first(), Data: data.value}
 			if atSeq.value != nil {
 				if *atSeq.value < 1 {
 					return usageError(cmd, "--at-seq must be at least 1")
@@ -84,9 +100,9 @@ func newLog(s *settings) *cobra.Command {
 				each.AtSeq = *atSeq.value
 			}
 			if args[1] == "-" && cmd.ArgsLenAtDash() < 0 {
-				return s.logInput(cmd, each)
+				return s.logInput(cmd, id, each)
 			}
-			return s.withClient(cmd.Context(), func(c *client.Client) error {
+			return s.withActivity(cmd.Context(), id, func(c *client.Client, id uuid.UUID) error {
 				line, err := c.Update(cmd.Context(), id, args[1], opts...)
 				if err != nil {
 					return err
@@ -107,10 +123,11 @@ func newLog(s *settings) *cobra.Command {
 }
 
 // logInput writes standard input into a log. Each line also gets the other fields of the entry; AtSeq is that of the first line.
-func (s *settings) logInput(cmd *cobra.Command, each client.Entry) error {
+func (s *settings) logInput(cmd *cobra.Command, id activityID, each client.Entry) error {
 	ctx, stop := untilStopped(cmd.Context(), cmd.ErrOrStderr())
 	defer stop()
-	return s.withClient(context.WithoutCancel(ctx), func(c *client.Client) error {
+	return s.withActivity(context.WithoutCancel(ctx), id, func(c *client.Client, id uuid.UUID) error {
+		each.AgentID = id
 		l := &inputLog{client: c, each: each, canceling: func() { sayCancelRequested(cmd.ErrOrStderr()) }}
 		if err := l.copy(ctx, cmd.InOrStdin()); err != nil {
 			return err
@@ -168,7 +185,7 @@ func newFinish(
 		if err != nil {
 			return err
 		}
-		return s.withClient(cmd.Context(), func(c *client.Client) error {
+		return s.withActivity(cmd.Context(), id, func(c *client.Client, id uuid.UUID) error {
 			line, err := write(cmd.Context(), c, id, optional(args, 1))
 			if err != nil {
 				return err

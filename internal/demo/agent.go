@@ -20,26 +20,29 @@ const (
 
 // agent does one activity after another.
 type agent struct {
-	config Config
-	tree   *tree
+	config       Config
+	tree         *tree
+	coordinators *coordinators
 }
 
 func (a *agent) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		if p, giveBack, ok := a.tree.take(); ok {
-			a.work(ctx, p)
-			giveBack()
+		if p, r, end, ok := a.coordinators.take(); ok {
+			a.work(ctx, p, r)
+			end()
 		}
 		_ = wait(ctx, about(a.config.Pause))
 	}
 }
 
 // work runs one activity from its creation to its end. When the agent is stopped, it cancels the activity.
-func (a *agent) work(ctx context.Context, p part) {
+func (a *agent) work(ctx context.Context, p part, r *round) {
 	id := uuid.New()
-	err := a.attempts(ctx, id, p)
+	err := a.attempts(ctx, id, p, r)
 	switch {
-	case err == nil || hasEnded(err):
+	case err == nil:
+	case hasEnded(err):
+		a.coordinators.partCanceled(ctx, r)
 	case ctx.Err() != nil:
 		a.cancel(ctx, id)
 	default:
@@ -48,9 +51,9 @@ func (a *agent) work(ctx context.Context, p part) {
 }
 
 // attempts does the work. If something cannot be read, it tries once more without that.
-func (a *agent) attempts(ctx context.Context, id uuid.UUID, p part) error {
+func (a *agent) attempts(ctx context.Context, id uuid.UUID, p part, r *round) error {
 	name := a.tree.show(p.path)
-	if err := a.create(ctx, id, "Hash the files of "+name); err != nil {
+	if err := a.create(ctx, id, r.id, "Hash the files of "+name); err != nil {
 		return err
 	}
 	// Simulates the wait for a free worker.
@@ -68,10 +71,10 @@ func (a *agent) attempts(ctx context.Context, id uuid.UUID, p part) error {
 	return a.attempt(ctx, id, "Trying again without "+problem.path, p, true)
 }
 
-// create creates the activity as QUEUED.
-func (a *agent) create(ctx context.Context, id uuid.UUID, message string) error {
+// create creates the activity as QUEUED, below its coordinator.
+func (a *agent) create(ctx context.Context, id, parent uuid.UUID, message string) error {
 	return a.persist(ctx, func() error {
-		_, err := a.config.Client.Create(ctx, TaskName, message, client.WithAgentID(id), client.WithMetadata(Metadata()))
+		_, err := a.config.Client.Create(ctx, TaskName, message, client.WithAgentID(id), client.WithParent(parent), client.WithMetadata(Metadata()))
 		if errors.Is(err, client.ErrExists) {
 			return nil // the answer to an earlier try was lost
 		}
@@ -109,7 +112,9 @@ func (a *agent) read(ctx context.Context, run *client.Run, p part, skip bool) er
 	if len(problems) > 0 && !skip {
 		return a.problem(problems[0])
 	}
-	r := newReading(a.config, run, a.tree, files)
+	config := a.config
+	files, config.Duration = a.coordinators.wishes.apply(files, config.Duration)
+	r := newReading(config, run, a.tree, files)
 	if err := run.Log(ctx, "Found "+size(len(files), r.total), client.WithPercentage(0)); err != nil {
 		return err
 	}

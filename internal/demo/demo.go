@@ -11,7 +11,7 @@ import (
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
-// TaskName is the agent_type of the agents' activities.
+// TaskName is the agent_type of the agents' activities, one for each part of the directory.
 const TaskName = "hash-files"
 
 // Metadata returns the metadata of the agents' activities, by which a filter finds exactly these.
@@ -22,7 +22,7 @@ type Config struct {
 	Client *client.Client
 	// Dir is the directory whose files are read. Symbolic links in it are not followed.
 	Dir string
-	// Agents is how many activities are in flight at most. Default: 4.
+	// Agents is how many parts are worked on at a time. Each belongs to the activity of a coordinator. Default: 4.
 	Agents int
 	// Duration is about how long one activity takes. It takes much less where there is little to read, and more where there is
 	// very much. Default: 25 s.
@@ -33,6 +33,8 @@ type Config struct {
 	LineEvery time.Duration
 	// Abandoned is after how long without a line an activity of an earlier run is canceled. Default: 2 min.
 	Abandoned time.Duration
+	// AnswerWithin is how long a question of a coordinator waits for the answer of a person. Default: 3 min.
+	AnswerWithin time.Duration
 	// Logger logs that the database is unreachable. Default: no log.
 	Logger *slog.Logger
 }
@@ -47,6 +49,7 @@ func (c Config) withDefaults() Config {
 	set(&c.Pause, 4*time.Second)
 	set(&c.LineEvery, 700*time.Millisecond)
 	set(&c.Abandoned, 2*time.Minute)
+	set(&c.AnswerWithin, 3*time.Minute)
 	if c.Agents == 0 {
 		c.Agents = 4
 	}
@@ -56,7 +59,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Run runs the agents until ctx ends. Then each cancels its activity, if it has one in flight, and Run returns nil.
+// Run runs the agents and their coordinators until ctx ends. Then each cancels its activity, if it has one in flight, and Run
+// returns nil.
 //
 // It returns an error at once if there is nothing to read; see CheckDir.
 func Run(ctx context.Context, config Config) error {
@@ -65,9 +69,10 @@ func Run(ctx context.Context, config Config) error {
 	if err != nil {
 		return err
 	}
+	coordinators := &coordinators{config: config, tree: tree, wishes: &wishes{}, ctx: ctx}
 	var wg sync.WaitGroup
 	for n := range config.Agents {
-		a := &agent{config: config, tree: tree}
+		a := &agent{config: config, tree: tree, coordinators: coordinators}
 		wg.Go(func() {
 			// Agents start one after another, so that they do not all end at the same moment.
 			if wait(ctx, time.Duration(n)*config.Pause/2) == nil {
@@ -77,20 +82,23 @@ func Run(ctx context.Context, config Config) error {
 	}
 	wg.Go(func() { reap(ctx, config) })
 	wg.Wait()
+	coordinators.running.Wait() // no agent begins a round any more
 	return nil
 }
 
 // reap cancels activities of an earlier run that was killed, because its agents cannot end them.
 func reap(ctx context.Context, config Config) {
 	for {
-		_, err := config.Client.CancelPending(ctx, client.CancelPendingParams{
-			AgentType:      TaskName,
-			MetadataFilter: Metadata(),
-			IdleFor:        config.Abandoned,
-			Message:        "Canceled: the agent is gone",
-		})
-		if err != nil && ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) {
-			config.Logger.Debug("looking for abandoned demo activities", "error", err)
+		for _, kind := range []string{TaskName, CoordinatorName} {
+			_, err := config.Client.CancelPending(ctx, client.CancelPendingParams{
+				AgentType:      kind,
+				MetadataFilter: Metadata(),
+				IdleFor:        config.Abandoned,
+				Message:        "Canceled: the agent is gone",
+			})
+			if err != nil && ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) {
+				config.Logger.Debug("looking for abandoned demo activities", "error", err)
+			}
 		}
 		if wait(ctx, config.Abandoned/2) != nil {
 			return

@@ -53,8 +53,14 @@ func (b *bench) run(config Config, dir string) (stop func()) {
 	return stop
 }
 
-// await returns the first activity that is as wanted.
+// await returns the first activity of an agent that is as wanted.
 func (b *bench) await(wanted func(client.ListItem) bool) client.ListItem {
+	b.t.Helper()
+	return b.awaitAny(func(item client.ListItem) bool { return item.AgentType == TaskName && wanted(item) })
+}
+
+// awaitAny returns the first activity that is as wanted.
+func (b *bench) awaitAny(wanted func(client.ListItem) bool) client.ListItem {
 	b.t.Helper()
 	var found client.ListItem
 	require.Eventually(b.t, func() bool {
@@ -128,7 +134,8 @@ func TestWorksOnEveryPartAndAgain(t *testing.T) {
 	require.Eventually(t, func() bool {
 		var again bool
 		err := b.db.Conn(t).QueryRow(context.Background(), `select count(*) = 3 and min(n) >= 2 from (
-			select l.message, count(*) as n from agentexec.activity_log l where l.seq = 1 group by 1) x`).Scan(&again)
+			select l.message, count(*) as n from agentexec.activity_log l
+			join agentexec.activity a on a.id = l.activity_id where l.seq = 1 and a.agent_type = 'hash-files' group by 1) x`).Scan(&again)
 		require.NoError(t, err)
 		return again
 	}, time.Minute, 50*time.Millisecond)
@@ -204,6 +211,8 @@ func TestAbandonedAreCanceled(t *testing.T) {
 	require.NoError(t, err)
 	research, err := b.c.Create(ctx, "research", "", client.WithMetadata(Metadata()))
 	require.NoError(t, err)
+	coordinator, err := b.c.Create(ctx, CoordinatorName, "", client.WithMetadata(Metadata()))
+	require.NoError(t, err)
 	b.db.Exec(t, "update agentexec.activity set updated_at = updated_at - interval '1 day'")
 	fresh, err := b.c.Create(ctx, TaskName, "", client.WithMetadata(Metadata()))
 	require.NoError(t, err)
@@ -211,6 +220,9 @@ func TestAbandonedAreCanceled(t *testing.T) {
 	stop := b.run(slow, plant(t, map[string]string{"one": "1"}))
 	item := b.await(is(client.StatusCanceled))
 	require.Equal(t, abandoned, item.AgentID)
+	b.awaitAny(func(item client.ListItem) bool {
+		return item.AgentID == coordinator && item.Status == client.StatusCanceled
+	})
 	stop()
 	pending, err := b.c.PendingIDs(ctx)
 	require.NoError(t, err)

@@ -4,7 +4,10 @@
 // worker would: in [client.Client.Run], with the percentage of bytes read. A request to cancel ends it soon. A file that cannot be
 // read causes a real ERROR, and then a retry without it. Then the agent takes another part, until it is stopped.
 //
-// The steps of one activity: parts.go divides the tree, agent.go takes a part and runs the activity, scan.go finds its files,
+// The activities form trees: a coordinator has a round of parts as its children. Now and then a coordinator asks a person a question
+// about the rounds to come. The agents go on meanwhile, and an unanswered question expires.
+//
+// coordinator.go has the rounds, wishes.go the questions and what their answers change. The steps of one activity: parts.go divides the tree, agent.go takes a part and runs the activity, scan.go finds its files,
 // hash.go reads them no faster than pace.go allows, reading.go writes the lines.
 //
 // May import: pkg/client, nothing else of this module.

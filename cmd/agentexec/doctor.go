@@ -1,0 +1,110 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/spf13/cobra"
+
+	"github.com/agentexec/agentexec/internal/doctor"
+	"github.com/agentexec/agentexec/internal/pgurl"
+	"github.com/agentexec/agentexec/internal/terminal"
+)
+
+func newDoctor(s *settings) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Examine the installation: what is wrong, and what to do",
+		Long: "Examine the installation, and print what each check found and what to do about it. It changes nothing.\n\n" +
+			"The checks are: schema, drift, pooler, listener, wake-up, queue, foreign lines, roles, retention, sweep, stale, cancels,\n" +
+			"heartbeats, questions. The exit code is 1 when one of them found a problem; warnings alone leave it 0.",
+		Example: "  agentexec doctor\n" +
+			"  agentexec doctor --json | jq '.[] | select(.level != \"ok\")'",
+		Args: arguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			schema, err := s.schema()
+			if err != nil {
+				return err
+			}
+			listen, err := s.listenConfig()
+			if err != nil {
+				return err
+			}
+			conn, err := s.connect(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer func() { _ = conn.Close(cmd.Context()) }()
+			findings, err := doctor.Examine(cmd.Context(), conn, doctor.Config{Schema: schema, Listen: listen})
+			if err != nil {
+				return err
+			}
+			problems := 0
+			for i, f := range findings {
+				findings[i].Found, findings[i].Advice = redact(f.Found), s.advise(f.Advice)
+				if f.Level == doctor.Problem {
+					problems++
+				}
+			}
+			if err := newScreen(cmd.OutOrStdout()).findings(findings, asJSON); err != nil {
+				return err
+			}
+			if problems > 0 {
+				return &exitError{code: codeFailed}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the findings as a JSON array of check, level (ok, warning, problem), found, advice")
+	return cmd
+}
+
+// listenConfig returns the connection that the settings name for LISTEN, nil where they name none.
+func (s *settings) listenConfig() (*pgx.ConnConfig, error) {
+	address, from := s.get("listen-url")
+	if address == "" {
+		return nil, nil //nolint:nilnil // nil means the database
+	}
+	config, err := pgurl.Parse(address)
+	if err != nil {
+		return nil, usageError(nil, "%s: %w", from, err)
+	}
+	if config.ConnConfig.ConnectTimeout == 0 {
+		config.ConnConfig.ConnectTimeout = connectTimeout
+	}
+	return config.ConnConfig, nil
+}
+
+// findings prints the findings, each with its advice below.
+func (s *screen) findings(findings []doctor.Finding, asJSON bool) error {
+	if asJSON {
+		text, err := json.Marshal(findings)
+		if err != nil {
+			return err
+		}
+		return s.json(text)
+	}
+	const levelWidth, checkWidth = len(doctor.Problem), len("foreign lines")
+	var b strings.Builder
+	for _, f := range findings {
+		fmt.Fprintf(&b, "%s  %s  %s\n", s.level(f.Level, levelWidth), terminal.Pad(f.Check, checkWidth), terminal.Printable(f.Found))
+		if f.Advice != "" {
+			fmt.Fprintf(&b, "%*s%s\n", levelWidth+checkWidth+4, "", terminal.Printable(f.Advice))
+		}
+	}
+	_, err := fmt.Fprint(s, b.String())
+	return err
+}
+
+// level returns the level of a finding in its colour.
+func (s *screen) level(level doctor.Level, width int) string {
+	text := terminal.Pad(string(level), width)
+	if !s.colors {
+		return text
+	}
+	color := map[doctor.Level]string{doctor.OK: "32", doctor.Warning: "33", doctor.Problem: "31"}[level]
+	return "\x1b[" + color + "m" + text + "\x1b[0m"
+}

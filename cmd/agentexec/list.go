@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/agentexec/agentexec/internal/source"
+	"github.com/agentexec/agentexec/pkg/client"
+)
+
+func newList(s *settings) *cobra.Command {
+	var (
+		filter        listFlags
+		watch, asJSON bool
+	)
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List activities: RUNNING, then QUEUED, then finished",
+		Long: "List activities: RUNNING, then QUEUED, then finished, in each the newest first unless --sort says otherwise.\n\n" +
+			"The status of a RUNNING activity may have a mark: \"RUNNING,stopping\" while a cancel is requested,\n" +
+			"\"RUNNING,stale\" when its worker sent no heartbeat and no line for longer than it promised,\n" +
+			"\"RUNNING,waiting\" while a question waits for the answer of a person.\n\n" +
+			"Behind the type of an activity with children is how many of them have finished, such as research (3/12).\n\n" +
+			"On a terminal the ids are short. Every command accepts the first digits of an agent_id, at least 4, where only one\n" +
+			"activity begins with them. In a pipe the ids are whole.\n\n" +
+			"With --watch the list stays up to date until Ctrl-C: in place on a terminal; in a pipe as one line for each activity\n" +
+			"that is new or has changed, and one with the status \"-\" for each that has left the list.",
+		Example: "  agentexec list --status RUNNING,QUEUED --metadata org=1\n" +
+			"  agentexec list --since 24h --sort duration\n" +
+			"  agentexec list --roots --waiting\n" +
+			"  AGENTEXEC_TOKEN=... agentexec list --url https://example.com/agentexec --watch",
+		Args: arguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := filter.check(cmd); err != nil {
+				return err
+			}
+			out := newScreen(cmd.OutOrStdout())
+			if watch {
+				ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+				defer stop()
+				return s.watchList(ctx, cmd, out, filter, asJSON)
+			}
+			return s.withSource(cmd.Context(), cmd, func(src source.Source) error {
+				params, err := filter.params(cmd.Context(), src)
+				if err != nil {
+					return err
+				}
+				answer, err := src.ListJSON(cmd.Context(), params)
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return out.json(answer)
+				}
+				var list client.List
+				if err := json.Unmarshal(answer, &list); err != nil {
+					return err
+				}
+				if err := out.table(list.Items); err != nil {
+					return err
+				}
+				if out.terminal {
+					_, _ = fmt.Fprint(cmd.ErrOrStderr(), pageNote(list))
+				}
+				return nil
+			})
+		},
+	}
+	filter.register(cmd)
+	sourceFlags(cmd)
+	cmd.Flags().BoolVar(&watch, "watch", false, "keep the list up to date, at most once a second, until Ctrl-C")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the JSON of agentexec.list_activities; with --watch one item a line")
+	return cmd
+}
+
+// listFlags are the flags that choose what a list shows.
+type listFlags struct {
+	status         statuses
+	agentType      name
+	metadata       pairs
+	after          string
+	page, pageSize number
+	stale, waiting optionalBool
+	parent, root   activityFlag
+	roots          bool
+	since, until   instant
+	sort, order    choice
+}
+
+func (f *listFlags) register(cmd *cobra.Command) {
+	f.sort.values, f.order.values = []string{"created", "duration", "activity"}, []string{"desc", "asc"}
+	flags := cmd.Flags()
+	flags.Var(&f.status, "status", "only with one of these statuses, such as RUNNING,QUEUED")
+	flags.Var(&f.agentType, "agent-type", "only of this type")
+	flags.Var(&f.metadata, "metadata", "only with this value in the metadata, or with those of a JSON object; may be repeated")
+	flags.Var(&f.since, "since", "only what was not finished before this time: a duration before now, such as 15m, 24h or 7d, or 2006-01-02T15:04:05Z")
+	flags.Var(&f.until, "until", "only what was created before this time, given as with --since")
+	flags.Var(&f.sort, "sort", "order within RUNNING, QUEUED and finished: created, duration or activity, the last line (default created)")
+	flags.Var(&f.order, "order", "desc, the newest or longest first, or asc (default desc)")
+	flags.Var(&f.page, "page", "number of the page (default 1)")
+	flags.Var(&f.pageSize, "page-size", "activities on a page, 1 to 1000 (default 50)")
+	flags.StringVar(&f.after, "after", "", `"next" of an earlier page, in place of --page`)
+	flags.Var(&f.stale, "stale", "only stale activities, whose worker did not keep its promise; --stale=false for the others")
+	flags.Lookup("stale").NoOptDefVal = "true"
+	flags.Var(&f.waiting, "waiting", "only with a question that waits for the answer of a person; --waiting=false for the others")
+	flags.Lookup("waiting").NoOptDefVal = "true"
+	flags.Var(&f.parent, "parent", "only those directly below this activity")
+	flags.Var(&f.root, "root", "only the tree of this root: the root and everything below it, at any depth")
+	flags.BoolVar(&f.roots, "roots", false, "only those without a parent")
+}
+
+func (f *listFlags) check(cmd *cobra.Command) error {
+	for _, n := range []struct {
+		flag  string
+		value *int
+	}{{"page", f.page.value}, {"page-size", f.pageSize.value}} {
+		if n.value != nil && *n.value < 1 {
+			return usageError(cmd, "--%s must be at least 1", n.flag)
+		}
+	}
+	if f.roots && (f.parent.given() || f.root.given()) {
+		return usageError(cmd, "--roots does not go with --parent and --root: a root is below nothing")
+	}
+	return nil
+}
+
+// params returns the parameters of the list. It asks src only for ids that are not whole.
+func (f *listFlags) params(ctx context.Context, src source.Source) (client.ListParams, error) {
+	params := client.ListParams{
+		Statuses: f.status.values, AgentType: f.agentType.value, MetadataFilter: f.metadata, After: f.after, Stale: f.stale.value, Waiting: f.waiting.value, RootsOnly: f.roots,
+		Sort: client.Sort(f.sort.value), Order: client.Order(f.order.value), Since: f.since.When, Until: f.until.When,
+	}
+	if f.page.value != nil {
+		params.Page = *f.page.value
+	}
+	if f.pageSize.value != nil {
+		params.PageSize = *f.pageSize.value
+	}
+	var err error
+	if params.ParentAgentID, err = f.parent.find(ctx, src.FindID); err != nil {
+		return params, err
+	}
+	params.RootAgentID, err = f.root.find(ctx, src.FindID)
+	return params, err
+}
+
+// pageNote returns a note about the items outside the page.
+func pageNote(list client.List) string {
+	switch {
+	case len(list.Items) == 0:
+		return "No activities.\n"
+	case list.Page == nil && list.Next != nil:
+		return fmt.Sprintf("More with --after %s\n", *list.Next)
+	case list.Page != nil && list.Pages != nil && list.Total != nil && *list.Pages > 1:
+		return fmt.Sprintf("Page %d of %d, %d activities. Others with --page N\n", *list.Page, *list.Pages, *list.Total)
+	}
+	return ""
+}

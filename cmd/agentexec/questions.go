@@ -1,0 +1,260 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"github.com/agentexec/agentexec/internal/source"
+	"github.com/agentexec/agentexec/internal/terminal"
+	"github.com/agentexec/agentexec/pkg/client"
+)
+
+func newQuestions(s *settings) *cobra.Command {
+	var (
+		state     questionState
+		agentType name
+		metadata  pairs
+		pageSize  number
+		after     string
+		asJSON    bool
+	)
+	cmd := &cobra.Command{
+		Use:   "questions [AGENT_ID]",
+		Short: "List the questions that wait for the answer of a person, the oldest first",
+		Long: "List the questions that wait for the answer of a person, the oldest first; with AGENT_ID those of one activity.\n\n" +
+			"The column ANSWER has the answer, or while there is none, what the question expects: true|false, a choice such as\n" +
+			"\"red\"|\"green\", a type such as integer 1..5, or JSON for any value. agentexec answer answers a question.",
+		Example: "  agentexec questions --agent-type research\n" +
+			"  AGENTEXEC_TOKEN=... agentexec questions --url https://example.com/agentexec --state ANY",
+		Args: arguments,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			params := client.QuestionListParams{AgentType: agentType.value, MetadataFilter: metadata, After: after}
+			state.set(&params)
+			if pageSize.value != nil {
+				if params.PageSize = *pageSize.value; params.PageSize < 1 {
+					return usageError(cmd, "--page-size must be at least 1")
+				}
+			}
+			var one activityID
+			if len(args) > 0 {
+				var err error
+				if one, err = agentID(cmd, args[0]); err != nil {
+					return err
+				}
+			}
+			out := newScreen(cmd.OutOrStdout())
+			return s.withSource(cmd.Context(), cmd, func(src source.Source) (err error) {
+				if params.AgentID, err = one.find(cmd.Context(), src.FindID); err != nil {
+					return err
+				}
+				if asJSON {
+					answer, err := src.QuestionsJSON(cmd.Context(), params)
+					if err != nil {
+						return err
+					}
+					return out.json(answer)
+				}
+				list, err := source.Questions(cmd.Context(), src, params)
+				if err != nil {
+					return err
+				}
+				if err := out.questions(list.Items); err != nil {
+					return err
+				}
+				switch {
+				case list.Next != nil:
+					_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "More with --after '%s'\n", terminal.Printable(*list.Next))
+				case len(list.Items) == 0 && out.terminal:
+					_, _ = fmt.Fprintln(cmd.ErrOrStderr(), "No questions.")
+				}
+				return nil
+			})
+		},
+	}
+	sourceFlags(cmd)
+	cmd.Flags().Var(&state, "state", "only with this state: PENDING, ANSWERED, DECLINED, EXPIRED, WITHDRAWN, or ANY (default PENDING)")
+	cmd.Flags().Var(&agentType, "agent-type", "only of activities of this type")
+	cmd.Flags().Var(&metadata, "metadata", "only of activities with this value in the metadata, or with those of a JSON object; may be repeated")
+	cmd.Flags().Var(&pageSize, "page-size", "questions on a page, 1 to 1000 (default 50)")
+	cmd.Flags().StringVar(&after, "after", "", `"next" of an earlier page`)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the JSON of agentexec.list_questions")
+	return cmd
+}
+
+// questionHead are the columns of a list of questions.
+var questionHead = []string{"AGENT_ID", "KEY", "STATE", "AGE", "TYPE", "ANSWER", "PROMPT"}
+
+// questions prints questions, one a line. On a terminal every line fits, and the ids are short.
+func (s *screen) questions(items []client.AskedQuestion) error {
+	if s.terminal && len(items) == 0 {
+		return nil
+	}
+	rows := [][]string{questionHead}
+	ids := make([]string, len(items))
+	for i, q := range items {
+		ids[i] = q.AgentID.String()
+	}
+	if s.terminal {
+		ids = shortAgentIDs(items)
+	}
+	for i, q := range items {
+		answer, kind := answerText(q), terminal.Printable(q.AgentType)
+		if s.terminal {
+			answer, kind = terminal.Clip(answer, max(12, s.width()/4)), terminal.Clip(kind, 16)
+		}
+		rows = append(rows, []string{ids[i], terminal.Printable(q.Key), string(q.State), terminal.Ago(time.Since(q.AskedAt)), kind, answer, terminal.Printable(q.Prompt)})
+	}
+	widths := make([]int, len(questionHead)-1) // the last column needs none
+	for _, row := range rows {
+		for i := range widths {
+			widths[i] = max(widths[i], terminal.Columns(row[i]))
+		}
+	}
+	for _, row := range rows {
+		for i, width := range widths {
+			row[i] = terminal.Pad(row[i], width)
+		}
+		text := strings.TrimRight(strings.Join(row, "  "), " ")
+		if s.terminal {
+			text = terminal.Clip(text, s.width())
+		}
+		if _, err := fmt.Fprintln(s, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// shortAgentIDs returns the short agent_id of each question. An activity may have several.
+func shortAgentIDs(items []client.AskedQuestion) []string {
+	place := map[uuid.UUID]int{}
+	var unique []uuid.UUID
+	for _, q := range items {
+		if _, ok := place[q.AgentID]; !ok {
+			place[q.AgentID] = len(unique)
+			unique = append(unique, q.AgentID)
+		}
+	}
+	short, ids := shortIDs(unique), make([]string, len(items))
+	for i, q := range items {
+		ids[i] = short[place[q.AgentID]]
+	}
+	return ids
+}
+
+// answerText returns the answer of a question, or what it expects while it has none.
+func answerText(q client.AskedQuestion) string {
+	switch q.State {
+	case client.QuestionAnswered:
+		return terminal.Printable(string(q.Answer))
+	case client.QuestionPending:
+		return terminal.Printable(source.Expects(q.Schema))
+	}
+	return "-"
+}
+
+func newAnswer(s *settings) *cobra.Command {
+	var (
+		text    string
+		decline bool
+	)
+	cmd := &cobra.Command{
+		Use:   "answer AGENT_ID KEY [JSON]",
+		Short: "Answer a question of an activity, or decline it",
+		Long: "Answer a question of an activity with a JSON value, or decline it, and print its state.\n\n" +
+			"A string has quotes inside those of the shell: '\"red\"'; or give it with --text. A negative number stands behind --.\n\n" +
+			"The answer names the user of the operating system who ran the command. A sidecar (--url) names the subject of the token,\n" +
+			"which must grant answer.",
+		Example: "  agentexec answer 01234567-89ab-cdef-0123-456789abcdef go-on true\n" +
+			"  agentexec answer 01234567-89ab-cdef-0123-456789abcdef color --text red\n" +
+			"  agentexec answer 01234567-89ab-cdef-0123-456789abcdef limits '{\"max\": 5}'\n" +
+			"  agentexec answer 01234567-89ab-cdef-0123-456789abcdef go-on --decline",
+		Args: arguments,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := agentID(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			var value json.RawMessage
+			given := 0
+			if len(args) == 3 {
+				given++
+				if value = json.RawMessage(args[2]); !json.Valid(value) {
+					return notJSON(cmd, args[2])
+				}
+			}
+			if cmd.Flags().Changed("text") {
+				given++
+				if value, err = json.Marshal(text); err != nil {
+					return err
+				}
+			}
+			if decline {
+				given++
+			}
+			if given != 1 {
+				return usageError(cmd, "give one of these: the answer as JSON, --text TEXT, or --decline")
+			}
+			return s.withSource(cmd.Context(), cmd, func(src source.Source) error {
+				id, err := id.find(cmd.Context(), src.FindID)
+				if err != nil {
+					return err
+				}
+				var asked client.AskedQuestion
+				if decline {
+					asked, err = src.Decline(cmd.Context(), id, args[1], userName())
+				} else {
+					asked, err = src.Answer(cmd.Context(), id, args[1], value, userName())
+				}
+				if err != nil {
+					return err
+				}
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), strings.ToLower(string(asked.State)))
+				return err
+			})
+		},
+	}
+	sourceFlags(cmd)
+	cmd.Flags().StringVar(&text, "text", "", "answer with this `TEXT` as a string")
+	cmd.Flags().BoolVar(&decline, "decline", false, "refuse to answer")
+	return cmd
+}
+
+// notJSON returns the error for an answer that is no JSON, which shows how to give a string.
+func notJSON(cmd *cobra.Command, text string) error {
+	quoted, _ := json.Marshal(terminal.Clip(strings.ToValidUTF8(text, "\uFFFD"), 40)) // strings can always be written
+	return usageError(cmd, `%.50q is no JSON; for a string, write '%s' or --text %s`, text, quoted, quoted)
+}
+
+// questionState is a flag that takes the name of a state of a question, in any case, or ANY.
+type questionState struct{ value client.QuestionState }
+
+// questionStates are the values of the flag.
+var questionStates = []string{"PENDING", "ANSWERED", "DECLINED", "EXPIRED", "WITHDRAWN", anyState}
+
+const anyState = "ANY"
+
+func (q *questionState) String() string { return "" }
+func (q *questionState) Type() string   { return "STATE" }
+
+func (q *questionState) Set(text string) error {
+	name := strings.ToUpper(text)
+	if !slices.Contains(questionStates, name) {
+		return fmt.Errorf("%.50q is no state: use PENDING, ANSWERED, DECLINED, EXPIRED, WITHDRAWN or ANY", text)
+	}
+	q.value = client.QuestionState(name)
+	return nil
+}
+
+// set sets the state of a list.
+func (q *questionState) set(params *client.QuestionListParams) {
+	if params.AnyState = q.value == anyState; !params.AnyState {
+		params.State = q.value
+	}
+}

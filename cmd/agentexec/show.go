@@ -1,0 +1,61 @@
+package main
+
+import (
+	"github.com/agentexec/agentexec/internal/source"
+	"github.com/agentexec/agentexec/pkg/client"
+	"github.com/spf13/cobra"
+)
+
+func newShow(s *settings) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "show AGENT_ID",
+		Short: "Show one activity and its log",
+		Args:  arguments,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			id, err := agentID(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			out := newScreen(cmd.OutOrStdout())
+			return s.withSource(ctx, cmd, func(src source.Source) error {
+				id, err := id.find(ctx, src.FindID)
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					answer, err := src.DetailJSON(ctx, id, client.DetailParams{})
+					if err != nil {
+						return err
+					}
+					return out.json(answer)
+				}
+				detail, err := source.Detail(ctx, src, id, client.DetailParams{LogLimit: new(0), IncludeMetadata: true})
+				if source.NotAllowed(err) { // the token shows no metadata
+					detail, err = source.Detail(ctx, src, id, client.DetailParams{LogLimit: new(0)})
+				}
+				if err != nil {
+					return err
+				}
+				if err := out.activity(detail.Activity); err != nil {
+					return err
+				}
+				var previous client.Log
+				for line, err := range src.Logs(ctx, id, 0) { // page by page, a log may be long
+					if err != nil {
+						return err
+					}
+					if err := out.annotated(previous, line); err != nil {
+						return err
+					}
+					previous = line
+				}
+				return nil
+			})
+		},
+	}
+	sourceFlags(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the JSON of agentexec.activity_detail")
+	return cmd
+}

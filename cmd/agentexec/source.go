@@ -1,0 +1,125 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/agentexec/agentexec/internal/source"
+	"github.com/agentexec/agentexec/pkg/client"
+)
+
+// sourceFlags registers the flags of a command that works against a sidecar too.
+func sourceFlags(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.String("url", "", "ask the sidecar at this `URL`, such as https://example.com/agentexec, and no database (AGENTEXEC_URL)")
+	flags.String("token", "", "`TOKEN` for the sidecar; others see it in the list of processes, so prefer the variable or a file (AGENTEXEC_TOKEN)")
+	flags.String("token-file", "", "`FILE` with the token, read for each request, so that it can be renewed (AGENTEXEC_TOKEN_FILE)")
+}
+
+// withSource runs do with the source that the flags and variables choose, on one connection where that is a database.
+func (s *settings) withSource(ctx context.Context, cmd *cobra.Command, do func(src source.Source) error) error {
+	sidecar, err := s.sidecar(cmd, nil)
+	switch {
+	case err != nil:
+		return err
+	case sidecar != nil:
+		defer sidecar.Close()
+		return do(sidecar)
+	}
+	return s.withClient(ctx, func(c *client.Client) error {
+		return do(source.NewDatabase(c, func() {}))
+	})
+}
+
+// longSource opens the source for a command that runs for long: it may be used from several goroutines, and reports outages.
+func (s *settings) longSource(ctx context.Context, cmd *cobra.Command, outages *source.Outages) (source.Source, error) {
+	if sidecar, err := s.sidecar(cmd, outages); err != nil || sidecar != nil {
+		return sidecar, err
+	}
+	schema, err := s.schema()
+	if err != nil {
+		return nil, err
+	}
+	pool, err := s.pool(ctx, outages)
+	if err != nil {
+		return nil, err
+	}
+	return source.NewDatabase(s.client(pool, schema), pool.Close), nil
+}
+
+// sidecar returns the sidecar that the flags and variables choose, nil where they choose a database. A flag takes precedence
+// over a variable, and AGENTEXEC_URL over the variables of a database.
+func (s *settings) sidecar(cmd *cobra.Command, outages *source.Outages) (*source.Sidecar, error) {
+	if cmd.Flags().Lookup("url") == nil {
+		return nil, nil //nolint:nilnil // the command works with a database only
+	}
+	own := &settings{flags: cmd.Flags()}
+	address, from := own.get("url")
+	_, databaseFrom := own.get("database-url")
+	switch {
+	case address == "" && from == "--url":
+		return nil, usageError(cmd, "--url must not be empty")
+	case address == "" || from != "--url" && databaseFrom == "--database-url":
+		return nil, nil //nolint:nilnil // nil means a database
+	case from == "--url" && databaseFrom == "--database-url":
+		return nil, usageError(cmd, "--url and --database-url do not go together")
+	}
+	token, err := own.token(cmd)
+	if err != nil {
+		return nil, err
+	}
+	sidecar, err := source.NewSidecar(source.SidecarConfig{URL: address, Token: token, Outages: outages})
+	if err != nil {
+		return nil, usageError(cmd, "%s: %w", from, err)
+	}
+	if token != nil && exposed(address) {
+		_, _ = fmt.Fprintln(cmd.ErrOrStderr(), "agentexec: warning: the token goes over the network without encryption: use https")
+	}
+	return sidecar, nil
+}
+
+// token returns a function that reads the token for a sidecar, nil where there is none.
+func (s *settings) token(cmd *cobra.Command) (func() (string, error), error) {
+	token, tokenFrom := s.get("token")
+	file, fileFrom := s.get("token-file")
+	switch {
+	case token != "" && file != "" && strings.HasPrefix(tokenFrom, "--") == strings.HasPrefix(fileFrom, "--"):
+		return nil, usageError(cmd, "%s and %s do not go together", tokenFrom, fileFrom)
+	case token == "" && file == "":
+		return nil, nil //nolint:nilnil // nil means no token
+	case token != "" && (file == "" || strings.HasPrefix(tokenFrom, "--")):
+		return func() (string, error) { return checkToken(tokenFrom, token) }, nil
+	}
+	return func() (string, error) {
+		text, err := os.ReadFile(file) //nolint:gosec // the user names the file
+		if err != nil {
+			return "", fmt.Errorf("%s: cannot read the token: %w", fileFrom, err)
+		}
+		return checkToken(fileFrom, string(bytes.TrimSpace(text)))
+	}, nil
+}
+
+// checkToken refuses what cannot be a token, without quoting it.
+func checkToken(from, token string) (string, error) {
+	if token == "" || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return "", usageError(nil, "%s holds no token: a token is one word of ASCII", from)
+	}
+	return token, nil
+}
+
+// exposed reports whether others can read what is sent to an address: it is not https, and not this machine.
+func exposed(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" || u.Hostname() == "localhost" {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return ip == nil || !ip.IsLoopback()
+}

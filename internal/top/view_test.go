@@ -1,0 +1,231 @@
+package top
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentexec/agentexec/internal/source"
+	"github.com/agentexec/agentexec/pkg/client"
+)
+
+// shown returns a model of so many columns and rows with these activities, as after a read.
+func shown(t *testing.T, width, height int, items ...client.ListItem) *model {
+	t.Helper()
+	m, err := newModel(t.Context(), Config{Place: "database at host", Describe: func(err error) string { return err.Error() }})
+	require.NoError(t, err)
+	m.view = 3
+	m.Update(tea.WindowSizeMsg{Width: width, Height: height})
+	m.take(readMsg{list: &client.List{Items: slices.Clone(items)}, metadata: true})
+	return m
+}
+
+// screen returns the rows of the screen without colours, and requires that each fits.
+func screen(t *testing.T, m *model) []string {
+	t.Helper()
+	rows := strings.Split(m.View().Content, "\n")
+	require.LessOrEqual(t, len(rows), m.height)
+	for i, row := range rows {
+		require.LessOrEqual(t, ansi.StringWidth(row), m.width, "row %d: %s", i, row)
+		rows[i] = strings.TrimRight(ansi.Strip(row), " ")
+	}
+	return rows
+}
+
+func press(m *model, keys ...string) tea.Cmd {
+	var cmd tea.Cmd
+	for _, key := range keys {
+		k := tea.Key{Text: key, Code: []rune(key)[0]}
+		switch key {
+		case "enter":
+			k = tea.Key{Code: tea.KeyEnter}
+		case "esc":
+			k = tea.Key{Code: tea.KeyEscape}
+		case "pgup":
+			k = tea.Key{Code: tea.KeyPgUp}
+		}
+		_, cmd = m.Update(tea.KeyPressMsg(k))
+	}
+	return cmd
+}
+
+// hostile has an activity of each state, with text that would break a screen.
+func hostile() []client.ListItem {
+	now := time.Now()
+	evil := strings.Repeat("很长 👩‍💻 \x1b[2J\x1b]0;x\a\u202e\r\n\t", 50)
+	item := func(status client.Status, more func(*client.ListItem)) client.ListItem {
+		i := client.ListItem{LatestLog: &evil, Activity: client.Activity{
+			AgentID: uuid.New(), AgentType: evil, Status: status, LastSeq: 1 << 30, Attempt: 12, LatestPercentage: new(55),
+			CreatedAt: now.Add(-1000 * time.Hour), StartedAt: new(now.Add(-999 * time.Hour)), UpdatedAt: now, LastSeenAt: now.Add(-time.Hour),
+			Metadata: json.RawMessage(`{"org": "\u001b[31m", "nested": {"a": [1, "<"]}}`),
+		}}
+		if more != nil {
+			more(&i)
+		}
+		return i
+	}
+	return []client.ListItem{
+		item(client.StatusRunning, nil),
+		item(client.StatusRunning, func(i *client.ListItem) { i.Stale = true }),
+		item(client.StatusRunning, func(i *client.ListItem) {
+			i.Cancel = &client.CancelRequest{ForceAt: new(now.Add(12500 * time.Millisecond))}
+		}),
+		item(client.StatusRunning, func(i *client.ListItem) { i.Cancel = &client.CancelRequest{} }),
+		item(client.StatusQueued, func(i *client.ListItem) { i.StartedAt, i.LatestPercentage, i.LatestLog = nil, nil, nil }),
+		item(client.StatusComplete, func(i *client.ListItem) { i.FinishedAt = &now }),
+		item(client.StatusError, func(i *client.ListItem) { i.FinishedAt = &now }),
+		item(client.StatusCanceled, func(i *client.ListItem) { i.FinishedAt = &now }),
+	}
+}
+
+// TestScreenFits: no page is wider or higher than the terminal, and no text of an activity controls it.
+func TestScreenFits(t *testing.T) {
+	t.Parallel()
+	for _, width := range []int{1, 59, 60, 61, 76, 80, 96, 110, 124, 150, 190, 300} {
+		for _, height := range []int{1, 7, 8, 9, 40} {
+			m := shown(t, width, height, hostile()...)
+			check := func() {
+				for _, row := range screen(t, m) {
+					require.NotContains(t, row, "\x1b")
+					require.NotContains(t, row, "\u202e")
+				}
+			}
+			check()
+			press(m, "j", "j")
+			check()
+			press(m, "c")
+			check()
+			press(m, "n", "/")
+			check()
+			press(m, "a", "esc", "?")
+			check()
+			press(m, "q", "enter")
+			lines := make([]client.Log, 100)
+			for i := range lines {
+				lines[i] = client.Log{Seq: i + 1, Attempt: 1 + i/40, Message: *hostile()[0].LatestLog, Status: client.StatusError, Data: json.RawMessage(`{"level": "warn"}`)}
+			}
+			m.detail.after = 0
+			m.take(readMsg{generation: m.reads.generation, list: &client.List{Items: m.list}, id: m.detail.id, detail: &client.Detail{Activity: *m.detail.activity, Logs: lines}})
+			check()
+			press(m, "w", "pgup")
+			check()
+			m.take(readMsg{generation: m.reads.generation, err: errors.New(strings.Repeat("too long ", 100))})
+			check()
+		}
+	}
+}
+
+func TestTable(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	items := hostile()
+	for i := range items {
+		items[i].AgentType, items[i].LatestLog = "research", new(fmt.Sprintf("line %d", i))
+	}
+	items[1].LastSeenAt = now.Add(-4*time.Minute - time.Second)
+	m := shown(t, 120, 30, items...)
+	text := strings.Join(screen(t, m), "\n")
+	require.Regexp(t, `(?s)Needs me 1\n▌ ▲ research .*Running 3\n.*◐ .*◉ .*Queued 1\n.*◌ .*Failed 1\n.*✗ .*Finished 2\n.*✓ .*⊘ `, text)
+	require.Regexp(t, `▲ research +Silent for 4 min  line 1 `, text)
+	require.Regexp(t, `◉ research +Stopping, 1[12] s left  line 2 `, text)
+	require.Regexp(t, `◉ research +Stopping  line 3 `, text)
+	require.Regexp(t, `◐ research +line 0 +█{6}░{6}  55% +×12 +41d 15h`, text)
+	require.Regexp(t, `4 running  1 queued  1 stale  0.0 lines/s +database at host  ● Live`, text)
+
+	require.Equal(t, items[1].AgentID, m.selected)
+	press(m, "j")
+	require.Equal(t, items[0].AgentID, m.selected)
+	m.take(readMsg{list: &client.List{Items: append([]client.ListItem{hostile()[0]}, items...)}}) // another before it
+	require.Equal(t, items[0].AgentID, m.selected)
+	require.Equal(t, 2, m.selection)
+	press(m, "G")
+	require.Equal(t, len(m.list)-1, m.selection)
+	m.take(readMsg{list: &client.List{}})
+	require.Contains(t, strings.Join(screen(t, m), "\n"), "There are no activities yet.")
+	press(m, "enter", "c", "y", "j")
+	require.Nil(t, m.asking)
+}
+
+// TestLostConnection: what was read stays, with the time since when it is not up to date.
+func TestLostConnection(t *testing.T) {
+	t.Parallel()
+	m := shown(t, 100, 20, hostile()...)
+	lost := func() { m.take(readMsg{err: errors.New("connection refused")}) }
+	lost()
+	m.reads.lostAt = m.reads.lostAt.Add(-12 * time.Second)
+	lost()
+	rows := screen(t, m)
+	require.Contains(t, rows[0], "○ Lost for 12 s")
+	require.Equal(t, "Connection lost, trying again: connection refused", rows[len(rows)-1])
+	require.Len(t, m.list, 8)
+	m.take(readMsg{list: &client.List{}})
+	require.Contains(t, screen(t, m)[0], "● Live")
+	m.take(readMsg{err: &source.RefusedError{Status: 401, Message: "the token expired"}})
+	rows = screen(t, m)
+	require.Contains(t, rows[0], "○ Refused")
+	require.Equal(t, "the token expired", rows[len(rows)-1])
+}
+
+// TestOldReadsAreDropped: the answer for an earlier filter does not replace that for the current one.
+func TestOldReadsAreDropped(t *testing.T) {
+	t.Parallel()
+	m := shown(t, 100, 20, hostile()...)
+	old := readMsg{generation: m.reads.generation, list: &client.List{}}
+	require.NotNil(t, press(m, "/", "x", "enter"))
+	require.Equal(t, []string{"x"}, m.filter.words)
+	require.Nil(t, m.take(old))
+	require.Len(t, m.list, 8)
+	require.Nil(t, press(m, "/", ":", "enter"))
+	require.True(t, m.wrong)
+	require.True(t, m.typing)
+}
+
+func TestColorsFollowBackground(t *testing.T) {
+	t.Parallel()
+	m := shown(t, 100, 20, hostile()...)
+	plain := m.View().Content
+	m.Update(tea.BackgroundColorMsg{Color: paletteFor(true).states[0]}) // a light one
+	light := m.View().Content
+	m.look = paletteFor(true)
+	dark := m.View().Content
+	require.NotEqual(t, plain, light)
+	require.NotEqual(t, light, dark)
+	require.Equal(t, ansi.Strip(plain), ansi.Strip(dark))
+}
+
+// TestCounts: those of the list where it has all that runs, else those of the stats, which are older.
+func TestCounts(t *testing.T) {
+	t.Parallel()
+	m := shown(t, 120, 30, hostile()...)
+	m.stats = &client.Stats{Counts: client.Counts{ByStatus: map[client.Status]int64{client.StatusRunning: 99}}}
+	require.Equal(t, int64(4), m.shownCounts().ByStatus[client.StatusRunning])
+	m.partial = true // finished ones are left out
+	require.Equal(t, int64(4), m.shownCounts().ByStatus[client.StatusRunning])
+	m.items = m.items[:2]
+	require.Equal(t, int64(99), m.shownCounts().ByStatus[client.StatusRunning])
+	m.partial, m.view = false, 2
+	require.Equal(t, int64(99), m.shownCounts().ByStatus[client.StatusRunning])
+}
+
+// TestUsualDuration: the details say how long such runs take, and the table marks one that takes longer.
+func TestUsualDuration(t *testing.T) {
+	t.Parallel()
+	items := hostile()[:1]
+	items[0].AgentType = "research"
+	m := shown(t, 120, 30, items...)
+	before := m.View().Content
+	m.stats = &client.Stats{Types: []client.StatsType{{AgentType: "research", P50: new(client.Seconds(400 * time.Second)), P95: new(client.Seconds(842 * time.Second))}}}
+	require.NotEqual(t, before, m.View().Content)
+	require.Equal(t, ansi.Strip(before), ansi.Strip(m.View().Content))
+	press(m, "enter")
+	require.Contains(t, strings.Join(screen(t, m), "\n"), "usually 6m 40s, p95 14m 02s")
+}
