@@ -39,8 +39,8 @@ type content struct {
 	etag string
 }
 
-// Handler serves the page at /, its files beside it, and the page again at /activities/{agent_id}, where the script shows that
-// activity. Any other path is not found: a missing script must never be answered with HTML. All addresses in the page are
+// Handler serves the page at / and /activities, its files beside it, and the page again at /activities/{agent_id}, where the
+// script shows that activity. Any other path is not found: a missing script must never be answered with HTML. All addresses in the page are
 // relative, so that a proxy may serve it under a prefix that it strips.
 func Handler() http.Handler {
 	files := load()
@@ -78,7 +78,7 @@ const deepPage = "/activities/"
 
 // fileOf returns the key in load for the file at a path.
 func fileOf(urlPath string) string {
-	if urlPath == "/" {
+	if urlPath == "/" || urlPath == "/activities" {
 		return "/index.html"
 	}
 	if id, ok := strings.CutPrefix(urlPath, deepPage); ok {

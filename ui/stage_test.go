@@ -186,6 +186,12 @@ func (s *stage) control(t *testing.T) http.Handler {
 		allowing.start(t)
 		return "http://" + allowing.addr, nil
 	})
+	// behind starts a sidecar that has a base path, and trusts the headers of proxies on this machine.
+	handle("/behind", func(_ context.Context, base string) (any, error) {
+		behind := s.stage(t, s.db, "AGENTEXEC_BASE_PATH="+base, "AGENTEXEC_TRUSTED_PROXY=127.0.0.1")
+		behind.start(t)
+		return "http://" + behind.addr, nil
+	})
 	handle("/token", s.token)
 	handle("/token/expiring", expiring)
 	handle("/sidecar/kill", func(context.Context, string) (any, error) { s.kill(); return nil, nil })

@@ -2,6 +2,9 @@ import { defineConfig } from 'vite';
 
 // The packages are built in as they are written, so that one build is enough. The output depends on nothing but the
 // sources and package-lock.json: dist/ is committed, and check-dist.sh compares it.
+const first = /node_modules\/(react|react-dom|scheduler|@tanstack)\/|ui\/client\/src\/|ui\/react\/src\/(clock|hooks|icons|store|times|virtual_items)\.|dashboard\/src\/(frame|list|[^/]+\.tsx?$)/;
+const later = /\.css|frame\/question_card|list\/(cancel_selected|toolbar_dialogs)/;
+
 export default defineConfig({
   resolve: { conditions: ['@agentexec/source', 'module', 'browser', 'import', 'default'] },
   base: './', // the page works under any path prefix; ui/embed.go has deep links find its files
@@ -10,5 +13,11 @@ export default defineConfig({
     assetsInlineLimit: 0, // the content security policy takes no data: URLs
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
+    rolldownOptions: {
+      output: {
+        // What the first page and a part that is loaded later both use stays with the first page: many small scripts compress badly.
+        codeSplitting: { groups: [{ name: 'index', test: (id: string) => first.test(id) && !later.test(id) }] },
+      },
+    },
   },
 });

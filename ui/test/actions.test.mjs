@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { create, eventually, finish, log, play, scene, state, statusOf } from './stage.mjs';
-import { conditions, counts, live, rows, shows, text } from './screen.mjs';
+import { conditions, live, rows, shows, text } from './screen.mjs';
 
 const dialog = (page) => page.locator('dialog[open]');
 
@@ -24,7 +24,7 @@ scene('one activity is canceled, once that is confirmed', async () => {
 
     await page.locator('#cancel').click();
     await page.getByRole('button', { name: 'Cancel it' }).click();
-    await eventually(async () => assert.equal(await text(page, '.title .ax-badge'), 'Canceled'));
+    await eventually(async () => assert.equal(await text(page, '.title .ax-pill'), 'Canceled'));
     await shows(page, 'waiting', 'Cancel requested');
     assert.deepEqual(await conditions(page), []);
     assert.equal(await dialog(page).count(), 0);
@@ -38,7 +38,7 @@ scene('what has ended meanwhile is not canceled, and that is said', async () => 
   await play('/activities/' + id, async (page) => {
     await page.locator('#cancel').click();
     await finish(id, 'complete', 'done');
-    await eventually(async () => assert.equal(await text(page, '.title .ax-badge'), 'Complete'));
+    await eventually(async () => assert.equal(await text(page, '.title .ax-pill'), 'Complete'));
     await page.getByRole('button', { name: 'Cancel it' }).click();
     await eventually(async () => assert.match(await dialog(page).getByRole('alert').innerText(), /COMPLETE/));
     await state(page, 'not-canceled');
@@ -48,6 +48,11 @@ scene('what has ended meanwhile is not canceled, and that is said', async () => 
   });
 });
 
+const cancelAll = async (page) => {
+  await page.getByRole('button', { name: 'More actions' }).click();
+  await page.getByRole('menuitem', { name: 'Cancel all running and queued…' }).click();
+};
+
 scene('the pending ones of what is listed are canceled, and no others', async () => {
   const metadata = { org: `it's "1"` };
   const mine = [await create('batch', 'q', { metadata }), await create('batch', 'q', { metadata }), await create('batch', 'q', { metadata })];
@@ -56,39 +61,40 @@ scene('the pending ones of what is listed are canceled, and no others', async ()
   await finish(done, 'complete', 'done');
   const others = [await create('batch', 'q', { metadata: { org: '2' } }), await create('other', 'q', { metadata })];
 
-  await play('/?' + new URLSearchParams({ agent_type: 'batch', 'metadata.org': metadata.org }), async (page) => {
+  await play('/activities?' + new URLSearchParams({ agent_type: 'batch', 'metadata.org': metadata.org }), async (page) => {
     await live(page);
-    await page.getByRole('button', { name: 'Cancel 3 pending' }).click();
+    await cancelAll(page);
     assert.match(await dialog(page).innerText(), /1 running and 2 queued ones of type batch, with org=it's "1"\. This cannot be undone\./);
     await state(page, 'confirm-pending');
     await page.getByRole('button', { name: 'Keep' }).click();
     assert.equal(await statusOf(mine[1]), 'QUEUED');
 
-    await page.getByRole('button', { name: 'Cancel 3 pending' }).click();
+    await cancelAll(page);
     await page.getByRole('button', { name: 'Cancel 3', exact: true }).click();
-    await eventually(async () => assert.equal(await text(page, '.filters .said'), '3 canceled'));
-    await eventually(async () => assert.deepEqual((await rows(page)).map((r) => r.status).sort(), ['Canceled', 'Canceled', 'Canceled', 'Complete']));
-    await eventually(async () => assert.equal((await counts(page)).CANCELED, '3'));
-    assert.equal(await page.getByRole('button', { name: /^Cancel \d+ pending/ }).count(), 0, 'none is left');
+    await eventually(async () => assert.equal(await text(page, '.told span'), '3 canceled.'));
+    await eventually(async () => assert.deepEqual((await rows(page)).map((r) => r.status).sort(), ['canceled', 'canceled', 'canceled', 'complete']));
   });
   assert.deepEqual(await Promise.all(mine.map(statusOf)), ['CANCELED', 'CANCELED', 'CANCELED']);
   assert.deepEqual(await Promise.all(others.map(statusOf)), ['QUEUED', 'QUEUED']);
   assert.equal(await statusOf(done), 'COMPLETE');
 });
 
-scene('what cannot be canceled as it is listed offers no button that would cancel more', async () => {
+scene('what cannot be canceled as it is listed says why', async () => {
   await create('pending one');
-  const offered = (page) => page.locator('#cancel-pending:not([disabled]):not([aria-disabled=true])').count();
-  await play('/?q=pending', async (page) => {
+  await play('/activities?q=pending', async (page) => {
     await live(page);
     await eventually(async () => assert.equal((await rows(page)).length, 1));
-    assert.equal(await offered(page), 0);
-    await page.fill('.find', '');
-    await eventually(async () => assert.equal(await offered(page), 1));
-    await page.locator('.filter[data-status=QUEUED]').click();
-    await eventually(async () => assert.equal(await offered(page), 0));
-    await page.locator('.filter[data-status=RUNNING]').click();
-    await eventually(async () => assert.equal(await offered(page), 1));
+    await cancelAll(page);
+    await eventually(async () => assert.match(await text(page, '.told span'), /^Clear the search text first/));
+    assert.equal(await dialog(page).count(), 0);
+    await page.goto(new URL('/activities?status=QUEUED', page.url()).href);
+    await live(page);
+    await cancelAll(page);
+    await eventually(async () => assert.match(await text(page, '.told span'), /^Show both running and queued first/));
+    await page.goto(new URL('/activities?status=QUEUED,RUNNING', page.url()).href);
+    await live(page);
+    await cancelAll(page);
+    await eventually(async () => assert.equal(await dialog(page).count(), 1));
   });
 });
 
@@ -103,6 +109,6 @@ scene('a cancel that does not get through says so, and can be tried again', asyn
     broken = false;
     await page.getByRole('button', { name: 'Cancel it' }).click();
     await eventually(async () => assert.equal(await dialog(page).count(), 0));
-    await eventually(async () => assert.equal(await text(page, '.title .ax-badge'), 'Canceled'));
+    await eventually(async () => assert.equal(await text(page, '.title .ax-pill'), 'Canceled'));
   });
 });

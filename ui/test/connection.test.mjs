@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { create, createMany, eventually, finish, log, logMany, move, play, scene, state } from './stage.mjs';
-import { downloaded, live, messages, offline, parsed, range, row, rows, seqs, shows, text, types, unbroken } from './screen.mjs';
+import { downloaded, grouped, lineCount, live, messages, offline, parsed, range, row, rows, seqs, shows, text, types, unbroken } from './screen.mjs';
+import { nginx } from './nginx.mjs';
 import { proxy } from './proxy.mjs';
 
 scene('nothing is lost or doubled when the sidecar is killed', async () => {
@@ -17,7 +18,7 @@ scene('nothing is lost or doubled when the sidecar is killed', async () => {
     const writer = (async () => {
       while (writing) await log(id, 'line ' + ++last);
     })();
-    const newest = () => page.$$eval('.line', (all) => Number(all.at(-1)?.dataset.seq));
+    const newest = () => page.$$eval('.ax-line', (all) => Number(all.at(-1)?.dataset.seq));
     try {
       for (let round = 0; round < 3; round++) {
         const seen = last;
@@ -44,7 +45,7 @@ scene('nothing is lost or doubled when the sidecar is killed', async () => {
     const all = parsed((await downloaded(page)).text);
     assert.deepEqual(all.map((l) => l.seq), range(1, last));
     assert.deepEqual(all.map((l) => l.message), range(1, last).map((n) => 'line ' + n));
-    await eventually(async () => assert.equal((await row(page, 'survivor')).status, 'Complete'));
+    await eventually(async () => assert.equal((await row(page, 'survivor')).status, 'complete'));
   });
 });
 
@@ -84,14 +85,14 @@ scene('nothing is lost or doubled on a bad line', async () => {
         if (frames % 5 === 2) ws.send(message); // one that comes twice
       });
     });
-    await page.goto(page.url() + 'activities/' + id);
+    await page.goto(new URL('activities/' + id, page.url()).href);
     await live(page);
     const broken = await unbroken(page);
     let last = 1;
     while (sockets < 4 && last < 2000) await log(id, 'line ' + ++last);
     assert.ok(sockets >= 4);
     await finish(id, 'complete', 'line ' + ++last);
-    await eventually(async () => assert.equal(await text(page, '#lines'), `${last} lines`), 60_000);
+    await eventually(async () => assert.equal(await lineCount(page), grouped(last)), 60_000);
     assert.deepEqual(await broken(), []);
     assert.deepEqual(parsed((await downloaded(page)).text).map((l) => l.message), range(1, last).map((n) => 'line ' + n));
   });
@@ -113,8 +114,8 @@ scene('catching up is not called live', async () => {
     await move('/sidecar/start');
     await eventually(async () => assert.equal(await text(page, '#connection'), 'Catching up'), 60_000);
     await state(page, 'catching-up');
-    holding = false;
     await eventually(() => assert.ok(held.length > 1));
+    holding = false;
     for (const send of held) send();
     await live(page);
   });
@@ -190,9 +191,8 @@ scene('a page of the list that answers 500 is said to be missing, and comes late
 });
 
 scene('where WebSockets do not get through, it is live without', async () => {
-  const p = await proxy();
+  const p = await nginx({ sockets: false });
   try {
-    p.set({ sockets: false });
     const id = await create('sse', 'line 1');
     await play(p.url + '/activities/' + id, async (page) => {
       await live(page);
@@ -203,6 +203,6 @@ scene('where WebSockets do not get through, it is live without', async () => {
       await state(page, 'without-websocket');
     });
   } finally {
-    p.close();
+    await p.close();
   }
 });

@@ -1,9 +1,9 @@
-// The filters of the list: by status, type, metadata and free text, all in the address.
+// The filters of the list: by status, type, metadata and free text, all in the address. search.test.mjs has the field itself.
 
 import assert from 'node:assert/strict';
 import { create, createMany, eventually, finish, log, play, scene, sql, state } from './stage.mjs';
 import { proxy } from './proxy.mjs';
-import { counts, groups, live, row, rowOf, rows, text, types } from './screen.mjs';
+import { groups, live, row, rowOf, rows, search, text, tokens, types, views } from './screen.mjs';
 
 const query = (page) => Object.fromEntries(new URL(page.url()).searchParams);
 const shows = (page, ...expected) => eventually(async () => assert.deepEqual((await types(page)).sort(), expected.sort()));
@@ -12,39 +12,36 @@ scene('by status', async () => {
   const id = await create('failing');
   await finish(id, 'error', 'it broke');
   await create('waiting');
-  await play('/', async (page) => {
+  await play('/activities', async (page) => {
     await shows(page, 'failing', 'waiting');
-    await page.locator('.filter[data-status=ERROR]').click();
+    await search(page, 'status:error');
     await shows(page, 'failing');
     assert.deepEqual(query(page), { status: 'ERROR' });
-    assert.equal(await page.locator('.filter[data-status=ERROR]').getAttribute('aria-pressed'), 'true');
-    const { QUEUED, ERROR } = await counts(page);
-    assert.deepEqual([QUEUED, ERROR], ['1', '1'], 'the counts say what the others would show');
+    await eventually(async () => assert.equal((await views(page)).All, '2', 'the views count what they would show'));
 
-    await rowOf(page, 'failing').click();
-    await eventually(async () => assert.equal(await text(page, '.title h2'), 'failing'));
+    await rowOf(page, 'failing').locator('.type').click();
+    await eventually(async () => assert.equal(new URL(page.url()).pathname, '/activities/' + id));
     await page.reload();
     await shows(page, 'failing');
-    await eventually(async () => assert.equal(await text(page, '.title h2'), 'failing', 'a filter and an activity are one address'));
+    assert.deepEqual(query(page), { status: 'ERROR' }, 'a filter and an activity are one address');
+    await page.goto(new URL('/activities?status=ERROR', page.url()).href);
 
     await log(id, 'again', { status: 'RUNNING' });
     await shows(page);
-    await page.locator('.filter[data-status=QUEUED]').click();
+    await search(page, 'status:queued');
     await shows(page, 'waiting');
-    assert.deepEqual(query(page), { status: 'ERROR,QUEUED' });
-    await page.locator('.filter[data-status=CANCELED]').click();
-    await page.locator('.filter[data-status=QUEUED]').click();
-    await page.locator('.filter[data-status=ERROR]').click();
-    await eventually(async () => assert.match(await text(page, '#unmatched'), /No activity matches/));
+    await eventually(async () => assert.deepEqual(query(page), { status: 'QUEUED,ERROR' }));
+    await page.getByRole('button', { name: 'Remove status:queued' }).click();
+    await eventually(async () => assert.match(await text(page, '#unmatched'), /No activity matches[^]*status:error/));
     await state(page, 'unmatched');
     await page.getByRole('button', { name: 'Show all activities' }).click();
     await shows(page, 'failing', 'waiting');
     assert.equal(new URL(page.url()).search, '');
 
     await page.goBack();
-    await eventually(async () => assert.deepEqual(query(page), { status: 'CANCELED' }));
+    await eventually(async () => assert.deepEqual(query(page), { status: 'ERROR' }));
     await shows(page);
-    await page.goto(new URL('/?status=NONSENSE,RUNNING', page.url()).href);
+    await page.goto(new URL('/activities?status=NONSENSE,RUNNING', page.url()).href);
     await shows(page, 'failing');
   });
 });
@@ -53,25 +50,18 @@ scene('by type', async () => {
   const type = `it's "a" type, 100% & <b>`;
   await create(type);
   await createMany('bulk', 30);
-  await play('/', async (page) => {
+  await play('/activities', async (page) => {
     await live(page);
-    const field = page.getByLabel('Type, exactly');
-    await field.fill(type);
-    await field.press('Enter');
+    await search(page, `type:"${type.replaceAll('"', '\\"')}"`);
     await shows(page, type);
     assert.deepEqual(query(page), { agent_type: type });
     await page.reload();
     await shows(page, type);
-    assert.equal(await field.inputValue(), type);
-    const { ALL, QUEUED } = await counts(page);
-    assert.deepEqual([ALL, QUEUED], ['1', '1'], 'the counts are those of the type');
+    assert.equal((await tokens(page)).length, 1);
     await create(type, 'another');
     await create('none of these');
     await shows(page, type, type);
-
-    assert.ok((await page.locator('#types option').evaluateAll((all) => all.map((o) => o.value))).includes(type));
-    await field.fill('');
-    await field.press('Enter');
+    await page.getByRole('button', { name: /^Remove type:/ }).click();
     await eventually(async () => assert.deepEqual(await groups(page), ['Running 1', 'Queued 34']));
     assert.equal(new URL(page.url()).search, '');
   });
@@ -86,21 +76,18 @@ scene('by metadata, whatever its values', async () => {
   await create('none', 'queued', { metadata: { org: null } });
   await create('number', 'queued', { metadata: { org: 42, team: 'b' } });
   await create('digits', 'queued', { metadata: { org: '42' } });
-  await play('/', async (page) => {
+  await play('/activities', async (page) => {
     await live(page);
-    const field = page.getByLabel('Metadata, key=value');
     const by = async (text, ...expected) => {
-      await field.fill(text);
-      await field.press('Enter');
+      await search(page, text);
       await shows(page, ...expected);
     };
-    await by('team = a', 'quoted', 'plain');
-    await by('org=' + value, 'quoted');
+    await by('team=a', 'quoted', 'plain');
+    await by(`org="${value.replace(/["\\]/g, '\\$&')}"`, 'quoted');
     assert.deepEqual(query(page), { 'metadata.team': 'a', 'metadata.org': value });
     await page.reload();
     await shows(page, 'quoted');
-    assert.deepEqual(await page.locator('.chosen bdi').allTextContents(), ['team=a', 'org=' + value]);
-    assert.equal((await counts(page)).ALL, '1');
+    assert.equal((await tokens(page)).length, 2);
     await state(page, 'filtered');
     await page.getByRole('button', { name: 'Remove org=' }).click();
     await shows(page, 'quoted', 'plain');
@@ -112,7 +99,6 @@ scene('by metadata, whatever its values', async () => {
     await by('org="true"', 'word');
     await by('org=null', 'none');
     await by('org=42', 'number', 'digits');
-    assert.equal((await counts(page)).ALL, '2');
     await by('org="42"', 'digits');
     await by('org=042');
     await by('org=42', 'number', 'digits');
@@ -121,12 +107,22 @@ scene('by metadata, whatever its values', async () => {
     await shows(page, 'number');
     await page.getByRole('button', { name: 'Remove team=b' }).click();
     await shows(page, 'number', 'digits');
-    await by('no such key=1');
-    await field.fill('no sign of equality');
-    assert.equal(await field.getAttribute('aria-invalid'), 'true');
-    await field.press('Enter');
-    assert.equal(await field.inputValue(), 'no sign of equality', 'what cannot be used is not lost');
+    await by('"no such key"=1');
   });
+});
+
+scene('a chip in a row adds its filter', async () => {
+  await create('chip one', 'queued', { metadata: { stage: 'draft', n: 7, list: [1, 2], z: { a: 1 } } });
+  await create('chip two', 'queued', { metadata: { stage: 'final', n: '7' } });
+  await play('/activities?metadata.n=7', async (page) => {
+    await shows(page, 'chip one', 'chip two');
+    assert.deepEqual((await row(page, 'chip one')).chips, ['n=7', 'stage=draft']);
+    assert.match(await rowOf(page, 'chip one').locator('.chips-more').innerText(), /^\+2$/);
+    await rowOf(page, 'chip one').getByRole('link', { name: /^stage\s*=?\s*draft/ }).click();
+    await shows(page, 'chip one');
+    assert.deepEqual(query(page), { 'metadata.n': '7', 'metadata.stage': 'draft' });
+    await state(page, 'chips');
+  }, { viewport: { width: 1440, height: 900 } });
 });
 
 scene('by a number in the metadata, over more than the feed has, and without WebSockets', async () => {
@@ -135,8 +131,8 @@ scene('by a number in the metadata, over more than the feed has, and without Web
   try {
     for (const sockets of [true, false]) {
       p.set({ sockets });
-      await play(p.url + '/?metadata.n=7.5', async (page) => {
-        await eventually(async () => assert.equal((await counts(page)).QUEUED, '320'));
+      await play(p.url + '/activities?metadata.n=7.5', async (page) => {
+        await eventually(async () => assert.deepEqual(await groups(page), ['Queued 320']));
         await eventually(async () => {
           await page.locator('.list').evaluate((e) => (e.scrollTop = e.scrollHeight));
           assert.equal(await page.locator('.place').last().getAttribute('aria-posinset'), '320');
@@ -150,30 +146,33 @@ scene('by a number in the metadata, over more than the feed has, and without Web
 
 scene('by metadata, over more than the feed has', async () => {
   await sql(`select count(agentexec.create_activity('deep', 'number ' || n, metadata => '{"org": "say \\"hi\\", it''s"}')) from generate_series(1, 320) n`);
-  await play('/?' + new URLSearchParams({ 'metadata.org': `say "hi", it's` }), async (page) => {
+  await play('/activities?' + new URLSearchParams({ 'metadata.org': `say "hi", it's` }), async (page) => {
     await eventually(async () => assert.ok((await rows(page)).length > 5));
     await eventually(async () => {
       await page.locator('.list').evaluate((e) => (e.scrollTop = e.scrollHeight));
       assert.equal(await page.locator('.place').last().getAttribute('aria-posinset'), '320');
     });
     assert.deepEqual(await groups(page), ['Queued 320']);
-    assert.equal((await counts(page)).QUEUED, '320');
   });
 });
 
-scene('by free text, in the type and the id, down to the last activity', async () => {
-  const needle = await create('Straw-Needle');
+scene('by free text, down to the last activity', async () => {
+  const needle = await create('Straw-Needle', 'a line about Zebras', { metadata: { farm: 'Old MacDonald' } });
   await createMany('hay', 1100);
-  await play('/', async (page) => {
+  await play('/activities', async (page) => {
     await live(page);
-    await page.fill('.find', 'NEEDLE');
-    await shows(page, 'Straw-Needle');
-    assert.deepEqual(query(page), { q: 'NEEDLE' });
+    for (const word of ['NEEDLE', 'zebras', 'macdonald', 'straw zebra', '"old mac"']) {
+      await page.fill('.find', word);
+      await shows(page, 'Straw-Needle');
+      await eventually(async () => assert.deepEqual(query(page), { q: word }));
+    }
     await page.fill('.find', needle.slice(9, 23).toUpperCase());
     await shows(page, 'Straw-Needle');
+    await eventually(async () => assert.equal(query(page).q, needle.slice(9, 23).toUpperCase()));
     await page.reload();
     await shows(page, 'Straw-Needle');
     assert.equal(await page.locator('.find').inputValue(), needle.slice(9, 23).toUpperCase());
+    await eventually(async () => assert.match(await text(page, '.list .note'), /^Searched all [\d,]+ activities\.$/));
     await page.fill('.find', 'no such thing <b>');
     await eventually(async () => assert.match(await text(page, '#unmatched'), /No activity matches/));
     await page.fill('.find', 'later');
@@ -181,12 +180,12 @@ scene('by free text, in the type and the id, down to the last activity', async (
     await shows(page, 'comes later');
     await page.fill('.find', '');
     await eventually(async () => assert.equal(await row(page, 'Straw-Needle'), undefined));
-    assert.equal(new URL(page.url()).search, '');
+    await eventually(async () => assert.equal(new URL(page.url()).search, ''));
   });
 });
 
 scene('a filter that the server refuses says so, and how to leave it', () =>
-  play('/?agent_type=a%00b', async (page) => {
+  play('/activities?agent_type=a%00b', async (page) => {
     await eventually(async () => assert.match(await text(page, '.list'), /must not contain U\+0000/));
     await state(page, 'refused-filter');
     await page.getByRole('button', { name: 'Show all activities' }).click();

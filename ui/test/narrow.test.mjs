@@ -13,7 +13,7 @@ scene('it works at 375 px', async () => {
   const id = await create(long, 'a first line that is long enough to need more than one line on a phone');
   await log(id, 'half way through the work of the day', { status: 'RUNNING', percentage: 50, data: { a: 1 } });
   await createMany('others', 8);
-  await play('/', async (page) => {
+  await play('/activities', async (page) => {
     await live(page);
     await page.locator('.row').first().waitFor();
     assert.ok(await fits(page));
@@ -26,15 +26,18 @@ scene('it works at 375 px', async () => {
     assert.ok(await fits(page));
     assert.ok(await page.locator('#connection').isVisible());
     await state(page, 'phone-detail');
-    await page.locator('#cancel').tap();
+    await page.locator('.detail').getByRole('button', { name: 'More actions' }).tap();
+    await page.getByRole('menuitem', { name: 'Cancel…' }).tap();
     assert.ok(await fits(page));
     await state(page, 'phone-confirm');
-    await page.getByRole('button', { name: 'Keep' }).tap();
+    await page.getByRole('dialog').getByRole('button', { name: /^Keep/ }).tap();
     await page.getByRole('link', { name: 'All activities' }).tap();
     await eventually(async () => assert.ok(await page.locator('.list').isVisible()));
-    assert.equal(new URL(page.url()).pathname, '/');
-    await page.getByRole('button', { name: 'Keyboard shortcuts' }).tap();
+    assert.equal(new URL(page.url()).pathname, '/activities');
+    await page.locator('.conn').tap();
+    assert.match(await page.getByRole('dialog').innerText(), /^Live/, 'the words are behind the mark');
     assert.ok(await fits(page));
+    await state(page, 'phone-connection');
   }, phone);
   await play('/activities/' + randomUUID(), async (page) => {
     await eventually(async () => assert.match(await text(page, '#message'), /No such activity/));
@@ -58,10 +61,10 @@ scene('the keyboard alone will do', async () => {
   await createMany('keys', 60);
   const id = await create('topmost');
   await logMany(id, 3);
-  await play('/', async (page) => {
+  await play('/activities', async (page) => {
     await live(page);
     await page.locator('.row').first().waitFor();
-    const focused = () => page.evaluate(() => document.activeElement.dataset.id ?? document.activeElement.className);
+    const focused = () => page.evaluate(() => document.activeElement.closest('[data-id]')?.dataset.id ?? document.activeElement.className);
     const order = (await rows(page)).map((r) => r.id);
     const at = (n) => eventually(async () => assert.equal(await focused(), order[n]));
     const press = (key) => page.keyboard.press(key);
@@ -83,7 +86,7 @@ scene('the keyboard alone will do', async () => {
       ids.add(await focused());
     }
     assert.ok(await page.evaluate(() => {
-      const [row, box] = [document.activeElement, document.querySelector('.list')].map((e) => e.getBoundingClientRect());
+      const [row, box] = [document.activeElement.closest('.row'), document.querySelector('.list')].map((e) => e.getBoundingClientRect());
       return row.top >= box.top && row.bottom <= box.bottom;
     }), 'what has the focus is in sight, far down too');
 
@@ -94,7 +97,7 @@ scene('the keyboard alone will do', async () => {
     await press('Enter');
     await eventually(async () => assert.notEqual(new URL(page.url()).pathname, '/activities/' + here));
     await press('Escape');
-    await eventually(async () => assert.equal(new URL(page.url()).pathname, '/'));
+    await eventually(async () => assert.equal(new URL(page.url()).pathname, '/activities'));
 
     await press('/');
     await eventually(async () => assert.equal(await focused(), 'find'));
@@ -103,7 +106,8 @@ scene('the keyboard alone will do', async () => {
     await page.keyboard.press('ControlOrMeta+a');
     await page.keyboard.type('topmost');
     await eventually(async () => assert.equal((await rows(page)).length, 1));
-    await press('Escape');
+    await press('Escape'); // closes the completions
+    if ((await focused()) === 'find') await press('Escape');
     await eventually(async () => assert.notEqual(await focused(), 'find'));
     await press('j');
     await press('Enter');
@@ -111,7 +115,7 @@ scene('the keyboard alone will do', async () => {
 
     await press('?');
     const dialog = page.locator('dialog[open]');
-    await eventually(async () => assert.match(await dialog.innerText(), /Search[^]*Open it/));
+    await eventually(async () => assert.match(await dialog.innerText(), /Search[^]*Next activity/));
     await state(page, 'help');
     const url = page.url();
     await press('j');
@@ -121,6 +125,6 @@ scene('the keyboard alone will do', async () => {
     assert.equal(page.url(), url, 'a dialog takes the keys');
     await eventually(async () => assert.deepEqual(await seqs(page), [1, 2, 3]));
     await press('Escape');
-    await eventually(async () => assert.equal(new URL(page.url()).pathname, '/'));
+    await eventually(async () => assert.equal(new URL(page.url()).pathname, '/activities'));
   });
 });

@@ -1,4 +1,4 @@
-// A proxy in front of the sidecar that fails as it is told, and that may serve it under a path prefix.
+// A proxy in front of the sidecar that fails as it is told. nginx.mjs is a real one.
 
 import http from 'node:http';
 import net from 'node:net';
@@ -6,22 +6,12 @@ import { base } from './stage.mjs';
 
 export const horrible = '<h1>500</h1><script>window.pwned = 3</script>';
 
-// proxy returns where it is, and what has it fail: `fail` is of a path, and has the API answer 500 where it holds;
-// `sockets` says whether WebSockets get through. It serves the sidecar at `to` below `prefix`, which it strips, and answers
-// 404 to every other path; `strays` lists those.
-export async function proxy({ prefix = '', to = base } = {}) {
-  const { hostname, port } = new URL(to);
-  const ways = { fail: () => false, sockets: true };
+// proxy returns where it is, and what has it fail: `fail` is of a path, and has the API answer 500 where it holds.
+export async function proxy() {
+  const { hostname, port } = new URL(base);
+  const ways = { fail: () => false };
   const open = new Set();
-  const strays = [];
-  // strip takes the prefix off a request's path; false where the path does not begin with it.
-  const strip = (req) => {
-    if (!req.url.startsWith(prefix + '/')) return void strays.push(req.url);
-    req.url = req.url.slice(prefix.length);
-    return true;
-  };
   const server = http.createServer((req, res) => {
-    if (!strip(req)) return void res.writeHead(404).end('not below the prefix');
     if (ways.fail(req.url)) return void res.writeHead(500, { 'content-type': 'text/html' }).end(horrible);
     const on = http.request({ hostname, port, path: req.url, method: req.method, headers: req.headers }, (answer) => {
       res.writeHead(answer.statusCode, answer.headers);
@@ -32,7 +22,7 @@ export async function proxy({ prefix = '', to = base } = {}) {
     req.pipe(on);
   });
   server.on('upgrade', (req, socket, head) => {
-    if (!strip(req) || !ways.sockets || ways.fail(req.url)) return socket.end('HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\nconnection: close\r\n\r\n');
+    if (ways.fail(req.url)) return socket.end('HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\nconnection: close\r\n\r\n');
     const on = net.connect(Number(port), hostname, () => {
       const headers = req.rawHeaders.map((h, i) => h + (i % 2 ? '\r\n' : ': ')).join('');
       on.write(`${req.method} ${req.url} HTTP/1.1\r\n${headers}\r\n`);
@@ -47,8 +37,7 @@ export async function proxy({ prefix = '', to = base } = {}) {
   });
   await new Promise((go) => server.listen(0, '127.0.0.1', go));
   return {
-    url: `http://127.0.0.1:${server.address().port}${prefix}`,
-    strays,
+    url: `http://127.0.0.1:${server.address().port}`,
     set: (change) => Object.assign(ways, change),
     cut: () => open.forEach((socket) => socket.destroy()),
     close: () => (open.forEach((socket) => socket.destroy()), server.closeAllConnections(), server.close()),

@@ -20,11 +20,11 @@ export async function move(what, body) {
 export const sql = (text) => move('/sql', text);
 
 // quote writes a value as SQL.
-const quote = (v) =>
-  v === null ? 'null' : typeof v === 'object' ? quote(JSON.stringify(v)) + '::jsonb' : typeof v === 'number' ? v : `e'${v.replace(/[\\']/g, '\\$&')}'`;
+export const quoted = (v) =>
+  v === null ? 'null' : typeof v === 'object' ? quoted(JSON.stringify(v)) + '::jsonb' : typeof v === 'number' ? v : `e'${v.replace(/[\\']/g, '\\$&')}'`;
 
 const call = (name, args) =>
-  `agentexec.${name}(${Object.entries(args).map(([k, v]) => `${k} => ${quote(v)}`).join(', ')})`;
+  `agentexec.${name}(${Object.entries(args).map(([k, v]) => `${k} => ${quoted(v)}`).join(', ')})`;
 
 // create registers an activity and returns its id.
 export async function create(type, message = 'queued', more = {}) {

@@ -1,6 +1,7 @@
 // <agentexec-progress agent-id="..." src="...">: one activity's progress, live, without a framework.
 
-import { type Client, createClient, ProblemError } from './index.ts';
+import { type Client, makeClient } from './client.ts';
+import { ProblemError } from './http.ts';
 import { type ActivityView, applyActivity, isFinal } from './state.ts';
 import { beginning, clean, conditionsOf, statusNames } from './text.ts';
 import type { ActivityEvent } from './types.ts';
@@ -78,7 +79,7 @@ export class AgentexecProgress extends (globalThis.HTMLElement ?? (Object as unk
   get client(): Client {
     const src = this.getAttribute('src') ?? '';
     let client = this.#client ?? clients.get(src);
-    if (!client) clients.set(src, (client = createClient({ url: new URL(src, document.baseURI) })));
+    if (!client) clients.set(src, (client = makeClient({ url: new URL(src, document.baseURI) })));
     return client;
   }
 

@@ -1,6 +1,6 @@
 import type { Clock } from './clock.ts';
 import { createFallback } from './fallback.ts';
-import { type Api, ProblemError, type Request } from './http.ts';
+import { type Api, ProblemError, type Request, wireOf } from './http.ts';
 import type { Explain } from './reason.ts';
 import type { Tokens } from './tokens.ts';
 import { FeedError, type Frame, type Watch } from './watch.ts';
@@ -25,7 +25,8 @@ export interface Connection {
   reason: string;
   /**
    * The same for programs: `unauthorized` where the server wants another token, `refused_origin` where it does not let in
-   * pages of this origin, `unreachable` where it does not answer, and other codes of its problems.
+   * pages of this origin, `unreachable` where it cannot be reached, `no_answer` where it has not answered for long, and other codes
+   * of its problems.
    */
   code: string;
   /** `http` where WebSockets do not get through: lines come as Server-Sent Events, lists are asked for every few seconds. */
@@ -52,6 +53,8 @@ export interface FeedOptions {
   WebSocket: WebSocketClass | undefined;
   retryDelay: (attempt: number) => number;
   checkReady: boolean | undefined;
+  /** Whether nothing needs the connection now, because the page is hidden. Default: it is hidden. */
+  asleep?: (() => boolean) | undefined;
 }
 
 export interface Feed {
@@ -66,7 +69,7 @@ export interface Feed {
 }
 
 // createFeed keeps one socket for all watches. It comes back by itself, and then asks for every watch from where that is.
-export function createFeed({ base, tokens, request, api, explain, clock, parse, WebSocket, retryDelay, checkReady }: FeedOptions): Feed {
+export function createFeed({ base, tokens, request, api, explain, clock, parse, WebSocket, retryDelay, checkReady, asleep = () => Boolean(globalThis.document?.hidden) }: FeedOptions): Feed {
   const watches = new Set<Watch>();
   const names = new Map<string, Watch | null>(); // on this socket; null until the server has left it too
   const listeners = new Set<() => void>();
@@ -89,7 +92,7 @@ export function createFeed({ base, tokens, request, api, explain, clock, parse, 
   let renewal: ReturnType<typeof setTimeout> | undefined;
   let checking: ReturnType<typeof setInterval> | undefined;
 
-  const fallback = createFallback({ request, api, explain, parse, retryDelay, deliver, report });
+  const fallback = createFallback({ base, request, api, explain, parse, retryDelay, deliver, report, asleep });
 
   function report(reason = '', code = '') {
     const transport = fallback.on ? 'http' : 'websocket';
@@ -127,11 +130,10 @@ export function createFeed({ base, tokens, request, api, explain, clock, parse, 
     // gets a name of its own, under which the server refuses it.
     w.name = w.id && UUID.test(w.id) && !names.has(w.id) ? w.id : 'w' + ++counter;
     names.set(w.name, w);
-    const { statuses, agentType: agent_type, metadata, stale, limit } = w.filter ?? {};
     send({
       type: 'subscribe',
       sub: w.name === w.id ? undefined : w.name,
-      ...(w.id ? { agent_id: w.id, after_seq: w.cursor } : { list: { statuses, agent_type, metadata, stale, limit } }),
+      ...(w.id ? { agent_id: w.id, after_seq: w.cursor } : { list: wireOf(w.filter ?? {}) }),
     });
   }
 
@@ -223,7 +225,7 @@ export function createFeed({ base, tokens, request, api, explain, clock, parse, 
     endFallback();
     clearInterval(checking);
     checking = undefined;
-    for (const e of WAKING) globalThis.removeEventListener?.(e, wake);
+    for (const e of WAKING) globalThis.removeEventListener?.(e, wakeUp);
     attempt = 0;
     since = null;
     ready = true;
@@ -296,9 +298,15 @@ export function createFeed({ base, tokens, request, api, explain, clock, parse, 
     send({ type: 'ping' });
   }
 
-  // wake makes sure of the connection now: the page was asleep, the network came back, or the page asks for it.
+  // wakeUp is called when the page was asleep, or the network came back, and when the page is hidden.
+  function wakeUp() {
+    if (!asleep()) wake();
+    else if (fallback.on) fallback.rest();
+  }
+
+  // wake makes sure of the connection now.
   function wake() {
-    if (globalThis.document?.hidden || !watches.size) return;
+    if (!watches.size) return;
     if (fallback.on) watches.forEach(start);
     if (!socket) void connect();
     else if (!welcomed) return;
@@ -313,10 +321,10 @@ export function createFeed({ base, tokens, request, api, explain, clock, parse, 
     const now = Date.now();
     const slept = now - checkedAt > ASLEEP;
     checkedAt = now;
-    if (slept) wake();
+    if (slept) wakeUp();
     else if (askedAt && now - askedAt > PATIENCE) lost('no answer', receivedAt);
     else if (welcomed && now - receivedAt > QUIET) ask(PATIENCE);
-    if (!checkReady || !(welcomed || fallback.works) || globalThis.document?.hidden) return;
+    if (!checkReady || !(welcomed || fallback.works) || asleep()) return;
     // A tail that only lacks wake-ups reads on a timer.
     ready = await request('readyz').then(() => true, (e) => !(e instanceof ProblemError && e.status === 503 && !e.problem['tail']));
     if (!ready) since ??= new Date();
@@ -329,7 +337,7 @@ export function createFeed({ base, tokens, request, api, explain, clock, parse, 
       if (!checking) {
         checkedAt = Date.now();
         checking = setInterval(check, CHECK);
-        for (const e of WAKING) globalThis.addEventListener?.(e, wake);
+        for (const e of WAKING) globalThis.addEventListener?.(e, wakeUp);
         void connect();
       } else start(w);
       report();

@@ -1,5 +1,5 @@
 import type { Tokens } from './tokens.ts';
-import type { ActivityDetail, ActivityList, ActivityLog, HeartbeatResult, Json, Stats, Status } from './types.ts';
+import type { ActivityDetail, ActivityList, ActivityLog, HeartbeatResult, Json, Order, Question, QuestionList, QuestionState, RangeStats, Sort, Stats, Status } from './types.ts';
 
 export interface Problem {
   title?: string;
@@ -35,7 +35,43 @@ export interface CallOptions {
 /** Metadata to filter by: every key must have an equal value. Of several objects, at most 16, one must match. */
 export type MetadataFilter = Record<string, Json> | readonly Record<string, Json>[];
 
-export interface ListOptions extends CallOptions {
+/** The order and the range of a list. */
+export interface ListOrder {
+  /**
+   * Orders the activities within RUNNING, QUEUED and finished: `created` (default), `duration` (how long it has run; QUEUED: has
+   * waited) or `activity` (the last line; finished: the line that ended it).
+   */
+  sort?: Sort | undefined;
+  /** Default `desc`: the newest or longest first. Ties are by agent_id in the same order. */
+  order?: Order | undefined;
+  /** Only activities that were not finished before: an ISO 8601 time, or a duration before now such as `15m`, `1h`, `24h`, `7d`. */
+  since?: string | undefined;
+  /** Only activities that were created before: as `since`. */
+  until?: string | undefined;
+  /** Returns each one's metadata, where the token allows it. */
+  includeMetadata?: boolean | undefined;
+}
+
+/** Which activities of trees a list holds, and whether they wait for a person. The counts of a list count only these. */
+export interface ListTree {
+  /** Only the direct children of this activity. */
+  parentAgentId?: string | undefined;
+  /** Only the tree of this root: the root and everything below it, at any depth. */
+  rootAgentId?: string | undefined;
+  /** Only activities without a parent. */
+  rootsOnly?: boolean | undefined;
+  /** True for only the activities with an open question, false for only the others. Default both. */
+  waiting?: boolean | undefined;
+}
+
+export interface StatsOptions extends CallOptions {
+  /** The beginning of the range: an ISO 8601 time, or a duration before now such as `1h`. Default `1h`. */
+  since?: string | undefined;
+  /** The length of a bucket, from `1s`, such as `1m`; at most 1500 buckets. Default `1m`. */
+  bucket?: string | undefined;
+}
+
+export interface ListOptions extends CallOptions, ListOrder, ListTree {
   /** From 1 on. Default 1; not together with `after`. */
   page?: number | undefined;
   /** 1 to 1000. Default 50. */
@@ -51,8 +87,8 @@ export interface ListOptions extends CallOptions {
   stale?: boolean | undefined;
   /** The `next` of an earlier page. */
   after?: string | null | undefined;
-  /** Returns each one's metadata, where the token allows it. */
-  includeMetadata?: boolean | undefined;
+  /** Only activities whose agent_id begins with these hexadecimal digits, at least 4. */
+  idPrefix?: string | undefined;
 }
 
 export interface DetailOptions extends CallOptions {
@@ -78,6 +114,23 @@ export interface CancelOptions extends CallOptions {
   grace?: string | undefined;
   /** Cancels the activity at once, without the worker. */
   force?: boolean | undefined;
+  /** Also cancels everything below the activity. */
+  tree?: boolean | undefined;
+}
+
+export interface QuestionsOptions extends CallOptions {
+  /** Default `PENDING`. */
+  state?: QuestionState | 'ANY' | undefined;
+  /** Only questions of activities with this type. */
+  agentType?: string | undefined;
+  /** Only questions of activities with this metadata, as in a list over HTTP. */
+  metadata?: MetadataFilter | undefined;
+  /** Only questions of this activity. */
+  agentId?: string | undefined;
+  /** The `next` of an earlier page. */
+  after?: string | null | undefined;
+  /** 1 to 1000. Default 50. */
+  pageSize?: number | undefined;
 }
 
 export interface CanceledPending {
@@ -91,9 +144,11 @@ export interface CanceledPending {
 export interface Api {
   list(options?: ListOptions): Promise<ActivityList>;
   detail(agentId: string, options?: DetailOptions): Promise<ActivityDetail>;
+  /** The counts of now; with a range, also what happened in it. The answer for a range may be 2 seconds old. */
+  stats(options: StatsOptions & ({ since: string } | { bucket: string })): Promise<RangeStats>;
   stats(options?: CallOptions): Promise<Stats>;
-  /** Registers an activity, QUEUED, and returns its agent_id. */
-  create(taskName: string, options?: CallOptions & { message?: string | undefined; agentId?: string | undefined; metadata?: Record<string, Json> | undefined }): Promise<string>;
+  /** Registers an activity, QUEUED, and returns its agent_id. A child without metadata gets that of its parent. */
+  create(taskName: string, options?: CallOptions & { message?: string | undefined; agentId?: string | undefined; metadata?: Record<string, Json> | undefined; parentAgentId?: string | undefined }): Promise<string>;
   /**
    * Appends a line. Without a status the current one stays. With `atSeq` the line is written only with that seq. If that line
    * exists already with the same content, it is returned, so a call whose answer was lost can be repeated. Otherwise the call
@@ -117,6 +172,25 @@ export interface Api {
    * `all`. `idleFor` is such as "15m": no line for so long. Of several metadata objects each is a request of its own.
    */
   cancelPending(options: CallOptions & { agentType?: string | undefined; metadata?: MetadataFilter | undefined; idleFor?: string | undefined; all?: boolean | undefined }): Promise<CanceledPending>;
+  /** A page of questions, the oldest first. */
+  questions(options?: QuestionsOptions): Promise<QuestionList>;
+  /** A question. With `wait`, such as "30s" (at most 55 s), the answer comes when it is closed, or when that time is over. */
+  question(agentId: string, key: string, options?: CallOptions & { wait?: string | undefined }): Promise<Question>;
+  /**
+   * Puts a question to a person. `schema` is a JSON Schema for the answer, `expiresIn` such as "30m". The same key and prompt again
+   * return the same question as it is now.
+   */
+  ask(agentId: string, key: string, prompt: string, options?: CallOptions & { schema?: Json | undefined; expiresIn?: string | undefined }): Promise<Question>;
+  /** Closes a question that its worker no longer asks. It rejects with TA409 where it is closed in another way. */
+  withdraw(agentId: string, key: string, options?: CallOptions): Promise<Question>;
+  /**
+   * Answers a question. The same answer again returns the same question. It rejects with TA409 where the question is closed in
+   * another way, with TA422 and the path in the message where the answer breaks the schema, and with 403 where the token does not
+   * grant `answer`.
+   */
+  answer(agentId: string, key: string, answer: Json, options?: CallOptions): Promise<Question>;
+  /** Refuses to answer a question. It rejects as `answer` does. */
+  decline(agentId: string, key: string, options?: CallOptions): Promise<Question>;
 }
 
 export type Request = (path: string, options?: { signal?: AbortSignal | undefined; body?: unknown; accept?: string }) => Promise<Response>;
@@ -147,22 +221,24 @@ export function createApi(request: Request, parse: (json: string) => unknown): A
   const call = async <T>(path: string, { signal }: CallOptions = {}, body?: object) =>
     parse(await (await request('v1/' + path, { signal, body })).text()) as T;
   const activity = (id: string) => 'activities/' + encodeURIComponent(id);
+  const question = (key: string) => 'questions/' + encodeURIComponent(key);
   const post = <T>(id: string, verb: string, options: object) => {
     const { signal, ...body } = options as CallOptions;
     return call<T>(`${activity(id)}/${verb}`, { signal }, body);
   };
   const write = (verb: string) => (id: string, message?: string, more?: object) => post<ActivityLog>(id, verb, { message, ...more });
   return {
-    list: async ({ page, pageSize, statuses, agentType, metadata, stale, after, includeMetadata, ...rest } = {}) => {
-      const query = queryOf({ page, page_size: pageSize, status: statuses?.join(), agent_type: agentType, stale, after, include_metadata: includeMetadata });
-      for (const [key, text] of textsOf(metadata ?? {})) query.append('metadata.' + key, text);
-      return call('activities?' + query, rest);
+    list: async ({ page, pageSize, idPrefix, after, signal, ...filter } = {}) => {
+      const { statuses, metadata, limit: _limit, ...rest } = wireOf(filter);
+      const query = queryOf({ page, page_size: pageSize, status: statuses?.join(), ...rest, id_prefix: idPrefix, after });
+      addMetadata(query, metadata);
+      return call('activities?' + query, { signal });
     },
     detail: (id, { afterSeq, limit, includeMetadata, ...rest } = {}) =>
       call(`${activity(id)}?${queryOf({ after_seq: afterSeq, limit, include_metadata: includeMetadata })}`, rest),
-    stats: (options) => call('stats', options),
-    create: async (task_name, { message, agentId, metadata, ...rest } = {}) =>
-      (await call<{ agent_id: string }>('activities', rest, { task_name, message, agent_id: agentId, metadata })).agent_id,
+    stats: ({ since, bucket, ...rest }: StatsOptions = {}) => call<RangeStats>('stats' + asQuery(queryOf({ since, bucket })), rest),
+    create: async (task_name, { message, agentId: agent_id, metadata, parentAgentId: parent_agent_id, ...rest } = {}) =>
+      (await call<{ agent_id: string }>('activities', rest, { task_name, message, agent_id, metadata, parent_agent_id })).agent_id,
     log: (id, message, { atSeq: at_seq, ...more } = {}) => post(id, 'logs', { message, at_seq, ...more }),
     heartbeat: (id, { expectEvery: expect_every, ...rest } = {}) => post(id, 'heartbeat', { expect_every, ...rest }),
     complete: write('complete'),
@@ -177,7 +253,31 @@ export function createApi(request: Request, parse: (json: string) => unknown): A
       }
       return sum;
     },
+    questions: async ({ state, agentType, metadata, agentId, after, pageSize, ...rest } = {}) => {
+      const query = queryOf({ state, agent_type: agentType, agent_id: agentId, after, page_size: pageSize });
+      addMetadata(query, metadata);
+      return call('questions' + asQuery(query), rest);
+    },
+    question: (id, key, { wait, ...rest } = {}) => call(`${activity(id)}/${question(key)}${asQuery(queryOf({ wait }))}`, rest),
+    ask: (id, key, prompt, { expiresIn: expires_in, ...more } = {}) => post(id, 'questions', { key, prompt, expires_in, ...more }),
+    withdraw: (id, key, options = {}) => post(id, question(key) + '/withdraw', options),
+    answer: (id, key, answer, options = {}) => post(id, question(key) + '/answer', { answer, ...options }),
+    decline: (id, key, options = {}) => post(id, question(key) + '/decline', options),
   };
+}
+
+/** A filter with the names of the wire, for the list of a subscription and the query of HTTP. */
+export const wireOf = ({
+  statuses, agentType: agent_type, metadata, stale, parentAgentId: parent_agent_id, rootAgentId: root_agent_id, rootsOnly: roots_only, waiting, sort, order, since,
+  until, includeMetadata: include_metadata, limit,
+}: ListOptions & { limit?: number | undefined }) => ({
+  statuses, agent_type, metadata, stale, parent_agent_id, root_agent_id, roots_only, waiting, sort, order, since, until, include_metadata, limit,
+});
+
+const asQuery = (query: URLSearchParams) => (query.size ? '?' + query : '');
+
+function addMetadata(query: URLSearchParams, metadata: MetadataFilter = {}): void {
+  for (const [key, text] of textsOf(metadata)) query.append('metadata.' + key, text);
 }
 
 // textsOf writes a filter as the query of a list does: 42 is the number and the string, "42" the string alone.

@@ -28,7 +28,7 @@ export function createExplain(base: URL, fetch: typeof globalThis.fetch): Explai
       const { message, cause } = error as Error & { cause?: Error };
       return { reason: `${origin} cannot be reached (${cause?.message || message})`, code: 'unreachable' };
     }
-    const reason = `${origin} refuses pages of ${page}: start the sidecar with --allow-origin ${page}`;
+    const reason = `${origin} refuses pages of ${page}: start the sidecar with --allow-origin ${page}, or set AGENTEXEC_ALLOW_ORIGIN=${page}`;
     if (!logged) console.error('agentexec: ' + reason);
     logged = true;
     return { reason, code: 'refused_origin' };

@@ -1,6 +1,6 @@
 // The state that follows from the events of a watch.
 
-import type { Activity, ActivityEvent, ActivityListItem, ActivityLog, ActivityState, ListEvent, Status } from './types.ts';
+import type { Activity, ActivityEvent, ActivityListItem, ActivityLog, ActivityState, ListEvent, Order, Sort, Status } from './types.ts';
 
 /** Whether an activity with this status has ended. An ERROR may still be retried. */
 export const isFinal = (status: Status): boolean => status !== 'QUEUED' && status !== 'RUNNING';
@@ -8,9 +8,27 @@ export const isFinal = (status: Status): boolean => status !== 'QUEUED' && statu
 const rank = (status: Status) => (status === 'RUNNING' ? 0 : status === 'QUEUED' ? 1 : 2);
 
 /** The order of a list: RUNNING, QUEUED, finished, and in each the newest first. */
-export function compareItems(a: ActivityListItem, b: ActivityListItem): number {
-  return rank(a.status) - rank(b.status) || compare(b.created_at, a.created_at) || compare(b.agent_id, a.agent_id);
+export const compareItems = comparatorOf({});
+
+/** The order of a list with this sort and order, as the server has it. */
+export function comparatorOf({ sort = 'created', order = 'desc' }: { sort?: Sort | undefined; order?: Order | undefined }): (a: ActivityListItem, b: ActivityListItem) => number {
+  const sign = order === 'desc' ? -1 : 1;
+  return (a, b) => rank(a.status) - rank(b.status) || sign * (within(a, b, sort) || compare(a.agent_id, b.agent_id));
 }
+
+// within compares two items of one rank, ascending. Of two that are not finished, the one that began later has the shorter duration.
+function within(a: ActivityListItem, b: ActivityListItem, sort: Sort): number {
+  if (sort === 'activity') return compare(isFinal(a.status) ? lastOf(a) : a.updated_at, isFinal(b.status) ? lastOf(b) : b.updated_at);
+  if (sort === 'created' || a.status === 'QUEUED') return (sort === 'created' ? 1 : -1) * compare(a.created_at, b.created_at);
+  return a.status === 'RUNNING' ? compare(startOf(b), startOf(a)) : took(a) - took(b);
+}
+
+const startOf = (a: ActivityListItem) => a.started_at ?? a.created_at;
+const lastOf = (a: ActivityListItem) => a.finished_at ?? a.updated_at;
+const took = (a: ActivityListItem) => micros(lastOf(a)) - micros(startOf(a));
+
+// micros is a time in microseconds since 1970: a Date has milliseconds alone.
+const micros = (time: string) => Date.parse(time.slice(0, 19) + 'Z') * 1000 + Number((/\.(\d+)/.exec(time)?.[1] ?? '').padEnd(6, '0').slice(0, 6));
 
 const compare = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
 

@@ -19,6 +19,19 @@ export function clean(text: string): string {
   });
 }
 
+// Of a sequence whose end is missing only the beginning is dropped, so that it hides no text.
+const SEQUENCE = /\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)|[\]PX^_]|[ -/]+[0-~]|[0-Z\\`-~])/g;
+const CUT = /\x1b(?:\[[0-?]*)?$/;
+
+/** The text with other text in place of each escape sequence of a terminal. */
+export const withoutSequences = (text: string, instead: (sequence: string) => string): string => text.replace(SEQUENCE, instead).replace(CUT, '');
+
+/** The text without the escape sequences of terminals. */
+export const plain = (text: string): string => (text.includes('\x1b') ? withoutSequences(text, () => '') : text);
+
+/** The beginning of the first line of a message, fit to be shown in one line. */
+export const headline = (message: string, length = 300): string => clean(beginning(plain(message), length, 1));
+
 /** The beginning of a text, at most so many characters and lines, cut between characters. */
 export function beginning(text: string, length: number, lines = Infinity): string {
   let end = Math.min(length, text.length);
@@ -42,6 +55,22 @@ export function elapsed(a: ActivityState & { created_at: string; started_at: str
 export function duration(seconds: number): string {
   const [size, unit] = seconds < 120 ? [1, 's'] : seconds < 7200 ? [60, 'min'] : seconds < 172_800 ? [3600, 'h'] : [86_400, 'days'];
   return `${Math.max(0, Math.floor(seconds / size))} ${unit}`;
+}
+
+/** The state of an activity as it is displayed: its status, or what matters more than the status. */
+export type DisplayState = 'queued' | 'running' | 'waiting' | 'stale' | 'stopping' | 'complete' | 'error' | 'canceled';
+
+/** The label of each displayed state. */
+export const displayNames: Record<DisplayState, string> = {
+  queued: 'Queued', running: 'Running', waiting: 'Waiting for a person', stale: 'Stale', stopping: 'Stopping', complete: 'Complete', error: 'Error', canceled: 'Canceled',
+};
+
+/** Returns the state to display: a requested cancel wins over an open question, that wins over stale, and that over the status. */
+export function displayState({ status, stale, cancel, open_questions }: Pick<ActivityState, 'status' | 'stale' | 'cancel' | 'open_questions'>): DisplayState {
+  if (status === 'RUNNING' && cancel) return 'stopping';
+  if (open_questions && !isFinal(status)) return 'waiting';
+  if (status === 'RUNNING' && stale) return 'stale';
+  return status.toLowerCase() as DisplayState;
 }
 
 /**

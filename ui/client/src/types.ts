@@ -29,6 +29,8 @@ export interface ActivityState {
   stale?: boolean;
   /** The request to cancel the activity; null where there is none. */
   cancel?: CancelRequest | null;
+  /** The number of questions that wait for the answer of a person. */
+  open_questions?: number;
 }
 
 /** A request to cancel an activity. The activity is RUNNING until its worker ends it, or the grace period is over. */
@@ -51,8 +53,58 @@ export interface Activity extends ActivityState {
   agent_id: string;
   agent_type: string;
   created_at: string;
-  /** Only where it was asked for, over HTTP; null where there is none. */
+  /** The activity that this one is a part of; null for a root. */
+  parent_agent_id?: string | null;
+  /** The activity at the top of the tree; null for a root. */
+  root_agent_id?: string | null;
+  /** The direct children that the token shows; null where there is none. */
+  children?: Children | null;
+  /** Only where it was asked for; null where there is none. */
   metadata?: { [key: string]: Json } | null;
+}
+
+/** The direct children of an activity, counted by status. */
+export interface Children {
+  total: number;
+  queued: number;
+  running: number;
+  complete: number;
+  error: number;
+  canceled: number;
+  /** The mean of their percentages, rounded down. A finished child counts as 100. */
+  percentage: number;
+}
+
+/** Where a question stands. The last four are final. */
+export type QuestionState = 'PENDING' | 'ANSWERED' | 'DECLINED' | 'EXPIRED' | 'WITHDRAWN';
+
+/** A question of an activity to a person. */
+export interface Question {
+  agent_id: string;
+  /** Only in a list of questions. */
+  agent_type?: string;
+  /** Its name within the activity. */
+  key: string;
+  prompt: string;
+  /** The JSON Schema of the answer; null where any JSON but null is one. */
+  schema: Json;
+  state: QuestionState;
+  /** Null while there is none. */
+  answer: Json;
+  /** The subject of the token of the person who answered or declined; null where it is not known. */
+  answered_by: string | null;
+  asked_at: string;
+  /** When it becomes EXPIRED; null for never. */
+  expires_at: string | null;
+  /** When it was answered, declined, expired or withdrawn; null before. */
+  closed_at: string | null;
+}
+
+/** One page of questions, the oldest first. */
+export interface QuestionList {
+  items: Question[];
+  /** The `after` of the next page, null at the end. */
+  next: string | null;
 }
 
 /** One line of an activity's log. */
@@ -116,6 +168,76 @@ export interface Stats {
   /** QUEUED and RUNNING ones. */
   active: number;
 }
+
+/** What happened in a range. A `series` bucket and a failure are counted by the end of the run, `started` by its start. */
+export interface RangeStats extends Stats {
+  /** The beginning of the range: the one asked for, rounded down to a multiple of the bucket. */
+  since: string;
+  /** Its end: the time of the read. */
+  until: string;
+  /** The length of a bucket in seconds. */
+  bucket: number;
+  /** RUNNING ones whose cancel was requested. */
+  stopping: number;
+  /** The created_at of the one that is QUEUED longest; null where none is. */
+  oldest_queued_at: string | null;
+  /** The last_seen_at of the stale one that is silent longest; null where none is. */
+  oldest_stale_at: string | null;
+  /** What ended in the range. */
+  ended: EndedCounts;
+  /** One for each bucket, oldest first, also the empty ones. */
+  series: StatsBucket[];
+  /** The 50 types with the most runs in the range, those first. */
+  types: StatsType[];
+  /** At most 20, newest first: of each type each message once. */
+  failures: StatsFailure[];
+  /** The number of failures that the counts in `failures` are of: the newest 5,000 of the range. */
+  failures_counted: number;
+}
+
+export interface EndedCounts {
+  complete: number;
+  error: number;
+  canceled: number;
+}
+
+export interface StatsBucket extends EndedCounts {
+  /** Its beginning. */
+  at: string;
+  /** How many became RUNNING for the first time. */
+  started: number;
+}
+
+export interface StatsType {
+  agent_type: string;
+  /** RUNNING now. */
+  running: number;
+  /** Ended in the range, however. */
+  ended: number;
+  error: number;
+  canceled: number;
+  /** The median of finished_at - started_at of the COMPLETE ones, in seconds; null where there is none. */
+  p50: number | null;
+  p95: number | null;
+  /** How many ended in each twentieth of the range, oldest first. */
+  series: number[];
+}
+
+export interface StatsFailure {
+  /** The first line of the message, at most 200 characters. */
+  message: string;
+  agent_type: string;
+  count: number;
+  last_at: string;
+  /** The last one that failed so. */
+  agent_id: string;
+}
+
+/** By what a list is ordered within RUNNING, QUEUED and finished. */
+export type Sort = 'created' | 'duration' | 'activity';
+
+/** The newest or longest first (desc), or last (asc). */
+export type Order = 'desc' | 'asc';
 
 /** The activity as it is now: first of every watch, and again after every loss of the connection. */
 export interface ActivitySnapshot {

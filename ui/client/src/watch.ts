@@ -1,4 +1,4 @@
-import type { MetadataFilter } from './http.ts';
+import type { ListOrder, ListTree, MetadataFilter } from './http.ts';
 import type { Activity, ActivityEvent, ActivityLog, ActivityState, Counts, FeedErrorCode, ActivityListItem, ListEvent, Status } from './types.ts';
 
 /** Why a watch is over: there is no such activity, or the server does not allow it. */
@@ -13,7 +13,7 @@ export class FeedError extends Error {
 }
 
 /** Which activities a live list holds. */
-export interface ListFilter {
+export interface ListFilter extends ListOrder, ListTree {
   statuses?: readonly Status[] | undefined;
   agentType?: string | undefined;
   metadata?: MetadataFilter | undefined;

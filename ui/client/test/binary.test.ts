@@ -63,6 +63,12 @@ test('the whole HTTP API', async () => {
     await expect(client.list({ metadata }), JSON.stringify(metadata)).rejects.toMatchObject({ status: 422 });
   }
   expect(await client.stats()).toMatchObject({ counts: { RUNNING: 1, QUEUED: 0 }, active: 1 });
+  const range = await client.stats({ since: '10m', bucket: '1m' });
+  expect(range).toMatchObject({ bucket: 60, stopping: 0, ended: { complete: 0 }, types: [{ agent_type: 'research', running: 1, p50: null }], failures: [] });
+  expect(range.series.reduce((n, b) => n + b.started, 0)).toBe(1);
+  await expect(client.stats({ since: '1d', bucket: '1s' })).rejects.toMatchObject({ status: 422, code: 'TA422' });
+  expect((await client.list({ sort: 'duration', order: 'asc', since: '1h', until: '0s', idPrefix: id.slice(0, 8) })).items).toMatchObject([{ agent_id: id }]);
+  expect((await client.list({ until: '1h' })).items).toHaveLength(0);
 
   const ids = [await client.create('a'), await client.create('a'), await client.create('b', { agentId: '11111111-1111-4111-8111-111111111111' })];
   const page = await client.list({ pageSize: 2 });
@@ -88,6 +94,34 @@ test('the whole HTTP API', async () => {
   const invalid = (await client.log(id, 'x', { percentage: 101 }).catch((e: unknown) => e)) as ProblemError;
   expect(invalid).toMatchObject({ status: 422, code: 'TA422' });
   expect(invalid.message).toContain('percentage');
+});
+
+test('trees and questions over HTTP', async () => {
+  const client = connect();
+  const root = await client.create('coordinator', { metadata: { tree: 'yes' } });
+  const child = await client.create('part', { parentAgentId: root });
+  expect(await client.detail(child)).toMatchObject({ parent_agent_id: root, root_agent_id: root, children: null });
+  expect(await client.detail(root)).toMatchObject({ parent_agent_id: null, root_agent_id: null, children: { total: 1, queued: 1, percentage: 0 }, open_questions: 0 });
+  expect((await client.list({ parentAgentId: root })).items).toMatchObject([{ agent_id: child }]);
+  expect((await client.list({ rootsOnly: true, metadata: { tree: 'yes' } })).items).toMatchObject([{ agent_id: root }]);
+
+  const ask = (key: string, schema: object) => move('/sql', `select agentexec.ask('${child}', '${key}', 'How many?', '${JSON.stringify(schema)}')`);
+  await ask('how many', { type: 'object', properties: { count: { type: 'integer', minimum: 1 } } });
+  await ask('second', {});
+  expect((await client.list({ waiting: true, rootAgentId: root })).items).toMatchObject([{ agent_id: child, open_questions: 2 }]);
+  expect((await client.questions({ agentId: child })).items).toMatchObject([{ key: 'how many', state: 'PENDING', agent_type: 'part' }, { key: 'second' }]);
+  await expect(client.answer(child, 'how many', { count: 0 })).rejects.toMatchObject({ status: 422, code: 'TA422', message: 'answer.count must be at least 1, got 0' });
+  const waited = client.question(child, 'how many', { wait: '30s' });
+  expect(await client.answer(child, 'how many', { count: 3 })).toMatchObject({ state: 'ANSWERED', answer: { count: 3 } });
+  expect(await waited).toMatchObject({ state: 'ANSWERED', answer: { count: 3 } });
+  await expect(client.answer(child, 'how many', { count: 4 })).rejects.toMatchObject({ status: 409, code: 'TA409' });
+  expect(await client.ask(child, 'third', 'Third?', { schema: { type: 'boolean' }, expiresIn: '30m' })).toMatchObject({ state: 'PENDING', schema: { type: 'boolean' } });
+  expect(await client.withdraw(child, 'third')).toMatchObject({ state: 'WITHDRAWN' });
+  expect(await client.decline(child, 'second')).toMatchObject({ state: 'DECLINED', answer: null });
+  await expect(client.question(child, 'fourth')).rejects.toMatchObject({ status: 404 });
+  expect((await client.questions({ agentId: child, state: 'ANY' })).items).toHaveLength(3);
+  await client.cancel(root, { tree: true });
+  expect((await client.list({ rootAgentId: root })).items.find(({ agent_id }) => agent_id === child)).toMatchObject({ status: 'CANCELED' });
 });
 
 for (const transport of ['websocket', 'http']) {

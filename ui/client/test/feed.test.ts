@@ -42,14 +42,14 @@ test('one socket serves all watches, from the first to the last', async () => {
   const stops = [
     client.watchActivity(ID.toUpperCase(), {}, (e) => first.push(e)),
     client.watchActivity(ID, { afterSeq: 2 }, (e) => second.push(e)),
-    client.watchList({ statuses: ['RUNNING'], agentType: 'test', metadata: { org: '1', n: 2 }, limit: 10 }, {}, (e) => list.push(e)),
+    client.watchList({ statuses: ['RUNNING'], agentType: 'test', metadata: { org: '1', n: 2 }, sort: 'duration', order: 'asc', since: '24h', until: '1h', includeMetadata: true, limit: 10 }, {}, (e) => list.push(e)),
   ];
   await until(() => seqsOf(first).length === 3 && seqsOf(second).length === 1 && list.length === 1);
   expect(server.protocols).toEqual([['agentexec.v1']]);
   expect(subscriptions()).toEqual([
     { type: 'subscribe', agent_id: ID, after_seq: 0 }, // without a name, so that all share one encoded frame
     { type: 'subscribe', sub: 'w1', agent_id: ID, after_seq: 2 },
-    { type: 'subscribe', sub: 'w2', list: { statuses: ['RUNNING'], agent_type: 'test', metadata: { org: '1', n: 2 }, limit: 10 } },
+    { type: 'subscribe', sub: 'w2', list: { statuses: ['RUNNING'], agent_type: 'test', metadata: { org: '1', n: 2 }, sort: 'duration', order: 'asc', since: '24h', until: '1h', include_metadata: true, limit: 10 } },
   ]);
   expect(list[0]).toEqual({ type: 'snapshot', items: [server.item()], counts: server.counts() });
   expect(first[0]).toEqual({ type: 'snapshot', activity: server.activity() });
@@ -369,12 +369,12 @@ test('where WebSockets do not get through, HTTP does, until they do', async () =
   const events: ActivityEvent[] = [];
   const list: ListEvent[] = [];
   client.watchActivity(ID, {}, (e) => events.push(e));
-  client.watchList({ agentType: 'it', metadata: { a: 'x"y', b: true } }, {}, (e) => list.push(e));
+  client.watchList({ agentType: 'it', metadata: { a: 'x"y', b: true }, sort: 'activity', since: '7d', includeMetadata: true }, {}, (e) => list.push(e));
   await until(() => client.connection.state === 'live' && list.length === 1);
   expect(client.connection.transport).toBe('http');
   expect(list[0]).toEqual({ type: 'snapshot', items: [server.item()], counts: server.counts() });
   expect(server.paths).toContain(`/v1/feed/${ID}?after_seq=0`);
-  expect(server.paths.map(decodeURIComponent)).toContain('/v1/activities?agent_type=it&metadata.a="x"y"&metadata.b=true');
+  expect(server.paths.map(decodeURIComponent)).toContain('/v1/activities?agent_type=it&sort=activity&since=7d&include_metadata=true&metadata.a="x"y"&metadata.b=true');
   server.append(2, 'line\u2028with\ta separator');
   await until(() => seqsOf(events).length === 6);
 
@@ -383,6 +383,24 @@ test('where WebSockets do not get through, HTTP does, until they do', async () =
   server.append(2);
   await until(() => seqsOf(events).length === 8);
   expect(seqsOf(events)).toEqual(range(1, 8));
+});
+
+test('a list of a tree asks for it on both transports, and its counts over HTTP are of the tree', async () => {
+  const filter = { rootAgentId: ID, parentAgentId: ID, rootsOnly: false, waiting: true };
+  const list: ListEvent[] = [];
+  const client = connect();
+  client.watchList(filter, {}, (e) => list.push(e));
+  await until(() => list.length === 1);
+  expect(subscriptions()).toEqual([{ type: 'subscribe', sub: 'w1', list: { parent_agent_id: ID, root_agent_id: ID, roots_only: false, waiting: true } }]);
+
+  server.blocked = 403;
+  const other = connect();
+  other.watchList(filter, {}, (e) => list.push(e));
+  await until(() => list.length === 2);
+  const query = `parent_agent_id=${ID}&root_agent_id=${ID}&roots_only=false&waiting=true`;
+  for (const more of ['', 'page_size=1&status=RUNNING&']) expect(server.paths).toContain(`/v1/activities?${more}${query}`);
+  expect(server.paths).toContain(`/v1/activities?page_size=1&stale=true&${query}`);
+  expect(server.paths.some((path) => path.startsWith('/v1/stats'))).toBe(false);
 });
 
 test('without any WebSocket at all, many activities take turns', async () => {

@@ -19,9 +19,17 @@ interface Sub {
   send(frame: object): void;
 }
 
-interface ListSub {
-  statuses: Status[] | undefined;
-  stale: boolean | undefined;
+/** What a list selects. The counts of a list say how many the last four select. */
+interface Selected {
+  statuses?: Status[] | undefined;
+  stale?: boolean | undefined;
+  parent_agent_id?: string | undefined;
+  root_agent_id?: string | undefined;
+  roots_only?: boolean | undefined;
+  waiting?: boolean | undefined;
+}
+
+interface ListSub extends Selected {
   limit: number;
   /** The items the client has, by agent_id. */
   known: Map<string, string>;
@@ -136,9 +144,9 @@ export class FeedServer {
     return { ...this.activity(), latest_log: this.lines.at(-1)?.message ?? null, latest_log_truncated: false };
   }
 
-  counts() {
+  counts({ statuses: _, stale: _stale, ...tree }: Selected = {}) {
     const counts = { QUEUED: 0, RUNNING: 0, COMPLETE: 0, ERROR: 0, CANCELED: 0, stale: 0 } satisfies Counts;
-    for (const { status, stale } of this.items ?? [this.item()]) {
+    for (const { status, stale } of this.#listed(tree)) {
       counts[status]++;
       if (stale) counts.stale++;
     }
@@ -148,18 +156,21 @@ export class FeedServer {
   /** Tells every live list what is different. */
   relist(): void {
     for (const list of this.#lists) {
-      const items = this.#listed(list.statuses, list.stale).slice(0, list.limit);
+      const items = this.#listed(list).slice(0, list.limit);
       const now = new Map(items.map((item) => [item.agent_id, JSON.stringify(item)]));
       const changed = items.filter(({ agent_id }) => now.get(agent_id) !== list.known.get(agent_id));
       const removed = [...list.known.keys()].filter((id) => !now.has(id));
       list.known = now;
-      list.send({ type: 'changes', items: changed, removed, counts: this.counts() });
+      list.send({ type: 'changes', items: changed, removed, counts: this.counts(list) });
     }
   }
 
-  #listed(statuses?: Status[], stale?: boolean): ActivityListItem[] {
-    const all = (this.items ?? [this.item()]).filter((item) => stale === undefined || stale === Boolean(item.stale));
-    return all.filter(({ status }) => !statuses || statuses.includes(status)).sort(compareItems);
+  #listed({ statuses, stale, parent_agent_id, root_agent_id, roots_only, waiting }: Selected): ActivityListItem[] {
+    const all: ActivityListItem[] = this.items ?? [this.item()];
+    return all.filter((item) =>
+      (!statuses || statuses.includes(item.status)) && (stale === undefined || stale === Boolean(item.stale)) && (!roots_only || !item.parent_agent_id) &&
+      (!parent_agent_id || item.parent_agent_id === parent_agent_id) && (!root_agent_id || item.root_agent_id === root_agent_id || item.agent_id === root_agent_id) &&
+      (waiting === undefined || waiting === Boolean(item.open_questions))).sort(compareItems);
   }
 
   #add(message: string) {
@@ -199,13 +210,13 @@ export class FeedServer {
       if (m.type !== 'subscribe') return;
       if (subs.has(name)) return send({ type: 'error', sub: name, code: 'invalid', message: 'the name is taken' });
       if (m.list) {
-        const { statuses, stale, limit = 50 } = m.list as Partial<ListSub>;
-        const items = this.#listed(statuses, stale).slice(0, limit);
-        const list = { statuses, stale, limit, known: new Map(items.map((item) => [item.agent_id, JSON.stringify(item)])), send: (frame: object) => send({ sub: name, ...frame }) };
+        const { limit = 50, ...selected } = m.list as Partial<ListSub>;
+        const items = this.#listed(selected).slice(0, limit);
+        const list = { ...selected, limit, known: new Map(items.map((item) => [item.agent_id, JSON.stringify(item)])), send: (frame: object) => send({ sub: name, ...frame }) };
         subs.set(name, { name, cursor: 0, ended: true, send });
         lists.set(name, list);
         this.#lists.add(list);
-        return list.send({ type: 'snapshot', items, counts: this.counts() });
+        return list.send({ type: 'snapshot', items, counts: this.counts(selected) });
       }
       if (m.agent_id !== ID) return send({ type: 'error', sub: name, code: 'not_found', message: 'there is no such activity' });
       subs.set(name, this.#join({ name, cursor: m.after_seq ?? 0, ended: false, send }));
@@ -288,8 +299,12 @@ export class FeedServer {
       json({ ...this.activity(), logs: this.lines.filter((l) => l.seq > after && !this.pruned.has(l.seq)).slice(0, limit) });
     } else if (url.pathname === '/v1/activities') {
       const [size, key] = [Number(url.searchParams.get('page_size') ?? 50), url.searchParams.get('after')];
-      const stale = url.searchParams.get('stale');
-      const all = this.#listed(url.searchParams.get('status')?.split(',') as Status[] | undefined, stale === null ? undefined : stale === 'true');
+      const text = (name: string) => url.searchParams.get(name) ?? undefined;
+      const flag = (name: string) => (url.searchParams.has(name) ? url.searchParams.get(name) === 'true' : undefined);
+      const all = this.#listed({
+        statuses: text('status')?.split(',') as Status[] | undefined, stale: flag('stale'), waiting: flag('waiting'), roots_only: flag('roots_only'),
+        parent_agent_id: text('parent_agent_id'), root_agent_id: text('root_agent_id'),
+      });
       const rest = key ? all.filter((item) => compareItems(item, JSON.parse(key) as ActivityListItem) > 0) : all;
       const items = rest.slice(0, size);
       const { agent_id, status, created_at } = items.at(-1) ?? {};

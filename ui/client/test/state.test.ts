@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type ActivityView, applyActivity, applyList, compareItems } from '../src/state.ts';
+import { type ActivityView, applyActivity, applyList, comparatorOf, compareItems } from '../src/state.ts';
 import type { Activity, ActivityListItem, ActivityLog, Status } from '../src/types.ts';
 
 const time = (n: number) => `2026-01-01T00:00:${String(n).padStart(2, '0')}+00:00`;
@@ -15,6 +15,29 @@ const line = (seq: number, status: Status): ActivityLog => ({ id: seq, seq, mess
 test('a list is in the order of the server', () => {
   const items = [item('a', 'ERROR', 9), item('b', 'QUEUED', 1), item('c', 'RUNNING', 2), item('d', 'RUNNING', 3), item('e', 'COMPLETE', 10), item('f', 'QUEUED', 1)];
   expect(items.sort(compareItems).map((i) => i.agent_id).join('')).toBe('dcfbea');
+});
+
+test('a list with another sort is in the order of the server', () => {
+  const run = (agent_id: string, status: Status, created_at: string, started_at: string | null, updated_at: string, finished_at: string | null) =>
+    ({ ...item(agent_id, status, 0), created_at, started_at, updated_at, finished_at });
+  const t = (seconds: string) => `2026-01-01T00:00:${seconds}Z`;
+  const items = [
+    run('a', 'RUNNING', t('01.000000'), t('05.000000'), t('50.000000'), null),
+    run('b', 'RUNNING', t('02.000000'), t('03.000000'), t('40.000000'), null),
+    run('c', 'QUEUED', t('03.000000'), null, t('03.000000'), null),
+    run('d', 'QUEUED', t('04.000000'), t('04.500000'), t('05.000000'), null), // a retry
+    run('e', 'COMPLETE', t('10.000000'), t('11.000000'), t('59.000000'), t('12.000001')), // 1.000001 s
+    run('f', 'ERROR', t('09.000000'), null, t('10.000000'), t('10.000000')), // 1 s, never RUNNING
+    run('g', 'CANCELED', t('08.000000'), t('08.500000'), t('10.500000'), t('10.500000')), // 2 s
+    run('h', 'CANCELED', t('08.000000'), t('08.500000'), t('10.500000'), t('10.500000')), // the same
+  ];
+  const sorted = (options: Parameters<typeof comparatorOf>[0]) => [...items].sort(comparatorOf(options)).map((i) => i.agent_id).join('');
+  expect(sorted({})).toBe('badcefhg');
+  expect(sorted({ order: 'asc' })).toBe('abcdghfe');
+  expect(sorted({ sort: 'duration' })).toBe('bacdhgef');
+  expect(sorted({ sort: 'duration', order: 'asc' })).toBe('abdcfegh');
+  expect(sorted({ sort: 'activity' })).toBe('abdcehgf');
+  expect(sorted({ sort: 'activity', order: 'asc' })).toBe('bacdfghe');
 });
 
 test('a list follows its events', () => {

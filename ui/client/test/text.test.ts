@@ -1,11 +1,17 @@
 import { expect, test } from 'vitest';
-import { beginning, clean, conditionsOf, duration, elapsed } from '../src/text.ts';
+import { beginning, clean, conditionsOf, duration, elapsed, headline } from '../src/text.ts';
 import type { ActivityState, CancelRequest, Status } from '../src/types.ts';
 
 test('control characters are shown, not obeyed', () => {
   expect(clean('\u0000\u0007\u001b[31mred\u007f\u009b\u202eevil\u2066x\u2069')).toBe('␀␇␛[31mred␡\ufffd\ufffdevil\ufffdx\ufffd');
   expect(clean('tab\tand\r\nline, café 🚀 أُنجزت')).toBe('tab\tand\nline, café 🚀 أُنجزت');
   expect(clean('a\rb')).toBe('a␍b');
+});
+
+test('a headline has no colours of a terminal, and one line', () => {
+  expect(headline('\u001b[36mcache\u001b[0m hit\nand more')).toBe('cache hit');
+  expect(headline('\u001b[2J\u001b[31mlong text', 4)).toBe('long');
+  expect(headline('cut in a sequence \u001b[3')).toBe('cut in a sequence ');
 });
 
 test('a text is cut between characters', () => {

@@ -4,15 +4,12 @@
 interface Raw {
   rawJSON: string;
 }
-const native = JSON as typeof JSON & { rawJSON?: (text: string) => Raw; isRawJSON?: (value: unknown) => value is Raw };
+const native = JSON as typeof JSON & { rawJSON?: (text: string) => Raw };
 
 export function parse(json: string): unknown {
   return native.rawJSON && /\d{16}/.test(json) ? JSON.parse(json, exact as (key: string, value: unknown) => unknown) : JSON.parse(json);
 }
 
 function exact(_key: string, value: unknown, context: { source: string }): unknown {
-  return typeof value === 'number' && /\d{16}/.test(context.source) ? native.rawJSON!(context.source) : value;
+  return typeof value === 'number' && /\d{16}/.test(context.source) && String(value) !== context.source ? native.rawJSON!(context.source) : value;
 }
-
-/** The text of a number that is kept as it was written; else undefined. */
-export const rawNumber = (value: unknown): string | undefined => (native.isRawJSON?.(value) ? value.rawJSON : undefined);

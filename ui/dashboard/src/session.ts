@@ -36,8 +36,12 @@ given();
 // The same page with another token: nothing of what was seen with the first may stay.
 addEventListener('hashchange', () => given() && location.reload());
 
+/** What is wrong with the token: there is none, it is not valid, it has expired, or it does not allow to read. */
+export type Refusal = 'missing' | 'wrong' | 'expired' | 'no rights';
+
 /** Why the server does not let us in, and what to call with another token. */
 export interface Question {
+  kind: Refusal;
   reason: string;
   answer: (token: string) => void;
 }
@@ -62,46 +66,58 @@ export const doubt = (): void => void (open = false);
 /** Gets a token that the server takes, '' where it wants none; while it takes none, the person is asked. */
 export async function token(): Promise<string> {
   for (;;) {
-    const reason = open ? '' : await refusal(held());
-    if (!reason) {
+    const refused = open ? null : await refusal(held());
+    if (!refused) {
       open = !held();
       ask(null);
       return held();
     }
-    hold(await new Promise<string>((answer) => ask({ reason, answer })));
+    hold(await new Promise<string>((answer) => ask({ ...refused, answer })));
   }
 }
 
-// refusal is why the server does not let us in, or '' where that is not what is wrong: a WebSocket does not say.
-async function refusal(t: string): Promise<string> {
-  if (t && !/^[\w.~+/=-]+$/.test(t)) return 'that is no token';
+// refusal is why the server does not let us in, or null where that is not what is wrong: a WebSocket does not say.
+async function refusal(t: string): Promise<Pick<Question, 'kind' | 'reason'> | null> {
+  if (t && !/^[\w.~+/=-]+$/.test(t)) return { kind: 'wrong', reason: 'that is no token: a token has no spaces' };
   try {
     const headers: Record<string, string> = t ? { Authorization: 'Bearer ' + t } : {};
     // Of a type that no activity has: the total of a large table would take its time.
     const answer = await fetch(base + 'v1/activities?page_size=1&agent_type=-', { headers, cache: 'no-store', signal: AbortSignal.timeout(PATIENCE) });
-    if (answer.status !== 401 && answer.status !== 403) return (void answer.body?.cancel(), '');
-    return ((await answer.json()) as { detail?: string }).detail || `the server answers ${answer.status}`;
+    if (answer.status !== 401 && answer.status !== 403) return (void answer.body?.cancel(), null);
+    const { detail = '' } = (await answer.json()) as { detail?: string };
+    const kind = answer.status === 403 ? 'no rights' : !t ? 'missing' : /expired/.test(detail) ? 'expired' : 'wrong';
+    return { kind, reason: detail || `the server answers ${answer.status}` };
   } catch {
-    return '';
+    return null;
   }
 }
 
-let judged: [token: string, may: boolean] = ['', true];
+const everything: Rights = { cancel: true, answer: true, metadata: true };
+let judged: [token: string, rights: Rights] = ['', everything];
 
-/** Whether the token allows to cancel. It is only read to hide what would be refused: the server decides. */
-export function mayCancel(): boolean {
+/** What the token allows. It is only read to hide what would be refused: the server decides. */
+export interface Rights {
+  cancel: boolean;
+  answer: boolean;
+  metadata: boolean;
+}
+
+export function rights(): Rights {
   const t = held();
-  if (t !== judged[0]) judged = [t, grantsCancel(t)];
+  if (t !== judged[0]) judged = [t, rightsOf(t)];
   return judged[1];
 }
 
-function grantsCancel(token: string): boolean {
-  if (!token) return true;
+/** Whether the token allows to cancel. */
+export const mayCancel = (): boolean => rights().cancel;
+
+function rightsOf(token: string): Rights {
   try {
+    if (!token) return everything;
     const bytes = Uint8Array.from(atob(token.split('.')[1]!.replace(/-/g, '+').replace(/_/g, '/')), (c) => c.charCodeAt(0));
-    const claims = JSON.parse(new TextDecoder().decode(bytes)) as { agentexec?: { cancel?: boolean } };
-    return claims.agentexec?.cancel === true;
+    const { agentexec } = JSON.parse(new TextDecoder().decode(bytes)) as { agentexec?: { cancel?: boolean; answer?: boolean; include_metadata?: boolean } };
+    return { cancel: agentexec?.cancel === true, answer: agentexec?.answer === true, metadata: agentexec?.include_metadata === true };
   } catch {
-    return true; // no JWT that we can read
+    return everything; // no JWT that we can read
   }
 }

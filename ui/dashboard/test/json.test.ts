@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { parse, rawNumber } from '../src/json.ts';
+import { rawNumber } from '@agentexec/react';
+import { parse } from '../src/json.ts';
 
 const exact = 'rawJSON' in JSON; // Node 20 cannot; browsers can
 
@@ -10,6 +11,10 @@ test('numbers that would be rounded stay as they were written, where that can be
   expect(rawNumber((value['list'] as unknown[])[0])).toBe(exact ? '-9007199254740993' : undefined);
   expect(rawNumber(value['small'])).toBeUndefined();
   if (exact) expect(JSON.stringify(value)).toContain('"id":12345678901234567890');
+});
+
+test('a number with many digits that JavaScript keeps is a number', () => {
+  expect(parse('{"p95": 0.0024859999999999998, "id": 1234567890123456}')).toEqual({ p95: 0.0024859999999999998, id: 1234567890123456 });
 });
 
 test('all else is what JSON.parse makes of it', () => {

@@ -54,11 +54,11 @@ test('the person is asked until the server is content', async () => {
   const { result } = renderHook(useQuestion);
   let got: string | undefined;
   await act(async () => void token().then((t) => (got = t)));
-  expect(result.current?.reason).toBe('a token is needed');
+  expect(result.current).toMatchObject({ kind: 'missing', reason: 'a token is needed' });
   await act(async () => result.current!.answer('bad'));
-  expect(result.current?.reason).toBe('this token does not hold');
+  expect(result.current).toMatchObject({ kind: 'wrong', reason: 'this token does not hold' });
   await act(async () => result.current!.answer('no token\u0000 at all'));
-  expect(result.current?.reason).toBe('that is no token');
+  expect(result.current).toMatchObject({ kind: 'wrong', reason: expect.stringContaining('that is no token') });
   expect(asked).toEqual(['', 'bad']);
   await act(async () => result.current!.answer('good'));
   expect([result.current, got]).toEqual([null, 'good']);
@@ -78,7 +78,7 @@ test('a refusal without a word is one all the same', async () => {
   const { token, useQuestion } = await open('/#token=narrow');
   const { result } = renderHook(useQuestion);
   await act(async () => void token());
-  expect(result.current?.reason).toBe('the server answers 403');
+  expect(result.current).toMatchObject({ kind: 'no rights', reason: 'the server answers 403' });
 });
 
 test('what the token does not allow is hidden', async () => {
@@ -88,6 +88,16 @@ test('what the token does not allow is hidden', async () => {
   expect(await may(jwt({ agentexec: { read: true } }))).toBe(false);
   expect(await may(jwt({ sub: 'ada' }))).toBe(false);
   expect(await may('opaque')).toBe(true);
+  const metadata = async (token: string) => (await open('/#token=' + token)).rights().metadata;
+  expect([await metadata(jwt({ agentexec: { read: true } })), await metadata(jwt({ agentexec: { include_metadata: true } })), await metadata('opaque')]).toEqual([false, true, true]);
+});
+
+test('an expired token is told from a wrong one', async () => {
+  answers = () => problem(401, 'the token has expired');
+  const { token, useQuestion } = await open('/#token=old');
+  const { result } = renderHook(useQuestion);
+  await act(async () => void token());
+  expect(result.current).toMatchObject({ kind: 'expired', reason: 'the token has expired' });
 });
 
 test('a browser that keeps nothing', async () => {

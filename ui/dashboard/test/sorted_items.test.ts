@@ -1,22 +1,19 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { ActivityListItem, Counts, Status } from '@agentexec/client';
-import { compareItems } from '@agentexec/client/state';
-import { newerThan, newest, sectionsOf, yOf, heightOf } from '../src/list_layout.ts';
-import { SortedItems } from '../src/sorted_items.ts';
-import { item, itemOf, noCounts, statuses } from './items.ts';
+import type { ActivityListItem } from '@agentexec/client';
+import { comparatorOf, compareItems } from '@agentexec/client/state';
+import { groupOf, groups } from '../src/list/groups.ts';
+import { indexOfRow, itemAt, lengthOf, newerThan, newest, placed, rowCount, rowOfIndex, sectionAt } from '../src/list/list_layout.ts';
+import { sorts } from '../src/list/query.ts';
+import { SortedItems } from '../src/list/sorted_items.ts';
+import { item, itemOf, statuses } from './items.ts';
 
-const anyItem = fc.tuple(fc.nat(30), fc.constantFrom(...statuses), fc.nat(5)).map(([n, status, seq]) => itemOf(n, status, { last_seq: seq }));
+const anyItem = fc.tuple(fc.nat(30), fc.constantFrom(...statuses), fc.nat(5), fc.boolean()).map(([n, status, seq, stale]) => itemOf(n, status, { last_seq: seq, stale }));
+const comparators = sorts.flatMap((sort) => (['asc', 'desc'] as const).map((order) => comparatorOf({ sort, order })));
 
-function countsOf(items: readonly ActivityListItem[]): Counts {
-  const counts = noCounts();
-  for (const { status } of items) counts[status]++;
-  return counts;
-}
-
-test('items are in the order of a list, each once, however they change', () => {
-  fc.assert(fc.property(fc.array(fc.oneof({ weight: 4, arbitrary: anyItem }, fc.nat(30)), { maxLength: 200, size: 'max' }), (steps) => {
-    const items = new SortedItems();
+test('items are in an order, each once, however they change', () => {
+  fc.assert(fc.property(fc.constantFrom(...comparators), fc.array(fc.oneof({ weight: 4, arbitrary: anyItem }, fc.nat(30)), { maxLength: 200, size: 'max' }), (compare, steps) => {
+    const items = new SortedItems(compare);
     const plain = new Map<string, ActivityListItem>();
     for (const s of steps) {
       if (typeof s === 'number') {
@@ -27,54 +24,55 @@ test('items are in the order of a list, each once, however they change', () => {
         plain.set(s.agent_id, s);
       }
     }
-    const sorted = [...plain.values()].sort(compareItems);
+    const sorted = [...plain.values()].sort(compare);
     expect(items.all).toEqual(sorted);
-    expect(items.counts).toEqual(countsOf(sorted));
     for (const [index, i] of sorted.entries()) expect(items.index(i.agent_id)).toBe(index);
     expect(items.index('unknown')).toBe(-1);
     items.clear();
-    expect([items.all, items.counts, items.get(sorted[0]?.agent_id ?? '')]).toEqual([[], noCounts(), undefined]);
+    expect([items.all, items.get(sorted[0]?.agent_id ?? '')]).toEqual([[], undefined]);
   }), { numRuns: 300 });
 });
 
+test('the group of an activity', () => {
+  const now = Date.parse('2026-01-02T00:00:00Z');
+  const cancel = { seq: 2, message: '', requested_by: null, requested_at: '2026-01-01T00:00:00Z', force_at: null, forced: false };
+  const of = (...args: Parameters<typeof item>) => groupOf(item(...args), now);
+  expect([of(1, 'RUNNING'), of(1, 'RUNNING', { stale: true }), of(1, 'RUNNING', { open_questions: 1 }), of(1, 'RUNNING', { stale: true, cancel }), of(1, 'QUEUED')])
+    .toEqual(['running', 'needs', 'needs', 'running', 'queued']);
+  expect([of(1, 'ERROR', { finished_at: '2026-01-01T00:00:00Z' }), of(1, 'ERROR', { finished_at: '2025-12-31T23:59:59Z' }), of(1, 'COMPLETE'), of(1, 'CANCELED')])
+    .toEqual(['failed', 'finished', 'finished', 'finished']);
+});
+
+const sectionsOf = (items: readonly ActivityListItem[], folded = new Set<(typeof groups)[number]>()) =>
+  placed(groups.map((group) => {
+    const some = items.filter((i) => groupOf(i, Date.UTC(2026, 0, 2)) === group).sort(compareItems);
+    return { group, items: some, count: some.length, open: false, branches: [] };
+  }), folded);
+
 test('the rows stand one below the other, each group under its heading', () => {
-  fc.assert(fc.property(fc.array(anyItem, { maxLength: 40 }), (some) => {
-    const items = new SortedItems(some);
-    const sections = sectionsOf(items.counts, undefined, false);
-    let y = 0;
-    let before: string | undefined;
-    const group = (s: Status) => (s === 'RUNNING' ? 'Running' : s === 'QUEUED' ? 'Queued' : 'Finished');
-    for (const [index, { status }] of items.all.entries()) {
-      if (group(status) !== before) {
-        y += 36;
-        before = group(status);
-        expect(sections.find((s) => s.name === before)!.from).toBe(index);
+  fc.assert(fc.property(fc.uniqueArray(anyItem, { maxLength: 40, selector: (i) => i.agent_id }), fc.subarray([...groups]), (some, folded) => {
+    const sections = sectionsOf(some, new Set(folded));
+    let index = 0;
+    let row = 0;
+    for (const section of sections) {
+      expect(section.from).toBe(index);
+      expect([sectionAt(sections, index), itemAt(sections, index)]).toEqual([section, undefined]);
+      index++;
+      for (const i of section.folded ? [] : section.items) {
+        expect(itemAt(sections, index)).toBe(i);
+        expect([indexOfRow(sections, row), rowOfIndex(sections, index)]).toEqual([index, row]);
+        [index, row] = [index + 1, row + 1];
       }
-      expect(yOf(sections, index)).toBe(y);
-      y += 60;
     }
-    expect(heightOf(sections)).toBe(y);
-    expect(sections.reduce((sum, s) => sum + s.length, 0)).toBe(items.all.length);
-    expect(newest(sections, items.all)).toBe(items.all.map((i) => i.created_at).sort().at(-1) ?? '');
+    expect([lengthOf(sections), rowCount(sections), indexOfRow(sections, row)]).toEqual([index, row, -1]);
+    expect(newest(sections)).toBe(some.map((i) => i.created_at).sort().at(-1) ?? '');
   }));
 });
 
 test('new rows are counted above the one that is read', () => {
-  const items = new SortedItems([item(1, 'RUNNING'), item(2, 'QUEUED'), item(3, 'COMPLETE')].sort(compareItems));
-  const then = newest(sectionsOf(items.counts, undefined, false), items.all);
-  for (const i of [item(4, 'RUNNING'), item(5, 'QUEUED'), item(6, 'ERROR')]) items.put(i);
-  const sections = sectionsOf(items.counts, undefined, false);
-  expect(items.all.map((i) => Number(i.agent_id.slice(-3)))).toEqual([4, 1, 5, 2, 6, 3]);
-  expect([0, 1, 2, 3, 4, 5, 6].map((index) => newerThan(then, sections, items.all, index))).toEqual([0, 1, 1, 2, 2, 3, 3]);
-});
-
-test('a group says how many there are, also of those that are not here yet', () => {
-  const here: Counts = { ...noCounts(), RUNNING: 2, COMPLETE: 198 };
-  const all: Counts = { RUNNING: 2, QUEUED: 0, COMPLETE: 5000, ERROR: 7, CANCELED: 1 };
-  const said = (...args: Parameters<typeof sectionsOf>) => sectionsOf(...args).map((s) => [s.name, s.from, s.length, s.count, s.open]);
-  expect(said(here, all, true)).toEqual([['Running', 0, 2, 2, false], ['Finished', 2, 198, 5008, false]]);
-  expect(said(here, all, false)).toEqual([['Running', 0, 2, 2, false], ['Finished', 2, 198, 198, false]]);
-  expect(said(here, undefined, true)).toEqual([['Running', 0, 2, 2, true], ['Finished', 2, 198, 198, true]]);
-  // Counts of a large table are behind: never fewer than are shown.
-  expect(said(here, { ...noCounts(), RUNNING: 1, COMPLETE: 10 }, true).map(([, , , count]) => count)).toEqual([2, 198]);
+  const before = [item(1, 'RUNNING'), item(2, 'QUEUED'), item(3, 'COMPLETE')];
+  const then = newest(sectionsOf(before));
+  const sections = sectionsOf([...before, item(4, 'RUNNING'), item(5, 'QUEUED'), item(6, 'CANCELED')]);
+  expect(Array.from({ length: 9 }, (_, index) => itemAt(sections, index) && Number(itemAt(sections, index)!.agent_id.slice(-3)))).toEqual([undefined, 4, 1, undefined, 5, 2, undefined, 6, 3]);
+  expect([1, 2, 3, 5, 6, 8, 9].map((index) => newerThan(then, sections, index))).toEqual([0, 1, 1, 2, 2, 3, 3]);
 });

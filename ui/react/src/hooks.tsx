@@ -1,5 +1,6 @@
 import { createContext, type ReactNode, useCallback, useContext, useSyncExternalStore } from 'react';
 import type { Client, Connection, Counts, FeedError, ListFilter } from '@agentexec/client';
+import { type QuestionsFilter, type QuestionsResult, questionsStore } from './questions/questions_store.ts';
 import { type ActivityResult, activityStore, type ListResult, listStore, noActivity, type Store } from './store.ts';
 
 const ClientContext = createContext<Client | null>(null);
@@ -56,8 +57,16 @@ export interface CountsResult {
   error: FeedError | undefined;
 }
 
-/** How many activities there are with each status, live. */
-export function useCounts({ agentType, metadata }: Pick<ListFilter, 'agentType' | 'metadata'> = {}): CountsResult {
-  const { counts, loading, error } = useActivityList({ agentType, metadata, limit: 1 });
+/** How many activities there are with each status, live; with `waiting`, only of those with an open question. */
+export function useCounts({ agentType, metadata, waiting }: Pick<ListFilter, 'agentType' | 'metadata' | 'waiting'> = {}): CountsResult {
+  const { counts, loading, error } = useActivityList({ agentType, metadata, waiting, limit: 1 });
   return { counts, active: counts && counts.QUEUED + counts.RUNNING, stale: counts?.stale, loading, error };
+}
+
+/**
+ * Questions, live: the pending ones of all activities, or with the `log` of one activity its questions, `state: 'ANY'` for all of
+ * them. They are read again when the feed has a line that asks or closes a question; nothing is polled.
+ */
+export function useQuestions(filter: QuestionsFilter = {}): QuestionsResult {
+  return useStore(questionsStore(useClient(), filter));
 }

@@ -5,6 +5,7 @@ import { type ActivityView, applyActivity, applyList, compareItems } from '@agen
 
 const LINGER = 1_000; // how long a watch outlives the last who showed it: a page that changes comes back to it
 const MOST_GAPS = 100;
+const UNSEEN = 1_000; // ms between two reports in a page in the background
 
 export interface Store<T> {
   subscribe(listener: () => void): () => void;
@@ -72,7 +73,10 @@ function createStore<T>(all: Map<string, Store<unknown>>, key: string, empty: T,
   return store;
 }
 
-const nextFrame = (go: () => void) => (globalThis.requestAnimationFrame ?? setTimeout)(go);
+function nextFrame(go: () => void): void {
+  if (globalThis.document?.hidden) setTimeout(go, UNSEEN); // where there are no frames
+  else (globalThis.requestAnimationFrame ?? setTimeout)(go);
+}
 
 export interface ActivityResult {
   /** The activity, undefined until it is known. */

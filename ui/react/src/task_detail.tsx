@@ -1,11 +1,12 @@
-import { memo, type ReactNode, useLayoutEffect, useRef, useState } from 'react';
-import type { ActivityGap, ActivityLog } from '@agentexec/client';
+import type { ReactNode } from 'react';
 import { isFinal } from '@agentexec/client/state';
 import { beginning, clean } from '@agentexec/client/text';
-import { useActivity, useConnection } from './hooks.tsx';
-import { classes, Elapsed, Liveness, Message, ProgressBar, StatusBadge, Time } from './parts.tsx';
-
-const SHOWN = 500; // lines at first, and so many more with each wish
+import { useConnection, useQuestions } from './hooks.tsx';
+import { type LogHandle, useLog, useLogState } from './log/log_handle.ts';
+import { LogTools } from './log/log_tools.tsx';
+import { LogView } from './log/log_view.tsx';
+import { classes, Elapsed, Liveness, ProgressBar, StatusBadge, Time } from './parts.tsx';
+import { QuestionCard } from './questions/question_card.tsx';
 
 export interface TaskDetailProps {
   agentId: string;
@@ -16,9 +17,14 @@ export interface TaskDetailProps {
   className?: string | undefined;
 }
 
-/** One activity: what it is, how far it is, and its log, which follows the newest line until the person scrolls up. */
-export function TaskDetail({ agentId, onClose, actions, className }: TaskDetailProps) {
-  const { activity, logs, earlier, gaps, loading, error } = useActivity(agentId);
+/** One activity: what it is, how far it is, the questions that wait for a person, and its log, which follows the newest line until the person scrolls up. */
+export function TaskDetail({ agentId, ...props }: TaskDetailProps) {
+  const log = useLog(agentId);
+  return <Detail key={agentId} log={log} {...props} />;
+}
+
+function Detail({ log, onClose, actions, className }: Omit<TaskDetailProps, 'agentId'> & { log: LogHandle }) {
+  const { activity, loading, missing, problem } = useLogState(log);
   const { state, since, reason } = useConnection();
   return (
     <article className={classes('agentexec ax-detail', className)} aria-busy={loading}>
@@ -30,7 +36,7 @@ export function TaskDetail({ agentId, onClose, actions, className }: TaskDetailP
         {onClose && <button type="button" className="ax-close" onClick={onClose} aria-label="Close">×</button>}
       </header>
       {state === 'offline' && since && <p className="ax-note" role="status">Offline since {since.toLocaleTimeString()}{reason && `: ${clean(reason)}`}. It comes back by itself.</p>}
-      {error && <p className="ax-note" role="alert">{error.code === 'not_found' ? (activity ? 'This activity was deleted.' : 'There is no such activity.') : clean(error.message)}</p>}
+      {(missing || problem) && <p className="ax-note" role="alert">{missing ? (activity ? 'This activity was deleted.' : 'There is no such activity.') : clean(problem!.message)}</p>}
       {activity && (
         <>
           <Liveness activity={activity} className="ax-note" />
@@ -45,85 +51,16 @@ export function TaskDetail({ agentId, onClose, actions, className }: TaskDetailP
             <div><dt>{isFinal(activity.status) ? 'Took' : activity.started_at ? 'Elapsed' : 'Waiting'}</dt><dd><Elapsed activity={activity} /></dd></div>
             <div><dt>Id</dt><dd><code>{activity.agent_id}</code></dd></div>
           </dl>
-          <Log key={agentId} logs={logs} earlier={earlier} gaps={gaps} />
+          {Boolean(activity.open_questions) && <Pending log={log} />}
+          <LogTools log={log} />
+          <LogView log={log} />
         </>
       )}
     </article>
   );
 }
 
-interface LogProps {
-  logs: readonly ActivityLog[];
-  earlier: number;
-  gaps: readonly ActivityGap[];
-}
-
-function Log({ logs, earlier, gaps }: LogProps) {
-  const box = useRef<HTMLDivElement>(null);
-  const following = useRef(true);
-  const [most, setMost] = useState(SHOWN);
-  const first = Math.max(0, logs.length - most);
-  useLayoutEffect(() => {
-    if (following.current && box.current) box.current.scrollTop = box.current.scrollHeight;
-  }, [logs]);
-  const scrolled = () => {
-    const { scrollTop, scrollHeight, clientHeight } = box.current!;
-    following.current = scrollHeight - scrollTop - clientHeight < 8;
-  };
-  const reset = gaps.findLast((gap) => gap.reason === 'reset');
-  return (
-    <div className="ax-log" ref={box} onScroll={scrolled} role="log" aria-live="off" aria-label="Log" tabIndex={0}>
-      {reset && <p className="ax-note">The database was set back: lines {reset.next_seq} to {reset.after_seq} were void.</p>}
-      {first > 0 && (
-        <button type="button" className="ax-more" onClick={() => setMost(most + SHOWN)}>
-          Show {Math.min(first, SHOWN).toLocaleString()} earlier lines
-        </button>
-      )}
-      {first === 0 && earlier > 0 && <p className="ax-note">{earlier.toLocaleString()} earlier lines are not shown here.</p>}
-      <ol className="ax-lines">
-        {logs.slice(first).map((line, n, shown) => {
-          const before = n ? shown[n - 1] : logs[first - 1];
-          const begins = (line.attempt ?? 1) !== (before?.attempt ?? 1);
-          return <Line key={line.seq} line={line} changed={before?.status !== line.status} begins={begins} missing={before ? line.seq - before.seq - 1 : 0} />;
-        })}
-      </ol>
-    </div>
-  );
-}
-
-interface LineProps {
-  line: ActivityLog;
-  changed: boolean;
-  /** Whether the line begins a new attempt. */
-  begins: boolean;
-  missing: number;
-}
-
-const Line = memo(function Line({ line, changed, begins, missing }: LineProps) {
-  return (
-    <>
-      {missing > 0 && <li className="ax-note">{missing === 1 ? '1 line is' : `${missing.toLocaleString()} lines are`} no longer kept.</li>}
-      {begins && <li className="ax-attempt"><h3>Attempt {line.attempt}</h3> <Time iso={line.created_at} /></li>}
-      <li className="ax-line" data-seq={line.seq} data-status={line.status}>
-        <Time iso={line.created_at} />
-        {changed && <StatusBadge status={line.status} />}
-        {line.percentage !== null && <span className="ax-percent">{line.percentage}%</span>}
-        <div className="ax-text">
-          <Message text={line.message} />
-          {line.data !== null && <Data value={line.data} />}
-        </div>
-      </li>
-    </>
-  );
-});
-
-// Data is written out only where it is shown: it may be large.
-function Data({ value }: { value: unknown }) {
-  const [open, setOpen] = useState(false);
-  return (
-    <details className="ax-data" onToggle={(e) => setOpen(e.currentTarget.open)}>
-      <summary>Data</summary>
-      {open && <pre><Message text={JSON.stringify(value, null, 2)} length={20_000} lines={500} /></pre>}
-    </details>
-  );
+function Pending({ log }: { log: LogHandle }) {
+  const { questions } = useQuestions({ log });
+  return questions.length > 0 && <div className="ax-pending">{questions.map((question) => <QuestionCard key={question.key} question={question} />)}</div>;
 }

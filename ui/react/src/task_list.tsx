@@ -1,7 +1,7 @@
 import { memo } from 'react';
 import type { ActivityListItem, ListFilter } from '@agentexec/client';
 import { isFinal } from '@agentexec/client/state';
-import { beginning, clean } from '@agentexec/client/text';
+import { beginning, clean, headline } from '@agentexec/client/text';
 import { useActivityList, useConnection } from './hooks.tsx';
 import { classes, Elapsed, Liveness, ProgressBar, StatusBadge } from './parts.tsx';
 
@@ -83,7 +83,7 @@ const Row = memo(function Row({ item, selected, onTaskClick, href }: RowProps) {
       <StatusBadge status={item.status} stale={item.stale} />
       <span className="ax-said">
         <Liveness activity={item} />
-        <span className="ax-latest" dir="auto">{clean(beginning(item.latest_log ?? '', 200, 1))}</span>
+        <span className="ax-latest" dir="auto">{headline(item.latest_log ?? '', 200)}</span>
       </span>
       <span className="ax-percent">{item.latest_percentage === null ? '' : `${item.latest_percentage}%`}</span>
       <Elapsed activity={item} />
