@@ -20,6 +20,8 @@ GO_TEST_FLAGS = -timeout $(TEST_TIMEOUT) $(TESTFLAGS)
 
 # The oldest and the newest Postgres we support: `make test-matrix` runs every test against each.
 POSTGRES_VERSIONS ?= 15 18
+# How many tests of a package run at once: many wait for a timer or a server most of the time.
+PARALLEL ?= 4
 # The packages it tests: all, or database, those whose tests ask a Postgres.
 PACKAGES ?= all
 
@@ -71,7 +73,7 @@ test-matrix: ## Run every Go test against the oldest and the newest Postgres we 
 	for version in $(POSTGRES_VERSIONS); do \
 	  bin=$$(tools/postgres-bin $$version) || exit 1; \
 	  echo "== Postgres $$version: $$($$bin/postgres --version)"; \
-	  AGENTEXEC_TEST_PG_BIN=$$bin $(GO) test -count=1 -p 1 $(GO_TEST_FLAGS) $$packages || status=1; \
+	  AGENTEXEC_TEST_PG_BIN=$$bin $(GO) test -count=1 -p 1 -parallel $(PARALLEL) $(GO_TEST_FLAGS) $$packages || status=1; \
 	done; exit $$status
 
 .PHONY: fuzz

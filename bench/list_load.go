@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,8 +58,9 @@ var pythonTables = []string{
 	`alter table agentexec_activity_log add foreign key (activity_id) references agentexec_activity (id)`,
 }
 
-// load fills the tables of a fresh schema, in sets and as the owner, with the indexes taken down meanwhile.
-func load(ctx context.Context, url string, activities int, python bool) error {
+// load fills the tables of a fresh schema, in sets and as the owner, with the indexes taken down meanwhile. reshape is SQL that runs
+// before they are put up again.
+func load(ctx context.Context, url string, activities int, python bool, reshape ...string) error {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
 		return err
@@ -76,7 +78,7 @@ func load(ctx context.Context, url string, activities int, python bool) error {
 		}
 		steps := append(down, `alter table agentexec.activity_log disable trigger user`,
 			`truncate agentexec.activity, agentexec.activity_log, agentexec.activity_heartbeat`) // emptied in this transaction, so not logged at wal_level minimal
-		steps = append(append(steps, filling(activities)...), up...)
+		steps = slices.Concat(steps, filling(activities), reshape, up)
 		steps = append(steps, `alter table agentexec.activity_log enable trigger user`)
 		if python {
 			steps = append(steps, pythonTables...)

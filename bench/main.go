@@ -9,11 +9,16 @@
 //	go run . storm      the sidecar killed and restarted under load
 //	go run . slow       sockets that take nothing, beside healthy ones
 //	go run . list       pages of many activities, beside the Python library's list
+//	go run . stats      stats of ranges, and lists by every sort, of many activities
+//	go run . tree       a thousand activities that write, without a parent and below one root
 //	go run . stale      running activities with heartbeats, and those that become stale
 //	go run . refuse     sockets with tokens, beside attempts to connect with invalid ones
 //	go run . heartbeat  heartbeat against append_log
 //	go run . cancel     a request to cancel until the end of a worker's context
 //	go run . runwriter  the lines of a worker whose connections are killed
+//	go run . children   lines of children, and a page of roots with many children
+//	go run . ask        an answer until the worker that asks has it
+//	go run . prune      lines appended while old ones are pruned, and the size of the tables
 //	go run . all        all of them, in about 20 minutes
 package main
 
@@ -45,11 +50,16 @@ var measures = []measure{
 	{"storm", "the sidecar killed and restarted under load", measureStorm},
 	{"slow", "sockets that take nothing, beside healthy ones", measureSlow},
 	{"list", "pages of many activities, beside the Python library's own list query on the same rows", measureList},
+	{"stats", "stats of ranges against count_by_status, lists by every sort, and what their indexes cost", measureStats},
+	{"tree", "a thousand activities that write, without a parent and below one root, while a live list is watched", measureTree},
 	{"stale", "running activities with heartbeats while a list is watched, and those that become stale", measureStale},
 	{"refuse", "sockets with tokens, with and without attempts to connect with invalid ones", measureRefuse},
 	{"heartbeat", "heartbeat against append_log", measureHeartbeat},
 	{"cancel", "a request to cancel until the end of a worker's context", measureCancel},
 	{"runwriter", "the lines of a worker whose connections are killed", measureRunWriter},
+	{"children", "lines of children against those without a parent, and a page of roots with many children", measureChildren},
+	{"ask", "an answer until the worker that asks has it", measureAsk},
+	{"prune", "lines appended while old ones are pruned, and the size of the tables with retention", measurePrune},
 }
 
 // options of all measures.
@@ -64,8 +74,10 @@ type options struct {
 	sleepers    int           // sockets that take nothing
 	flood       int           // MB of lines for each socket that takes nothing
 	activities  int           // to list
+	treeRate    int           // lines per second of tree
 	trusted     int           // sockets that may connect, of refuse
 	attempts    int           // attempts to connect that are refused, a minute
+	flat        time.Duration // for so long activities are written and pruned at the same rate
 	results     string        // the file to keep the tables in; "" for none
 	command     string        // how to run it again
 }
@@ -104,8 +116,10 @@ func parse(flags *flag.FlagSet, args []string) (o options, names []string, err e
 	flags.IntVar(&o.sleepers, "sleepers", 50, "sockets that take nothing")
 	flags.IntVar(&o.flood, "flood", 30, "MB of lines for each socket that takes nothing")
 	flags.IntVar(&o.activities, "activities", 1_000_000, "activities to list, each with ten lines")
+	flags.IntVar(&o.treeRate, "tree-rate", 5000, "lines per second of tree, of all writers together")
 	flags.IntVar(&o.trusted, "trusted", 1000, "sockets that may connect, of refuse")
 	flags.IntVar(&o.attempts, "attempts", 10_000, "attempts to connect with an invalid token, a minute")
+	flags.DurationVar(&o.flat, "flat", time.Minute, "for how long activities are written and pruned at the same rate")
 	flags.StringVar(&o.results, "results", "RESULTS.md", "file to keep the tables in; empty for none")
 	o.writers, o.sockets, o.rates = numbers{1, 4, 8, 32}, numbers{1000, 10000}, numbers{10, 100, 1000, 2000, 5000}
 	flags.Var(&o.writers, "writers", "numbers of writers to append with")

@@ -15,7 +15,7 @@ import (
 
 // pages are those that name files, packages, tests and commands of this repository.
 var pages = []string{"README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/architecture.md", "docs/protocol.md", "docs/errors.md", "docs/limits.md",
-	"docs/access.md", "docs/metrics.md", "docs/state-machine.md", "docs/workers.md"}
+	"docs/access.md", "docs/cli.md", "docs/retention.md", "docs/metrics.md", "docs/state-machine.md", "docs/workers.md", "docs/deploy/proxies.md"}
 
 func read(t *testing.T, name string) string {
 	t.Helper()
