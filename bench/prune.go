@@ -21,9 +21,9 @@ const (
 	pruneGrowth = 1.2
 	// pruneLock bounds the time of a sweep, and so of its locks.
 	pruneLock = 200 * time.Millisecond
-	// quietTurn and pruneTurn are the lengths of one turn without a rule and with one.
-	quietTurn = 3 * time.Second
-	pruneTurn = 9 * time.Second
+	// quietTurn and pruneTurn are the lengths of one turn without a rule and with one, in times of options.each.
+	quietTurn = 3
+	pruneTurn = 9
 	// flatKeep is the retention of the flat run, and flatRate how many lines a second it writes in all.
 	flatKeep = 10 * time.Second
 	flatRate = 2000
@@ -39,12 +39,12 @@ const old = `update agentexec.activity set created_at = created_at - interval '1
 func measurePrune(ctx context.Context, o options) ([]table, error) {
 	beside := table{
 		title: fmt.Sprintf("%d appending writers while a sidecar prunes", pruneWriters),
-		note: "Turns of " + quietTurn.String() + " without a retention rule and of " + pruneTurn.String() + " with one, until all old lines are deleted. " +
+		note: fmt.Sprintf("Turns of %s without a retention rule and of %s with one, until all old lines are deleted. ", quietTurn*o.each, pruneTurn*o.each) +
 			"Growth: the median of the ratios of two turns that follow each other. The longest sweep is sampled every 10 ms.",
 		head: []string{"old lines", "appended", "p99 of append_log", "while pruning", "growth", "turns", "pruned", "longest sweep", "reach"},
 	}
 	for _, p := range []struct{ lines, rate int }{{o.activities, pruneRate}, {o.activities / 5, 0}} {
-		row, err := pruneBeside(ctx, p.lines, p.rate)
+		row, err := pruneBeside(ctx, p.lines, p.rate, o.each)
 		if err != nil {
 			return nil, err
 		}
@@ -59,8 +59,8 @@ func measurePrune(ctx context.Context, o options) ([]table, error) {
 }
 
 // pruneBeside prunes so many old lines, of activities of ten lines each, while writers append at so many lines a second in all; 0
-// is as fast as they can. It returns the row of the table.
-func pruneBeside(ctx context.Context, lines, rate int) ([]string, error) {
+// is as fast as they can. each is options.each. It returns the row of the table.
+func pruneBeside(ctx context.Context, lines, rate int, each time.Duration) ([]string, error) {
 	url, stop, err := startPostgres(ctx, nil)
 	if err != nil {
 		return nil, err
@@ -84,14 +84,14 @@ func pruneBeside(ctx context.Context, lines, rate int) ([]string, error) {
 	var longest time.Duration
 	g, watching := errgroup.WithContext(watching)
 	g.Go(func() (err error) { longest, err = longestSweep(watching, url); return err })
-	if _, err := appendTimes(ctx, url, ids, quietTurn, rate); err != nil { // warms up
+	if _, err := appendTimes(ctx, url, ids, quietTurn*each, rate); err != nil { // warms up
 		return nil, err
 	}
 	var quiet, busy []time.Duration
 	var growth []float64
 	pruned, pruning := 0, time.Duration(0)
 	for left := 1; left > 0; {
-		before, err := appendTimes(ctx, url, ids, quietTurn, rate)
+		before, err := appendTimes(ctx, url, ids, quietTurn*each, rate)
 		if err != nil {
 			return nil, err
 		}
@@ -103,7 +103,7 @@ func pruneBeside(ctx context.Context, lines, rate int) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		beside, err := appendTimes(ctx, url, ids, pruneTurn, rate)
+		beside, err := appendTimes(ctx, url, ids, pruneTurn*each, rate)
 		if err != nil {
 			return nil, err
 		}
