@@ -40,7 +40,7 @@ type content struct {
 }
 
 // Handler serves the page at / and /activities, its files beside it, and the page again at /activities/{agent_id}, where the
-// script shows that activity. Any other path is not found: a missing script must never be answered with HTML. All addresses in the page are
+// script shows that activity. A slash after these paths is redirected. Any other path is not found: a missing script must never be answered with HTML. All addresses in the page are
 // relative, so that a proxy may serve it under a prefix that it strips.
 func Handler() http.Handler {
 	files := load()
@@ -52,10 +52,13 @@ func Handler() http.Handler {
 		h.Set("X-Content-Type-Options", "nosniff")
 
 		f, ok := files[fileOf(r.URL.Path)]
+		reads := r.Method == http.MethodGet || r.Method == http.MethodHead
 		switch {
+		case reads && isPageWithSlash(r.URL.Path):
+			redirect(w, strings.TrimSuffix(r.URL.EscapedPath(), "/"), r.URL.RawQuery)
 		case !ok:
 			http.NotFound(w, r)
-		case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		case !reads:
 			h.Set("Allow", "GET, HEAD")
 			http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
 		default:
@@ -71,6 +74,22 @@ func Handler() http.Handler {
 			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(c.body))
 		}
 	})
+}
+
+func isPageWithSlash(urlPath string) bool {
+	page, ok := strings.CutSuffix(urlPath, "/")
+	return ok && (page == "/activities" || fileOf(page) == deepPage)
+}
+
+// redirect leads to the page whose path was asked for with a slash at its end. The address is relative, because a proxy may have
+// stripped a prefix, which http.Redirect does not allow.
+func redirect(w http.ResponseWriter, page, query string) {
+	to := "../" + path.Base(page)
+	if query != "" {
+		to += "?" + query
+	}
+	w.Header().Set("Location", to)
+	w.WriteHeader(http.StatusPermanentRedirect)
 }
 
 // deepPage is the key of the page as served at /activities/{agent_id}: one folder below its files.

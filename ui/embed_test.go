@@ -92,13 +92,33 @@ func TestPaths(t *testing.T) {
 	}
 }
 
+// TestPathsWithASlash: a page with a slash after its path leads to the page, also under a prefix that a proxy strips.
+func TestPathsWithASlash(t *testing.T) {
+	t.Parallel()
+	for target, want := range map[string]string{
+		"/activities/":                                "../activities",
+		"/activities/?status=ERROR&q=a%20b":           "../activities?status=ERROR&q=a%20b",
+		"/activities/" + agentID + "/":                "../" + agentID,
+		"/activities/" + agentID + "/?status=RUNNING": "../" + agentID + "?status=RUNNING",
+		"/activities/a%3Ab/":                          "../a%3Ab", // as it is, ":" is no part of a relative address
+	} {
+		for _, method := range []string{http.MethodGet, http.MethodHead} {
+			a := request(t, method, target)
+			require.Equal(t, http.StatusPermanentRedirect, a.status, target)
+			require.Equal(t, want, a.header.Get("Location"), target)
+			requireGuarded(t, a)
+		}
+		require.Equal(t, http.StatusNotFound, request(t, http.MethodPost, target).status, target)
+	}
+}
+
 func TestNotFoundIsNeverThePage(t *testing.T) {
 	t.Parallel()
 	script := asset(t, ".js")
 	for _, target := range []string{
 		"/missing.js", "/assets", "/assets/", "/assets/index.js", "/assets/index-AAAAAAAA.js", "/" + script + "/", "/" + path.Base(script),
 		"/dashboard/dist/" + script, "/dist/index.html", "/src/main.tsx", "/index", "/favicon.ico", "/robots.txt",
-		"/activities/", "/activities/app.js", "/activities/" + agentID + "/", "/activities/" + agentID + "/" + script,
+		"/activities/app.js", "/activities/app.js/", "/activities//", "/activities/" + agentID + "//", "/activities/" + agentID + "/" + script,
 		"/activities/../embed.go", "/../embed.go", "/%2e%2e/embed.go", "/embed.go",
 		"/v1", "/v1/", "/v1/activities", "/v1/feed", "/v1/no-such-thing", "/v1/app.js",
 	} {
@@ -200,7 +220,7 @@ func unzip(t *testing.T, body string) string {
 // The page is one that loads at once: what a browser receives of it.
 func TestSize(t *testing.T) {
 	t.Parallel()
-	for target, most := range map[string]int{"/" + asset(t, ".js"): 120_000, "/" + asset(t, ".css"): 12_000, "/": 1_000} {
+	for target, most := range map[string]int{"/" + asset(t, ".js"): 121_000, "/" + asset(t, ".css"): 12_000, "/": 1_000} {
 		size := len(request(t, http.MethodGet, target, "Accept-Encoding", "gzip").body)
 		require.LessOrEqual(t, size, most, target)
 		t.Logf("%s: %d bytes", target, size)

@@ -4,6 +4,7 @@
 import { useSyncExternalStore } from 'react';
 import type { Client } from '@agentexec/client';
 import { useClient } from '@agentexec/react';
+import { afterFirst } from './first.ts';
 
 const EVERY = 300_000; // ms
 const RANGE = { since: '7d', bucket: '1d' };
@@ -30,7 +31,7 @@ class UsualStore {
     this.#listeners.add(listener);
     if (!this.#timer) {
       this.#timer = setInterval(() => void this.#read(), EVERY);
-      void this.#read();
+      afterFirst(() => void this.#read());
     }
     return () => {
       this.#listeners.delete(listener);

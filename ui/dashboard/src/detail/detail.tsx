@@ -3,6 +3,7 @@ import type { Activity } from '@agentexec/client';
 import { JsonTree, type LogHandle, type LogState, LogTools, LogView, useConnection, useLinkedLine, useLog, useLogState, useQuestions } from '@agentexec/react';
 import { isFinal } from '@agentexec/client/state';
 import { clean, statusNames } from '@agentexec/client/text';
+import { firstShown } from '../first.ts';
 import { useKey } from '../frame/keys.ts';
 import { usePhone } from '../frame/phone.ts';
 import { setTitle } from '../frame/title.ts';
@@ -36,6 +37,9 @@ export const Detail = memo(function Detail({ id, search }: Props) {
     const { activeElement } = document;
     if (activeElement?.closest('.side') && !activeElement.checkVisibility({ visibilityProperty: true })) section.current!.focus();
   }, []);
+  useEffect(() => {
+    if (!UUID.test(id)) firstShown();
+  }, [id]);
   return (
     <section className="detail" aria-label="Activity" tabIndex={-1} ref={section}>
       <Split />
@@ -57,6 +61,10 @@ function Loaded({ id, search }: Props) {
     setTitle(`${isFinal(activity.status) ? statusNames[activity.status] + ' ' : percent}${clean(activity.agent_type)}`);
   }, [activity]);
   const [title, text] = useMessage(log, id);
+  const first = Boolean(activity ? log.version > 0 || !activity.last_seq : log.missing || log.problem);
+  useEffect(() => {
+    if (first) firstShown();
+  }, [first]);
   return (
     <>
       {title && <Said title={title} search={activity ? undefined : search}>{text}</Said>}

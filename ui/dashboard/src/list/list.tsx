@@ -1,6 +1,7 @@
 import { type RefObject, useEffect, useLayoutEffect, useRef, useState } from 'react';
 import { useNow, useVirtual, type Virtual } from '@agentexec/react';
 import { useAsked } from './asked.ts';
+import { firstShown, useFirstShown } from '../first.ts';
 import { branchesOf, expanded } from './branches.ts';
 import { GroupHead } from './group_head.tsx';
 import type { Group } from './groups.ts';
@@ -42,6 +43,7 @@ interface Props {
 export function List({ model, tree, filter, search, current, selection, height, short }: Props) {
   const rows = useSnapshot(model);
   const now = useNow();
+  const first = useFirstShown();
   const usual = useUsual();
   const box = useRef<HTMLDivElement>(null);
   const pointer = useRef({ at: 0, key: '' }); // when it last moved over the list, and over which row
@@ -50,7 +52,7 @@ export function List({ model, tree, filter, search, current, selection, height, 
   const { sections, version, unfolded, indexOf } = useSections(rows, tree, folded);
   const titles = short ? 0 : TITLES;
   const virtual = useVirtual({
-    box, count: lengthOf(sections), indexOf: (key) => indexOf(String(key)), spare: SPARE, margin: titles, covered: titles + HEAD,
+    box, count: lengthOf(sections), indexOf: (key) => indexOf(String(key)), spare: first ? SPARE : 0, margin: titles, covered: titles + HEAD,
     keyOf: (index) => entryAt(sections, index)?.key ?? 'group ' + sectionAt(sections, index)?.group,
     sizeOf: (index) => (entryAt(sections, index) ? height : HEAD),
     version: `${version} ${height} ${[...folded]}`,
@@ -62,6 +64,9 @@ export function List({ model, tree, filter, search, current, selection, height, 
   const focus = useRowFocus({ box, current, focused, setFocused, indexOf, scrollTo: virtual.scrollTo });
   useListKeys({ rows, sections, current, selection, unfolded, indexOf, focus });
   useInSight(model, rows, sections, virtual);
+  useEffect(() => {
+    if (!rows.loading && current === null) firstShown();
+  }, [rows.loading, current]);
   const drawn = virtual.items.map(({ index }) => entryAt(sections, index)?.item).filter((item) => item !== undefined);
   const asked = useAsked(drawn);
   const parents = useParents(virtual.items.map(({ index }) => entryAt(sections, index)).filter((entry) => entry?.level === 1).map((entry) => entry!.item!));

@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from 'react';
 import { Icon, useActivityList } from '@agentexec/react';
+import { useFirstShown } from '../first.ts';
 import { Entry, Menu } from './menu.tsx';
 import { follow } from './list_row.tsx';
 import { grouped } from '../numbers.ts';
@@ -67,7 +68,8 @@ function ViewLink({ view, current }: { view: View; current: boolean }) {
 /** How many activities a view has; nothing where only the page could count them. */
 function Count({ search }: { search: string }) {
   const filter = filterOf(search);
-  return filter.text ? null : filter.stale && filter.waiting ? <CountOfNeeds filter={filter} /> : <CountOf filter={filter} />;
+  const first = useFirstShown();
+  return !first || filter.text ? null : filter.stale && filter.waiting ? <CountOfNeeds filter={filter} /> : <CountOf filter={filter} />;
 }
 
 const plain = (filter: Filter) => ({ ...filter, sort: 'created', order: 'desc' }) as const;

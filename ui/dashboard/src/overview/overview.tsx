@@ -2,6 +2,7 @@ import { useEffect, useMemo } from 'react';
 import type { Counts } from '@agentexec/client';
 import { useClient, useCounts, useQuestions } from '@agentexec/react';
 import { statusNames } from '@agentexec/client/text';
+import { firstShown } from '../first.ts';
 import { useSnapshot } from '../model.ts';
 import { go, useSearch } from '../route.ts';
 import { Attention } from './attention.tsx';
@@ -25,6 +26,9 @@ export function Overview() {
   const { active: waiting } = useCounts({ waiting: true });
   const asked = useQuestions({ pageSize: SHOWN });
   useEffect(() => model.counted(counts), [model, counts]);
+  useEffect(() => {
+    if (stats) firstShown();
+  }, [stats]);
   if (counts && sum(counts) === 0) return <Empty />;
   return (
     <div className="overview" aria-busy={!stats && !problem}>
