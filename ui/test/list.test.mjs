@@ -214,6 +214,7 @@ scene('activities that need a person and what failed today come first, also wher
     await eventually(async () => assert.deepEqual((await rows(page)).filter((r) => r.group === 'failed').map((r) => r.type).slice(-1), ['broken']));
     assert.ok(!(await rows(page)).some((r) => r.group === 'failed' && r.type === 'long ago'));
     await state(page, 'groups');
+    await sql(`select agentexec.heartbeat('${stale}', interval '1 hour')`);
     await log(stale, 'back again');
     await eventually(async () => assert.equal((await row(page, 'silent')).group, 'running'));
     await finish(stale, 'complete', 'done');

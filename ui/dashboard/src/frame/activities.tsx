@@ -1,5 +1,5 @@
 import { lazy, Suspense, useEffect } from 'react';
-import { afterFirst, useFirstShown } from '../first.ts';
+import { useFirstShown } from '../first.ts';
 import { ListPage } from '../list/page.tsx';
 import type { Filter } from '../list/query.ts';
 import { routeOf } from '../route.ts';
@@ -12,8 +12,11 @@ if (routeOf(location.pathname, location.search).id !== null) void loadDetail();
 
 /** The list, and beside it the activity that is open. */
 export function Activities({ id, filter, search }: { id: string | null; filter: Filter; search: string }) {
-  // Soon after the list is drawn, so that an activity opens at once, also when the server is away by then.
-  useEffect(() => afterFirst(() => void loadDetail().catch(() => {})), []);
+  useEffect(() => {
+    // Soon after the list is drawn, so that an activity opens at once, also when the server is away by then.
+    const timer = setTimeout(() => void loadDetail().catch(() => {}), 100);
+    return () => clearTimeout(timer);
+  }, []);
   const first = useFirstShown();
   return (
     <>
