@@ -1,5 +1,5 @@
-// What the page shows first: the rows of the list, or the log of an activity. Whatever else is read waits until that is drawn,
-// so that it comes sooner.
+// Reads in two steps: first the rows of the list, or the log of an activity; everything else when these are drawn, so that they
+// come sooner.
 
 import { useSyncExternalStore } from 'react';
 
