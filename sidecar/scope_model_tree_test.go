@@ -3,12 +3,16 @@ package sidecar_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
+	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentexec/agentexec/internal/scopetest"
@@ -199,13 +203,16 @@ func (w *scopeWorld) closeQuestion(h *holder) {
 	}
 }
 
-// prune deletes finished trees in a scope, as a client of the library does.
+// prune deletes finished trees in a scope, as a client of the library does: in turns, after each of which a list may be read.
 func (w *scopeWorld) prune() {
 	if len(w.All) < 40 {
 		return
 	}
 	scope := scopetest.Pick(w.World, w.Scope(), scopetest.Pick(w.World, w.holders...).Scope)
-	c := client.New(w.s.db.Pool(w.t)).WithScope(scope)
+	before := w.All
+	gone := w.Prune(scope)
+	pool := w.s.db.Pool(w.t)
+	c := client.New(pool).WithScope(scope)
 	var got client.Pruned
 	for {
 		pruned, err := c.Prune(w.t.Context(), client.PruneParams{FinishedBefore: time.Now().Add(time.Hour), MaxRows: 5})
@@ -215,13 +222,24 @@ func (w *scopeWorld) prune() {
 		}
 		got.Activities += pruned.Activities
 		got.Lines += pruned.Lines
+		left := ids(w.t, pool)
+		w.past = append(w.past, moment{slices.DeleteFunc(slices.Clone(before), func(a scopetest.Activity) bool { return !slices.Contains(left, a.ID) }), maps.Clone(w.silent)})
 	}
 	lines := 0
-	gone := w.Prune(scope)
 	for _, a := range gone {
 		lines += a.LastSeq
 		delete(w.silent, a.ID)
 	}
 	require.Equal(w.t, client.Pruned{Activities: len(gone), Lines: lines}, got, "scope %s", scope)
 	w.written()
+}
+
+// ids are those of all activities in the database.
+func ids(t *testing.T, pool *pgxpool.Pool) []uuid.UUID {
+	t.Helper()
+	rows, err := pool.Query(t.Context(), "select agent_id from agentexec.activity")
+	require.NoError(t, err)
+	all, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	require.NoError(t, err)
+	return all
 }
