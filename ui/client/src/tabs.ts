@@ -65,6 +65,7 @@ export function joinTabs(name: string, on: TabHandlers, { locks, Channel }: TabG
   const inbox = new Channel(nameOf(id));
   const outboxes = new Map<string, BroadcastChannel>();
   let left = false;
+  let living = false; // this tab holds its own lock
   let leading = false;
   const known = new Set<string>(); // to the leader
   let candidacy = new AbortController();
@@ -77,7 +78,7 @@ export function joinTabs(name: string, on: TabHandlers, { locks, Channel }: TabG
     if (!outbox) outboxes.set(to, (outbox = new Channel(nameOf(to))));
     outbox.postMessage({ from: id, message } satisfies Envelope);
   };
-  const broadcast = (message: TabMessage) => left || bus.postMessage({ from: id, message } satisfies Envelope);
+  const broadcast = (message: TabMessage) => !living || left || bus.postMessage({ from: id, message } satisfies Envelope);
 
   // stand has this tab lead as soon as no other does, or with steal at once.
   function stand(steal: boolean, settled = () => {}) {
@@ -121,23 +122,25 @@ export function joinTabs(name: string, on: TabHandlers, { locks, Channel }: TabG
   }
 
   bus.onmessage = ({ data: { from, message } }: MessageEvent<Envelope>) => {
-    if (left) return;
+    if (!living || left) return;
     if (message.type !== 'who') return on.announced(from, message);
     if (!leading) return;
     know(from);
     on.joined(from);
   };
   inbox.onmessage = ({ data: { from, message } }: MessageEvent<Envelope>) => {
-    if (left) return;
+    if (!living || left) return;
     if (leading) know(from);
     on.received(from, message);
   };
-  const living = new Promise<void>((go) => (die = go));
+  // Before it has its lock, a tab says and hears nothing: the leader would get the lock, and take the tab for one that is gone.
+  const life = new Promise<void>((go) => (die = go));
   void locks.request(nameOf(id), () => {
     if (left) return undefined;
+    living = true;
     stand(false);
     broadcast({ type: 'who' });
-    return living;
+    return life;
   });
 
   return {

@@ -24,8 +24,9 @@ export class Browser {
   messages: string[] = [];
 
   /** Opens a tab: what is made now runs in it. */
-  open<T>(make: () => T): { tab: Tab; made: T } {
+  open<T>(make: () => T, mayLock?: Promise<void>): { tab: Tab; made: T } {
     const tab = new Tab(this);
+    tab.mayLock = mayLock;
     this.tabs.push(tab);
     vi.stubGlobal('navigator', { locks: { request: tab.request.bind(tab) } });
     vi.stubGlobal('BroadcastChannel', class extends Channel {
@@ -52,6 +53,8 @@ export class Tab {
   #frozen = false;
   crashed = false;
   browser: Browser;
+  /** Its requests for locks wait for this: a browser looks first whether the page may store anything. */
+  mayLock: Promise<void> | undefined;
   /** What waits for it while it is frozen. */
   queue: (() => void)[] = [];
   /** How much of that there is, in characters. */
@@ -88,6 +91,7 @@ export class Tab {
   }
 
   async request(name: string, ...rest: [LockOptions, () => unknown] | [() => unknown]): Promise<unknown> {
+    if (this.mayLock) await this.mayLock;
     const { browser } = this;
     const options = rest.length > 1 ? (rest[0] as LockOptions) : {};
     const callback = rest.at(-1) as (lock?: object | null) => unknown;

@@ -40,8 +40,8 @@ afterEach(async () => {
 });
 
 // open is a tab with an activity and a list.
-function open(options: ClientOptions = {}): Page {
-  const { tab, made: client } = browser.open(() => createClient({ url: server.url, WebSocket, retryDelay: () => 5, share: true, ...options }));
+function open(options: ClientOptions = {}, mayLock?: Promise<void>): Page {
+  const { tab, made: client } = browser.open(() => createClient({ url: server.url, WebSocket, retryDelay: () => 5, share: true, ...options }), mayLock);
   const seqs: number[] = [];
   const items = new Map<string, ActivityListItem>();
   client.watchActivity(ID, {}, (e) => e.type === 'logs' && seqs.push(...e.logs.map((l) => l.seq)));
@@ -166,6 +166,22 @@ test('a frozen tab holds up no other, and little waits for it', async () => {
   once(601);
   append(1);
   await all(has(602));
+  expect(server.sockets.size).toBe(1);
+});
+
+test('a tab that hears the leader before it has its own lock loses nothing', async () => {
+  open();
+  append(2);
+  await all(has(2));
+  let allow = () => {};
+  const second = open({}, new Promise<void>((go) => (allow = go)));
+  await until(() => [...browser.channels].some((c) => c.tab === second.tab), 'it has its channels');
+  page.dispatchEvent(new Event('visibilitychange')); // the leader says how it stands
+  await new Promise((go) => setTimeout(go, 50));
+  allow();
+  append(1);
+  await all((p) => has(3)(p) && shows(3)(p));
+  once(3);
   expect(server.sockets.size).toBe(1);
 });
 
