@@ -220,7 +220,7 @@ func unzip(t *testing.T, body string) string {
 // The page is one that loads at once: what a browser receives of it.
 func TestSize(t *testing.T) {
 	t.Parallel()
-	for target, most := range map[string]int{"/" + asset(t, ".js"): 121_000, "/" + asset(t, ".css"): 12_000, "/": 1_000} {
+	for target, most := range map[string]int{"/" + asset(t, ".js"): 120_000, "/" + asset(t, ".css"): 12_000, "/": 1_000} {
 		size := len(request(t, http.MethodGet, target, "Accept-Encoding", "gzip").body)
 		require.LessOrEqual(t, size, most, target)
 		t.Logf("%s: %d bytes", target, size)
