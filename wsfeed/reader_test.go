@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"io"
 	"runtime"
 	"slices"
 	"strings"
@@ -101,6 +102,10 @@ func TestIdleSocketsUseSmallStacks(t *testing.T) { //nolint:paralleltest // see 
 		c.expect("snapshot", "a")
 		_, err := c.ws.NetConn().Write(slices.Concat(masked(websocket.PingMessage, ""), masked(websocket.PongMessage, "x")))
 		require.NoError(t, err)
+		pong := make([]byte, 2)
+		_, err = io.ReadFull(c.ws.NetConn(), pong)
+		require.NoError(t, err)
+		require.Equal(t, []byte{0x80 | websocket.PongMessage, 0}, pong)
 	}
 	stacks := make([]byte, 1<<20)
 	eventually(t, "all of them wait", func() bool {
