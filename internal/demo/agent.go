@@ -74,6 +74,12 @@ func (a *agent) attempts(ctx context.Context, id uuid.UUID, p part, r *round) er
 // create creates the activity as QUEUED, below its coordinator.
 func (a *agent) create(ctx context.Context, id, parent uuid.UUID, message string) error {
 	return a.persist(ctx, func() error {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		// Not ended by ctx: the server may create it in spite of that, after cancel has found nothing.
+		ctx, done := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+		defer done()
 		_, err := a.config.Client.Create(ctx, TaskName, message, client.WithAgentID(id), client.WithParent(parent), client.WithMetadata(Metadata()))
 		if errors.Is(err, client.ErrExists) {
 			return nil // the answer to an earlier try was lost

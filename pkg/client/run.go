@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/agentexec/agentexec/internal/notify"
@@ -194,30 +193,42 @@ func (r *Run) begin(ctx context.Context) (line Log, err error) {
 // beginAt writes the line that makes the activity RUNNING, as line seq, and the first heartbeat. Both are in one transaction, so
 // the activity becomes stale also when its worker dies right after. data.run makes the line differ from that of another worker.
 func (r *Run) beginAt(ctx context.Context, seq int, create bool) (line Log, err error) {
-	err = pgx.BeginFunc(ctx, r.pool, func(tx pgx.Tx) error {
-		in := r.c.WithTx(tx)
-		if create {
-			opts := []CreateOption{WithAgentID(r.id), WithMetadata(r.params.Metadata)}
-			if r.params.ParentAgentID != uuid.Nil {
-				opts = append(opts, WithParent(r.params.ParentAgentID))
-			}
-			_, err := in.Create(ctx, r.params.TaskName, "", opts...)
-			if err != nil {
-				return err
-			}
-		}
-		var err error
-		line, err = in.Update(ctx, r.id, r.params.Message, WithStatus(StatusRunning), WithAtSeq(seq), WithData(map[string]any{"run": uuid.New()}))
-		if err != nil {
-			return err
-		}
-		_, err = in.Heartbeat(ctx, r.id, r.params.ExpectEvery)
-		return err
-	})
+	line, err = r.commitBegin(ctx, seq, create)
 	if known := (*DBError)(nil); err != nil && !errors.As(err, &known) {
 		err = dbError("begin a run", err)
 	}
 	return line, err
+}
+
+// commitBegin is the transaction of beginAt. When ctx ends, it is rolled back; but a commit that is under way is awaited, because
+// it may be done in spite of that, and the activity would stay RUNNING without a run.
+func (r *Run) commitBegin(ctx context.Context, seq int, create bool) (line Log, err error) {
+	tx, err := r.pool.Begin(ctx)
+	if err != nil {
+		return Log{}, err
+	}
+	defer func() { _ = tx.Rollback(ctx) }()
+	in := r.c.WithTx(tx)
+	if create {
+		opts := []CreateOption{WithAgentID(r.id), WithMetadata(r.params.Metadata)}
+		if r.params.ParentAgentID != uuid.Nil {
+			opts = append(opts, WithParent(r.params.ParentAgentID))
+		}
+		_, err := in.Create(ctx, r.params.TaskName, "", opts...)
+		if err != nil {
+			return Log{}, err
+		}
+	}
+	line, err = in.Update(ctx, r.id, r.params.Message, WithStatus(StatusRunning), WithAtSeq(seq), WithData(map[string]any{"run": uuid.New()}))
+	if err != nil {
+		return Log{}, err
+	}
+	if _, err = in.Heartbeat(ctx, r.id, r.params.ExpectEvery); err != nil {
+		return Log{}, err
+	}
+	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.params.EndTimeout)
+	defer cancel()
+	return line, tx.Commit(detached)
 }
 
 // note takes the state of the activity from an answer of Postgres, and ends the context of work if the activity must not go

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
@@ -90,6 +91,44 @@ func TestRunEndsWithoutPostgres(t *testing.T) {
 	})
 	require.ErrorIs(t, err, errStopped)
 	require.ErrorContains(t, err, "2 lines were not stored")
+}
+
+// The context ends while the server commits the beginning of a run, and the commit is done in spite of that: the activity does not
+// stay RUNNING.
+func TestRunWhoseContextEndsWhileItBegins(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	db.Exec(t, `create function public.slow() returns trigger language plpgsql as $$
+		begin
+			perform pg_sleep(30);
+			return null;
+		exception when query_canceled then
+			return null; -- too late to stop the commit
+		end $$`)
+	db.Exec(t, `create constraint trigger slow after insert on agentexec.activity deferrable initially deferred for each row execute function public.slow()`)
+	pool := db.Pool(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- client.New(pool).Run(ctx, client.RunParams{TaskName: "n"}, func(ctx context.Context, _ *client.Run) error { return ctx.Err() })
+	}()
+	committing := func() (pids []int) {
+		rows, err := pool.Query(t.Context(), "select pid from pg_stat_activity where query = 'commit' and wait_event = 'PgSleep' and datname = current_database()")
+		require.NoError(t, err)
+		pids, err = pgx.CollectRows(rows, pgx.RowTo[int])
+		require.NoError(t, err)
+		return pids
+	}
+	var pids []int
+	require.Eventually(t, func() bool { pids = committing(); return len(pids) == 1 }, time.Minute, 5*time.Millisecond)
+	cancel()
+	_, err := pool.Exec(t.Context(), "select pg_cancel_backend($1)", pids[0])
+	require.NoError(t, err)
+	require.ErrorIs(t, <-ended, context.Canceled)
+	require.Eventually(t, func() bool { return len(committing()) == 0 }, time.Minute, 5*time.Millisecond)
+	var status client.Status
+	require.NoError(t, pool.QueryRow(t.Context(), "select status::text from agentexec.activity").Scan(&status))
+	require.Equal(t, client.StatusError, status)
 }
 
 // The work's transaction holds the row of its activity: its lines wait, its heartbeats do not.
