@@ -152,6 +152,10 @@ $$;
 -- Without finished_before, the rules of retention say what is due.
 --
 -- The types and statuses come in random order, so that none waits for another one for ever; of each, the oldest come first.
+--
+-- The planner believes that few roots are in the scope, and would read and sort all that are due, in every sweep. Without sorts it takes
+-- the index that has them in order, and the loop ends when there are enough: the cost follows max_rows. A sort that cannot be avoided
+-- counts as so expensive that the query would be compiled, hence jit.
 create or replace function agentexec._due_roots(
   finished_before timestamptz,
   agent_type      text,
@@ -164,41 +168,51 @@ create or replace function agentexec._due_roots(
   language plpgsql
   volatile
   set search_path = pg_catalog, pg_temp
+  set enable_sort = off
+  set jit = off
 as $$
+declare
+  v_kind  record;
+  v_root  record;
+  v_roots int := 0;
+  v_lines bigint := 0;
 begin
-  select array_agg(d.id order by d.n), array_agg(d.before order by d.n)
-  into ids, times
-  from (
-    select d.id, d.before, d.n, sum(d.lines) over (order by d.n) - d.lines as lines_before
-    from (
-      select r.id, b.before, r.lines, row_number() over () as n
-      from (
-        select k.agent_type, k.status from agentexec._root_kinds() k
-        where (_due_roots.agent_type is null or k.agent_type = _due_roots.agent_type) and (_due_roots.statuses is null or k.status = any (_due_roots.statuses))
-        order by random()) k
-      cross join lateral (
-        select _due_roots.finished_before as before where _due_roots.finished_before is not null
-        union all
-        (select statement_timestamp() - t.keep
-         from agentexec.retention t
-         where _due_roots.finished_before is null and coalesce(t.agent_type, k.agent_type) = k.agent_type and coalesce(t.status, k.status) = k.status
-         order by t.agent_type is null, t.status is null
-         limit 1)) b
-      cross join lateral (
-        select a.id, a.last_seq + coalesce((select sum(m.last_seq) from agentexec.activity m where m.root_agent_id = a.agent_id), 0) as lines
-        from agentexec.activity a
-        where a.finished_at is not null and a.parent_agent_id is null
-          and a.agent_type = k.agent_type and a.status = k.status and a.finished_at < b.before
-          and agentexec._in_scope(scope.agent_ids, scope.agent_types, scope.metadata, a.agent_id, a.agent_type, a.metadata)
-          and not exists (
-            select from agentexec.activity m
-            where m.root_agent_id = a.agent_id
-              and (m.finished_at is null or m.finished_at >= b.before
-                or agentexec._in_scope(scope.agent_ids, scope.agent_types, scope.metadata, m.agent_id, m.agent_type, m.metadata) is not true))
-        order by a.finished_at
-        limit _due_roots.max_rows) r
-      limit _due_roots.max_rows) d) d
-  where max_rows is null or d.lines_before < max_rows;
+  for v_kind in
+    select k.agent_type, k.status, b.before
+    from agentexec._root_kinds() k
+    cross join lateral (
+      select _due_roots.finished_before as before where _due_roots.finished_before is not null
+      union all
+      (select statement_timestamp() - t.keep
+       from agentexec.retention t
+       where _due_roots.finished_before is null and coalesce(t.agent_type, k.agent_type) = k.agent_type and coalesce(t.status, k.status) = k.status
+       order by t.agent_type is null, t.status is null
+       limit 1)) b
+    where (_due_roots.agent_type is null or k.agent_type = _due_roots.agent_type) and (_due_roots.statuses is null or k.status = any (_due_roots.statuses))
+    order by random()
+  loop
+    for v_root in
+      select a.id, a.last_seq + coalesce((select sum(m.last_seq) from agentexec.activity m where m.root_agent_id = a.agent_id), 0) as lines
+      from agentexec.activity a
+      where a.finished_at is not null and a.parent_agent_id is null
+        and a.agent_type = v_kind.agent_type and a.status = v_kind.status and a.finished_at < v_kind.before
+        and agentexec._in_scope(scope.agent_ids, scope.agent_types, scope.metadata, a.agent_id, a.agent_type, a.metadata)
+        and not exists (
+          select from agentexec.activity m
+          where m.root_agent_id = a.agent_id
+            and (m.finished_at is null or m.finished_at >= v_kind.before
+              or agentexec._in_scope(scope.agent_ids, scope.agent_types, scope.metadata, m.agent_id, m.agent_type, m.metadata) is not true))
+      order by a.finished_at
+    loop
+      ids := ids || v_root.id;
+      times := times || v_kind.before;
+      v_roots := v_roots + 1;
+      v_lines := v_lines + v_root.lines;
+      if v_roots >= max_rows or v_lines >= max_rows then
+        return;
+      end if;
+    end loop;
+  end loop;
 end
 $$;
 

@@ -176,6 +176,24 @@ func TestPruneReadsNoWholeLog(t *testing.T) {
 	}))
 }
 
+// What the choice of the due trees reads follows max_rows, not the number of trees that are due, with its first plans and with the
+// generic ones.
+func TestPruneReadsFewDueTrees(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.exec("select agentexec.complete(agentexec.create_activity('research' || n % 3)) from generate_series(1, 2000) n")
+	b.exec("analyze agentexec.activity")
+	require.NoError(t, pgx.BeginFunc(t.Context(), b.pool, func(tx pgx.Tx) error {
+		for range 8 {
+			const due = "select cardinality((agentexec._due_roots(now() + interval '1 hour', null, null, agentexec._scope_of(''), 20)).ids)"
+			require.Equal(t, 10, one[int](t, tx, due), "of two lines each")
+		}
+		rows := one[int](t, tx, "select seq_tup_read + idx_tup_fetch from pg_stat_xact_user_tables where relid = 'agentexec.activity'::regclass")
+		require.Less(t, rows, 1000)
+		return nil
+	}))
+}
+
 // A child that is created under a tree that is being pruned finds no parent, and never an orphaned place.
 func TestChildOfAPrunedParent(t *testing.T) {
 	t.Parallel()
