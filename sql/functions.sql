@@ -456,9 +456,7 @@ declare
   v_total  bigint;
   v_done   bigint; -- the sum of the percentages
 begin
-  if not exists (select from agentexec.activity c where c.parent_agent_id = _children_json.agent_id) then
-    return null;
-  elsif num_nonnulls(scope_agent_ids, scope_agent_types, scope_metadata) = 0 then
+  if num_nonnulls(scope_agent_ids, scope_agent_types, scope_metadata) = 0 then
     -- The counts are read from the index alone, and the rows of the unfinished children.
     select jsonb_object_agg(lower(c.status::text), c.n), sum(c.n), coalesce(sum(100 * c.n) filter (where c.status in ('COMPLETE', 'ERROR', 'CANCELED')), 0)
     into v_counts, v_total, v_done
@@ -475,11 +473,9 @@ begin
       where c.parent_agent_id = _children_json.agent_id
         and agentexec._in_scope(scope_agent_ids, scope_agent_types, scope_metadata, c.agent_id, c.agent_type, c.metadata)
       group by c.status) c;
-    if v_total is null then
-      return null;
-    end if;
   end if;
-  return jsonb_build_object('total', v_total, 'queued', 0, 'running', 0, 'complete', 0, 'error', 0, 'canceled', 0, 'percentage', v_done / v_total) || v_counts;
+  return case when v_total is not null then
+    jsonb_build_object('total', v_total, 'queued', 0, 'running', 0, 'complete', 0, 'error', 0, 'canceled', 0, 'percentage', v_done / v_total) || v_counts end;
 end
 $$;
 
@@ -2339,7 +2335,8 @@ begin
   -- The page is put together as text and read as jsonb once: half the work of jsonb that is copied from object to
   -- array to page. The items are those of _activity_json, from rows, which is cheaper than from keys and values. The
   -- latest lines are looked up one by one: a join could read the whole log. Of a long one, only the beginning is read:
-  -- its size is known without that. A join with the heartbeats could also change the order of the rows.
+  -- its size is known without that. A join with the heartbeats could also change the order of the rows. A call of a function that is
+  -- not inlined takes as long as reading several rows, so it is made only for the activities that need it.
   execute format(
     'select array_agg(row_to_json(i)::text) filter (where a.n <= $4), array_agg(a.agent_id) filter (where a.n <= $4),
             array_agg(a.status) filter (where a.n <= $4), array_agg(a.created_at) filter (where a.n <= $4),
@@ -2367,10 +2364,11 @@ begin
               agentexec._time(greatest(a.updated_at, h.beat_at)) as last_seen_at,
               extract(epoch from h.expect_every)::double precision as expect_every,
               agentexec._is_stale(a.status, a.updated_at, h.beat_at, h.expect_every) as stale,
-              agentexec._cancel_json(a.id, a.cancel_seq, a.cancel_force_at, a.cancel_forced) as cancel,
+              case when a.cancel_seq is not null then agentexec._cancel_json(a.id, a.cancel_seq, a.cancel_force_at, a.cancel_forced) end as cancel,
               case when a.parent_agent_id is not null then agentexec._visible_id(a.parent_agent_id, $9, $18, $11) end as parent_agent_id,
               case when a.root_agent_id is not null then agentexec._visible_id(a.root_agent_id, $9, $18, $11) end as root_agent_id, a.open_questions,
-              case when a.n <= $4 then agentexec._children_json(a.agent_id, $9, $18, $11) end as children,
+              case when a.n <= $4 and exists (select from agentexec.activity c where c.parent_agent_id = a.agent_id)
+                then agentexec._children_json(a.agent_id, $9, $18, $11) end as children,
               l.head as latest_log,
               coalesce(l.size > octet_length(l.head), false) as latest_log_truncated
      ) i',

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 )
 
@@ -164,4 +165,24 @@ func TestListReadsTheBeginningOfALongLine(t *testing.T) {
 	for _, arguments := range []string{"", "statuses => '{QUEUED}'", "after => agentexec._list_start()"} {
 		require.Less(t, fewestBlocks(t, conn, "select agentexec.list_activities("+arguments+")"), whole/3, arguments) // it also looks for children
 	}
+}
+
+// A page calls a function only for the activities that need it: a call that is not inlined takes as long as reading several rows.
+func TestListCallsFewFunctions(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.exec("select agentexec.create_activity('research') from generate_series(1, 30)")
+	parent, canceled := b.create("plan"), b.create("plan")
+	b.child(parent, "part")
+	b.exec("select agentexec.append_log($1, 'at work', null, 'RUNNING')", canceled)
+	b.exec("select agentexec.cancel($1)", canceled)
+	require.NoError(t, pgx.BeginFunc(t.Context(), b.pool, func(tx pgx.Tx) error {
+		_, err := tx.Exec(t.Context(), "set local track_functions = 'all'")
+		require.NoError(t, err)
+		require.Len(t, one[map[string]any](t, tx, "select agentexec.list_activities()")["items"], 33)
+		calls := one[map[string]int](t, tx, `select jsonb_object_agg(f.funcname, f.calls) from pg_stat_xact_user_functions f
+			where f.calls > 1 or f.funcname in ('_children_json', '_cancel_json')`)
+		require.Equal(t, map[string]int{"_children_json": 1, "_cancel_json": 1, "_visible_id": 2}, calls) // the parent and the root of one
+		return nil
+	}))
 }
