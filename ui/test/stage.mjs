@@ -62,7 +62,7 @@ export async function eventually(check, patience = 20_000) {
   }
 }
 
-export const scene = (name, play) => test(name, { timeout: 120_000 }, play);
+export const scene = (name, play, options) => test(name, { timeout: 120_000, ...options }, play);
 
 let browser;
 before(async () => {

@@ -1,0 +1,129 @@
+// The settings of docs/deploy/proxies.md for every proxy that it names: the page, the API and WebSockets, at / and below a
+// prefix. prefix.test.mjs has more of the page behind nginx.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http from 'node:http';
+import https from 'node:https';
+import { caddy } from './caddy.mjs';
+import { missing } from './documented.mjs';
+import { haproxy } from './haproxy.mjs';
+import { nginx } from './nginx.mjs';
+import { create, eventually, log, move, play, scene } from './stage.mjs';
+import { live, row, rowOf, shows } from './screen.mjs';
+
+// request begins a request to a proxy.
+function request(p, { headers, ...options }) {
+  const { protocol, host } = new URL(p.url);
+  return (protocol === 'https:' ? https : http).request({
+    host: '127.0.0.1', port: p.port, headers: { host, ...headers }, agent: false, rejectUnauthorized: false, ...options,
+  });
+}
+
+// ask sends a request through a proxy and returns the answer, whose body is not read.
+async function ask(p, path, { method = 'GET', headers, body, ...options } = {}) {
+  const req = request(p, { path, method, headers, ...options });
+  req.end(body);
+  const [res] = await once(req, 'response');
+  return { status: res.statusCode, headers: res.headers, res, req };
+}
+
+async function bodyOf({ res }) {
+  let text = '';
+  for await (const chunk of res.setEncoding('utf8')) text += chunk;
+  return text;
+}
+
+// register creates an activity through a proxy and returns the path it is told.
+async function register(p, prefix, headers) {
+  const answer = await ask(p, prefix + '/v1/activities', {
+    method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: '{"task_name": "linked"}',
+  });
+  assert.equal(answer.status, 201);
+  answer.req.destroy();
+  return answer.headers.location;
+}
+
+// upgraded opens a WebSocket through a proxy and returns its subprotocol.
+async function upgraded(p, prefix) {
+  const req = request(p, {
+    path: prefix + '/v1/feed',
+    headers: {
+      origin: p.origin, connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-version': 13,
+      'sec-websocket-key': 'MDEyMzQ1Njc4OWFiY2RlZg==', 'sec-websocket-protocol': 'agentexec.v1',
+    },
+  }).end();
+  const [res, socket] = await once(req, 'upgrade');
+  socket.destroy();
+  return res.headers['sec-websocket-protocol'];
+}
+
+const behind = await move('/behind', '/agentexec');
+const trusting = await move('/behind', '');
+const ways = {
+  'at /': { prefix: '', to: trusting },
+  'below a prefix that is removed': { prefix: '/agentexec', to: trusting },
+  'below a prefix that is left': { prefix: '/agentexec', strip: false, to: behind },
+};
+const proxies = { nginx, haproxy, caddy };
+
+for (const [program, start] of Object.entries(proxies)) {
+  const skip = missing(program);
+
+  // through serves a sidecar behind the proxy while act runs; no request may leave the prefix.
+  async function through(options, act) {
+    const p = await start(options);
+    try {
+      await act(p);
+      assert.deepEqual(await p.strays(), [], 'every request lies below the prefix');
+    } finally {
+      await p.close();
+    }
+  }
+
+  for (const [where, options] of Object.entries(ways)) {
+    const { prefix } = options;
+    const name = program + prefix + where.replaceAll(' ', '-');
+
+    // prefix.test.mjs has the page behind nginx. A prefix that is left is no different to the page.
+    if (start !== nginx && options.strip !== false) scene(`${program}: the page is live through a WebSocket, ${where}`, () =>
+      through(options, async (p) => {
+        const id = await create(name, 'line 1');
+        await play(`${p.url}/activities`, async (page) => {
+          const opened = [];
+          page.on('websocket', (socket) => socket.on('framereceived', () => opened.push(new URL(socket.url()).pathname)));
+          await page.reload();
+          await live(page);
+          await eventually(async () => assert.ok(await row(page, name)));
+          await rowOf(page, name).locator('a.type').click();
+          await shows(page, 'line 1');
+          await log(id, 'line 2', { status: 'RUNNING' });
+          await shows(page, 'line 1', 'line 2');
+          assert.equal(opened[0], prefix + '/v1/feed');
+        }, { ignoreHTTPSErrors: true });
+      }), { skip });
+
+    scene(`${program}: WebSockets get through and links name the prefix, ${where}`, () =>
+      through(options, async (p) => {
+        assert.equal(await upgraded(p, prefix), 'agentexec.v1');
+        const id = '[0-9a-f-]{36}$';
+        assert.match(await register(p, prefix, { origin: p.origin }), new RegExp(`^${prefix}/v1/activities/${id}`));
+        const openapi = await ask(p, prefix + '/openapi.json');
+        assert.deepEqual(JSON.parse(await bodyOf(openapi)).servers, prefix ? [{ url: prefix }] : undefined);
+        if (!prefix) return;
+        const bare = await ask(p, prefix);
+        assert.ok([307, 308].includes(bare.status));
+        assert.equal(bare.headers.location, prefix + '/');
+      }), { skip });
+  }
+
+  if (start !== nginx) scene(`${program}: without WebSockets the page is live`, () =>
+    through({ prefix: '/agentexec', to: trusting, sockets: false }, async (p) => {
+      const id = await create(program + '-polled', 'line 1');
+      await play(`${p.url}/activities/${id}`, async (page) => {
+        await live(page);
+        await log(id, 'line 2');
+        await shows(page, 'line 1', 'line 2');
+      }, { ignoreHTTPSErrors: true });
+    }), { skip });
+}
