@@ -14,10 +14,10 @@ function settings({ port, dir, prefix, to, strip, sockets }) {
     }`);
   conf = replaced(conf, '127.0.0.1:8484', new URL(to).host);
   if (!sockets) conf = replaced(conf, 'reverse_proxy ', '@socket header Upgrade *\n        respond @socket 403\n        reverse_proxy ');
-  if (!strip || !prefix) conf = replaced(conf, 'header_up X-Forwarded-Prefix /agentexec', '');
+  if (!strip || !prefix) conf = replaced(conf, 'header_up X-Forwarded-Prefix /agentexec', 'header_up -X-Forwarded-Prefix');
   if (!strip) conf = replaced(conf, 'handle_path', 'handle');
   if (prefix) return conf.replaceAll('/agentexec', prefix);
-  return replaced(conf, 'handle_path /agentexec/*', 'handle').replace(/redir .*/, '');
+  return replaced(conf, 'handle_path /agentexec/*', 'handle').replace(/route [^}]*\{uri\}[^}]*\}/, '');
 }
 
 /** Starts Caddy, as nginx.mjs starts nginx. */

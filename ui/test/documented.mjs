@@ -56,7 +56,7 @@ export async function run(program, { prefix, scheme = 'http', host = '127.0.0.1'
     stdio: ['ignore', out, quiet ? err : 'inherit'], env: { ...process.env, HOME: dir, XDG_CONFIG_HOME: dir, XDG_DATA_HOME: dir },
   });
   [out, err].forEach(closeSync);
-  const end = () => child.kill();
+  const end = () => child.kill('SIGKILL'); // Caddy would wait for its requests
   process.once('exit', end); // a scene that ran out of time closes nothing
   const ended = once(child, 'exit');
   let failed;

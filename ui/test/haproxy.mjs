@@ -8,7 +8,7 @@ function settings({ port, prefix, to, strip, sockets }) {
   let conf = replaced(documented('haproxy'), 'bind :80', `bind 127.0.0.1:${port}\n    log global\n    option dontlognull\n    log-format %HU`);
   conf = replaced(conf, '127.0.0.1:8484', new URL(to).host);
   if (!strip || !prefix) {
-    conf = replaced(conf, 'http-request set-header X-Forwarded-Prefix /agentexec', '');
+    conf = replaced(conf, 'set-header X-Forwarded-Prefix /agentexec', 'del-header X-Forwarded-Prefix');
     conf = replaced(conf, 'http-request replace-path /agentexec(/.*) \\1', '');
   }
   if (!sockets) conf = replaced(conf, 'option forwardfor', 'option forwardfor\n    http-request deny if { hdr(upgrade) -m found }');

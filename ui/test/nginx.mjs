@@ -6,7 +6,7 @@ import { base } from './stage.mjs';
 // settings are those of the documentation, for another prefix, address and port.
 function settings({ port, prefix, to, strip, sockets, files }) {
   let conf = replaced(documented('nginx'), 'listen 80;', `listen 127.0.0.1:${port};`);
-  if (!strip || !prefix) conf = replaced(conf, 'proxy_set_header X-Forwarded-Prefix /agentexec;', '');
+  if (!strip || !prefix) conf = replaced(conf, 'X-Forwarded-Prefix /agentexec;', 'X-Forwarded-Prefix "";');
   conf = replaced(conf, 'http://127.0.0.1:8484/', to + (strip ? '/' : ''));
   if (!sockets) conf = replaced(conf, 'proxy_http_version 1.1;', 'proxy_http_version 1.1; if ($http_upgrade) { return 403; }');
   if (!prefix || !strip) conf = conf.replace(/location = \/agentexec \{[^}]*\}/, '');

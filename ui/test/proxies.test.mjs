@@ -58,6 +58,20 @@ async function upgraded(p, prefix) {
   return res.headers['sec-websocket-protocol'];
 }
 
+// inPlace serves streams in place of the sidecar while act runs with its address and what tells of a request.
+async function inPlace(act) {
+  const server = http.createServer((req, res) => {
+    res.writeHead(200, { 'content-type': 'text/event-stream' }).write('event: snapshot\ndata: {}\n\n');
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  try {
+    await act(`http://127.0.0.1:${server.address().port}`, once(server, 'request'));
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+}
+
 const behind = await move('/behind', '/agentexec');
 const trusting = await move('/behind', '');
 const ways = {
@@ -108,12 +122,15 @@ for (const [program, start] of Object.entries(proxies)) {
         assert.equal(await upgraded(p, prefix), 'agentexec.v1');
         const id = '[0-9a-f-]{36}$';
         assert.match(await register(p, prefix, { origin: p.origin }), new RegExp(`^${prefix}/v1/activities/${id}`));
+        assert.match(await register(p, prefix, { 'x-forwarded-prefix': '/claimed' }), new RegExp(`^${prefix}/v1/`), 'a client cannot name a prefix');
         const openapi = await ask(p, prefix + '/openapi.json');
         assert.deepEqual(JSON.parse(await bodyOf(openapi)).servers, prefix ? [{ url: prefix }] : undefined);
         if (!prefix) return;
-        const bare = await ask(p, prefix);
-        assert.ok([307, 308].includes(bare.status));
-        assert.equal(bare.headers.location, prefix + '/');
+        for (const query of ['', '?status=ERROR&q=/agentexec']) {
+          const bare = await ask(p, prefix + query);
+          assert.ok([307, 308].includes(bare.status));
+          assert.equal(bare.headers.location, prefix + '/' + query);
+        }
       }), { skip });
   }
 
@@ -126,4 +143,21 @@ for (const [program, start] of Object.entries(proxies)) {
         await shows(page, 'line 1', 'line 2');
       }, { ignoreHTTPSErrors: true });
     }), { skip });
+
+  scene(`${program}: the sidecar is told the host, the prefix and the client, and a stream ends with its client`, () =>
+    inPlace((to, asked) =>
+      through({ prefix: '/agentexec', to }, async (p) => {
+        const { res, req } = await ask(p, '/agentexec/v1/feed/1?after_seq=0', {
+          headers: { 'x-forwarded-for': '203.0.113.9', 'x-forwarded-prefix': '/claimed' },
+        });
+        const [{ url, headers }, stream] = await asked;
+        assert.equal(url, '/v1/feed/1?after_seq=0');
+        assert.equal(headers.host, new URL(p.url).host);
+        assert.equal(headers['x-forwarded-prefix'], '/agentexec');
+        assert.equal(headers['x-forwarded-for'].split(', ').at(-1), '127.0.0.1');
+        assert.equal(String((await once(res, 'data'))[0]), 'event: snapshot\ndata: {}\n\n');
+        req.destroy();
+        // HAProxy takes it for a client that only listens, until it has something to send to it.
+        if (start !== haproxy) await eventually(() => assert.ok(stream.destroyed));
+      })), { skip });
 }
