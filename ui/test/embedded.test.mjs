@@ -5,18 +5,20 @@ import assert from 'node:assert/strict';
 import http from 'node:http';
 import { after } from 'node:test';
 import { build } from 'vite';
-import { base, create, eventually, move, open, scene } from './stage.mjs';
+import { base, create, eventually, move, open, scene, state } from './stage.mjs';
 
 const { output } = await build({
   configFile: false, logLevel: 'error', resolve: { conditions: ['@agentexec/source', 'module', 'browser', 'import', 'default'] },
   define: { 'process.env.NODE_ENV': '"production"' },
   build: { write: false, target: 'es2022', rolldownOptions: { input: new URL('embedded.tsx', import.meta.url).pathname } },
 });
+const page = '<!doctype html><html lang="en"><title>Agents</title><link rel="stylesheet" href="/styles.css"><main><h1>Agents</h1><h2>All</h2><div id="root"></div></main><script type="module" src="/script.js"></script>';
 const pages = http.createServer((req, res) => {
   if (req.url === '/favicon.ico') return void res.writeHead(204).end();
   const script = req.url === '/script.js';
-  res.writeHead(200, { 'content-type': script ? 'text/javascript' : 'text/html' });
-  res.end(script ? output[0].code : '<!doctype html><div id="root"></div><script type="module" src="/script.js"></script>');
+  const styles = req.url === '/styles.css';
+  res.writeHead(200, { 'content-type': script ? 'text/javascript' : styles ? 'text/css' : 'text/html' });
+  res.end(script ? output[0].code : styles ? output.find(({ fileName }) => fileName.endsWith('.css')).source : page);
 });
 await new Promise((go) => pages.listen(0, '127.0.0.1', go));
 after(() => (pages.closeAllConnections(), pages.close()));
@@ -80,4 +82,47 @@ scene('an allowed origin is shown all, and an id that is none is said to be', as
     await says(seen, /agent_id must be a UUID|nonsense/, ['element', 'detail']);
     assert.doesNotMatch((await seen()).detail, /Loading/);
   });
+});
+
+scene('of a list of 100,000 activities only the rows in sight are in the page', async () => {
+  const p = await open();
+  try {
+    await p.goto(`${origin}/?${new URLSearchParams({ sidecar: base, id: '', many: '100000' })}`);
+    const rows = () => p.$$eval('.ax-rows > li', (all) => all.map((row) => Number(row.querySelector('.ax-type').textContent.slice(5))));
+    const place = (n) => p.getByText(`type ${n}`, { exact: true }).boundingBox();
+    await eventually(async () => assert.equal((await rows())[0], 0));
+    assert.ok((await rows()).length < 60);
+    // Each row is where the one before it ends, and the list is no higher than the window.
+    const edges = await p.$$eval('.ax-rows > li', (all) => all.map((row) => row.getBoundingClientRect()).map(({ top, bottom }) => [top, bottom]));
+    for (const [n, [top]] of edges.entries()) if (n) assert.ok(Math.abs(top - edges[n - 1][1]) < 1, `row ${n}`);
+    const { height, window: room } = await p.$eval('.ax-list', (list) => ({ height: list.clientHeight, window: innerHeight }));
+    assert.ok(height <= room, `${height} px`);
+    await state(p, 'embedded-list');
+
+    await p.locator('.ax-list').hover();
+    await p.keyboard.press('Tab');
+    await p.keyboard.press('Tab');
+    const focused = () => p.evaluate(() => document.activeElement.querySelector('.ax-type')?.textContent);
+    assert.equal(await focused(), 'type 1');
+    await p.mouse.wheel(0, 100_000);
+    await eventually(async () => assert.ok((await rows()).at(-1) > 1000));
+    assert.equal(await focused(), 'type 1');
+    const still = (await rows()).at(-10);
+    const { y } = await place(still);
+    await p.evaluate(() => window.moved());
+    await eventually(async () => assert.equal(await p.$eval('.ax-rows > li', (row) => row.getAttribute('aria-posinset')), '3')); // that with the focus
+    assert.ok(Math.abs((await place(still)).y - y) < 1);
+    await p.$eval('.ax-list', (list) => (list.scrollTop = list.scrollHeight));
+    await eventually(async () => assert.equal((await rows()).at(-1), 99_999));
+    assert.ok((await rows()).length < 60);
+    // Tab goes from row to row through all of them.
+    await p.$eval('.ax-list', (list) => (list.scrollTop = 0));
+    await eventually(async () => assert.ok((await rows()).includes(1)));
+    for (let n = 2; n < 60; n++) {
+      await p.keyboard.press('Tab');
+      assert.equal(await focused(), `type ${n}`);
+    }
+  } finally {
+    await p.context().close();
+  }
 });
