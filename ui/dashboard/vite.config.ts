@@ -2,7 +2,7 @@ import { defineConfig } from 'vite';
 
 // The packages are built in as they are written, so that one build is enough. The output depends on nothing but the
 // sources and package-lock.json: dist/ is committed, and check-dist.sh compares it.
-const first = /node_modules\/(react|react-dom|scheduler|@tanstack)\/|ui\/client\/src\/|ui\/react\/src\/(clock|hooks|icons|store|times|virtual_items)\.|dashboard\/src\/(frame|list|[^/]+\.tsx?$)/;
+const first = /node_modules\/(react|react-dom|scheduler|@tanstack)\/|ui\/client\/src\/|ui\/react\/src\/(clock|hooks|icons|observable|store|times|virtual_items)\.|dashboard\/src\/(frame|list|[^/]+\.tsx?$)/;
 const later = /\.css|frame\/question_card|list\/(cancel_|toolbar_dialogs)/;
 
 export default defineConfig({

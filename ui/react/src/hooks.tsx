@@ -1,7 +1,8 @@
 import { createContext, type ReactNode, useCallback, useContext, useSyncExternalStore } from 'react';
 import type { Client, Connection, Counts, FeedError, ListFilter } from '@agentexec/client';
 import { type QuestionsFilter, type QuestionsResult, questionsStore } from './questions/questions_store.ts';
-import { type ActivityResult, activityStore, type ListResult, listStore, noActivity, type Store } from './store.ts';
+import { useSnapshot } from './observable.ts';
+import { type ListResult, listStore } from './store.ts';
 
 const ClientContext = createContext<Client | null>(null);
 
@@ -17,8 +18,6 @@ export function useClient(): Client {
   return client;
 }
 
-const useStore = <T,>({ subscribe, get }: Store<T>): T => useSyncExternalStore(subscribe, get, get);
-
 /** How it stands with the connection. */
 export function useConnection(): Connection {
   const client = useClient();
@@ -26,25 +25,9 @@ export function useConnection(): Connection {
   return useSyncExternalStore(client.onConnection, get, get);
 }
 
-export interface UseActivityOptions {
-  /** Only lines after this seq. Default 0, all. */
-  afterSeq?: number;
-  /** The most lines to keep, the newest. Default 10,000. */
-  maxLogs?: number;
-}
-
-/** One activity and its lines, live; nothing for null. All who show it share one watch, and render at most once a frame. */
-export function useActivity(agentId: string | null | undefined, { afterSeq = 0, maxLogs = 10_000 }: UseActivityOptions = {}): ActivityResult {
-  const client = useClient();
-  return useStore(agentId ? activityStore(client, agentId, afterSeq, maxLogs) : nothing);
-}
-
-const unselected: ActivityResult = { ...noActivity, loading: false };
-const nothing: Store<ActivityResult> = { subscribe: () => () => {}, get: () => unselected };
-
 /** A live list. Filters that are equal share one watch, whether or not they are the same object. */
 export function useActivityList(filter: ListFilter = {}): ListResult {
-  return useStore(listStore(useClient(), filter));
+  return useSnapshot(listStore(useClient(), filter));
 }
 
 export interface CountsResult {
@@ -68,5 +51,5 @@ export function useCounts({ agentType, metadata, waiting }: Pick<ListFilter, 'ag
  * them. They are read again when the feed has a line that asks or closes a question; nothing is polled.
  */
 export function useQuestions(filter: QuestionsFilter = {}): QuestionsResult {
-  return useStore(questionsStore(useClient(), filter));
+  return useSnapshot(questionsStore(useClient(), filter));
 }

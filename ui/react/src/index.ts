@@ -1,6 +1,8 @@
-export { AgentexecProvider, type CountsResult, useActivity, type UseActivityOptions, useActivityList, useClient, useConnection, useCounts, useQuestions } from './hooks.tsx';
+export { type ActivityResult, useActivity, type UseActivityOptions } from './activity.ts';
+export { AgentexecProvider, type CountsResult, useActivityList, useClient, useConnection, useCounts, useQuestions } from './hooks.tsx';
 export { Icon, type IconName, Mark, StateIcon } from './icons.tsx';
 export { useNow } from './clock.ts';
+export { Observable, type Store, useSnapshot } from './observable.ts';
 export { useVirtual, type Virtual, type VirtualOptions } from './virtual_items.ts';
 export { ActiveAgentsBadge, type ActiveAgentsBadgeProps, Elapsed, Liveness, type LivenessProps, Message, type MessageProps, ProgressBar, type ProgressBarProps, StatusBadge, type StatusBadgeProps, Time } from './parts.tsx';
 export { JsonTree, type JsonTreeProps, rawNumber } from './log/json_tree.tsx';
@@ -17,4 +19,4 @@ export { type QuestionsFilter, type QuestionsResult, questionsStore } from './qu
 export { exactTime, lasted, time } from './times.ts';
 export { TaskDetail, type TaskDetailProps } from './task_detail.tsx';
 export { TaskList, type TaskListProps } from './task_list.tsx';
-export type { ActivityResult, ListResult } from './store.ts';
+export type { ListResult } from './store.ts';

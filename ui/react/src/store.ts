@@ -1,16 +1,8 @@
 // Stores for the hooks: the state of one watch, shared by all components that show it, and new at most once a frame.
 
-import type { ActivityGap, ActivityListItem, ActivityLog, Activity, Client, Counts, FeedError, ListFilter } from '@agentexec/client';
-import { type ActivityView, applyActivity, applyList, compareItems } from '@agentexec/client/state';
-
-const LINGER = 1_000; // how long a watch outlives the last who showed it: a page that changes comes back to it
-const MOST_GAPS = 100;
-const UNSEEN = 1_000; // ms between two reports in a page in the background
-
-export interface Store<T> {
-  subscribe(listener: () => void): () => void;
-  get(): T;
-}
+import type { ActivityListItem, Client, Counts, FeedError, ListFilter } from '@agentexec/client';
+import { applyList, compareItems } from '@agentexec/client/state';
+import { Shared, sharedOf, type Store } from './observable.ts';
 
 interface Watching<T> {
   /** The state now, as an object of its own. */
@@ -18,119 +10,39 @@ interface Watching<T> {
   stop(): void;
 }
 
-const stores = new WeakMap<Client, Map<string, Store<unknown>>>();
+/** Begins a watch, and calls changed after each change. */
+type Begin<T> = (changed: () => void) => Watching<T>;
 
-/** The store of a client with this key; start begins its watch, and calls changed after each change. */
-export function storeOf<T>(client: Client, key: string, empty: T, start: (changed: () => void) => Watching<T>): Store<T> {
-  let ofClient = stores.get(client);
-  if (!ofClient) stores.set(client, (ofClient = new Map()));
-  let store = ofClient.get(key) as Store<T> | undefined;
-  if (!store) ofClient.set(key, (store = createStore(ofClient, key, empty, start)));
-  return store;
+class Watched<T> extends Shared<T> {
+  #empty: T;
+  #begin: Begin<T>;
+  #watching: Watching<T> | undefined;
+
+  constructor(client: Client, key: string, empty: T, begin: Begin<T>) {
+    super(client, key);
+    this.#empty = empty;
+    this.#begin = begin;
+  }
+
+  protected override start(): void {
+    super.start();
+    this.#watching = this.#begin(() => this.changed());
+  }
+
+  protected override stop(): void {
+    super.stop();
+    this.#watching?.stop();
+    this.#watching = undefined;
+  }
+
+  protected read(): T {
+    return this.#watching ? this.#watching.read() : this.#empty;
+  }
 }
 
-function createStore<T>(all: Map<string, Store<unknown>>, key: string, empty: T, start: (changed: () => void) => Watching<T>): Store<T> {
-  const listeners = new Set<() => void>();
-  let watching: Watching<T> | undefined;
-  let value = empty;
-  let scheduled = false;
-  let leaving: ReturnType<typeof setTimeout> | undefined;
-
-  // All changes within a frame are reported as one.
-  const changed = () => {
-    if (scheduled) return;
-    scheduled = true;
-    nextFrame(() => {
-      scheduled = false;
-      if (!watching) return;
-      value = watching.read();
-      for (const listener of [...listeners]) listener();
-    });
-  };
-  const leave = () => {
-    clearTimeout(leaving);
-    leaving = setTimeout(() => {
-      watching?.stop();
-      watching = undefined;
-      value = empty;
-      if (all.get(key) === store) all.delete(key);
-    }, LINGER);
-  };
-  const store: Store<T> = {
-    subscribe(listener) {
-      clearTimeout(leaving);
-      if (!all.has(key)) all.set(key, store);
-      listeners.add(listener);
-      watching ??= start(changed);
-      return () => {
-        listeners.delete(listener);
-        if (listeners.size === 0) leave();
-      };
-    },
-    get: () => value,
-  };
-  leave(); // a render that is given up leaves no subscription
-  return store;
-}
-
-function nextFrame(go: () => void): void {
-  if (globalThis.document?.hidden) setTimeout(go, UNSEEN); // where there are no frames
-  else (globalThis.requestAnimationFrame ?? setTimeout)(go);
-}
-
-export interface ActivityResult {
-  /** The activity, undefined until it is known. */
-  activity: Activity | undefined;
-  /** The lines in seq order: of a log longer than maxLogs the newest. */
-  logs: readonly ActivityLog[];
-  /** How many earlier lines came and are not kept here. */
-  earlier: number;
-  /** The newest exceptions from "each line once". */
-  gaps: readonly ActivityGap[];
-  /** All lines are there and leave the activity finished. */
-  ended: boolean;
-  /** Nothing is known yet. */
-  loading: boolean;
-  /** Why nothing more comes, such as an activity that there is not (`not_found`). */
-  error: FeedError | undefined;
-}
-
-export const noActivity: ActivityResult = { activity: undefined, logs: [], earlier: 0, gaps: [], ended: false, loading: true, error: undefined };
-
-export function activityStore(client: Client, id: string, afterSeq: number, maxLogs: number): Store<ActivityResult> {
-  return storeOf(client, `activity ${id} ${afterSeq} ${maxLogs}`, noActivity, (changed) => {
-    const view: ActivityView = { activity: undefined, logs: [], ended: false };
-    let gaps: ActivityGap[] = [];
-    let earlier = 0;
-    let error: FeedError | undefined;
-    let logs: ActivityLog[] = []; // as last read
-    let touched = false;
-    const stop = client.watchActivity(
-      id,
-      { afterSeq },
-      (event) => {
-        applyActivity(view, event);
-        touched ||= event.type === 'logs' || event.type === 'gap';
-        if (event.type === 'gap') gaps = [...gaps, event].slice(-MOST_GAPS);
-        // Room for as much again, so that not every line moves all others.
-        if (view.logs.length > 2 * maxLogs) earlier += view.logs.splice(0, view.logs.length - maxLogs).length;
-        changed();
-      },
-      (e) => {
-        error = e;
-        changed();
-      },
-    );
-    return {
-      read() {
-        if (touched) logs = view.logs.slice(-maxLogs);
-        touched = false;
-        const { activity, ended } = view;
-        return { activity, logs, earlier: earlier + view.logs.length - logs.length, gaps, ended, loading: !activity && !error, error };
-      },
-      stop,
-    };
-  });
+/** The store of a client with this key. */
+export function storeOf<T>(client: Client, key: string, empty: T, begin: Begin<T>): Store<T> {
+  return sharedOf(client, key, () => new Watched(client, key, empty, begin));
 }
 
 export interface ListResult {

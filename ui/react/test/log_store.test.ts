@@ -40,7 +40,7 @@ afterEach(async () => {
 
 function logOf(id = ID): LogStore {
   const store = new LogStore(client, id);
-  leave = store.subscribe(() => {});
+  leave = store.open(() => {});
   return store;
 }
 
@@ -105,7 +105,7 @@ test('a log that is left and opened again has each line once', async () => {
   await shows(store, range(1, 5));
   leave();
   server.append(5);
-  leave = store.subscribe(() => {});
+  leave = store.open(() => {});
   await shows(store, range(1, 10));
   expect(server.messages.filter((m) => m.type === 'subscribe').map((m) => m.after_seq)).toEqual([0]);
 });
@@ -175,7 +175,7 @@ test.each([['not_found', 2_000, true], ['limit', 5_000, false], ['forbidden', 5_
   vi.useFakeTimers();
   const fake = new FakeClient();
   const store = new LogStore(fake.client, FAKE);
-  leave = store.subscribe(() => {});
+  leave = store.open(() => {});
   fake.activities[0]!.event({ type: 'snapshot', activity: activity('RUNNING', 2) });
   fake.activities[0]!.event({ type: 'logs', logs: lines(1, 2), activity: state('RUNNING', 2) });
   fake.activities[0]!.over(new FeedError(code, 'no'));

@@ -1,6 +1,6 @@
 import { useEffect, useMemo, useRef } from 'react';
 import type { ActivityListItem, Client } from '@agentexec/client';
-import { StateIcon, useClient, useNow, useVirtual } from '@agentexec/react';
+import { Observable, StateIcon, useClient, useNow, useSnapshot, useVirtual } from '@agentexec/react';
 import { beginning, clean, displayState, headline } from '@agentexec/client/text';
 import { Reason, Took } from '../list/age.tsx';
 import { type Asked, useAsked } from '../list/asked.ts';
@@ -12,7 +12,6 @@ import { follow, Twisty } from '../list/list_row.tsx';
 import { noFilter, searchOf } from '../list/query.ts';
 import { TreeModel } from '../list/tree_model.ts';
 import { unfold, useUnfolded } from '../list/unfolded.ts';
-import { Model, useSnapshot } from '../model.ts';
 import { grouped } from '../numbers.ts';
 import { pathOf } from '../route.ts';
 import { type Usual, useUsual } from '../usual.ts';
@@ -23,16 +22,16 @@ const SPARE = 8; // rows drawn above and below those in sight
 const [ROW, PHONE] = [36, 60]; // px
 
 /** The direct children, as one list that changes by itself. */
-class ChildrenModel extends Model<{ list: ChildList; version: number }> {
+class ChildrenModel extends Observable<{ list: ChildList; version: number }> {
   #list: ChildList;
 
   constructor(client: Client, id: string) {
-    super();
+    super(0);
     this.#list = new ChildList(client, id, noFilter, () => this.changed(), FIRST);
   }
 
-  protected start = (): void => this.#list.start();
-  protected stop = (): void => this.#list.stop();
+  protected override start = (): void => this.#list.start();
+  protected override stop = (): void => this.#list.stop();
   protected read = () => ({ list: this.#list, version: this.#list.version });
 }
 

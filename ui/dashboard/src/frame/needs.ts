@@ -2,8 +2,7 @@
 
 import { useMemo } from 'react';
 import type { Client, Counts, ListFilter } from '@agentexec/client';
-import { useClient } from '@agentexec/react';
-import { Model, useSnapshot } from '../model.ts';
+import { Observable, useClient, useSnapshot } from '@agentexec/react';
 
 const AGAIN = 5_000; // ms before a list that was refused is asked for again
 
@@ -14,7 +13,7 @@ export interface Needs {
   failed: number;
 }
 
-export class NeedsModel extends Model<Needs> {
+export class NeedsModel extends Observable<Needs> {
   #client: Client;
   #end: AbortController | undefined;
   #stale = 0;
@@ -23,11 +22,11 @@ export class NeedsModel extends Model<Needs> {
   #looked: number | undefined; // how many had failed when the page was last in sight
 
   constructor(client: Client) {
-    super();
+    super(0);
     this.#client = client;
   }
 
-  protected start(): void {
+  protected override start(): void {
     this.#end = new AbortController();
     document.addEventListener('visibilitychange', this.#look);
     this.#watch(this.#end.signal, {}, (counts) => {
@@ -42,7 +41,7 @@ export class NeedsModel extends Model<Needs> {
     });
   }
 
-  protected stop(): void {
+  protected override stop(): void {
     this.#end?.abort();
     document.removeEventListener('visibilitychange', this.#look);
   }

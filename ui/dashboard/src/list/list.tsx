@@ -1,5 +1,5 @@
 import { type RefObject, useEffect, useLayoutEffect, useRef, useState } from 'react';
-import { useNow, useVirtual, type Virtual } from '@agentexec/react';
+import { useNow, useSnapshot, useVirtual, type Virtual } from '@agentexec/react';
 import { useAsked } from './asked.ts';
 import { firstShown, useFirstShown } from '../first.ts';
 import { branchesOf, expanded } from './branches.ts';
@@ -10,7 +10,6 @@ import { ListFooter } from './list_footer.tsx';
 import { ListHead } from './list_head.tsx';
 import type { ListModel, Rows } from './list_model.ts';
 import { Row } from './list_row.tsx';
-import { useSnapshot } from '../model.ts';
 import { grouped } from '../numbers.ts';
 import { useParents } from './parents.ts';
 import type { Filter } from './query.ts';

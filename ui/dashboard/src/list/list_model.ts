@@ -2,13 +2,13 @@
 // needs a person and what failed today are live lists of their own, so that these groups are complete.
 
 import { type ActivityListItem, type Client, type Counts, FeedError, type ListFilter } from '@agentexec/client';
+import { Observable } from '@agentexec/react';
 import { comparatorOf } from '@agentexec/client/state';
 import { displayState } from '@agentexec/client/text';
 import { type Group, groups } from './groups.ts';
 import type { Section } from './list_layout.ts';
 import { LIVE, ListedItems } from './listed_items.ts';
 import { LookUps } from './look_ups.ts';
-import { Model } from '../model.ts';
 import { Pages } from './pages.ts';
 import { listedCounts, needsOf, type Part, partsOf, queryOf, totalOf } from './part.ts';
 import { type Filter, isTree } from './query.ts';
@@ -47,7 +47,7 @@ export interface Rows {
   problem: string;
 }
 
-export class ListModel extends Model<Rows> {
+export class ListModel extends Observable<Rows> {
   #client: Client;
   #filter: Filter;
   #text = '';
@@ -62,7 +62,7 @@ export class ListModel extends Model<Rows> {
   #open: string | undefined; // the activity that is open
 
   constructor(client: Client, filter: Filter) {
-    super();
+    super(0);
     this.#client = client;
     this.#filter = filter;
     const compare = comparatorOf(filter);
@@ -106,7 +106,7 @@ export class ListModel extends Model<Rows> {
     this.#listed.items.match((item) => holds(item) && !(needs && displayState(item) === 'stopping'));
   }
 
-  protected start(): void {
+  protected override start(): void {
     this.#turn = new AbortController();
     this.#watchAll();
     this.#minute = setInterval(() => this.#age(), MINUTE);
@@ -114,7 +114,7 @@ export class ListModel extends Model<Rows> {
     void this.#lookUps.lookUp('open', this.#open);
   }
 
-  protected stop(): void {
+  protected override stop(): void {
     for (const timer of this.#timers) clearTimeout(timer);
     this.#timers.clear();
     clearInterval(this.#minute);

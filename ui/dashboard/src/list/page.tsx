@@ -1,10 +1,9 @@
 import { useEffect, useLayoutEffect, useMemo } from 'react';
-import { useClient } from '@agentexec/react';
+import { useClient, useSnapshot } from '@agentexec/react';
 import { Bulk } from './bulk.tsx';
 import { usePhone } from '../frame/phone.ts';
 import { List } from './list.tsx';
 import { ListModel } from './list_model.ts';
-import { useSnapshot } from '../model.ts';
 import { type Filter, isTree, searchOf } from './query.ts';
 import { useSelection } from './selection.ts';
 import { Toolbar } from './toolbar.tsx';

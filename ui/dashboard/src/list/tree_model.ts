@@ -1,5 +1,5 @@
 import type { ActivityListItem, Client } from '@agentexec/client';
-import { Model } from '../model.ts';
+import { Observable } from '@agentexec/react';
 import { ChildList, type ChildOrder } from './child_list.ts';
 
 export interface Tree {
@@ -12,7 +12,7 @@ export interface Tree {
 }
 
 /** The live lists of the children that are shown. */
-export class TreeModel extends Model<Tree> {
+export class TreeModel extends Observable<Tree> {
   #client: Client;
   #order: ChildOrder;
   #lists = new Map<string, ChildList>();
@@ -20,17 +20,17 @@ export class TreeModel extends Model<Tree> {
   #on = false;
 
   constructor(client: Client, order: ChildOrder) {
-    super();
+    super(0);
     this.#client = client;
     this.#order = order;
   }
 
-  protected start(): void {
+  protected override start(): void {
     this.#on = true;
     for (const list of this.#lists.values()) list.start();
   }
 
-  protected stop(): void {
+  protected override stop(): void {
     this.#on = false;
     for (const list of this.#lists.values()) list.stop();
   }

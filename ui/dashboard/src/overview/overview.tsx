@@ -1,9 +1,8 @@
 import { useEffect, useMemo } from 'react';
 import type { Counts } from '@agentexec/client';
-import { useClient, useCounts, useQuestions } from '@agentexec/react';
+import { useClient, useCounts, useQuestions, useSnapshot } from '@agentexec/react';
 import { statusNames } from '@agentexec/client/text';
 import { firstShown } from '../first.ts';
-import { useSnapshot } from '../model.ts';
 import { go, useSearch } from '../route.ts';
 import { Attention } from './attention.tsx';
 import { Chart } from './chart.tsx';

@@ -1,8 +1,8 @@
 // The numbers of the overview: read when it is opened, every 10 seconds, and at once when the live counts change a lot.
 
 import type { Client, Counts, RangeStats } from '@agentexec/client';
+import { Observable } from '@agentexec/react';
 import { wordsOf } from '../frame/words.ts';
-import { Model } from '../model.ts';
 import { type Range, ranges } from './range.ts';
 
 const EVERY = 10_000; // ms between two reads
@@ -15,7 +15,7 @@ export interface Numbers {
   problem: string;
 }
 
-export class StatsModel extends Model<Numbers> {
+export class StatsModel extends Observable<Numbers> {
   #client: Client;
   #range: Range;
   #stats: RangeStats | undefined;
@@ -26,18 +26,18 @@ export class StatsModel extends Model<Numbers> {
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(client: Client, range: Range) {
-    super();
+    super(0);
     this.#client = client;
     this.#range = range;
   }
 
-  protected start(): void {
+  protected override start(): void {
     this.#turn = new AbortController();
     document.addEventListener('visibilitychange', this.#visible);
     void this.#load();
   }
 
-  protected stop(): void {
+  protected override stop(): void {
     this.#turn?.abort();
     clearTimeout(this.#timer);
     document.removeEventListener('visibilitychange', this.#visible);

@@ -6,7 +6,7 @@ import { Finder, type Found, type Wanted } from './finder.ts';
 import type { Level } from './levels.ts';
 import { lastWhere, type Rows, SomeRows } from './log_rows.ts';
 import { type LogState, type LogStore, logStore } from './log_store.ts';
-import { Observable, useSnapshot } from './observable.ts';
+import { Observable, useSnapshot } from '../observable.ts';
 
 const WRAP = 'agentexec.wrap';
 
@@ -66,7 +66,7 @@ export class LogHandle extends Observable<LogView> {
   }
 
   protected override start(): void {
-    this.#leave = this.store.subscribe(() => {
+    this.#leave = this.store.open(() => {
       this.#hits?.run();
       this.#filter?.run();
       this.report(); // in the same frame
@@ -193,7 +193,7 @@ function remember(key: string, value: string): void {
 /** The log of an activity, for LogTools and LogView. Components that get the same handle show the same place. */
 export function useLog(agentId: string): LogHandle {
   const client = useClient();
-  return useMemo(() => new LogHandle(logStore(client, agentId.toLowerCase())), [client, agentId]);
+  return useMemo(() => new LogHandle(logStore(client, agentId)), [client, agentId]);
 }
 
 /** What a handle shows, live. */

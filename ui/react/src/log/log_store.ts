@@ -5,7 +5,7 @@ import { type ActivityView, applyActivity, isFinal } from '@agentexec/client/sta
 import { beginning } from '@agentexec/client/text';
 import { type Level, levelOf } from './levels.ts';
 import { AllRows, type Note, type Rows } from './log_rows.ts';
-import { Observable } from './observable.ts';
+import { Shared, sharedOf } from '../observable.ts';
 import { Outline, type OutlineState } from './outline.ts';
 
 export const PAGE = 250; // lines
@@ -16,6 +16,7 @@ const LONG = 16_384; // characters
 const AT_ONCE = 2; // pages that are read at the same time
 const AGAIN = 2_000; // ms between two looks whether there is such an activity
 const REFUSED = 5_000; // ms before what was refused for another reason is tried again
+const MOST_GAPS = 100;
 
 /** A line with what its place in the log says. */
 export interface Line extends ActivityLog {
@@ -51,6 +52,12 @@ export interface LogState extends OutlineState {
   missing: boolean;
   /** Why nothing comes, if the server said so. It is tried again. */
   problem: FeedError | undefined;
+  /** The same, also where there is no such activity. */
+  error: FeedError | undefined;
+  /** All lines are there and leave the activity finished. */
+  ended: boolean;
+  /** The newest exceptions from "each line once". */
+  gaps: readonly ActivityGap[];
   /** Pages could not be read; reading is tried again when they are wanted. */
   unread: boolean;
 }
@@ -61,7 +68,13 @@ interface Page {
   characters: number;
 }
 
-export class LogStore extends Observable<LogState> {
+/** The newest lines: at most maxLogs of those after a seq. */
+export interface Newest {
+  afterSeq: number;
+  maxLogs: number;
+}
+
+export class LogStore extends Shared<LogState> {
   readonly id: string;
   readonly client: Client;
   #view: ActivityView = { activity: undefined, logs: [], ended: false }; // without lines
@@ -79,27 +92,32 @@ export class LogStore extends Observable<LogState> {
   #wanted: readonly number[] = []; // pages
   #unread = false;
   #error: FeedError | undefined;
+  #gaps: readonly ActivityGap[] = [];
+  #followed = new Set<Newest>();
+  #readers = 0;
+  #from = Infinity; // while the watch sends earlier lines: it began after this seq
   #over: (() => void) | undefined;
   #tail: ((last: number) => boolean) | undefined; // goes on at the end of a long log, and returns whether it did
   #again: ReturnType<typeof setTimeout> | undefined;
   readonly outline: Outline;
 
   constructor(client: Client, id: string) {
-    super();
+    super(client, keyOf(id));
     this.client = client;
     this.id = id;
     this.outline = new Outline(this, () => this.changed());
   }
 
   protected override start(): void {
+    super.start();
     this.#watch();
   }
 
   protected override stop(): void {
+    super.stop();
     clearTimeout(this.#again);
     this.#over?.();
     this.#over = undefined;
-    if (stores.get(this.client)?.get(this.id) === this) stores.get(this.client)!.delete(this.id);
   }
 
   protected read(): LogState {
@@ -108,8 +126,44 @@ export class LogStore extends Observable<LogState> {
     const missing = this.#error?.code === 'not_found';
     return {
       ...this.outline.read(activity), activity, missing, rows: this.#rows, last: this.#last, asked: this.#asked, version: this.#version, unread: this.#unread,
-      loading: !activity && !this.#error, problem: missing ? undefined : this.#error,
+      loading: !activity && !this.#error, problem: missing ? undefined : this.#error, error: this.#error, ended: this.#view.ended, gaps: this.#gaps,
     };
+  }
+
+  /** Subscribes a view of the whole log: its attempts and its percentage over time are read too. Returns what ends that. */
+  open(listener: () => void): () => void {
+    this.#readers++;
+    const leave = this.subscribe(listener);
+    if (this.#opened) void this.outline.explore();
+    return () => {
+      this.#readers--;
+      leave();
+    };
+  }
+
+  /** Subscribes a view of the newest lines alone. They come over the watch, and stay here. Returns what ends that. */
+  follow(newest: Newest, listener: () => void): () => void {
+    const own = { ...newest };
+    this.#followed.add(own);
+    const leave = this.subscribe(listener);
+    if (!this.#tail && this.#next() < Math.min(this.#last, this.#from)) this.#watch();
+    return () => {
+      this.#followed.delete(own);
+      leave();
+    };
+  }
+
+  /** The newest lines, as far as they are here without a hole, and how many there are before them. */
+  newest({ afterSeq, maxLogs }: Newest): { logs: readonly ActivityLog[]; earlier: number } {
+    const logs: ActivityLog[] = [];
+    let seq = this.#last;
+    while (seq > afterSeq && logs.length < maxLogs) {
+      const line = this.line(seq);
+      if (line) logs.push(line);
+      else if (!this.#isGone(seq)) break;
+      seq--;
+    }
+    return { logs: logs.reverse(), earlier: Math.max(0, seq - afterSeq - this.#goneIn(afterSeq + 1, seq)) };
   }
 
   /** The line with this seq, if it is here. */
@@ -128,9 +182,13 @@ export class LogStore extends Observable<LogState> {
   /** Whether every line of a page is here. */
   whole(page: number): boolean {
     const { from, to } = this.#bounds(page);
-    const gone = this.#notes.reduce((sum, note) => sum + Math.max(0, Math.min(note.seq, to) - Math.max(note.from, from) + 1), 0);
-    return (this.#pages.get(page)?.count ?? 0) >= to - from + 1 - gone;
+    return (this.#pages.get(page)?.count ?? 0) >= to - from + 1 - this.#goneIn(from, to);
   }
+
+  // goneIn returns how many of these lines are no longer kept.
+  #goneIn = (from: number, to: number): number => this.#notes.reduce((sum, note) => sum + Math.max(0, Math.min(note.seq, to) - Math.max(note.from, from) + 1), 0);
+
+  #isGone = (seq: number): boolean => this.#notes.some((note) => note.from <= seq && seq <= note.seq);
 
   /** The end of the log was found. */
   get opened(): boolean {
@@ -168,17 +226,31 @@ export class LogStore extends Observable<LogState> {
   #watch(): void {
     const watch = (afterSeq: number) => {
       this.#over?.();
+      this.#from = afterSeq < this.#last ? afterSeq : Infinity;
       this.#over = this.client.watchActivity(this.id, { afterSeq }, (event) => this.#take(event), (error) => this.#refused(error));
     };
     // The first snapshot says how long the log is. Of a long one only the end is watched.
     if (!this.#opened) {
       this.#tail = (last) => {
-        this.#last = Math.floor(Math.max(0, last - PAGE) / PAGE) * PAGE;
+        this.#last = Math.min(wholePages(last - PAGE), ...[...this.#followed].map((newest) => beginningOf(newest, last)));
         if (this.#last) watch(this.#last);
         return this.#last > 0;
       };
     }
-    watch(this.#last);
+    watch(this.#next());
+  }
+
+  // next returns the seq after which the watch goes on: that of the last line, or an earlier one where followed lines are missing.
+  #next(): number {
+    const missing = (newest: Newest) => {
+      const from = beginningOf(newest, this.#last);
+      for (let seq = this.#last; seq > from; seq--) {
+        const line = this.line(seq);
+        if (line ? line.cut : !this.#isGone(seq)) return from;
+      }
+      return this.#last;
+    };
+    return Math.min(this.#last, ...[...this.#followed].map(missing));
   }
 
   #refused(error: FeedError): void {
@@ -195,23 +267,30 @@ export class LogStore extends Observable<LogState> {
       applyActivity(this.#view, event);
       if (tail(event.activity.last_seq)) return;
     }
+    const { ended } = this.#view;
+    const reached = event.type === 'logs' ? event.logs.at(-1)!.seq : event.type === 'gap' ? event.next_seq - 1 : 0;
     applyActivity(this.#view, event);
     this.#view.logs.length = 0;
+    if (this.#from < Infinity && event.type === 'logs') this.#view.ended = ended; // they came before
+    if (reached >= this.#last || event.type === 'end') this.#from = Infinity;
     if (event.type === 'gap') this.#gap(event);
     if (event.type === 'logs') {
       this.#insert(event.logs);
       this.#last = Math.max(this.#last, event.logs.at(-1)!.seq);
-      if (this.#characters > MOST_CHARACTERS || this.#lines > MOST_LINES) this.#evict();
+      if (this.#full()) this.#evict();
     }
     if (!this.#opened && this.#last >= this.#view.activity!.last_seq) {
       this.#opened = true;
       this.#pump();
-      void this.outline.explore();
+      if (this.#readers) void this.outline.explore();
     }
     this.changed();
   }
 
-  #gap({ reason, after_seq, next_seq }: ActivityGap): void {
+  #gap(gap: ActivityGap): void {
+    const { reason, after_seq, next_seq } = gap;
+    const known = reason === 'pruned' && this.#gaps.some((other) => other.reason === reason && other.after_seq === after_seq && other.next_seq === next_seq);
+    if (!known) this.#gaps = [...this.#gaps, gap].slice(-MOST_GAPS);
     if (reason === 'reset') {
       this.#withdraw(next_seq);
       const to = Math.max(after_seq, next_seq);
@@ -257,7 +336,7 @@ export class LogStore extends Observable<LogState> {
       if (!page) this.#pages.set(number, (page = { lines: new Array<undefined>(PAGE).fill(undefined), count: 0, characters: 0 }));
       const place = (log.seq - 1) % PAGE;
       const old = page.lines[place];
-      const line = this.#placed(log, page.characters > PAGE_CHARACTERS);
+      const line = this.#placed(log, page.characters > PAGE_CHARACTERS && !this.#followed.size);
       page.lines[place] = line;
       const characters = weight(line) - (old ? weight(old) : 0);
       page.characters += characters;
@@ -295,13 +374,27 @@ export class LogStore extends Observable<LogState> {
     this.#characters -= page.characters;
   }
 
-  // evict forgets the pages that are the farthest from what is looked at, down to three quarters of the bound.
+  // Without a view of the whole log, the bound is twice the number of lines that are followed.
+  get #most(): number {
+    return this.#readers ? MOST_LINES : Math.max(2 * PAGE, 2 * this.#deepest);
+  }
+
+  // deepest is how many of the newest lines are followed.
+  get #deepest(): number {
+    return Math.max(0, ...[...this.#followed].map(({ maxLogs }) => maxLogs));
+  }
+
+  #full = (): boolean => this.#characters > MOST_CHARACTERS || this.#lines > this.#most;
+
+  // evict forgets the pages that are the farthest from what is looked at, down to three quarters of the bound. The lines that are
+  // followed stay.
   #evict(): void {
-    const distance = (n: number) => Math.min(Infinity, ...this.#wanted.map((page) => Math.abs(page - n)));
     const end = pageOf(Math.max(1, this.#last));
+    const followed = pageOf(Math.max(1, this.#last - this.#deepest));
+    const distance = (n: number) => Math.min(...(this.#wanted.length ? this.#wanted : [end]).map((page) => Math.abs(page - n)));
     for (const n of [...this.#pages.keys()].sort((a, b) => distance(b) - distance(a))) {
-      if (this.#characters <= 0.75 * MOST_CHARACTERS && this.#lines <= 0.75 * MOST_LINES) return;
-      if (n < end && distance(n) > 0) this.#forget(n);
+      if (this.#characters <= 0.75 * MOST_CHARACTERS && this.#lines <= 0.75 * this.#most) return;
+      if (n < end && distance(n) > 0 && !(this.#deepest && n >= followed)) this.#forget(n);
     }
   }
 
@@ -333,7 +426,7 @@ export class LogStore extends Observable<LogState> {
       if (!logs.length) break;
       after = logs.at(-1)!.seq;
     }
-    if (this.#characters > MOST_CHARACTERS || this.#lines > MOST_LINES) this.#evict();
+    if (this.#full()) this.#evict();
   }
 }
 
@@ -349,13 +442,15 @@ export const pageOf = (seq: number): number => Math.floor((seq - 1) / PAGE);
 // weight is roughly what a line takes, in characters.
 const weight = ({ message, data }: ActivityLog) => message.length + 100 + (data === null ? 0 : typeof data === 'object' ? JSON.stringify(data).length : 20);
 
-const stores = new WeakMap<Client, Map<string, LogStore>>();
+// The seq before the page of a line.
+const wholePages = (seq: number): number => Math.floor(Math.max(0, seq) / PAGE) * PAGE;
 
-/** The log of an activity. All components that show it share it. */
-export function logStore(client: Client, id: string): LogStore {
-  let ofClient = stores.get(client);
-  if (!ofClient) stores.set(client, (ofClient = new Map()));
-  let store = ofClient.get(id);
-  if (!store) ofClient.set(id, (store = new LogStore(client, id)));
-  return store;
+const beginningOf = ({ afterSeq, maxLogs }: Newest, last: number): number => wholePages(Math.min(last, Math.max(afterSeq, last - maxLogs)));
+
+const keyOf = (id: string): string => 'log ' + id;
+
+/** The log of an activity. All components that show the activity share it. */
+export function logStore(client: Client, agentId: string): LogStore {
+  const id = agentId.toLowerCase();
+  return sharedOf(client, keyOf(id), () => new LogStore(client, id));
 }

@@ -3,7 +3,8 @@
 import type { Client, ListEvent, Question, QuestionsOptions } from '@agentexec/client';
 import type { LogHandle } from '../log/log_handle.ts';
 import type { LogStore } from '../log/log_store.ts';
-import { canonical, type Store, storeOf } from '../store.ts';
+import type { Store } from '../observable.ts';
+import { canonical, storeOf } from '../store.ts';
 
 const AGAIN = 5_000; // ms before what failed is tried again
 const LATER = 5_000; // ms before another read where a waiting activity wrote a line that may be about a question
