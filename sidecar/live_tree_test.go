@@ -108,6 +108,29 @@ func TestLiveListsOfTrees(t *testing.T) {
 	}
 }
 
+// A live list of the activities that are stopping: a cancel request enters one, and its end takes it out.
+func TestLiveListOfStoppingActivities(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	a := s.create(t)
+	s.write(t, a, client.StatusRunning, "go")
+	stopping := s.list(t, `{"stopping":true}`)
+	others := s.list(t, `{"stopping":false}`)
+	stopping.becomes(t, 0)
+	others.becomes(t, 1, a)
+	_, err := s.c.Cancel(t.Context(), a, "enough")
+	require.NoError(t, err)
+	stopping.becomes(t, 1, a)
+	others.becomes(t, 0)
+	_, err = s.c.Complete(t.Context(), a, "")
+	require.NoError(t, err)
+	stopping.becomes(t, 0)
+	others.becomes(t, 1, a)
+	for l, yes := range map[*liveList]bool{stopping: true, others: false} {
+		l.shows(t, s, `select (agentexec.list_activities(stopping => $1)->'items')::text, agentexec.count_by_status(stopping => $1)::text`, yes)
+	}
+}
+
 // childrenOf returns the counts of the children of an item.
 func (l *liveList) childrenOf(id uuid.UUID) (c client.Children, ok bool) {
 	text, _ := json.Marshal(l.items[id]["children"])

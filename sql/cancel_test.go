@@ -22,6 +22,19 @@ func cancelOf(t *testing.T, b *bundle, agent uuid.UUID) string {
 	return got
 }
 
+// stopping returns the activities that a list with this argument has, in every sort, and checks that the counts agree.
+func stopping(t *testing.T, b *bundle, yes bool) []string {
+	t.Helper()
+	const ids = "select coalesce(array_agg(i ->> 'agent_id' order by i ->> 'agent_id'), '{}') from jsonb_array_elements(agentexec.list_activities(stopping => $1%s) -> 'items') i"
+	found := one[[]string](t, b.pool, fmt.Sprintf(ids, ""), yes)
+	for _, more := range []string{", sort => 'activity'", ", sort => 'duration'", ", \"order\" => 'asc'", ", statuses => '{RUNNING,COMPLETE,ERROR,CANCELED}'", ", agent_type => 'research'", ", since => now() - interval '1 h'"} {
+		require.Equal(t, found, one[[]string](t, b.pool, fmt.Sprintf(ids, more), yes), more)
+	}
+	const count = "select sum(n::int)::int from jsonb_each_text(agentexec.count_by_status(stopping => $1)) c(status, n) where status <> 'stale'"
+	require.Equal(t, len(found), one[int](t, b.pool, count, yes))
+	return found
+}
+
 // A cancel of a running activity is a request that every answer to the worker repeats, until the worker ends it.
 func TestCancelIsARequest(t *testing.T) {
 	t.Parallel()
@@ -45,7 +58,11 @@ func TestCancelIsARequest(t *testing.T) {
 			require.True(t, one[bool](t, b.pool, call, agent), name)
 		}
 		require.Equal(t, "RUNNING", readActivity(t, b.pool, agent).Status)
+		require.Equal(t, []string{agent.String()}, stopping(t, b, true))
+		require.NotContains(t, stopping(t, b, false), agent.String())
 		require.Equal(t, status, callForLine(b, end, agent).Status)
+		require.Empty(t, stopping(t, b, true))
+		require.Contains(t, stopping(t, b, false), agent.String())
 		require.Equal(t, "4 enough ann at force", cancelOf(t, b, agent), "what was asked for stays known")
 		b.exec("update agentexec.activity set cancel_force_at = clock_timestamp() where agent_id = $1", agent)
 		require.JSONEq(t, `{"forced": 0, "expired": 0, "pruned": 0}`, one[string](t, b.pool, "select agentexec.sweep()::text"))

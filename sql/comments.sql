@@ -129,7 +129,7 @@ comment on function agentexec.sweep(int) is
   'Ends the activities whose cancel was requested and whose grace period is over (forced), closes the questions whose time is over (expired), and deletes what the retention rules say (pruned activities and lines); returns the counts as JSON. Every sidecar calls it about once a second; pg_cron can call it too. While one sweep runs, another one returns zeros.
 max_rows: at most that many rows of each kind, 1 to 100000.
 Errors: TA422.';
-comment on function agentexec.list_activities(int, int, agentexec.status[], text, jsonb, text, boolean, boolean, text, text, timestamptz, timestamptz, text, uuid, uuid, boolean, boolean) is
+comment on function agentexec.list_activities(int, int, agentexec.status[], text, jsonb, text, boolean, boolean, text, text, timestamptz, timestamptz, text, uuid, uuid, boolean, boolean, boolean) is
   'One page of activities as JSON (ActivityList): RUNNING first, then QUEUED, then finished, in each the newest first unless sort and "order" say otherwise, ties by agent_id in the same order. latest_log is cut at 500 characters (latest_log_truncated). A page holds at most 4 MiB; then it ends early, and "next" goes on.
 page: number of the page, from 1.
 page_size: activities on a page, 1 to 1000.
@@ -148,6 +148,7 @@ parent_agent_id: only the activities directly below this one; null takes all.
 root_agent_id: only the tree of this root, with the root; null takes all.
 roots_only: true takes only activities without a parent in the scope.
 waiting: true takes only activities with an open question, false only the others; null takes all.
+stopping: true takes only RUNNING activities whose cancel was requested, false only the others; null takes all.
 Errors: TA422.';
 comment on function agentexec.activity_detail(uuid, jsonb, int, int, boolean) is
   'One activity with its lines in seq order as JSON (ActivityDetail); null where there is none.
@@ -161,7 +162,7 @@ comment on function agentexec.count_active(jsonb) is
   'Number of QUEUED and RUNNING activities.
 metadata_filter: a JSON object, only with an equal value for every key; or an array of 1 to 16 objects, of which one must match; null takes all.
 Errors: TA422.';
-comment on function agentexec.count_by_status(text, jsonb, timestamptz, timestamptz, uuid, uuid, boolean, boolean) is
+comment on function agentexec.count_by_status(text, jsonb, timestamptz, timestamptz, uuid, uuid, boolean, boolean, boolean) is
   'Number of activities per status as JSON, with all five keys, and as stale the number of stale ones, which count as RUNNING too.
 agent_type: only of this type; null takes all.
 metadata_filter: a JSON object, only with an equal value for every key; or an array of 1 to 16 objects, of which one must match; null takes all.
@@ -171,6 +172,7 @@ parent_agent_id: only the children of this activity; null takes all.
 root_agent_id: only the tree of this root, with the root; null takes all.
 roots_only: only activities without a parent in the scope.
 waiting: true takes only activities with an open question, false only the others; null takes all.
+stopping: true takes only RUNNING activities whose cancel was requested, false only the others; null takes all.
 Errors: TA422.';
 comment on function agentexec.stats(timestamptz, interval) is
   'What happened since a time, as JSON (Stats): the number of activities per status now, what started and ended in each bucket, durations by type, and the newest failures. Nothing is a sample, so the cost grows with what ended in the range; failures are counted among the newest 5000 of the range (failures_counted).

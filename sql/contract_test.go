@@ -29,7 +29,7 @@ var functions = map[string][2]string{ // name: arguments, result
 		"after text DEFAULT NULL::text, include_metadata boolean DEFAULT false, stale boolean DEFAULT NULL::boolean, " +
 		"sort text DEFAULT 'created'::text, \"order\" text DEFAULT 'desc'::text, since timestamp with time zone DEFAULT NULL::timestamp with time zone, " +
 		"until timestamp with time zone DEFAULT NULL::timestamp with time zone, id_prefix text DEFAULT NULL::text, " +
-		"parent_agent_id uuid DEFAULT NULL::uuid, root_agent_id uuid DEFAULT NULL::uuid, roots_only boolean DEFAULT false, waiting boolean DEFAULT NULL::boolean", "jsonb"},
+		"parent_agent_id uuid DEFAULT NULL::uuid, root_agent_id uuid DEFAULT NULL::uuid, roots_only boolean DEFAULT false, waiting boolean DEFAULT NULL::boolean, stopping boolean DEFAULT NULL::boolean", "jsonb"},
 	"ask":          {"agent_id uuid, key text, prompt text, schema jsonb DEFAULT NULL::jsonb, expires_in interval DEFAULT NULL::interval", "agentexec.question"},
 	"answer":       {"agent_id uuid, key text, answer jsonb, answered_by text DEFAULT NULL::text", "agentexec.question"},
 	"decline":      {"agent_id uuid, key text, answered_by text DEFAULT NULL::text", "agentexec.question"},
@@ -48,7 +48,7 @@ var functions = map[string][2]string{ // name: arguments, result
 	// Not in the contract: the sidecar's.
 	"count_by_status": {"agent_type text DEFAULT NULL::text, metadata_filter jsonb DEFAULT NULL::jsonb, " +
 		"since timestamp with time zone DEFAULT NULL::timestamp with time zone, until timestamp with time zone DEFAULT NULL::timestamp with time zone, " +
-		"parent_agent_id uuid DEFAULT NULL::uuid, root_agent_id uuid DEFAULT NULL::uuid, roots_only boolean DEFAULT false, waiting boolean DEFAULT NULL::boolean", "jsonb"},
+		"parent_agent_id uuid DEFAULT NULL::uuid, root_agent_id uuid DEFAULT NULL::uuid, roots_only boolean DEFAULT false, waiting boolean DEFAULT NULL::boolean, stopping boolean DEFAULT NULL::boolean", "jsonb"},
 	"stats": {"since timestamp with time zone DEFAULT (statement_timestamp() - '01:00:00'::interval), bucket interval DEFAULT '00:01:00'::interval", "jsonb"},
 }
 

@@ -2145,13 +2145,24 @@ begin
 end
 $$;
 
+-- _stopping_condition is the condition on activity a for the parameter stopping of list_activities.
+create or replace function agentexec._stopping_condition(stopping boolean)
+  returns text
+  language sql
+  immutable strict parallel safe
+begin atomic
+  select case when stopping then ' and a.status = ''RUNNING'' and a.cancel_seq is not null'
+    else ' and (a.status <> ''RUNNING'' or a.cancel_seq is null)' end;
+end;
+
 -- list_activities is one page of activities (ActivityList): RUNNING first, then QUEUED, then finished. In each, sort and order
 -- say which come first: by created_at (created), by how long it has run or waited (duration), or by its last line, of a finished one
 -- the line that ended it (activity). Ties are by agent_id in the same order. By number (page, with exact total), or by key (after = the
 -- "next" of an earlier page; total, page and pages are then null), which costs the same at any depth.
 --
 -- stale takes only the stale activities (true) or only the others (false); null takes all. since and until take only activities
--- that existed in between: not finished before since, created before until. id_prefix takes those whose agent_id begins with it.
+-- that existed in between: not finished before since, created before until. stopping takes only the RUNNING activities whose
+-- cancel was requested (true) or only the others (false). id_prefix takes those whose agent_id begins with it.
 --
 -- latest_log is at most the first 500 characters, and latest_log_truncated says whether there are more. A page of more
 -- than 4 MiB ends early: it has at least one item, and "next" goes on behind the last one, whether it was reached by
@@ -2180,7 +2191,8 @@ create or replace function agentexec.list_activities(
   parent_agent_id  uuid               default null,
   root_agent_id    uuid               default null,
   roots_only       boolean            default false,
-  waiting          boolean            default null
+  waiting          boolean            default null,
+  stopping         boolean            default null
 )
   returns jsonb
   language plpgsql
@@ -2258,6 +2270,9 @@ begin
   end if;
   if waiting is not null then
     v_where := v_where || case when waiting then ' and a.open_questions > 0' else ' and a.open_questions = 0' end;
+  end if;
+  if stopping is not null then
+    v_where := v_where || agentexec._stopping_condition(stopping);
   end if;
   if id_prefix is not null then
     v_where := v_where || ' and a.agent_id between $14 and $15';
@@ -2550,7 +2565,7 @@ $$;
 
 -- count_by_status returns the number of activities per status, with all five keys, and as "stale" the number of stale ones,
 -- which count as RUNNING too. since and until count only activities that existed in between: not finished before since, created
--- before until. The last four parameters count only what list_activities takes with them.
+-- before until. The last five parameters count only what list_activities takes with them.
 create or replace function agentexec.count_by_status(
   agent_type      text        default null,
   metadata_filter jsonb       default null,
@@ -2559,7 +2574,8 @@ create or replace function agentexec.count_by_status(
   parent_agent_id uuid        default null,
   root_agent_id   uuid        default null,
   roots_only      boolean     default false,
-  waiting         boolean     default null
+  waiting         boolean     default null,
+  stopping        boolean     default null
 )
   returns jsonb
   language plpgsql
@@ -2585,7 +2601,8 @@ begin
     || case when parent_agent_id is not null then ' and a.parent_agent_id = $8' else '' end
     || case when root_agent_id is not null then ' and (a.root_agent_id = $9 or a.agent_id = $9)' else '' end
     || v_roots
-    || case when waiting then ' and a.open_questions > 0' when not waiting then ' and a.open_questions = 0' else '' end;
+    || case when waiting then ' and a.open_questions > 0' when not waiting then ' and a.open_questions = 0' else '' end
+    || coalesce(agentexec._stopping_condition(stopping), '');
   -- Unfinished activities and recently finished ones are in different indexes.
   v_from := 'select a.status, count(*) as n from agentexec.activity a where '
     || case when since is null then 'true' else 'a.status in (''QUEUED'', ''RUNNING'')' end || v_where || ' group by a.status'
@@ -2919,13 +2936,16 @@ begin
      array['agentexec.append_log(uuid, text, double precision, agentexec.status, jsonb, int)', 'agentexec.heartbeat(uuid, interval)']),
     ('agentexec._append_logs_before(jsonb)', array['agentexec.append_logs(jsonb)']),
     ('agentexec.list_activities(int, int, agentexec.status[], text, jsonb, text, boolean)',
-     array['agentexec.list_activities(int, int, agentexec.status[], text, jsonb, text, boolean, boolean, text, text, timestamptz, timestamptz, text, uuid, uuid, boolean, boolean)']),
+     array['agentexec.list_activities(int, int, agentexec.status[], text, jsonb, text, boolean, boolean, text, text, timestamptz, timestamptz, text, uuid, uuid, boolean, boolean, boolean)']),
     ('agentexec.list_activities(int, int, agentexec.status[], text, jsonb, text, boolean, boolean)',
-     array['agentexec.list_activities(int, int, agentexec.status[], text, jsonb, text, boolean, boolean, text, text, timestamptz, timestamptz, text, uuid, uuid, boolean, boolean)']),
+     array['agentexec.list_activities(int, int, agentexec.status[], text, jsonb, text, boolean, boolean, text, text, timestamptz, timestamptz, text, uuid, uuid, boolean, boolean, boolean)']),
     ('agentexec.list_activities(int, int, agentexec.status[], text, jsonb, text, boolean, boolean, text, text, timestamptz, timestamptz, text)',
-     array['agentexec.list_activities(int, int, agentexec.status[], text, jsonb, text, boolean, boolean, text, text, timestamptz, timestamptz, text, uuid, uuid, boolean, boolean)']),
-    ('agentexec.count_by_status(text, jsonb)', array['agentexec.count_by_status(text, jsonb, timestamptz, timestamptz, uuid, uuid, boolean, boolean)', 'agentexec.stats(timestamptz, interval)']),
-    ('agentexec.count_by_status(text, jsonb, timestamptz, timestamptz)', array['agentexec.count_by_status(text, jsonb, timestamptz, timestamptz, uuid, uuid, boolean, boolean)']),
+     array['agentexec.list_activities(int, int, agentexec.status[], text, jsonb, text, boolean, boolean, text, text, timestamptz, timestamptz, text, uuid, uuid, boolean, boolean, boolean)']),
+    ('agentexec.list_activities(int, int, agentexec.status[], text, jsonb, text, boolean, boolean, text, text, timestamptz, timestamptz, text, uuid, uuid, boolean, boolean)',
+     array['agentexec.list_activities(int, int, agentexec.status[], text, jsonb, text, boolean, boolean, text, text, timestamptz, timestamptz, text, uuid, uuid, boolean, boolean, boolean)']),
+    ('agentexec.count_by_status(text, jsonb)', array['agentexec.count_by_status(text, jsonb, timestamptz, timestamptz, uuid, uuid, boolean, boolean, boolean)', 'agentexec.stats(timestamptz, interval)']),
+    ('agentexec.count_by_status(text, jsonb, timestamptz, timestamptz)', array['agentexec.count_by_status(text, jsonb, timestamptz, timestamptz, uuid, uuid, boolean, boolean, boolean)']),
+    ('agentexec.count_by_status(text, jsonb, timestamptz, timestamptz, uuid, uuid, boolean, boolean)', array['agentexec.count_by_status(text, jsonb, timestamptz, timestamptz, uuid, uuid, boolean, boolean, boolean)']),
     ('agentexec._list_key(agentexec.activity)', '{}'),
     ('agentexec._list_position(text)', '{}'),
     ('agentexec._append_change(uuid, text, int, agentexec.status, jsonb)', '{}'),

@@ -36,6 +36,7 @@ grant execute on function
   agentexec._list_part(agentexec.status, text, text),
   agentexec._list_keys(agentexec.status[], text, text, int, text, text, boolean, boolean),
   agentexec._roots_condition(record, int, int, int),
+  agentexec._stopping_condition(boolean),
   agentexec._scope_condition(uuid[], text[], jsonb, int),
   agentexec._check_stats(timestamptz, interval),
   agentexec._ended(timestamptz, timestamptz, interval),

@@ -46,10 +46,10 @@ grant execute on function
 to agentexec_worker, agentexec_sidecar;
 
 grant execute on function
-  agentexec.list_activities(int, int, agentexec.status[], text, jsonb, text, boolean, boolean, text, text, timestamptz, timestamptz, text, uuid, uuid, boolean, boolean),
+  agentexec.list_activities(int, int, agentexec.status[], text, jsonb, text, boolean, boolean, text, text, timestamptz, timestamptz, text, uuid, uuid, boolean, boolean, boolean),
   agentexec.activity_detail(uuid, jsonb, int, int, boolean),
   agentexec.count_active(jsonb),
-  agentexec.count_by_status(text, jsonb, timestamptz, timestamptz, uuid, uuid, boolean, boolean),
+  agentexec.count_by_status(text, jsonb, timestamptz, timestamptz, uuid, uuid, boolean, boolean, boolean),
   agentexec.stats(timestamptz, interval),
   agentexec.pending_ids(),
   agentexec.list_questions(agentexec.question_state, text, jsonb, text, int, uuid)

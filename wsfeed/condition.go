@@ -20,7 +20,7 @@ type Activity struct {
 }
 
 // condition is the part of a list that decides whether an activity may be in it: the agent type, the metadata and the place in a
-// tree of its filter, and its scope. Lists that differ in limit, statuses or waiting share one.
+// tree of its filter, and its scope. Lists that differ in limit, statuses, waiting or stopping share one.
 type condition struct {
 	agentIDs     map[uuid.UUID]struct{} // nil for any
 	types        map[string]struct{}    // nil for any

@@ -135,7 +135,7 @@ const maxFilterBytes = 1024
 func (f *ListFilter) size() int {
 	counted := ListFilter{
 		Statuses: f.Statuses, AgentType: f.AgentType, Metadata: f.Metadata, Stale: f.Stale,
-		ParentAgentID: f.ParentAgentID, RootAgentID: f.RootAgentID, RootsOnly: f.RootsOnly, Waiting: f.Waiting,
+		ParentAgentID: f.ParentAgentID, RootAgentID: f.RootAgentID, RootsOnly: f.RootsOnly, Waiting: f.Waiting, Stopping: f.Stopping,
 	}
 	text, _ := json.Marshal(counted) // plain data always marshals
 	return len(text)

@@ -89,6 +89,7 @@ func TestParse(t *testing.T) {
 			`{"type":"subscribe","sub":"b","list":{"root_agent_id":["` + anID + `"]}}`:                      "list.root_agent_id must be a string, got array",
 			`{"type":"subscribe","sub":"b","list":{"roots_only":"yes"}}`:                                    "list.roots_only must be true or false, got string",
 			`{"type":"subscribe","sub":"b","list":{"waiting":1}}`:                                           "list.waiting must be true or false, got number",
+			`{"type":"subscribe","sub":"b","list":{"stopping":"yes"}}`:                                      "list.stopping must be true or false, got string",
 			`{"type":"subscribe","sub":"b","list":{"include_metadata":1}}`:                                  "list.include_metadata must be true or false",
 			`{"type":"subscribe","sub":"b","list":{"id_prefix":"abcd"}}`:                                    `unknown field "id_prefix"`,
 			`{"type":"subscribe","sub":"b","list":{"agent_type":1}}`:                                        "list.agent_type must be a string",
@@ -121,7 +122,7 @@ func TestParse(t *testing.T) {
 		}
 		for _, same := range []string{`{"limit":50}`, `{"limit":0}`, `{"statuses":[],"metadata":{},"agent_type":""}`, `{"metadata":null,"statuses":null}`, `{"stale":null}`,
 			`{"sort":"created","order":"desc","since":"","until":null,"include_metadata":false}`,
-			`{"parent_agent_id":null,"root_agent_id":"","roots_only":false,"waiting":null}`} {
+			`{"parent_agent_id":null,"root_agent_id":"","roots_only":false,"waiting":null,"stopping":null}`} {
 			require.Equal(t, filter(`{}`), filter(same))
 		}
 		require.Equal(t, filter(`{"statuses":["RUNNING","QUEUED"],"metadata":{"b":1,"a":true}}`),
@@ -130,7 +131,7 @@ func TestParse(t *testing.T) {
 		require.Equal(t, filter(`{"parent_agent_id":"`+anID+`"}`), filter(`{"parent_agent_id":"`+strings.ToUpper(anID)+`"}`))
 		require.NotEqual(t, filter(`{"parent_agent_id":"`+anID+`"}`), filter(`{"root_agent_id":"`+anID+`"}`))
 		require.NotEqual(t, filter(`{"waiting":true}`), filter(`{"waiting":false}`))
-		for _, other := range []string{`{"roots_only":true}`, `{"waiting":false}`, `{"root_agent_id":"` + anID + `"}`, `{"sort":"duration"}`, `{"sort":"activity"}`, `{"order":"asc"}`, `{"since":"1h"}`, `{"until":"1h"}`, `{"include_metadata":true}`} {
+		for _, other := range []string{`{"roots_only":true}`, `{"waiting":false}`, `{"stopping":true}`, `{"stopping":false}`, `{"root_agent_id":"` + anID + `"}`, `{"sort":"duration"}`, `{"sort":"activity"}`, `{"order":"asc"}`, `{"since":"1h"}`, `{"until":"1h"}`, `{"include_metadata":true}`} {
 			require.NotEqual(t, filter(`{}`), filter(other))
 		}
 		require.NotEqual(t, filter(`{"stale":true}`), filter(`{"stale":false}`))

@@ -127,7 +127,8 @@ type ListFilter struct {
 	ParentAgentID string `json:"parent_agent_id,omitempty"`
 	RootAgentID   string `json:"root_agent_id,omitempty"`
 	RootsOnly     bool   `json:"roots_only,omitempty"`
-	Waiting       *bool  `json:"waiting,omitempty"` // those with an open question (true), or the others (false); nil for all
+	Waiting       *bool  `json:"waiting,omitempty"`  // those with an open question (true), or the others (false); nil for all
+	Stopping      *bool  `json:"stopping,omitempty"` // RUNNING ones whose cancel was requested (true), or the others (false); nil for all
 	// IncludeMetadata adds the metadata to each item.
 	IncludeMetadata bool `json:"include_metadata,omitempty"`
 }

@@ -145,7 +145,7 @@ func TestHeartbeat(t *testing.T) {
 	require.Equal(t, result{3, "CANCELED\n", ""}, c.run(t, "heartbeat", id))
 }
 
-// TestListMarks: stale and stopping stand behind the status, and --stale selects.
+// TestListMarks: stale and stopping stand behind the status, and --stale and --stopping select.
 func TestListMarks(t *testing.T) {
 	t.Parallel()
 	c := setup(t)
@@ -164,6 +164,9 @@ func TestListMarks(t *testing.T) {
 	require.Equal(t, map[string]string{silent: "RUNNING,stale", stopping: "RUNNING,stopping,stale", fine: "RUNNING"}, rows)
 	require.Contains(t, c.ok(t, "list", "--stale=false"), fine)
 	require.NotContains(t, c.ok(t, "list", "--stale=false"), silent)
+	require.Contains(t, c.ok(t, "list", "--stopping"), stopping)
+	require.NotContains(t, c.ok(t, "list", "--stopping"), silent)
+	require.NotContains(t, c.ok(t, "list", "--stopping=false"), stopping)
 	require.Regexp(t, `\nlast seen .*  expected every 1s  stale\n`, c.ok(t, "show", silent))
 
 	out, b := onTerminal()

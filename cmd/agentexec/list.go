@@ -87,6 +87,7 @@ type listFlags struct {
 	after          string
 	page, pageSize number
 	stale, waiting optionalBool
+	stopping       optionalBool
 	parent, root   activityFlag
 	roots          bool
 	since, until   instant
@@ -110,6 +111,8 @@ func (f *listFlags) register(cmd *cobra.Command) {
 	flags.Lookup("stale").NoOptDefVal = "true"
 	flags.Var(&f.waiting, "waiting", "only with a question that waits for the answer of a person; --waiting=false for the others")
 	flags.Lookup("waiting").NoOptDefVal = "true"
+	flags.Var(&f.stopping, "stopping", "only those whose cancel was requested and that have not ended; --stopping=false for the others")
+	flags.Lookup("stopping").NoOptDefVal = "true"
 	flags.Var(&f.parent, "parent", "only those directly below this activity")
 	flags.Var(&f.root, "root", "only the tree of this root: the root and everything below it, at any depth")
 	flags.BoolVar(&f.roots, "roots", false, "only those without a parent")
@@ -133,7 +136,8 @@ func (f *listFlags) check(cmd *cobra.Command) error {
 // params returns the parameters of the list. It asks src only for ids that are not whole.
 func (f *listFlags) params(ctx context.Context, src source.Source) (client.ListParams, error) {
 	params := client.ListParams{
-		Statuses: f.status.values, AgentType: f.agentType.value, MetadataFilter: f.metadata, After: f.after, Stale: f.stale.value, Waiting: f.waiting.value, RootsOnly: f.roots,
+		Statuses: f.status.values, AgentType: f.agentType.value, MetadataFilter: f.metadata, After: f.after, Stale: f.stale.value, Waiting: f.waiting.value,
+		Stopping: f.stopping.value, RootsOnly: f.roots,
 		Sort: client.Sort(f.sort.value), Order: client.Order(f.order.value), Since: f.since.When, Until: f.until.When,
 	}
 	if f.page.value != nil {

@@ -82,7 +82,10 @@ func TestTrees(t *testing.T) {
 			require.Equal(t, child, list.Items[0].AgentID, name)
 			require.Equal(t, 1, list.Items[0].OpenQuestions)
 		}
-		list, err := List(ctx, s, client.ListParams{RootsOnly: true})
+		list, err := List(ctx, s, client.ListParams{Stopping: new(true)})
+		require.NoError(t, err)
+		require.Empty(t, list.Items)
+		list, err = List(ctx, s, client.ListParams{RootsOnly: true})
 		require.NoError(t, err)
 		require.Len(t, list.Items, 1)
 		require.Equal(t, &client.Children{Total: 1, Queued: 1}, list.Items[0].Children)

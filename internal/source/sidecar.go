@@ -119,6 +119,9 @@ func listQuery(params client.ListParams) (url.Values, error) {
 	if params.Waiting != nil {
 		query.Set("waiting", strconv.FormatBool(*params.Waiting))
 	}
+	if params.Stopping != nil {
+		query.Set("stopping", strconv.FormatBool(*params.Stopping))
+	}
 	return query, setMetadata(query, params.MetadataFilter)
 }
 

@@ -140,6 +140,8 @@ func (f Filter) params(v view, order order) client.ListParams {
 			params.Stale = new(true)
 		case only(waiting):
 			params.Waiting = new(true)
+		case only(stopping):
+			params.Stopping = new(true)
 		}
 	}
 	return params

@@ -125,14 +125,17 @@ func (q *call) agent(name string, id uuid.UUID) *call {
 	return q.arg(name, "pg_catalog.uuid", id.String())
 }
 
-// tree adds the parameters that select by the place in a tree and by open questions.
-func (q *call) tree(parent, root uuid.UUID, rootsOnly bool, waiting *bool) *call {
+// tree adds the parameters that select by the place in a tree, by open questions and by a requested cancel.
+func (q *call) tree(parent, root uuid.UUID, rootsOnly bool, waiting, stopping *bool) *call {
 	q.agent("parent_agent_id", parent).agent("root_agent_id", root)
 	if rootsOnly {
 		q.arg("roots_only", "pg_catalog.bool", "true")
 	}
 	if waiting != nil {
 		q.arg("waiting", "pg_catalog.bool", strconv.FormatBool(*waiting))
+	}
+	if stopping != nil {
+		q.arg("stopping", "pg_catalog.bool", strconv.FormatBool(*stopping))
 	}
 	return q
 }

@@ -170,6 +170,8 @@ type ListParams struct {
 	RootsOnly bool
 	// Waiting selects the activities with an open question (true) or the others (false). Default all.
 	Waiting *bool
+	// Stopping selects the RUNNING activities whose cancel was requested (true) or the others (false). Default all.
+	Stopping *bool
 }
 
 // Sort says by what a list is ordered within RUNNING, QUEUED and finished.
@@ -227,8 +229,8 @@ type CountParams struct {
 	MetadataFilter map[string]any
 	// Since counts activities that were not finished before it, and Until those that were created before it. Default all.
 	Since, Until When
-	// ParentAgentID, RootAgentID, RootsOnly and Waiting count what ListParams selects with them. Default all.
+	// ParentAgentID, RootAgentID, RootsOnly, Waiting and Stopping count what ListParams selects with them. Default all.
 	ParentAgentID, RootAgentID uuid.UUID
 	RootsOnly                  bool
-	Waiting                    *bool
+	Waiting, Stopping          *bool
 }

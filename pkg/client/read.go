@@ -44,7 +44,7 @@ func (c *Client) ListJSON(ctx context.Context, params ListParams) (json.RawMessa
 		q.arg("stale", "pg_catalog.bool", strconv.FormatBool(*params.Stale))
 	}
 	q.text("sort", string(params.Sort)).text(`"order"`, string(params.Order)).when("since", params.Since).when("until", params.Until).
-		text("id_prefix", params.IDPrefix).tree(params.ParentAgentID, params.RootAgentID, params.RootsOnly, params.Waiting)
+		text("id_prefix", params.IDPrefix).tree(params.ParentAgentID, params.RootAgentID, params.RootsOnly, params.Waiting, params.Stopping)
 	var list json.RawMessage
 	err := q.row(ctx, c.db, "r", &list)
 	return list, err
@@ -125,7 +125,7 @@ func (c *Client) CountActive(ctx context.Context, metadataFilter map[string]any)
 func (c *Client) CountByStatus(ctx context.Context, params CountParams) (Counts, error) {
 	q := c.call("count_by_status").text("agent_type", params.AgentType).filter(params.MetadataFilter).
 		when("since", params.Since).when("until", params.Until).
-		tree(params.ParentAgentID, params.RootAgentID, params.RootsOnly, params.Waiting)
+		tree(params.ParentAgentID, params.RootAgentID, params.RootsOnly, params.Waiting, params.Stopping)
 	var data []byte
 	if err := q.row(ctx, c.db, "r", &data); err != nil {
 		return Counts{}, err

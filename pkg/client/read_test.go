@@ -93,6 +93,23 @@ func TestCounts(t *testing.T) {
 	require.Zero(t, counts.Stale)
 }
 
+// Lists and counts select the activities whose cancel was requested and that have not ended.
+func TestListsAndCountsOfStoppingActivities(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	stops, runs := b.create(t), b.create(t)
+	must[[]client.AppendResult](t)(b.c.AppendLogs(b.ctx, []client.Entry{
+		{AgentID: stops, Message: "go", Status: client.StatusRunning}, {AgentID: runs, Message: "go", Status: client.StatusRunning},
+	}))
+	must[client.Log](t)(b.c.Cancel(b.ctx, stops, "enough"))
+	for yes, want := range map[bool]uuid.UUID{true: stops, false: runs} {
+		list := must[*client.List](t)(b.c.List(b.ctx, client.ListParams{Stopping: new(yes)}))
+		require.Len(t, list.Items, 1)
+		require.Equal(t, want, list.Items[0].AgentID)
+		require.Equal(t, int64(1), must[client.Counts](t)(b.c.CountByStatus(b.ctx, client.CountParams{Stopping: new(yes)})).ByStatus[client.StatusRunning])
+	}
+}
+
 // Lists and counts select by the place in a tree and by open questions alike.
 func TestListsAndCountsOfTrees(t *testing.T) {
 	t.Parallel()

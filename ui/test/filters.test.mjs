@@ -192,3 +192,20 @@ scene('a filter that the server refuses says so, and how to leave it', () =>
     await eventually(async () => assert.ok((await rows(page)).length > 5));
     await live(page);
   }));
+
+scene('those that are stopping', async () => {
+  const id = await create('stops');
+  const other = await create('runs');
+  for (const each of [id, other]) await log(each, 'go', { status: 'RUNNING' });
+  await play('/activities', async (page) => {
+    await live(page);
+    await search(page, 'is:stopping');
+    await shows(page);
+    assert.deepEqual(query(page), { stopping: 'true' });
+    await sql(`select (agentexec.cancel('${id}', 'enough', '1 h')).seq`);
+    await shows(page, 'stops');
+    await eventually(async () => assert.match(await rowOf(page, 'stops').innerText(), /Stopping/));
+    await finish(id, 'complete', 'done');
+    await shows(page);
+  });
+});

@@ -45,7 +45,7 @@ scene('a token that is none says what it takes', () =>
   play('/activities', async (page) => {
     await live(page);
     await search(page, 'status:nonsense');
-    await eventually(async () => assert.match(await text(page, '.search [role=alert]'), /^status: takes running, queued, complete, error, canceled, waiting or stale$/));
+    await eventually(async () => assert.match(await text(page, '.search [role=alert]'), /^status: takes running, queued, complete, error, canceled, waiting, stale or stopping$/));
     assert.equal(await page.locator('.find').inputValue(), 'status:nonsense', 'what cannot be used is not lost');
     assert.equal(await page.locator('.find').getAttribute('aria-invalid'), 'true');
     await state(page, 'search-problem');
@@ -68,7 +68,7 @@ scene('what is typed is completed from what was seen, by keyboard and by pointer
     assert.equal(await page.locator(`[id="${active}"]`).getAttribute('aria-selected'), 'true');
     await press('Enter');
     assert.equal(await field.inputValue(), 'status:');
-    await eventually(async () => assert.deepEqual(await options(page), ['status:running', 'status:queued', 'status:complete', 'status:error', 'status:canceled', 'status:waiting']));
+    await eventually(async () => assert.deepEqual(await options(page), ['status:running', 'status:queued', 'status:complete', 'status:error', 'status:canceled', 'status:waiting', 'status:stopping']));
     await field.pressSequentially('que');
     await press('ArrowDown');
     await press('Enter');

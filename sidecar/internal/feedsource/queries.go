@@ -46,14 +46,16 @@ func newFeedQueries(schema string) feedQueries {
 				sort => coalesce($8::text, 'created'), "order" => coalesce($9::text, 'desc'),
 				since => coalesce($10::timestamptz, statement_timestamp() - $11::interval),
 				until => coalesce($12::timestamptz, statement_timestamp() - $13::interval),
-				parent_agent_id => $14::uuid, root_agent_id => $15::uuid, roots_only => $16::boolean, waiting => $17::boolean)->'items'
+				parent_agent_id => $14::uuid, root_agent_id => $15::uuid, roots_only => $16::boolean, waiting => $17::boolean,
+				stopping => $18::boolean)->'items'
 			from set_config('agentexec.scope', coalesce($5::text, current_setting('agentexec.scope', true), ''), true)`),
 
 		counts: in(`
 			select $schema.count_by_status(agent_type => $1::text, metadata_filter => $2::text::jsonb,
 				since => coalesce($4::timestamptz, statement_timestamp() - $5::interval),
 				until => coalesce($6::timestamptz, statement_timestamp() - $7::interval),
-				parent_agent_id => $8::uuid, root_agent_id => $9::uuid, roots_only => $10::boolean, waiting => $11::boolean)::text
+				parent_agent_id => $8::uuid, root_agent_id => $9::uuid, roots_only => $10::boolean, waiting => $11::boolean,
+				stopping => $12::boolean)::text
 			from set_config('agentexec.scope', coalesce($3::text, current_setting('agentexec.scope', true), ''), true)`),
 	}
 }

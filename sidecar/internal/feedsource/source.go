@@ -78,7 +78,7 @@ func (s *source) List(ctx context.Context, f wsfeed.ListFilter, scope client.Sco
 	var raw []json.RawMessage
 	err := s.pool.QueryRow(ctx, s.q.list, f.Limit, f.Statuses, nullable(f.AgentType), nullable(string(f.Metadata)), scopeText(scope), f.Stale,
 		f.IncludeMetadata, nullable(f.Sort), nullable(f.Order), since.Time(), since.Before(), until.Time(), until.Before(),
-		nullable(f.ParentAgentID), nullable(f.RootAgentID), f.RootsOnly, f.Waiting).Scan(&raw)
+		nullable(f.ParentAgentID), nullable(f.RootAgentID), f.RootsOnly, f.Waiting, f.Stopping).Scan(&raw)
 	if err != nil {
 		return nil, refused(err)
 	}
@@ -101,7 +101,7 @@ func (s *source) Counts(ctx context.Context, f wsfeed.ListFilter, scope client.S
 	var counts string
 	err := s.pool.QueryRow(ctx, s.q.counts, nullable(f.AgentType), nullable(string(f.Metadata)), scopeText(scope),
 		since.Time(), since.Before(), until.Time(), until.Before(),
-		nullable(f.ParentAgentID), nullable(f.RootAgentID), f.RootsOnly, f.Waiting).Scan(&counts)
+		nullable(f.ParentAgentID), nullable(f.RootAgentID), f.RootsOnly, f.Waiting, f.Stopping).Scan(&counts)
 	if err != nil {
 		return nil, refused(err)
 	}

@@ -36,6 +36,9 @@ func TestAPIQuestion(t *testing.T) {
 	require.Equal(t, "research", list.Items[0].AgentType)
 	require.Contains(t, b.get(t, "/v1/activities?waiting=true", 200).text, id.String())
 	require.NotContains(t, b.get(t, "/v1/activities?waiting=false", 200).text, id.String())
+	require.Contains(t, b.get(t, "/v1/activities?stopping=false", 200).text, id.String())
+	require.NotContains(t, b.get(t, "/v1/activities?stopping=true", 200).text, id.String())
+	b.get(t, "/v1/activities?stopping=perhaps", 422)
 
 	at := path(id) + "/questions/how%20many"
 	for answer, fault := range map[string]string{

@@ -29,6 +29,7 @@ func (rq *request) list() {
 		RootAgentID:    rq.query.agentID("root_agent_id"),
 		RootsOnly:      rq.query.boolean("roots_only"),
 		Waiting:        rq.query.optional("waiting"),
+		Stopping:       rq.query.optional("stopping"),
 
 		IncludeMetadata: rq.query.boolean("include_metadata"),
 	}

@@ -52,7 +52,7 @@ export interface ListOrder {
   includeMetadata?: boolean | undefined;
 }
 
-/** Which activities of trees a list holds, and whether they wait for a person. The counts of a list count only these. */
+/** Which activities of trees a list holds, and whether they wait for a person or are stopping. The counts of a list count only these. */
 export interface ListTree {
   /** Only the direct children of this activity. */
   parentAgentId?: string | undefined;
@@ -62,6 +62,8 @@ export interface ListTree {
   rootsOnly?: boolean | undefined;
   /** True for only the activities with an open question, false for only the others. Default both. */
   waiting?: boolean | undefined;
+  /** True for only the RUNNING activities whose cancel was requested, false for only the others. Default both. */
+  stopping?: boolean | undefined;
 }
 
 export interface StatsOptions extends CallOptions {
@@ -268,10 +270,10 @@ export function createApi(request: Request, parse: (json: string) => unknown): A
 
 /** A filter with the names of the wire, for the list of a subscription and the query of HTTP. */
 export const wireOf = ({
-  statuses, agentType: agent_type, metadata, stale, parentAgentId: parent_agent_id, rootAgentId: root_agent_id, rootsOnly: roots_only, waiting, sort, order, since,
+  statuses, agentType: agent_type, metadata, stale, parentAgentId: parent_agent_id, rootAgentId: root_agent_id, rootsOnly: roots_only, waiting, stopping, sort, order, since,
   until, includeMetadata: include_metadata, limit,
 }: ListOptions & { limit?: number | undefined }) => ({
-  statuses, agent_type, metadata, stale, parent_agent_id, root_agent_id, roots_only, waiting, sort, order, since, until, include_metadata, limit,
+  statuses, agent_type, metadata, stale, parent_agent_id, root_agent_id, roots_only, waiting, stopping, sort, order, since, until, include_metadata, limit,
 });
 
 const asQuery = (query: URLSearchParams) => (query.size ? '?' + query : '');

@@ -386,18 +386,18 @@ test('where WebSockets do not get through, HTTP does, until they do', async () =
 });
 
 test('a list of a tree asks for it on both transports, and its counts over HTTP are of the tree', async () => {
-  const filter = { rootAgentId: ID, parentAgentId: ID, rootsOnly: false, waiting: true };
+  const filter = { rootAgentId: ID, parentAgentId: ID, rootsOnly: false, waiting: true, stopping: false };
   const list: ListEvent[] = [];
   const client = connect();
   client.watchList(filter, {}, (e) => list.push(e));
   await until(() => list.length === 1);
-  expect(subscriptions()).toEqual([{ type: 'subscribe', sub: 'w1', list: { parent_agent_id: ID, root_agent_id: ID, roots_only: false, waiting: true } }]);
+  expect(subscriptions()).toEqual([{ type: 'subscribe', sub: 'w1', list: { parent_agent_id: ID, root_agent_id: ID, roots_only: false, waiting: true, stopping: false } }]);
 
   server.blocked = 403;
   const other = connect();
   other.watchList(filter, {}, (e) => list.push(e));
   await until(() => list.length === 2);
-  const query = `parent_agent_id=${ID}&root_agent_id=${ID}&roots_only=false&waiting=true`;
+  const query = `parent_agent_id=${ID}&root_agent_id=${ID}&roots_only=false&waiting=true&stopping=false`;
   for (const more of ['', 'page_size=1&status=RUNNING&']) expect(server.paths).toContain(`/v1/activities?${more}${query}`);
   expect(server.paths).toContain(`/v1/activities?page_size=1&stale=true&${query}`);
   expect(server.paths.some((path) => path.startsWith('/v1/stats'))).toBe(false);

@@ -27,7 +27,7 @@ test('completions come from what was seen', () => {
   expect(of('sta')).toEqual(['status:', 'stale:', 'stage=']);
   expect(of('err')).toEqual(['status:error']);
   expect(of('wai')).toEqual(['status:waiting']);
-  expect(of('is:')).toEqual(['is:waiting', 'is:stale']);
+  expect(of('is:')).toEqual(['is:waiting', 'is:stale', 'is:stopping']);
   expect(of('type:')).toEqual(['type:"my type"', 'type:other']);
   expect(of('type:oth')).toEqual(['type:other']);
   expect(of('stage=')).toEqual(['stage=draft', 'stage="final version"']);
@@ -39,7 +39,7 @@ test('completions come from what was seen', () => {
 test('a token with a value that its filter does not take is explained', () => {
   const of = (text: string) => problemOf(tokenize(text)[0]!);
   expect(['word', 'org=1', 'status:error', 'since:7d'].map(of)).toEqual(['', '', '', '']);
-  expect(of('status:nonsense')).toBe('status: takes running, queued, complete, error, canceled, waiting or stale');
+  expect(of('status:nonsense')).toBe('status: takes running, queued, complete, error, canceled, waiting, stale or stopping');
   expect(of('sort:size')).toBe('sort: takes created, duration or activity');
 });
 
@@ -55,15 +55,17 @@ test('activities that need a person and what failed today are asked for beside t
   expect(of({ statuses: ['ERROR'] }).map(([name]) => name)).toEqual(['failed']);
   expect(of({ stale: true })).toEqual([]);
   expect(of({ waiting: true })).toEqual([]);
+  expect(of({ stopping: true })).toEqual([]);
   expect(of({ waiting: true, stale: true }).map(([name]) => name)).toEqual(['waiting']);
 });
 
 test('the list holds roots alone until something is picked out, and activities that need a person from everywhere', () => {
   const of = (filter: Partial<typeof noFilter>) => queryOf({ ...noFilter, ...filter }).rootsOnly;
   expect([{}, { since: '1h' }, { metadata: { org: '1' } }, { sort: 'duration' as const }].map(of)).toEqual([true, true, true, true]);
-  expect([{ flat: true }, { type: 'a' }, { statuses: ['ERROR' as const] }, { text: 'x' }, { stale: true }, { waiting: true }, { parent: 'x' }, { root: 'x' }].map(of)).toEqual(Array(8).fill(undefined));
+  expect([{ flat: true }, { type: 'a' }, { statuses: ['ERROR' as const] }, { text: 'x' }, { stale: true }, { waiting: true }, { stopping: true }, { parent: 'x' }, { root: 'x' }].map(of)).toEqual(Array(9).fill(undefined));
   expect(partsOf(noFilter, false, 0).map(({ query }) => query.rootsOnly)).toEqual([undefined, undefined, true]);
   expect(queryOf({ ...noFilter, waiting: true })).toMatchObject({ waiting: true, stale: undefined });
+  expect(queryOf({ ...noFilter, stopping: true })).toMatchObject({ waiting: undefined, stale: undefined, stopping: true });
   expect(queryOf({ ...noFilter, waiting: true, stale: true })).toMatchObject({ waiting: undefined, stale: true });
 });
 

@@ -11,6 +11,7 @@ const filter: fc.Arbitrary<Filter> = fc.record({
   statuses: fc.subarray(statuses),
   stale: fc.boolean(),
   waiting: fc.boolean(),
+  stopping: fc.boolean(),
   parent: fc.constantFrom('', ID),
   root: fc.constantFrom('', ID),
   flat: fc.boolean(),

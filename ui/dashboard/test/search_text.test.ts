@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type Filter, metadataOf, noFilter, sorts } from '../src/list/query.ts';
+import { type Filter, filterOf, metadataOf, noFilter, searchOf, sorts } from '../src/list/query.ts';
 import { chipsOf, parsed, textOf, tokenize } from '../src/list/search_text.ts';
 import { statuses } from './items.ts';
 
@@ -11,6 +11,7 @@ const filter: fc.Arbitrary<Filter> = fc.record({
   statuses: fc.subarray(statuses),
   stale: fc.constant(false),
   waiting: fc.constant(false),
+  stopping: fc.constant(false),
   parent: fc.constantFrom('', ID),
   root: fc.constantFrom('', ID),
   flat: fc.boolean(),
@@ -46,6 +47,12 @@ test('the tokens of the manual', () => {
   expect(parsed('stale:true').stale).toBe(true);
   expect(parsed('status:waiting')).toEqual({ ...noFilter, waiting: true });
   expect(parsed('is:waiting is:stale')).toEqual({ ...noFilter, waiting: true, stale: true });
+  for (const s of ['is:stopping', 'status:stopping']) expect(parsed(s)).toEqual({ ...noFilter, stopping: true });
+  expect(parsed('is:waiting is:stale is:stopping')).toEqual({ ...noFilter, stopping: true });
+  expect(parsed('is:stopping is:stale')).toEqual({ ...noFilter, stale: true });
+  expect(parsed('is:stopping status:error')).toEqual({ ...noFilter, statuses: ['ERROR'] });
+  expect(textOf(parsed('is:stopping'))).toBe('is:stopping');
+  expect(filterOf(searchOf(parsed('is:stopping')))).toEqual({ ...noFilter, stopping: true });
   expect(parsed('is:stale status:error')).toEqual({ ...noFilter, statuses: ['ERROR'] });
   expect(parsed(`parent:${ID.toUpperCase()} root:${ID} flat:true`)).toEqual({ ...noFilter, parent: ID, root: ID, flat: true });
   expect(parsed('status:running,queued STATUS:Error').statuses).toEqual(['RUNNING', 'QUEUED', 'ERROR']);

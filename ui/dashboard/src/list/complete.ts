@@ -16,15 +16,15 @@ export interface Completion {
 
 const MOST = 8; // of one heading
 
-const hints: Record<Key, string> = { type: 'exactly', status: 'of the run', since: 'existed since', until: 'created before', sort: 'within a group', order: 'of the sort', stale: 'without a sign of life', is: 'waiting or stale', parent: 'its direct children', root: 'all of its tree', flat: 'children as rows of their own' };
+const hints: Record<Key, string> = { type: 'exactly', status: 'of the run', since: 'existed since', until: 'created before', sort: 'within a group', order: 'of the sort', stale: 'without a sign of life', is: 'waiting, stale or stopping', parent: 'its direct children', root: 'all of its tree', flat: 'children as rows of their own' };
 const values: Partial<Record<Key, readonly (readonly [value: string, hint: string])[]>> = {
-  status: [...statusList.map((status) => [status.toLowerCase(), ''] as const), ['waiting', 'for a person']],
+  status: [...statusList.map((status) => [status.toLowerCase(), ''] as const), ['waiting', 'for a person'], ['stopping', 'cancel requested']],
   since: [['15m', 'last 15 minutes'], ['1h', 'last hour'], ['24h', 'last day'], ['7d', 'last week']],
   until: [['15m', '15 minutes ago'], ['1h', 'an hour ago'], ['24h', 'a day ago'], ['7d', 'a week ago']],
   sort: [['created', 'by start'], ['duration', 'by duration'], ['activity', 'by the last line']],
   order: [['desc', 'newest or longest first'], ['asc', 'oldest or shortest first']],
   stale: [['true', 'only stale ones']],
-  is: [['waiting', 'for a person'], ['stale', 'without a sign of life']],
+  is: [['waiting', 'for a person'], ['stale', 'without a sign of life'], ['stopping', 'cancel requested']],
   flat: [['true', '']],
 };
 
@@ -57,8 +57,8 @@ export function completionsOf(token: Token | undefined, { types, metadata }: Kno
 export function problemOf(token: Token): string {
   if (token.separator !== ':' || changeOf(token, noFilter)) return '';
   const takes: Record<Key, string> = {
-    type: 'the name of a type', status: 'running, queued, complete, error, canceled, waiting or stale', since: 'a duration such as 15m, 1h or 7d, or a time such as 2026-01-31',
-    until: 'a duration such as 15m, 1h or 7d, or a time such as 2026-01-31', sort: 'created, duration or activity', order: 'desc or asc', stale: 'true or false', is: 'waiting or stale', parent: 'the id of an activity', root: 'the id of an activity', flat: 'true or false',
+    type: 'the name of a type', status: 'running, queued, complete, error, canceled, waiting, stale or stopping', since: 'a duration such as 15m, 1h or 7d, or a time such as 2026-01-31',
+    until: 'a duration such as 15m, 1h or 7d, or a time such as 2026-01-31', sort: 'created, duration or activity', order: 'desc or asc', stale: 'true or false', is: 'waiting, stale or stopping', parent: 'the id of an activity', root: 'the id of an activity', flat: 'true or false',
   };
   return `${token.key}: takes ${takes[token.key as Key]}`;
 }

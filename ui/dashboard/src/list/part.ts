@@ -10,9 +10,9 @@ const DAY = 86_400;
  * stale ones, and partsOf has the other one.
  */
 export function queryOf(filter: Filter, includeMetadata = false): ListFilter {
-  const { statuses, stale, waiting, parent, root, type, since, until, sort, order } = filter;
+  const { statuses, stale, waiting, stopping, parent, root, type, since, until, sort, order } = filter;
   return {
-    statuses: statuses.length ? statuses : undefined, stale: stale || undefined, waiting: (waiting && !stale) || undefined,
+    statuses: statuses.length ? statuses : undefined, stale: stale || undefined, waiting: (waiting && !stale) || undefined, stopping: stopping || undefined,
     parentAgentId: parent || undefined, rootAgentId: root || undefined, rootsOnly: isTree(filter) || undefined,
     agentType: type || undefined, metadata: metadataOf(filter),
     since: serverTime(since), until: serverTime(until), sort: sort === 'created' ? undefined : sort, order: order === 'desc' ? undefined : order,
@@ -33,12 +33,12 @@ export type PartName = 'waiting' | 'stale' | 'failed';
  * in a tree is for its parent to handle.
  */
 export function partsOf(filter: Filter, includeMetadata: boolean, now: number): { name: PartName; query: ListFilter }[] {
-  const { statuses, stale, waiting, since } = filter;
+  const { statuses, stale, waiting, stopping, since } = filter;
   const query = queryOf(filter, includeMetadata);
   const anywhere = { ...query, statuses: undefined, rootsOnly: undefined };
   const active = statuses.filter((status) => status === 'RUNNING' || status === 'QUEUED');
   const waits = { name: 'waiting' as const, query: { ...anywhere, statuses: active.length ? active : undefined, stale: undefined, waiting: true } };
-  if (stale || waiting) return stale && waiting ? [waits] : [];
+  if (stale || waiting || stopping) return stale && waiting ? [waits] : [];
   const listed = (...some: Filter['statuses']) => !statuses.length || some.some((status) => statuses.includes(status));
   return [
     ...(listed('RUNNING', 'QUEUED') ? [waits] : []),

@@ -13,6 +13,8 @@ export interface Filter {
   stale: boolean;
   /** Whether only activities that wait for a person are listed. */
   waiting: boolean;
+  /** Whether only activities are listed whose cancel was requested and that have not ended. */
+  stopping: boolean;
   /** The id of the activity whose direct children are listed, '' for any. */
   parent: string;
   /** The id of the root below which all activities are listed, '' for any. */
@@ -33,7 +35,7 @@ export interface Filter {
   order: Order;
 }
 
-export const noFilter: Filter = { statuses: [], stale: false, waiting: false, parent: '', root: '', flat: false, type: '', metadata: {}, text: '', since: '', until: '', sort: 'created', order: 'desc' };
+export const noFilter: Filter = { statuses: [], stale: false, waiting: false, stopping: false, parent: '', root: '', flat: false, type: '', metadata: {}, text: '', since: '', until: '', sort: 'created', order: 'desc' };
 
 export const statusList = Object.keys(statusNames) as Status[];
 
@@ -46,6 +48,7 @@ export function filterOf(search: string): Filter {
     statuses: statusList.filter((s) => wanted.includes(s)),
     stale: query.get('stale') === 'true',
     waiting: query.get('waiting') === 'true',
+    stopping: query.get('stopping') === 'true',
     parent: idOf(query.get('parent_agent_id')),
     root: idOf(query.get('root_agent_id')),
     flat: query.get('flat') === 'true',
@@ -90,11 +93,12 @@ export function serverTime(text: string): string | undefined {
 }
 
 /** A filter as a query: the parameters are those of the HTTP API, q and flat. */
-export function searchOf({ statuses, stale, waiting, parent, root, flat, type, metadata, text, since, until, sort, order }: Filter): string {
+export function searchOf({ statuses, stale, waiting, stopping, parent, root, flat, type, metadata, text, since, until, sort, order }: Filter): string {
   const query = new URLSearchParams();
   if (statuses.length) query.set('status', statuses.join());
   if (waiting) query.set('waiting', 'true');
   if (stale) query.set('stale', 'true');
+  if (stopping) query.set('stopping', 'true');
   if (parent) query.set('parent_agent_id', parent);
   if (root) query.set('root_agent_id', root);
   if (flat) query.set('flat', 'true');
@@ -112,8 +116,8 @@ export function searchOf({ statuses, stale, waiting, parent, root, flat, type, m
  * Whether the list holds roots alone, with their children below them. What is searched for or picked out may be anywhere in a
  * tree: each activity is a row of its own then.
  */
-export const isTree = ({ statuses, stale, waiting, type, text, parent, root, flat }: Filter): boolean =>
-  !flat && !stale && !waiting && !statuses.length && !type && !text && !parent && !root;
+export const isTree = ({ statuses, stale, waiting, stopping, type, text, parent, root, flat }: Filter): boolean =>
+  !flat && !stale && !waiting && !stopping && !statuses.length && !type && !text && !parent && !root;
 
 /** Whether a filter leaves something out. */
 export const isFiltered = (filter: Filter): boolean => searchOf({ ...filter, flat: false, sort: 'created', order: 'desc' }) !== '';

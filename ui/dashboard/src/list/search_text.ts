@@ -87,14 +87,18 @@ export function changeOf({ separator, key, value }: Token, filter: Filter): Part
   }
 }
 
-// The two conditions beside the status: an activity that is waiting or stale has one of the statuses too.
+const plain: Partial<Filter> = { statuses: [], stale: false, waiting: false, stopping: false };
+
+// The conditions beside the status: an activity that is waiting, stale or stopping has one of the statuses too. One that is stopping
+// needs no person, so it does not go with the other two.
 function conditionOf(word: string, { stale, waiting }: Filter): Partial<Filter> | undefined {
+  if (word === 'stopping') return { ...plain, stopping: true };
   if (word !== 'waiting' && word !== 'stale') return undefined;
-  return { stale: stale || word === 'stale', waiting: waiting || word === 'waiting', statuses: [] };
+  return { ...plain, stale: stale || word === 'stale', waiting: waiting || word === 'waiting' };
 }
 
 const statusesOf = (named: Status[], { statuses }: Filter): Partial<Filter> | undefined =>
-  named.every((s) => statusList.includes(s)) ? { statuses: statusList.filter((s) => named.includes(s) || statuses.includes(s)), stale: false, waiting: false } : undefined;
+  named.every((s) => statusList.includes(s)) ? { ...plain, statuses: statusList.filter((s) => named.includes(s) || statuses.includes(s)) } : undefined;
 
 /** Takes the filters out of a text: the filter with them, and the words and tokens that are left. */
 export function take(text: string, filter: Filter): { filter: Filter; rest: string } {
@@ -135,6 +139,7 @@ export function chipsOf(filter: Filter): Chip[] {
   for (const status of filter.statuses) add('status', status.toLowerCase(), { statuses: filter.statuses.filter((s) => s !== status) });
   if (filter.waiting) add('is', 'waiting', { waiting: false });
   if (filter.stale) add('stale', 'true', { stale: false });
+  if (filter.stopping) add('is', 'stopping', { stopping: false });
   if (filter.parent) add('parent', filter.parent, { parent: '' });
   if (filter.root) add('root', filter.root, { root: '' });
   for (const [key, value] of Object.entries(filter.metadata)) {

@@ -59,9 +59,9 @@ export function Toolbar({ filter, counts }: Props) {
 }
 
 // whyNot says why what is listed cannot be canceled as it is, '' where it can: the server cancels by type and metadata.
-function whyNot({ statuses, stale, waiting, parent, root, text, since, until }: Filter): string {
+function whyNot({ statuses, stale, waiting, stopping, parent, root, text, since, until }: Filter): string {
   if (text) return 'Clear the search text first: what is canceled is chosen by type and metadata alone';
-  if (stale || waiting || parent || root || since || until) return 'Show all first: what is canceled is chosen by type and metadata alone';
+  if (stale || waiting || stopping || parent || root || since || until) return 'Show all first: what is canceled is chosen by type and metadata alone';
   if (statuses.length && !(statuses.includes('QUEUED') && statuses.includes('RUNNING'))) return 'Show both running and queued first: they are canceled together';
   return '';
 }

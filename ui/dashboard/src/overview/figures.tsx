@@ -38,7 +38,7 @@ export function Figures({ counts, waiting, oldestAsked, stats, range }: Props) {
     { state: 'waiting', label: 'Waiting', value: waiting, more: age(oldestAsked, 'oldest '), query: '?waiting=true', hot: true },
     { state: 'stale', label: 'Stale', value: counts?.stale ?? (counts && 0), more: age(stats?.oldest_stale_at), query: '?stale=true', hot: true },
     { state: 'error', label: `Failed, ${label}`, value: stats?.ended.error, more: messages ? `${messages} ${messages === 1 ? 'message' : 'messages'}` : undefined, query: `?status=ERROR&since=${range}`, hot: true },
-    { state: 'stopping', label: 'Stopping', value: stats?.stopping, query: '?status=RUNNING' },
+    { state: 'stopping', label: 'Stopping', value: stats?.stopping, query: '?stopping=true' },
     { state: 'running', label: 'Running', value: counts?.RUNNING, query: '?status=RUNNING' },
     { state: 'queued', label: 'Queued', value: counts?.QUEUED, more: age(stats?.oldest_queued_at, 'oldest '), query: '?status=QUEUED' },
     { state: 'complete', label: `Complete, ${label}`, value: stats?.ended.complete, query: `?status=COMPLETE&since=${range}` },
