@@ -115,3 +115,14 @@ test('one alone reads no more of the log than it keeps', async () => {
     await shown(`a: ${19_901 + n * 1000} to ${20_000 + n * 1000}, 100 lines after ${19_900 + n * 1000}`);
   }
 });
+
+test('after the database was set back by more lines than are kept, the newest lines come', async () => {
+  server.append(3_000);
+  render(within([<Lines key="a" name="a" maxLogs={100} />, <Lines key="b" name="b" maxLogs={50} />]));
+  await shown('a: 2901 to 3000, 100 lines after 2900', 'b: 2951 to 3000, 50 lines after 2950');
+  server.reset(2_000);
+  for (const socket of server.sockets) socket.terminate();
+  await shown('a: 1901 to 2000, 100 lines after 1900', 'b: 1951 to 2000, 50 lines after 1950');
+  append(5);
+  await shown('a: 1906 to 2005, 100 lines after 1905', 'b: 1956 to 2005, 50 lines after 1955');
+});

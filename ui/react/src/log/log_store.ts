@@ -296,6 +296,7 @@ export class LogStore extends Shared<LogState> {
       const to = Math.max(after_seq, next_seq);
       this.#note({ seq: next_seq - 1, from: next_seq, text: `The database was set back: ${next_seq === to ? `line ${to} is` : `lines ${next_seq} to ${to} are`} void.` });
       this.#last = next_seq - 1;
+      if (!this.#tail && this.#next() < this.#last) this.#watch(); // the lines that are the newest now were never here
     } else {
       this.#pruned(after_seq + 1, next_seq - 1);
       this.#last = Math.max(this.#last, next_seq - 1);
