@@ -100,6 +100,8 @@ func explain(err error) string {
 		return "there is an activity with that agent_id already"
 	case "42501":
 		return "the database does not allow it: " + message
+	case "2BP01": // something of the user's depends on a function of an older version
+		return fmt.Sprintf("%s; drop what depends on it, run agentexec migrate again, and create it anew: %s", message, detail(err))
 	default:
 		return fmt.Sprintf("the database says: %s (SQLSTATE %s)", message, code)
 	}
@@ -118,6 +120,15 @@ func said(err error) (code, message string, ok bool) {
 		return pg.Code, pg.Message, true
 	}
 	return "", "", false
+}
+
+// detail returns what Postgres says beside its message.
+func detail(err error) string {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Detail
+	}
+	return ""
 }
 
 // place returns where a database is.

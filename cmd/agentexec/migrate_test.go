@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 
@@ -35,6 +36,22 @@ func TestMigrate(t *testing.T) {
 	require.Contains(t, c.ok(t, "migrate", "--status"), "newer")
 	require.Contains(t, c.refused(t, 1, "migrate"), "install a newer agentexec")
 	require.Contains(t, c.refused(t, 1, "demo"), "install a newer agentexec")
+}
+
+// What depends on a function of an older version keeps it from being replaced. The message names it, and the schema stays as it was.
+func TestMigrateNamesWhatDepends(t *testing.T) {
+	t.Parallel()
+	c := onDatabase(t, pgtest.Empty(t))
+	release, err := os.ReadFile("../../pkg/migrate/testdata/release1.sql")
+	require.NoError(t, err)
+	c.db.Exec(t, string(release))
+	c.db.Exec(t, "create view public.counted as select agentexec.count_by_status() as counts")
+	line := c.refused(t, 1, "migrate")
+	require.Contains(t, line, "view public.counted depends on function agentexec.count_by_status(text,jsonb)")
+	require.Contains(t, line, "run agentexec migrate again")
+	c.db.Exec(t, "select agentexec.create_activity('research')")
+	c.db.Exec(t, "drop view public.counted")
+	require.Contains(t, c.ok(t, "migrate"), "agentexec: ")
 }
 
 func TestMigratePrint(t *testing.T) {
