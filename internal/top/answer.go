@@ -239,7 +239,7 @@ func (m *model) formLines() []string {
 	if f == nil {
 		return nil
 	}
-	q, faint, room := f.question, m.look.faint(), m.height-2
+	q, faint, room := f.question, m.look.faint(), m.pageHeight()
 	about := []string{terminal.Printable(q.Key), "asked " + roughly(m.clock().Sub(q.AskedAt)) + " ago"}
 	if q.ExpiresAt != nil {
 		about = append(about, roughly(q.ExpiresAt.Sub(m.clock()))+" left")

@@ -2,6 +2,7 @@ package top
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"charm.land/lipgloss/v2"
@@ -23,19 +24,39 @@ func (m *model) helpLines() []string {
 		{"r", "read now"},
 		{"q  Ctrl-C", "leave"},
 	}
-	var lines []string
+	lines := []string{bold.Render("Keys")}
+	text := func(name, text string, indent int) {
+		for _, part := range wrap(text, m.width-indent, m.height) {
+			lines = append(lines, fmt.Sprintf("%-*s%s", indent, name, m.look.faint().Render(part)))
+			name = ""
+		}
+	}
 	for _, key := range keys {
-		lines = append(lines, fmt.Sprintf("  %-12s%s", key[0], m.look.faint().Render(key[1])))
+		text("  "+key[0], key[1], 14)
 	}
-	var symbols []string
-	for s := range looks {
-		symbols = append(symbols, m.look.of(state(s)).Render(looks[s].symbol)+" "+looks[s].name)
+	lines = append(lines, "")
+	row := ""
+	for s, look := range looks {
+		symbol := m.look.of(state(s)).Render(look.symbol) + " " + look.name
+		if next := row + "   " + symbol; row != "" && (s == len(looks)/2 || lipgloss.Width(next) > m.width-2) {
+			lines, row = append(lines, "  "+row), symbol
+		} else {
+			row = strings.TrimLeft(next, " ")
+		}
 	}
-	lines = append(lines, "", "  "+strings.Join(symbols[:4], "   "), "  "+strings.Join(symbols[4:], "   "), "",
-		m.look.faint().Render("  Text is sought in the type, the id and the latest line."),
-		m.look.faint().Render(fmt.Sprintf("  Lines/s are of the last %d s.", int(rateWindow.Seconds()))))
-	for i := range lines {
-		lines[i] = lipgloss.NewStyle().MaxWidth(m.width).Render(lines[i])
+	lines = append(lines, "  "+row, "")
+	text("", "Text is sought in the type, the id and the latest line.", 2)
+	text("", fmt.Sprintf("Lines/s are of the last %d s.", int(rateWindow.Seconds())), 2)
+	return fitHelp(lines, m.pageHeight())
+}
+
+// fitHelp returns the lines of the help in so many rows. Empty lines give way first; a last row marks what is still missing.
+func fitHelp(lines []string, rows int) []string {
+	if len(lines) > rows {
+		lines = slices.DeleteFunc(lines, func(line string) bool { return line == "" })
 	}
-	return append([]string{bold.Render("Keys")}, lines...)
+	if len(lines) > rows {
+		lines = append(lines[:rows-1], "  … the rest needs a higher terminal")
+	}
+	return lines
 }

@@ -19,8 +19,8 @@ const (
 	leastRows    = 8
 )
 
-// The rows that are not of the table: two above, a head, and one below.
-const aroundTable = 4
+// The rows of the table page above the table: the filter and the head.
+const aboveTable = 2
 
 // View implements tea.Model.
 func (m *model) View() tea.View {
@@ -32,7 +32,7 @@ func (m *model) View() tea.View {
 	case m.page == helpPage:
 		v.SetContent(m.frame(m.helpLines()))
 	case m.page == detailPage:
-		v.SetContent(m.frame(m.detailLines(m.height - 2)))
+		v.SetContent(m.frame(m.detailLines(m.pageHeight())))
 	case m.page == answerPage:
 		v.SetContent(m.frame(m.formLines()))
 	default:
@@ -50,34 +50,42 @@ func (m *model) tooSmall() string {
 	return strings.Join(lines[:min(len(lines), max(m.height, 1))], "\n")
 }
 
-// frame puts the lines of a page between the row at the top and the row at the bottom.
+// frame puts the lines of a page between the row at the top and the rows at the bottom.
 func (m *model) frame(lines []string) string {
-	room := m.height - 2
+	room := m.pageHeight()
 	lines = append([]string(nil), lines[:min(len(lines), room)]...)
 	for len(lines) < room {
 		lines = append(lines, "")
 	}
-	return m.topRow() + "\n" + strings.Join(lines, "\n") + "\n" + m.bottomRow()
+	return m.topRow() + "\n" + strings.Join(lines, "\n") + "\n" + strings.Join(m.bottomRows(), "\n")
+}
+
+// pageHeight is how many rows a page has.
+func (m *model) pageHeight() int { return m.height - 1 - len(m.bottomRows()) }
+
+// count is a part of the top row.
+type count struct {
+	text   string
+	yields int // where the parts do not fit, that with the highest number is left out first
 }
 
 // topRow says how much there is, and whether the data is live.
 func (m *model) topRow() string {
-	var parts []string
-	part := func(n int64, s state, name string) {
+	var parts []count
+	part := func(n int64, s state, name string, yields int) {
 		if n > 0 {
-			parts = append(parts, m.look.of(s).Render(fmt.Sprintf("%d %s", n, name)))
+			parts = append(parts, count{m.look.of(s).Render(fmt.Sprintf("%d %s", n, name)), yields})
 		}
 	}
 	counts := m.shownCounts()
-	part(counts.ByStatus[client.StatusRunning], running, "running")
-	part(counts.ByStatus[client.StatusQueued], queued, "queued")
-	part(m.waitingCount(), waiting, "waiting")
-	part(counts.Stale, silent, "stale")
+	part(counts.ByStatus[client.StatusRunning], running, "running", 0)
+	part(counts.ByStatus[client.StatusQueued], queued, "queued", 3)
+	part(m.waitingCount(), waiting, "waiting", 1)
+	part(counts.Stale, silent, "stale", 2)
 	if m.stats != nil {
-		part(m.stats.Ended.Error, failed, "failed in 1 h")
+		part(m.stats.Ended.Error, failed, "failed in 1 h", 4)
 	}
-	parts = append(parts, fmt.Sprintf("%.1f lines/s", m.rates.total()))
-	left := bold.Render("agentexec") + "  " + strings.Join(parts, "  ")
+	parts = append(parts, count{fmt.Sprintf("%.1f lines/s", m.rates.total()), 5})
 	live, style := "● Live", m.look.of(complete)
 	switch {
 	case m.reads.err != nil && !source.Disconnected(m.reads.err):
@@ -88,11 +96,27 @@ func (m *model) topRow() string {
 		live, style = "○ Connecting", m.look.faint()
 	}
 	right := style.Render(live)
+	left := countsWithin(parts, m.width-lipgloss.Width(right)-gap)
 	room := m.width - lipgloss.Width(left) - lipgloss.Width(right) - 2
 	if place := terminal.Printable(m.config.Place); terminal.Columns(place)+gap <= room {
 		right = m.look.faint().Render(place) + "  " + right
 	}
 	return spread(left, right, m.width)
+}
+
+// countsWithin returns the name of the program and as many of the parts as so many columns have room for.
+func countsWithin(parts []count, width int) string {
+	for {
+		text := bold.Render("agentexec")
+		for _, p := range parts {
+			text += "  " + p.text
+		}
+		if len(parts) == 0 || lipgloss.Width(text) <= width {
+			return text
+		}
+		least := slices.MaxFunc(parts, func(a, b count) int { return a.yields - b.yields })
+		parts = slices.DeleteFunc(parts, func(p count) bool { return p == least })
+	}
 }
 
 // shownCounts returns the counts. The stats are read less often than the list: where the list has all that runs, it is counted. It
@@ -145,10 +169,20 @@ func spread(left, right string, width int) string {
 	return left + strings.Repeat(" ", max(1, width-lipgloss.Width(left)-lipgloss.Width(right))) + right
 }
 
-// bottomRow has what the user must know now: a question, an answer, a lost connection, else the keys.
-func (m *model) bottomRow() string {
-	row := func(style lipgloss.Style, text string) string {
-		return style.Render(terminal.Clip(terminal.Printable(text), m.width))
+// bottomRows have what the user must know now: a question, an answer, a lost connection, else the keys. A long text is wrapped, and
+// cut where it would leave no row for what is selected.
+func (m *model) bottomRows() []string {
+	around := 1 + aboveTable + 2 // the top row, the head of a group and an activity
+	if m.form != nil {
+		around = 1 + 6 // the top row, and the form down to its field
+	}
+	most := max(1, min(m.height-around, m.height/2))
+	row := func(style lipgloss.Style, text string) []string {
+		rows := wrap(terminal.Printable(text), m.width, most)
+		for i := range rows {
+			rows[i] = style.Render(rows[i])
+		}
+		return rows
 	}
 	switch {
 	case m.asking != nil:
@@ -175,7 +209,7 @@ func (m *model) bottomRow() string {
 	case m.page == helpPage:
 		return m.keys("any key goes back")
 	case m.page == detailPage:
-		return m.keys("Esc back", "↑↓ scroll", "f follow", "w wrap", "a answer", "c cancel", "y copy id", "? help", "q quit")
+		return m.keys("Esc back", "↑↓ scroll", "f follow", "w wrap", "a answer", "c cancel", "y copy id", helpHint, quitHint)
 	}
 	hints := []string{"↑↓ select", "Enter details"}
 	if a := m.current(); a != nil && a.OpenQuestions > 0 {
@@ -184,18 +218,34 @@ func (m *model) bottomRow() string {
 	if a := m.current(); a != nil && a.Children != nil {
 		hints = append(hints, "→ unfold")
 	}
-	return m.keys(append(hints, "/ filter", "s sort", "c cancel", "? help", "q quit", "1-4 views", "S reverse", "y copy id")...)
+	return m.keys(append(hints, "/ filter", "s sort", "c cancel", helpHint, quitHint, "1-4 views", "S reverse", "y copy id")...)
 }
 
+// helpHint and quitHint are hints that no other displaces.
+const helpHint, quitHint = "? help", "q quit"
+
 // keys returns a row of hints, as many as fit.
-func (m *model) keys(hints ...string) string {
-	text := ""
-	for _, hint := range hints {
-		if next := strings.TrimSpace(text + "   " + hint); terminal.Columns(next) <= m.width {
-			text = next
+func (m *model) keys(hints ...string) []string {
+	const between = "   "
+	room := m.width + len(between)
+	take := func(hint string) bool {
+		columns := terminal.Columns(hint) + len(between)
+		if columns > room {
+			return false
+		}
+		room -= columns
+		return true
+	}
+	kept := map[string]bool{}
+	for _, first := range []bool{true, false} {
+		for _, hint := range hints {
+			if (hint == helpHint || hint == quitHint) == first {
+				kept[hint] = take(hint)
+			}
 		}
 	}
-	return m.look.faint().Render(text)
+	hints = slices.DeleteFunc(hints, func(hint string) bool { return !kept[hint] })
+	return []string{m.look.faint().Render(strings.Join(hints, between))}
 }
 
 // filterRow has the views, and the search field.
@@ -226,7 +276,7 @@ func (m *model) filterRow() string {
 }
 
 // tableHeight is how many rows the table has.
-func (m *model) tableHeight() int { return m.height - aroundTable }
+func (m *model) tableHeight() int { return m.pageHeight() - aboveTable }
 
 // tableLines are the rows between the top and the bottom: the filter, the head, and the groups with their activities.
 func (m *model) tableLines() []string {

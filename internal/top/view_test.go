@@ -229,3 +229,85 @@ func TestUsualDuration(t *testing.T) {
 	press(m, "enter")
 	require.Contains(t, strings.Join(screen(t, m), "\n"), "usually 6m 40s, p95 14m 02s")
 }
+
+// narrow has a model with long parts in every row around the table, at a width.
+func narrow(t *testing.T, width int) *model {
+	t.Helper()
+	items := hostile()
+	items[0].OpenQuestions = 1
+	m := shown(t, width, 30, items...)
+	m.stats = &client.Stats{Ended: client.StatsEnded{Error: 1}}
+	return m
+}
+
+// TestKeysForHelpAndQuitStay: the other hints give way to them.
+func TestKeysForHelpAndQuitStay(t *testing.T) {
+	t.Parallel()
+	for _, width := range []int{60, 80, 120} {
+		m := narrow(t, width)
+		last := func() string { rows := screen(t, m); return rows[len(rows)-1] }
+		require.Regexp(t, `^↑↓ select   Enter details   .*\? help   q quit`, last())
+		press(m, "j", "enter")
+		require.Regexp(t, `^Esc back   .*\? help   q quit`, last())
+	}
+}
+
+// TestErrorWraps: an error takes as many rows as it needs, in a low terminal as many as there are.
+func TestErrorWraps(t *testing.T) {
+	t.Parallel()
+	const whole = "status:nonsense is no status: use queued, running, waiting, stale, stopping, complete, error or canceled"
+	for width, rows := range map[int]int{60: 2, 80: 2, 120: 1} {
+		m := narrow(t, width)
+		press(m, "/")
+		m.input.SetValue("status:nonsense")
+		press(m, "enter")
+		all := screen(t, m)
+		require.Len(t, all, 30)
+		require.Equal(t, whole, strings.Join(all[30-rows:], " "))
+		m.message = strings.Repeat(whole+" ", 20)
+		for _, height := range []int{8, 9, 12, 30} {
+			m.height = height
+			all := screen(t, m)
+			require.Len(t, all, height)
+			require.Contains(t, strings.Join(all, "\n"), "▌") // the selected activity stays in view
+			require.True(t, strings.HasSuffix(all[height-1], "…"), all[height-1])
+		}
+	}
+}
+
+// TestHelpWraps: no word of the help is lost, and a terminal too low for it is told so.
+func TestHelpWraps(t *testing.T) {
+	t.Parallel()
+	for _, width := range []int{60, 80, 120} {
+		m := narrow(t, width)
+		m.height = 24
+		press(m, "?")
+		text := strings.Join(strings.Fields(strings.Join(screen(t, m), " ")), " ")
+		for _, want := range []string{
+			"type:research org=1 since:1h text", "answer the question of an activity, or decline it", "cancel, alone or with its tree; again to force it",
+			"latest line.", fmt.Sprintf("of the last %d s.", int(rateWindow.Seconds())), looks[len(looks)-1].symbol + " " + looks[len(looks)-1].name,
+		} {
+			require.Contains(t, text, want)
+		}
+		m.height = 12
+		rows := screen(t, m)
+		require.Equal(t, "  … the rest needs a higher terminal", rows[len(rows)-2])
+	}
+}
+
+// TestTopRowHasWholeParts: what does not fit is left out whole.
+func TestTopRowHasWholeParts(t *testing.T) {
+	t.Parallel()
+	for width, want := range map[int]string{
+		60:  `^agentexec  4 running  1 queued  1 waiting  1 stale +● Live$`,
+		80:  `^agentexec  4 running  1 queued  1 waiting  1 stale  1 failed in 1 h +● Live$`,
+		120: `^agentexec  4 running  1 queued  1 waiting  1 stale  1 failed in 1 h  0\.0 lines/s +database at host  ● Live$`,
+	} {
+		m := narrow(t, width)
+		require.Regexp(t, want, screen(t, m)[0])
+	}
+	m := narrow(t, 60)
+	m.take(readMsg{err: errors.New("connection refused")})
+	m.reads.lostAt = m.reads.lostAt.Add(-12 * time.Second)
+	require.Regexp(t, `^agentexec  4 running  1 waiting  1 stale +○ Lost for 12 s$`, screen(t, m)[0])
+}
