@@ -90,12 +90,16 @@ func newQuestions(s *settings) *cobra.Command {
 // questionHead are the columns of a list of questions.
 var questionHead = []string{"AGENT_ID", "KEY", "STATE", "AGE", "TYPE", "ANSWER", "PROMPT"}
 
-// questions prints questions, one a line. On a terminal every line fits, and the ids are short.
+// leastPrompt is the room that a longer prompt needs on the line of its question, in columns.
+const leastPrompt = 16
+
+// questions prints questions, one a line. On a terminal every line fits and the ids are short; where the other columns leave too
+// little room for the prompts, each has a line of its own below its question.
 func (s *screen) questions(items []client.AskedQuestion) error {
 	if s.terminal && len(items) == 0 {
 		return nil
 	}
-	rows := [][]string{questionHead}
+	rows := [][]string{slices.Clone(questionHead)}
 	ids := make([]string, len(items))
 	for i, q := range items {
 		ids[i] = q.AgentID.String()
@@ -104,31 +108,68 @@ func (s *screen) questions(items []client.AskedQuestion) error {
 		ids = shortAgentIDs(items)
 	}
 	for i, q := range items {
-		answer, kind := answerText(q), terminal.Printable(q.AgentType)
-		if s.terminal {
-			answer, kind = terminal.Clip(answer, max(12, s.width()/4)), terminal.Clip(kind, 16)
-		}
-		rows = append(rows, []string{ids[i], terminal.Printable(q.Key), string(q.State), terminal.Ago(time.Since(q.AskedAt)), kind, answer, terminal.Printable(q.Prompt)})
+		rows = append(rows, []string{
+			ids[i], terminal.Printable(q.Key), string(q.State), terminal.Ago(time.Since(q.AskedAt)), terminal.Printable(q.AgentType), answerText(q),
+			terminal.Printable(q.Prompt),
+		})
 	}
-	widths := make([]int, len(questionHead)-1) // the last column needs none
-	for _, row := range rows {
-		for i := range widths {
-			widths[i] = max(widths[i], terminal.Columns(row[i]))
-		}
+	var prompts []string // those that have a line of their own
+	if s.terminal {
+		rows, prompts = fitQuestions(rows, s.width())
 	}
-	for _, row := range rows {
-		for i, width := range widths {
-			row[i] = terminal.Pad(row[i], width)
+	widths := columnWidths(rows)
+	for i, row := range rows {
+		for column := range row[:len(row)-1] {
+			row[column] = terminal.Pad(row[column], widths[column])
 		}
-		text := strings.TrimRight(strings.Join(row, "  "), " ")
-		if s.terminal {
-			text = terminal.Clip(text, s.width())
+		lines := []string{strings.TrimRight(strings.Join(row, "  "), " ")}
+		if prompts != nil {
+			lines = append(lines, "  "+prompts[i])
 		}
-		if _, err := fmt.Fprintln(s, text); err != nil {
-			return err
+		for _, line := range lines {
+			if s.terminal {
+				line = terminal.Clip(line, s.width())
+			}
+			if _, err := fmt.Fprintln(s, line); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// fitQuestions shortens the columns of a list of questions for a terminal. Where that leaves too little room for the prompts, the
+// rows come back without them and without the type.
+func fitQuestions(rows [][]string, width int) (fitted [][]string, prompts []string) {
+	wide := make([][]string, len(rows))
+	for i, row := range rows {
+		wide[i] = slices.Clone(row)
+		wide[i][4], wide[i][5] = terminal.Clip(row[4], 16), terminal.Clip(row[5], max(12, width/4))
+	}
+	widths := columnWidths(wide)
+	prompt, room := widths[6], width
+	for _, column := range widths[:6] {
+		room -= column + 2
+	}
+	if room >= min(prompt, leastPrompt) {
+		return wide, nil
+	}
+	for i, row := range rows {
+		prompts = append(prompts, row[6])
+		rows[i] = []string{row[0], terminal.Clip(row[1], width/3), row[2], row[3], row[5]}
+	}
+	return rows, prompts
+}
+
+// columnWidths returns the width of each column of a table.
+func columnWidths(rows [][]string) []int {
+	widths := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], terminal.Columns(cell))
+		}
+	}
+	return widths
 }
 
 // shortAgentIDs returns the short agent_id of each question. An activity may have several.

@@ -97,6 +97,25 @@ func TestQuestionsOnTerminal(t *testing.T) {
 	require.Regexp(t, `^`+id[:8]+`  b    PENDING .* And now\?$`, lines[2])
 }
 
+// TestQuestionsOnNarrowTerminal: each question takes two lines, so that the prompt and what is expected have room.
+func TestQuestionsOnNarrowTerminal(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	id := c.running(t)
+	c.ask(t, id, "color", "Which of these colors is to be the new one?", `{"enum": ["red", "green", "blue"]}`)
+	c.ask(t, id, strings.Repeat("long-key", 9), strings.Repeat("Which of them? ", 20), `{"enum": ["one", "two", "three", "four", "five", "six", "seven", "eight"]}`)
+	k := c.console(t, 60, 10, "questions")
+	require.Equal(t, 0, k.end(t))
+	lines := strings.Split(k.screen(), "\n")
+	require.Len(t, lines, 6)
+	require.Regexp(t, `^AGENT_ID  KEY +STATE +AGE +ANSWER$`, lines[0])
+	require.Regexp(t, `^  PROMPT$`, lines[1])
+	require.Regexp(t, `^`+id[:8]+`  color +PENDING +\d+s +"red"\|"green"…$`, lines[2])
+	require.Equal(t, "  Which of these colors is to be the new one?", lines[3])
+	require.Regexp(t, `^`+id[:8]+`  long-key.*… +PENDING +\d+s +"one"\|"two"\|.*…$`, lines[4])
+	require.Regexp(t, `^  Which of them\? Which .*…$`, lines[5])
+}
+
 func TestCompletionOfAnswers(t *testing.T) {
 	t.Parallel()
 	c := setup(t)
