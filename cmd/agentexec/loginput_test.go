@@ -4,12 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/creack/pty"
 	"github.com/stretchr/testify/require"
 )
 
@@ -66,6 +69,31 @@ func TestLogReadsStandardInput(t *testing.T) {
 			require.Equal(t, result{0, fmt.Sprintf("%d\n", len(test.want)), ""}, r)
 			require.Equal(t, test.want, c.messages(t, id))
 		})
+	}
+}
+
+// TestLogOfInputSaysHowMany: a person reads a sentence; a program still reads the number, and nothing but that.
+func TestLogOfInputSaysHowMany(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	id := c.ok(t, "create", "research")
+	for input, want := range map[string]string{"a\nb\n": "2 lines written", "a\n": "1 line written", "": "0 lines written"} {
+		file := filepath.Join(t.TempDir(), "input")
+		require.NoError(t, os.WriteFile(file, []byte(input), 0o600))
+		in, err := os.Open(file)
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = in.Close() })
+		master, terminal, err := pty.Open()
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = master.Close() })
+		cmd := c.with("TERM=xterm-256color").command(t, "log", id, "-")
+		var stderr strings.Builder
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = in, terminal, &stderr
+		require.NoError(t, cmd.Run())
+		require.Equal(t, want+"\n", stderr.String())
+		require.NoError(t, terminal.Close())
+		printed, _ := io.ReadAll(master) // ends with EIO
+		require.Empty(t, string(printed))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/agentexec/agentexec/internal/source"
+	"github.com/agentexec/agentexec/internal/terminal"
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
@@ -132,7 +133,12 @@ func (s *settings) logInput(cmd *cobra.Command, id activityID, each client.Entry
 		if err := l.copy(ctx, cmd.InOrStdin()); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintln(cmd.OutOrStdout(), l.written)
+		var err error
+		if out := newScreen(cmd.OutOrStdout()); out.terminal {
+			_, err = fmt.Fprintln(cmd.ErrOrStderr(), terminal.Counted(l.written, "line", "lines")+" written")
+		} else {
+			_, err = fmt.Fprintln(out, l.written)
+		}
 		if ctx.Err() != nil {
 			return &exitError{code: codeInterrupted}
 		}
