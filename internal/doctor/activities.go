@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 )
@@ -26,7 +27,7 @@ func checkRetention(ctx context.Context, e *examination) error {
 	if err != nil {
 		return err
 	}
-	text := fmt.Sprintf("the two tables have %s, about %s a day over %.0f days", size, perDay, max(days, 1))
+	text := fmt.Sprintf("the two tables have %s, about %s a day over %s", size, perDay, count(int(math.Round(max(days, 1))), "day"))
 	if rules == 0 {
 		e.add(Warning, "there is no retention rule, so nothing is ever deleted; "+text, "set how long finished activities are kept, such as: agentexec retention set 30d")
 		return nil
@@ -86,13 +87,30 @@ func checkCancels(ctx context.Context, e *examination) error {
 	case open > 0:
 		e.add(Problem, count(open, "activity")+" RUNNING with a cancel requested without force, and without a line for 5 minutes", "force them: agentexec cancel --force AGENT_ID")
 	case forced*2 > ended:
-		e.add(Warning, fmt.Sprintf("%d of the last %d cancels of running activities were never answered by the worker", forced, ended),
+		e.add(Warning, forcedCancels(forced, ended),
 			"let the workers look at cancel_requested in the answers to their lines and heartbeats; see docs/workers.md")
 	default:
-		e.add(OK, fmt.Sprintf("%d of the last %d cancels of running activities were never answered by the worker", forced, ended), "")
+		e.add(OK, forcedCancels(forced, ended), "")
 	}
 	return nil
 }
+
+// forcedCancels says how many of the last cancels of running activities were forced.
+func forcedCancels(forced, ended int) string {
+	switch {
+	case ended == 0:
+		return "no running activity was canceled"
+	case ended == 1 && forced == 1:
+		return "the worker never answered the last cancel of a running activity"
+	case ended == 1:
+		return "the worker answered the last cancel of a running activity"
+	case forced == 1:
+		return fmt.Sprintf("1 of the last %d cancels of running activities was never answered by the worker", ended)
+	}
+	return fmt.Sprintf("%d of the last %d cancels of running activities were never answered by the worker", forced, ended)
+}
+
+const heartbeatAdvice = "let the workers send heartbeats: client.Run does, others call agentexec.heartbeat; see docs/workers.md"
 
 func checkHeartbeats(ctx context.Context, e *examination) error {
 	var running, silent int
@@ -106,10 +124,15 @@ func checkHeartbeats(ctx context.Context, e *examination) error {
 	switch {
 	case err != nil:
 		return err
+	case running == 0:
+		e.add(OK, "no activity is RUNNING", "")
+	case silent == 1 && running == 1:
+		e.add(Warning, fmt.Sprintf("the RUNNING activity, of type %s, has no promise of its worker, so it can never be shown as stale", types[0]), heartbeatAdvice)
 	case silent > 0:
 		e.add(Warning, fmt.Sprintf("%d of %d RUNNING activities, of type %s, have no promise of their worker, so they can never be shown as stale",
-			silent, running, strings.Join(types, ", ")),
-			"let the workers send heartbeats: client.Run does, others call agentexec.heartbeat; see docs/workers.md")
+			silent, running, strings.Join(types, ", ")), heartbeatAdvice)
+	case running == 1:
+		e.add(OK, "the RUNNING activity has a promise of its worker", "")
 	default:
 		e.add(OK, fmt.Sprintf("all %d RUNNING activities have a promise of their worker", running), "")
 	}
@@ -126,7 +149,7 @@ func checkQuestions(ctx context.Context, e *examination) error {
 	case err != nil:
 		return err
 	case age > 24*time.Hour:
-		e.add(Warning, fmt.Sprintf("%s wait for a person, the oldest for %.0f days", count(open, "question"), age.Hours()/24), "answer or decline them: agentexec questions")
+		e.add(Warning, fmt.Sprintf("%s waiting for a person, the oldest for %s", count(open, "question"), count(int(math.Round(age.Hours()/24)), "day")), "answer or decline them: agentexec questions")
 	default:
 		e.add(OK, count(open, "question")+" waiting for a person", "")
 	}

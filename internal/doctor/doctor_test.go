@@ -60,7 +60,7 @@ func TestEachFaultIsFound(t *testing.T) {
 			select agentexec.cancel(agent_id, grace => null) from agentexec.activity; update agentexec.activity set updated_at = now() - interval '1 hour'`,
 			doctor.Problem, "1 activity RUNNING with a cancel requested"},
 		"heartbeats": {"select agentexec.append_log(agentexec.create_activity('research'), 'x', status => 'RUNNING')",
-			doctor.Warning, "1 of 1 RUNNING activities, of type research, have no promise"},
+			doctor.Warning, "the RUNNING activity, of type research, has no promise"},
 		"questions": {"select agentexec.ask(agentexec.create_activity('research'), 'k', 'Go on?'); update agentexec.question set asked_at = now() - interval '3 days'",
 			doctor.Warning, "the oldest for 3 days"},
 		"foreign lines": {"select agentexec.create_activity('research'); update agentexec.activity_log set xid = 9000000000000", doctor.Warning, "higher transaction ids"},
@@ -103,7 +103,7 @@ func TestManyCancelsWereForced(t *testing.T) {
 	require.NoError(t, err)
 	bad := examine(t, conn)
 	require.Equal(t, doctor.Warning, bad["cancels"].Level)
-	require.Contains(t, bad["cancels"].Found, "2 of the last 3 cancels")
+	require.Contains(t, bad["cancels"].Found, "2 of the last 3 cancels of running activities were never")
 }
 
 // TestWakeup: whether a session waits for notifications, and whether it is one of ours.
@@ -184,6 +184,31 @@ func TestRetentionIsMissed(t *testing.T) {
 	require.Equal(t, doctor.Warning, bad["retention"].Level)
 	require.Contains(t, bad["retention"].Found, "nothing is ever deleted")
 	require.Contains(t, bad["retention"].Found, "a day")
+}
+
+// TestSentencesHaveTheRightNumber: one thing is named in the singular, and nothing is said of what there is none of.
+func TestSentencesHaveTheRightNumber(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	conn := db.Conn(t)
+	said := func(check string) string {
+		t.Helper()
+		found, err := doctor.Examine(t.Context(), conn, doctor.Config{Schema: "agentexec"})
+		require.NoError(t, err)
+		at := slices.IndexFunc(found, func(f doctor.Finding) bool { return f.Check == check })
+		require.GreaterOrEqual(t, at, 0)
+		return found[at].Found
+	}
+	require.Equal(t, "no running activity was canceled", said("cancels"))
+	require.Equal(t, "no activity is RUNNING", said("heartbeats"))
+	require.Regexp(t, ` a day over 1 day$`, said("retention"))
+
+	db.Exec(t, "select agentexec.append_log(agentexec.create_activity('research'), 'x', status => 'RUNNING')")
+	require.Equal(t, "the RUNNING activity, of type research, has no promise of its worker, so it can never be shown as stale", said("heartbeats"))
+	db.Exec(t, "select agentexec.heartbeat(agent_id, '1 hour') from agentexec.activity")
+	require.Equal(t, "the RUNNING activity has a promise of its worker", said("heartbeats"))
+	db.Exec(t, "select agentexec.append_log(agent_id, 'ended by its worker', status => 'CANCELED') from agentexec.activity")
+	require.Equal(t, "the worker answered the last cancel of a running activity", said("cancels"))
 }
 
 func TestSchemaIsMissing(t *testing.T) {
