@@ -43,6 +43,7 @@ help: ## Print this list
 
 .PHONY: run
 run: ## Show it: a private Postgres, the sidecar and demo agents doing real work; Ctrl-C stops all of it
+	@command -v $(GO) >/dev/null || { echo 'there is no Go, which builds agentexec: https://go.dev/dl' >&2; exit 1; }
 	@[ -e bin/agentexec ] || echo 'Building agentexec, which takes a minute or two the first time ...' >&2
 	@$(GO) build -o bin/agentexec ./cmd/agentexec && exec bin/agentexec dev $(ARGS) # go run would end Ctrl-C as an error
 

@@ -9,7 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestMakeRun: the first build, which takes minutes, is announced; later ones, which take a second, are not.
+// TestMakeRun: the first build, which takes minutes, is announced; later ones, which take a second, are not. Without Go it says where
+// to get it.
 func TestMakeRun(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("make"); err != nil {
@@ -30,4 +31,8 @@ func TestMakeRun(t *testing.T) {
 
 	require.Equal(t, "Building agentexec, which takes a minute or two the first time ...\nbin/agentexec dev --fresh\n", run())
 	require.Equal(t, "bin/agentexec dev --fresh\n", run())
+
+	out, err := exec.Command("make", "-s", "-C", dir, "--no-print-directory", "run", "GO=no-go").CombinedOutput()
+	require.Error(t, err)
+	require.Regexp(t, `^there is no Go, which builds agentexec: https://go\.dev/dl\nmake: .* Error 1\n$`, string(out))
 }
