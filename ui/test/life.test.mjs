@@ -212,8 +212,9 @@ scene('all of that fits on a phone', async () => {
   await play('/activities', async (page) => {
     await live(page);
     const why = async (which) => (await rows(page)).find((r) => r.id === which).why;
-    await eventually(async () => assert.match(await why(id), /^Stopping, \d+ min left$/));
+    await eventually(async () => assert.match(await why(id), /^Stopping, \d+ min left, silent for \d min$/));
     await eventually(async () => assert.equal(await why(forced), 'Forced, still writing'));
+    assert.equal((await rows(page)).find((r) => r.id === id).group, 'needs', 'it is counted there');
     assert.ok(await fits(page));
     await state(page, 'phone-life-list');
     await page.locator(`.row[data-id="${id}"]`).tap();

@@ -255,6 +255,7 @@ scene('a cancel that runs counts down in its row, and a second attempt is marked
 for (const [width, height, columns] of [[375, 812, 2], [768, 900, 1], [1024, 900, 1], [1440, 900, 1], [1920, 1080, 1]]) {
   scene(`the list fits at ${width} px`, async () => {
     await createMany('wide', 8);
+    await log(await create('whole', 'q'), 'nearly done', { status: 'RUNNING', percentage: 100 });
     await play('/activities', async (page) => {
       await eventually(async () => assert.ok((await rows(page)).length > 5));
       assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
@@ -262,6 +263,13 @@ for (const [width, height, columns] of [[375, 812, 2], [768, 900, 1], [1024, 900
       assert.equal(row, columns === 2 ? 60 : 36);
       const inside = await page.locator('.row').first().evaluate((e) => [...e.children].every((c) => c.getBoundingClientRect().right <= e.getBoundingClientRect().right));
       assert.ok(inside, 'no cell leaves its row');
+      const [gap, margin] = await rowOf(page, 'whole').first().locator('.percent').evaluate((e) => {
+        const words = document.createRange();
+        words.selectNodeContents(e.querySelector('span'));
+        const { left, right } = words.getBoundingClientRect();
+        return [left - e.querySelector('svg').getBoundingClientRect().right, e.closest('.row').getBoundingClientRect().right - right];
+      });
+      assert.ok(gap >= 4 && margin >= 15.5, `100% stands ${gap} px from its bar, and ${margin} px from the edge`);
       if (columns === 1) {
         const [title, cell] = [await page.locator('.titles .ago').boundingBox(), await page.locator('.row .ago').first().boundingBox()];
         assert.equal(Math.round(title.x + title.width), Math.round(cell.x + cell.width), 'titles stand above their columns');

@@ -167,6 +167,10 @@ scene('the overview lists what waits, and a person answers there', async () => {
     await attention.getByText('Waiting for a person').waitFor();
     assert.match(await attention.innerText(), /1 question\s+Refund 1,240\.00 EUR for order 88213\?\s+support · waits \d+ s · expires in (59|60) min/);
     await eventually(async () => assert.match(await text(page, '[data-figure=waiting]'), /^1\s+oldest \d+ s/));
+    const size = page.viewportSize();
+    await page.setViewportSize({ width: 320, height: 740 });
+    assert.ok(await attention.locator('.s').first().evaluate((e) => e.scrollWidth <= e.clientWidth), 'the deadline is not cut off on a phone');
+    await page.setViewportSize(size);
     const other = await agent('research');
     await other.ask('pre', 'Include them?');
     await eventually(async () => assert.match(await attention.innerText(), /2 questions/));

@@ -45,11 +45,28 @@ scene('a token that is none says what it takes', () =>
   play('/activities', async (page) => {
     await live(page);
     await search(page, 'status:nonsense');
-    await eventually(async () => assert.match(await text(page, '.search [role=alert]'), /^status: takes running, queued, complete, error, canceled, waiting, stale or stopping$/));
+    await eventually(async () => assert.match(await text(page, '.search-problem'), /^status: takes running, queued, complete, error, canceled, waiting, stale or stopping$/));
     assert.equal(await page.locator('.find').inputValue(), 'status:nonsense', 'what cannot be used is not lost');
     assert.equal(await page.locator('.find').getAttribute('aria-invalid'), 'true');
     await state(page, 'search-problem');
+    await page.locator('.find').blur();
+    assert.match(await text(page, '.search-problem'), /^status: takes /, 'as long as the query is in force');
   }));
+
+scene('a wrong value in the address is a token that says what it takes', async () => {
+  await create('any', 'q');
+  for (const [address, token] of [['q=status:nonsense', 'status:nonsense'], ['status=NONSENSE', 'status:NONSENSE'], ['since=x', 'since:x']]) {
+    await play('/activities?' + address, async (page) => {
+      await live(page);
+      await eventually(async () => assert.match(await text(page, '.search-problem'), /^(status|since): takes /));
+      assert.equal(await page.locator('.find').inputValue(), token);
+      assert.doesNotMatch(await page.locator('.list').innerText(), /Searched all/);
+      await page.locator('.find').fill('');
+      await eventually(async () => assert.equal(await page.locator('.search-problem').count(), 0));
+      assert.equal(new URL(page.url()).search, '');
+    });
+  }
+});
 
 scene('what is typed is completed from what was seen, by keyboard and by pointer', async () => {
   await create('summarise', 'queued', { metadata: { stage: 'draft', lang: 'de' } });

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { problemIn } from '../src/list/complete.ts';
 import { baseOf, go, pathOf, routeOf } from '../src/route.ts';
 import { type Filter, isTime, metadataOf, noFilter, searchOf, secondsOf, serverTime, sorts } from '../src/list/query.ts';
 import { statuses } from './items.ts';
@@ -48,10 +49,23 @@ test('what an address says', () => {
   expect(routeOf('/', '?stale=false').filter.stale).toBe(false);
   expect(searchOf({ ...noFilter, waiting: true, stale: true })).toBe('?waiting=true&stale=true');
   expect(searchOf({ ...noFilter, parent: id, flat: true })).toBe(`?parent_agent_id=${id}&flat=true`);
-  expect(routeOf('/', '?root_agent_id=' + id.toUpperCase() + '&parent_agent_id=6f1d').filter).toEqual({ ...noFilter, root: id });
-  expect(routeOf('/', '?since=yesterday&until=1x&sort=size&order=up').filter).toEqual(noFilter);
+  expect(routeOf('/', '?root_agent_id=' + id.toUpperCase() + '&parent_agent_id=6f1d').filter).toEqual({ ...noFilter, root: id, text: 'parent:6f1d' });
   expect(searchOf({ ...noFilter, since: '24h', sort: 'duration', order: 'asc' })).toBe('?since=24h&sort=duration&order=asc');
   expect(pathOf(id, '?q=x')).toBe(`/activities/${id}?q=x`);
+});
+
+test('a wrong value in an address becomes a token of the text, which says what it takes', () => {
+  const of = (search: string) => routeOf('/', search).filter;
+  expect(of('?since=yesterday&until=1x&sort=size&order=up&q=word')).toEqual({ ...noFilter, text: 'since:yesterday until:1x sort:size order:up word' });
+  expect(of('?status=NONSENSE')).toEqual({ ...noFilter, text: 'status:NONSENSE' });
+  expect(of('?status=error,a%20b')).toEqual({ ...noFilter, statuses: ['ERROR'], text: 'status:"a b"' });
+  expect(of('?stale=x&flat=1&waiting=yes&stopping=no').text).toBe('stale:x is:waiting=yes is:stopping=no flat:1');
+  expect(of('?status=&since=&sort=&order=&stale=&waiting=false&stopping=false&parent_agent_id=&flat=false')).toEqual(noFilter);
+  for (const search of ['?status=NONSENSE', '?stale=x', '?waiting=yes', '?flat=1', '?since=x', '?root_agent_id=x']) {
+    expect(problemIn(of(search).text), search).toMatch(/^\w+: takes /);
+    expect(of(searchOf(of(search)))).toEqual(of(search));
+  }
+  expect(problemIn('word 12:30')).toBe('');
 });
 
 test('the page works below any prefix', () => {

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { ActivityListItem } from '@agentexec/client';
 import { comparatorOf, compareItems } from '@agentexec/client/state';
+import { reasonOf } from '../src/list/age.tsx';
 import { groupOf, groups } from '../src/list/groups.ts';
 import { indexOfRow, itemAt, lengthOf, newerThan, newest, placed, rowCount, rowOfIndex, sectionAt } from '../src/list/list_layout.ts';
 import { sorts } from '../src/list/query.ts';
@@ -37,8 +38,9 @@ test('the group of an activity', () => {
   const now = Date.parse('2026-01-02T00:00:00Z');
   const cancel = { seq: 2, message: '', requested_by: null, requested_at: '2026-01-01T00:00:00Z', force_at: null, forced: false };
   const of = (...args: Parameters<typeof item>) => groupOf(item(...args), now);
-  expect([of(1, 'RUNNING'), of(1, 'RUNNING', { stale: true }), of(1, 'RUNNING', { open_questions: 1 }), of(1, 'RUNNING', { stale: true, cancel }), of(1, 'QUEUED')])
-    .toEqual(['running', 'needs', 'needs', 'running', 'queued']);
+  expect([of(1, 'RUNNING'), of(1, 'RUNNING', { stale: true }), of(1, 'RUNNING', { open_questions: 1 }), of(1, 'QUEUED')]).toEqual(['running', 'needs', 'needs', 'queued']);
+  expect([{}, { stale: true }, { open_questions: 1 }].map((more) => of(1, 'RUNNING', { ...more, cancel })), 'as the server counts').toEqual(['running', 'needs', 'needs']);
+  expect([of(1, 'CANCELED', { cancel, open_questions: 1 }), of(1, 'QUEUED', { stale: true })]).toEqual(['finished', 'queued']);
   expect([of(1, 'ERROR', { finished_at: '2026-01-01T00:00:00Z' }), of(1, 'ERROR', { finished_at: '2025-12-31T23:59:59Z' }), of(1, 'COMPLETE'), of(1, 'CANCELED')])
     .toEqual(['failed', 'finished', 'finished', 'finished']);
 });
@@ -48,6 +50,15 @@ const sectionsOf = (items: readonly ActivityListItem[], folded = new Set<(typeof
     const some = items.filter((i) => groupOf(i, Date.UTC(2026, 0, 2)) === group).sort(compareItems);
     return { group, items: some, count: some.length, open: false, branches: [] };
   }), folded);
+
+test('the words of one that is stopping say why it needs a person', () => {
+  const now = Date.parse('2026-01-02T00:00:00Z');
+  const cancel = { seq: 2, message: '', requested_by: null, requested_at: '2026-01-01T00:00:00Z', force_at: '2026-01-02T00:09:00Z', forced: false };
+  const of = (more: Partial<ActivityListItem>) => reasonOf(item(1, 'RUNNING', { cancel, ...more }), now);
+  expect(of({})).toBe('Stopping, 9 min left');
+  expect(of({ stale: true, last_seen_at: '2026-01-01T23:58:00Z' })).toBe('Stopping, 9 min left, silent for 2 min');
+  expect(of({ open_questions: 1 })).toBe('Stopping, 9 min left, waits for you');
+});
 
 test('the rows stand one below the other, each group under its heading', () => {
   fc.assert(fc.property(fc.uniqueArray(anyItem, { maxLength: 40, selector: (i) => i.agent_id }), fc.subarray([...groups]), (some, folded) => {

@@ -1,7 +1,7 @@
 import type { Client, Counts } from '@agentexec/client';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { rangeOf } from '../src/overview/range.ts';
-import { StatsModel } from '../src/overview/stats.ts';
+import { endedBuckets, StatsModel } from '../src/overview/stats.ts';
 
 let asked: { since: string; bucket: string; signal: AbortSignal }[] = [];
 let answer: () => Promise<unknown>;
@@ -80,4 +80,10 @@ test('a failure is said in words, and what was read stays', async () => {
 
 test('the range is in the address', () => {
   expect(['', '?range=24h', '?range=7d', '?range=9y', '?range=toString'].map(rangeOf)).toEqual(['1h', '24h', '7d', '1h', '1h']);
+});
+
+test('the chart shows the buckets that have ended', () => {
+  const series = ['12:00', '12:01', '12:02'].map((at) => ({ at: `2026-01-01T${at}:00Z`, started: 1, complete: 0, error: 0, canceled: 0 }));
+  const shown = (until: string) => endedBuckets({ series, bucket: 60, until }).length;
+  expect([shown('2026-01-01T12:02:00.1Z'), shown('2026-01-01T12:02:59.9Z'), shown('2026-01-01T12:03:00Z')]).toEqual([2, 2, 3]);
 });

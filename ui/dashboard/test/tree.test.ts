@@ -121,13 +121,13 @@ test('a child that no longer needs a person goes, although pages reach as far do
   await until(() => model.get().find(idOf(1)) === undefined, 'the child is gone');
 });
 
-test('what waits and what is stale are one list, without what stops', async () => {
+test('what waits and what is stale are one list, also what stops', async () => {
   const cancel = { seq: 2, message: '', requested_by: null, requested_at: '2026-01-01T00:00:00Z', force_at: null, forced: false };
   server.items = [item(1, 'RUNNING', { stale: true }), item(2, 'QUEUED', { open_questions: 1 }), item(3, 'RUNNING'), child(4, 3, { open_questions: 2, stale: true }), item(5, 'RUNNING', { stale: true, cancel })];
   const model = new ListModel(client, { ...noFilter, stale: true, waiting: true });
   leave.push(model.subscribe(() => {}));
-  await until(() => String(groupsOf(model)) === String([['needs', '4', '1', '2']]));
-  expect(model.get().sections.find(({ group }) => group === 'needs')!.count).toBe(3);
+  await until(() => String(groupsOf(model)) === String([['needs', '5', '4', '1', '2']]));
+  expect(model.get().sections.find(({ group }) => group === 'needs')!.count).toBe(4);
 });
 
 test('children are watched while they are shown, and more of them when asked for', async () => {

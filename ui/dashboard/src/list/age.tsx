@@ -41,17 +41,19 @@ export function Reason({ item, now, asked }: { item: ActivityListItem; now: numb
 
 const sentence = (words: string[]): string => words.join(', ').replace(/^./, (c) => c.toUpperCase());
 
-/** "Waits 12 min", "Stopping, 12 s left", "Silent for 4 min", "Forced, still writing"; '' where there is nothing to say. */
+/** "Waits 12 min", "Stopping, 12 s left", "Stopping, 9 min left, silent for 2 min", "Silent for 4 min", "Forced, still writing"; '' where there is nothing to say. */
 export function reasonOf(item: ActivityListItem, now: number, asked?: Asked): string {
   const state = displayState(item);
+  const silent = () => `silent for ${duration((now - Date.parse(item.last_seen_at ?? item.updated_at)) / 1000)}`;
+  const waits = () => (asked ? `waits ${duration(Math.max(0, now - Date.parse(asked.asked_at)) / 1000)}` : 'waits for you');
   const conditions = state === 'stopping' || state === 'canceled' ? conditionsOf(item, now) : [];
   switch (state) {
     case 'stopping':
-      return conditions.find(({ kind }) => kind === 'stopping')!.text;
+      return sentence([conditions.find(({ kind }) => kind === 'stopping')!.text, ...(item.open_questions ? [waits()] : []), ...(item.stale ? [silent()] : [])]);
     case 'waiting':
-      return asked ? `Waits ${duration(Math.max(0, now - Date.parse(asked.asked_at)) / 1000)}` : 'Waits for you';
+      return sentence([waits()]);
     case 'stale':
-      return `Silent for ${duration((now - Date.parse(item.last_seen_at ?? item.updated_at)) / 1000)}`;
+      return sentence([silent()]);
     default:
       return sentence(conditions.map(({ kind }) => (kind === 'forced' ? 'forced' : 'still writing')));
   }

@@ -1,8 +1,7 @@
 // The completions of the search field: keys, types, statuses, and the metadata keys and values that were seen.
 
-import { statusList } from './query.ts';
-import { changeOf, type Key, keys, type Token } from './search_text.ts';
-import { noFilter } from './query.ts';
+import { noFilter, statusList, written } from './query.ts';
+import { changeOf, type Key, keys, type Token, tokenize } from './search_text.ts';
 
 export interface Completion {
   /** The key with its separator, and the value; together they take the place of the token. */
@@ -33,7 +32,6 @@ interface Known {
   metadata: ReadonlyMap<string, Iterable<string>>;
 }
 
-const written = (text: string) => (/["\s]/.test(text) ? `"${text.replace(/["\\]/g, '\\$&')}"` : text);
 const writtenKey = (key: string) => (/["\s=]/.test(key) ? written(key) : key);
 
 /** The completions of the token that is being typed, undefined for the beginning of one. */
@@ -56,9 +54,12 @@ export function completionsOf(token: Token | undefined, { types, metadata }: Kno
 /** What is wrong with a token that names a filter and is none, '' where nothing is. */
 export function problemOf(token: Token): string {
   if (token.separator !== ':' || changeOf(token, noFilter)) return '';
+  const time = 'a duration such as 15m, 1h or 7d, or a time such as 2026-01-31';
   const takes: Record<Key, string> = {
-    type: 'the name of a type', status: 'running, queued, complete, error, canceled, waiting, stale or stopping', since: 'a duration such as 15m, 1h or 7d, or a time such as 2026-01-31',
-    until: 'a duration such as 15m, 1h or 7d, or a time such as 2026-01-31', sort: 'created, duration or activity', order: 'desc or asc', stale: 'true or false', is: 'waiting, stale or stopping', parent: 'the id of an activity', root: 'the id of an activity', flat: 'true or false',
+    type: 'the name of a type', status: 'running, queued, complete, error, canceled, waiting, stale or stopping', since: time, until: time, sort: 'created, duration or activity', order: 'desc or asc', stale: 'true or false', is: 'waiting, stale or stopping', parent: 'the id of an activity', root: 'the id of an activity', flat: 'true or false',
   };
   return `${token.key}: takes ${takes[token.key as Key]}`;
 }
+
+/** What is wrong with the first such token of a text, '' where nothing is. */
+export const problemIn = (text: string): string => tokenize(text).map(problemOf).find(Boolean) ?? '';

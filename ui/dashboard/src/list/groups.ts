@@ -10,12 +10,13 @@ export const groupNames: Record<Group, string> = { needs: 'Needs me', running: '
 
 const TODAY = 24 * 3600_000;
 
+/** Whether an activity is stale or waits for a person, as the server counts them: also while it is stopping. */
+const needsPerson = ({ cancel: _, ...item }: ActivityListItem): boolean => ['waiting', 'stale'].includes(displayState(item));
+
 /** The group of an activity at a time in milliseconds: activities that need a person, then what runs, queues, failed lately, is over. */
 export function groupOf(item: ActivityListItem, now: number): Group {
+  if (needsPerson(item)) return 'needs';
   switch (displayState(item)) {
-    case 'waiting':
-    case 'stale':
-      return 'needs';
     case 'running':
     case 'stopping':
       return 'running';

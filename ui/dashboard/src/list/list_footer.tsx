@@ -3,7 +3,7 @@ import { clean } from '@agentexec/client/text';
 import type { ListModel, Rows } from './list_model.ts';
 import { grouped } from '../numbers.ts';
 import { type Filter, isFiltered, isTree, searchOf } from './query.ts';
-import { textOf } from './search_text.ts';
+import { textOf, wordsOf } from './search_text.ts';
 import { go, pathOf } from '../route.ts';
 
 const command = `psql "$AGENTEXEC_DATABASE_URL" -c \\
@@ -44,7 +44,7 @@ export function ListFooter({ rows, filter, model }: { rows: Rows; filter: Filter
     );
   }
   if (more) return <p className="note">{filter.text ? `Searched ${grouped(looked)} activities, going on …` : 'Loading more …'}</p>;
-  if (some) return filter.text ? <p className="note">Searched all {grouped(looked)} activities.</p> : null;
+  if (some) return wordsOf(filter.text).length ? <p className="note">Searched all {grouped(looked)} activities.</p> : null;
   return filtered ? (
     <div className="ax-blank" id="unmatched">
       <h2>No activity matches</h2>

@@ -4,7 +4,6 @@
 import { type ActivityListItem, type Client, type Counts, FeedError, type ListFilter } from '@agentexec/client';
 import { Observable } from '@agentexec/react';
 import { comparatorOf } from '@agentexec/client/state';
-import { displayState } from '@agentexec/client/text';
 import { type Group, groups } from './groups.ts';
 import type { Section } from './list_layout.ts';
 import { LIVE, ListedItems } from './listed_items.ts';
@@ -98,12 +97,9 @@ export class ListModel extends Observable<Rows> {
     this.changed();
   }
 
-  // An activity that stops needs no person, although the server still counts it as waiting or stale.
   #match(text: string): void {
     this.#text = text;
-    const { stale, waiting } = this.#filter;
-    const [holds, needs] = [matcherOf(text), stale && waiting];
-    this.#listed.items.match((item) => holds(item) && !(needs && displayState(item) === 'stopping'));
+    this.#listed.items.match(matcherOf(text));
   }
 
   protected override start(): void {

@@ -39,37 +39,48 @@ export const noFilter: Filter = { statuses: [], stale: false, waiting: false, st
 
 export const statusList = Object.keys(statusNames) as Status[];
 
-/** The filter that a query says. A value that there is not counts as none. */
+/** The filter that a query says. A value that its parameter does not take becomes a token of the text, such as status:nonsense. */
 export function filterOf(search: string): Filter {
   const query = new URLSearchParams(search);
-  const wanted = (query.get('status') ?? '').toUpperCase().split(',');
-  const sort = query.get('sort') as Sort;
-  return {
+  const wrong: string[] = [];
+  // refuse makes a token of a wrong value, and returns '' in its place.
+  const refuse = (key: string, value: string): string => (wrong.push(key + ':' + written(value)), '');
+  // valueOf is the value of a parameter, '' where there is none or one that it does not take.
+  const valueOf = (name: string, key: string, takes: (value: string) => boolean, before = ''): string => {
+    const value = query.get(name);
+    return !value ? '' : takes(value) ? value : refuse(key, before + value);
+  };
+  const isTrue = (name: string, key: string, before?: string) => valueOf(name, key, (value) => value === 'true' || value === 'false', before) === 'true';
+  const wanted = (query.get('status') ?? '').split(',').filter((s) => s && (statusList.includes(s.toUpperCase() as Status) || refuse('status', s))).map((s) => s.toUpperCase());
+  const filter: Filter = {
     statuses: statusList.filter((s) => wanted.includes(s)),
-    stale: query.get('stale') === 'true',
-    waiting: query.get('waiting') === 'true',
-    stopping: query.get('stopping') === 'true',
-    parent: idOf(query.get('parent_agent_id')),
-    root: idOf(query.get('root_agent_id')),
-    flat: query.get('flat') === 'true',
+    stale: isTrue('stale', 'stale'),
+    waiting: isTrue('waiting', 'is', 'waiting='),
+    stopping: isTrue('stopping', 'is', 'stopping='),
+    parent: valueOf('parent_agent_id', 'parent', isId).toLowerCase(),
+    root: valueOf('root_agent_id', 'root', isId).toLowerCase(),
+    flat: isTrue('flat', 'flat'),
     type: query.get('agent_type') ?? '',
     metadata: Object.fromEntries([...query].filter(([k]) => k.startsWith('metadata.') && k.length > 9).map(([k, v]) => [k.slice(9), v])),
-    text: query.get('q') ?? '',
-    since: timeOf(query.get('since')),
-    until: timeOf(query.get('until')),
-    sort: sorts.includes(sort) ? sort : 'created',
-    order: query.get('order') === 'asc' ? 'asc' : 'desc',
+    text: '',
+    since: valueOf('since', 'since', isTime),
+    until: valueOf('until', 'until', isTime),
+    sort: (valueOf('sort', 'sort', (value) => sorts.includes(value as Sort)) || 'created') as Sort,
+    order: (valueOf('order', 'order', (value) => value === 'asc' || value === 'desc') || 'desc') as Order,
   };
+  filter.text = [...wrong, query.get('q')].filter(Boolean).join(' ');
+  return filter;
 }
 
-const timeOf = (text: string | null): string => (text !== null && isTime(text) ? text : '');
+export const quote = (text: string) => `"${text.replace(/["\\]/g, '\\$&')}"`;
+
+/** A value as a token has it. */
+export const written = (text: string) => (text === '' || /["\s]/.test(text) ? quote(text) : text);
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /** Whether a text is the id of an activity. */
 export const isId = (text: string): boolean => UUID.test(text);
-
-const idOf = (text: string | null): string => (text !== null && isId(text) ? text.toLowerCase() : '');
 
 const units = { w: 604_800, d: 86_400, h: 3600, m: 60, s: 1 } as const;
 const DURATION = /^(?=\d)(?:(\d{1,6})w)?(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?$/;

@@ -1,7 +1,7 @@
 import { useEffect, useId, useRef, useState } from 'react';
 import { clean } from '@agentexec/client/text';
 import { Icon } from '@agentexec/react';
-import { type Completion, completionsOf, problemOf } from './complete.ts';
+import { type Completion, completionsOf, problemIn } from './complete.ts';
 import { type Filter, searchOf } from './query.ts';
 import { go, pathOf } from '../route.ts';
 import { chipsOf, take, tokenize } from './search_text.ts';
@@ -34,12 +34,12 @@ export function Search({ filter, id }: Props) {
   const [draft, setDraft] = useState(filter.text);
   const [listed, setListed] = useState(false);
   const [active, setActive] = useState(-1);
-  const [problem, setProblem] = useState('');
   const field = useRef<HTMLInputElement>(null);
   const said = useRef(filter.text); // the words that the address got from here
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
   const pasted = useRef(false);
   const list = useId();
+  const problem = problemIn(filter.text); // of the query in force, however it came about
   const latest = useRef({ filter, id });
   latest.current = { filter, id };
 
@@ -59,7 +59,6 @@ export function Search({ filter, id }: Props) {
   const typed = (text: string, whole: boolean) => {
     const { before, last } = whole ? { before: text, last: undefined } : split(text);
     const { filter: next, rest } = take(before, filter);
-    setProblem(tokenize(before).map(problemOf).find(Boolean) ?? '');
     setActive(-1);
     if (next === filter) {
       setDraft(text);
@@ -105,38 +104,40 @@ export function Search({ filter, id }: Props) {
   };
 
   return (
-    <div className="search" role="search">
-      <Icon name="search" />
-      {chips.length > 0 && (
-        <div className="tokens">
-          {chips.map(({ key, separator, value, without }) => (
-            <span key={key + separator + value} className="token">
-              <bdi><b>{clean(key)}{separator}</b>{clean(value)}</bdi>
-              <button type="button" aria-label={`Remove ${clean(key + separator + value)}`} onClick={() => (show({ ...without, text: wordsIn(draft) }, false), field.current?.focus())}><Icon name="x" /></button>
-            </span>
-          ))}
-        </div>
-      )}
-      <input
-        ref={field} className="find" role="combobox" aria-label="Search activities" aria-autocomplete="list" aria-expanded={completions.length > 0} aria-controls={list} autoComplete="off" spellCheck={false}
-        aria-activedescendant={active >= 0 ? `${list}-${active}` : undefined} aria-invalid={problem !== ''} aria-describedby={problem ? list + '-problem' : undefined}
-        placeholder={chips.length ? 'Add a filter or text' : 'type:research status:error since:1h, or any text'} value={draft} onPaste={() => (pasted.current = true)}
-        onChange={(e) => (setListed(true), typed(e.target.value, pasted.current), (pasted.current = false))} onKeyDown={pressed} onBlur={() => (setListed(false), setProblem(''))}
-      />
-      <kbd className="ax-key" aria-hidden="true">/</kbd>
-      {problem && <p className="ax-menu problem" id={list + '-problem'} role="alert">{problem}</p>}
-      <div className="ax-menu completions" hidden={!completions.length}>
-        <div role="listbox" id={list} aria-label="Completions">
-          {completions.map((c, n) => (
-            <div key={c.key + c.value} className="completion">
-              {c.heading !== completions[n - 1]?.heading && <h3 aria-hidden="true">{c.heading}</h3>}
-              <div role="option" id={`${list}-${n}`} aria-selected={n === active} onPointerDown={(e) => (e.preventDefault(), choose(c))}>
-                <code><b>{clean(c.key)}</b>{clean(c.value)}</code><span className="end">{c.hint}</span>
+    <>
+      <div className="search" role="search">
+        <Icon name="search" />
+        {chips.length > 0 && (
+          <div className="tokens">
+            {chips.map(({ key, separator, value, without }) => (
+              <span key={key + separator + value} className="token">
+                <bdi><b>{clean(key)}{separator}</b>{clean(value)}</bdi>
+                <button type="button" aria-label={`Remove ${clean(key + separator + value)}`} onClick={() => (show({ ...without, text: wordsIn(draft) }, false), field.current?.focus())}><Icon name="x" /></button>
+              </span>
+            ))}
+          </div>
+        )}
+        <input
+          ref={field} className="find" role="combobox" aria-label="Search activities" aria-autocomplete="list" aria-expanded={completions.length > 0} aria-controls={list} autoComplete="off" spellCheck={false}
+          aria-activedescendant={active >= 0 ? `${list}-${active}` : undefined} aria-invalid={problem !== ''} aria-describedby={problem ? list + '-problem' : undefined}
+          placeholder={chips.length ? 'Add a filter or text' : 'type:research status:error since:1h, or any text'} value={draft} onPaste={() => (pasted.current = true)}
+          onChange={(e) => (setListed(true), typed(e.target.value, pasted.current), (pasted.current = false))} onKeyDown={pressed} onBlur={() => setListed(false)}
+        />
+        <kbd className="ax-key" aria-hidden="true">/</kbd>
+        <div className="ax-menu completions" hidden={!completions.length}>
+          <div role="listbox" id={list} aria-label="Completions">
+            {completions.map((c, n) => (
+              <div key={c.key + c.value} className="completion">
+                {c.heading !== completions[n - 1]?.heading && <h3 aria-hidden="true">{c.heading}</h3>}
+                <div role="option" id={`${list}-${n}`} aria-selected={n === active} onPointerDown={(e) => (e.preventDefault(), choose(c))}>
+                  <code><b>{clean(c.key)}</b>{clean(c.value)}</code><span className="end">{c.hint}</span>
+                </div>
               </div>
-            </div>
-          ))}
+            ))}
+          </div>
         </div>
       </div>
-    </div>
+      {problem && <p className="search-problem" id={list + '-problem'} role="alert">{clean(problem)}</p>}
+    </>
   );
 }

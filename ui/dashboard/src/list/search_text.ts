@@ -2,7 +2,7 @@
 // keep spaces together: type:"a b", org="a b", "a b". Within quotes, \" and \\ are a quote and a backslash.
 
 import type { Order, Sort, Status } from '@agentexec/client';
-import { type Filter, isId, isTime, noFilter, sorts, statusList } from './query.ts';
+import { type Filter, isId, isTime, noFilter, quote, sorts, statusList, written } from './query.ts';
 
 export const keys = ['type', 'status', 'since', 'until', 'sort', 'order', 'stale', 'is', 'parent', 'root', 'flat'] as const;
 export type Key = (typeof keys)[number];
@@ -89,8 +89,8 @@ export function changeOf({ separator, key, value }: Token, filter: Filter): Part
 
 const plain: Partial<Filter> = { statuses: [], stale: false, waiting: false, stopping: false };
 
-// The conditions beside the status: an activity that is waiting, stale or stopping has one of the statuses too. One that is stopping
-// needs no person, so it does not go with the other two.
+// The conditions beside the status: an activity that is waiting, stale or stopping has one of the statuses too. Stopping
+// does not combine with the other two: it is a list of its own.
 function conditionOf(word: string, { stale, waiting }: Filter): Partial<Filter> | undefined {
   if (word === 'stopping') return { ...plain, stopping: true };
   if (word !== 'waiting' && word !== 'stale') return undefined;
@@ -110,9 +110,6 @@ export function take(text: string, filter: Filter): { filter: Filter; rest: stri
   }
   return { filter, rest: rest.join(' ') };
 }
-
-const quote = (text: string) => `"${text.replace(/["\\]/g, '\\$&')}"`;
-const written = (text: string) => (text === '' || /["\s]/.test(text) ? quote(text) : text);
 
 /** A key of metadata as a token has it. */
 const writtenKey = (key: string) => (/["\s=]/.test(key) || (keys as readonly string[]).some((k) => key.toLowerCase().startsWith(k + ':')) ? quote(key) : key);

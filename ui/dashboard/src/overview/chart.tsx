@@ -1,10 +1,11 @@
-import { type KeyboardEvent, useEffect, useRef, useState } from 'react';
+import { type KeyboardEvent, useEffect, useMemo, useRef, useState } from 'react';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
-import type { StatsBucket } from '@agentexec/client';
+import type { RangeStats, StatsBucket } from '@agentexec/client';
 import { onColours } from '../frame/theme.ts';
 import { grouped } from '../numbers.ts';
 import { type Range, ranges } from './range.ts';
+import { endedBuckets } from './stats.ts';
 
 const HEIGHT = 184; // px, with the times below
 const lines = [
@@ -25,12 +26,13 @@ const sentenceOf = (bucket: StatsBucket, range: Range) => {
   return `${timeOf(bucket.at, range)}: ${grouped(started)} started, ${grouped(finished)} finished, ${grouped(failed)} of those failed`;
 };
 
-/** How many activities started, finished and failed over time. The pointer and the arrow keys read single values. */
-export function Chart({ series, range }: { series: StatsBucket[]; range: Range }) {
+/** How many activities started, finished and failed over time; the totals also count the bucket that has not ended. The pointer and the arrow keys read single values. */
+export function Chart({ stats, range }: { stats: RangeStats; range: Range }) {
+  const series = useMemo(() => endedBuckets(stats), [stats]);
   const [cursor, setCursor] = useState<number | null>(null);
   const { per, words } = ranges[range];
   const shown = cursor === null ? undefined : series[cursor];
-  const totals = series.reduce((sum, bucket) => countOf(bucket).map((n, i) => sum[i]! + n), [0, 0, 0]);
+  const totals = stats.series.reduce((sum, bucket) => countOf(bucket).map((n, i) => sum[i]! + n), [0, 0, 0]);
   const values = shown ? countOf(shown) : totals;
   return (
     <section className="ax-panel" aria-labelledby="chart-title">

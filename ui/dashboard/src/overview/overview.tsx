@@ -43,7 +43,7 @@ export function Overview() {
         <div className="columns">
           <Attention stats={stats} asked={asked} range={range} />
           <div>
-            {stats && <Chart series={stats.series} range={range} />}
+            {stats && <Chart stats={stats} range={range} />}
             {stats && <Types types={stats.types} range={range} />}
           </div>
         </div>

@@ -1,6 +1,6 @@
 // The numbers of the overview: read when it is opened, every 10 seconds, and at once when the live counts change a lot.
 
-import type { Client, Counts, RangeStats } from '@agentexec/client';
+import type { Client, Counts, RangeStats, StatsBucket } from '@agentexec/client';
 import { Observable } from '@agentexec/react';
 import { wordsOf } from '../frame/words.ts';
 import { type Range, ranges } from './range.ts';
@@ -14,6 +14,10 @@ export interface Numbers {
   /** Why there are none, or no new ones, in words. */
   problem: string;
 }
+
+/** The buckets whose time is over. The last bucket of a series is usually still being counted. */
+export const endedBuckets = ({ series, bucket, until }: Pick<RangeStats, 'series' | 'bucket' | 'until'>): StatsBucket[] =>
+  series.filter(({ at }) => Date.parse(at) + bucket * 1000 <= Date.parse(until));
 
 export class StatsModel extends Observable<Numbers> {
   #client: Client;
