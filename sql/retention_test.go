@@ -176,8 +176,8 @@ func TestPruneReadsNoWholeLog(t *testing.T) {
 	}))
 }
 
-// What the choice of the due trees reads follows max_rows, not the number of trees that are due, with its first plans and with the
-// generic ones.
+// The rows that the choice of the due trees reads follow max_rows, not the number of trees that are due, with its first plans and with
+// the generic ones.
 func TestPruneReadsFewDueTrees(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -100,7 +100,7 @@ func explain(err error) string {
 		return "there is an activity with that agent_id already"
 	case "42501":
 		return "the database does not allow it: " + message
-	case "2BP01": // something of the user's depends on a function of an older version
+	case "2BP01": // a view or a function of the user depends on a function of an older version
 		return fmt.Sprintf("%s; drop what depends on it, run agentexec migrate again, and create it anew: %s", message, detail(err))
 	default:
 		return fmt.Sprintf("the database says: %s (SQLSTATE %s)", message, code)

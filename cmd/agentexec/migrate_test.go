@@ -38,7 +38,8 @@ func TestMigrate(t *testing.T) {
 	require.Contains(t, c.refused(t, 1, "demo"), "install a newer agentexec")
 }
 
-// What depends on a function of an older version keeps it from being replaced. The message names it, and the schema stays as it was.
+// A view that calls a function of an older version keeps migrate from replacing it. The message names the view, and the schema stays as
+// it was.
 func TestMigrateNamesWhatDepends(t *testing.T) {
 	t.Parallel()
 	c := onDatabase(t, pgtest.Empty(t))

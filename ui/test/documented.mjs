@@ -1,5 +1,6 @@
 // What runs a real proxy in front of the sidecar with the settings of docs/deploy/proxies.md.
 
+import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { accessSync, closeSync, constants, openSync } from 'node:fs';
@@ -85,4 +86,15 @@ export async function run(program, { prefix, scheme = 'http', host = '127.0.0.1'
       await rm(dir, { recursive: true });
     },
   };
+}
+
+// through serves a sidecar behind a proxy while act runs; no request may leave the prefix. start is nginx, haproxy or caddy.
+export async function through(start, options, act) {
+  const p = await start(options);
+  try {
+    await act(p);
+    assert.deepEqual(await p.strays(), [], 'every request lies below the prefix');
+  } finally {
+    await p.close();
+  }
 }

@@ -3,18 +3,11 @@
 import assert from 'node:assert/strict';
 import { create, eventually, log, move, play, scene, token } from './stage.mjs';
 import { live, row, rowOf, shows, text } from './screen.mjs';
+import { through } from './documented.mjs';
 import { nginx } from './nginx.mjs';
 
-// below serves a sidecar behind nginx while act runs; no request may leave the prefix.
-async function below(options, act) {
-  const p = await nginx(options);
-  try {
-    await act(p);
-    assert.deepEqual(await p.strays(), [], 'every request lies below the prefix');
-  } finally {
-    await p.close();
-  }
-}
+// below serves a sidecar behind nginx while act runs.
+const below = (options, act) => through(nginx, options, act);
 
 const behind = await move('/behind', '/agentexec');
 const ways = {

@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import http from 'node:http';
 import https from 'node:https';
 import { caddy } from './caddy.mjs';
-import { missing } from './documented.mjs';
+import { missing, through } from './documented.mjs';
 import { haproxy } from './haproxy.mjs';
 import { nginx } from './nginx.mjs';
 import { create, eventually, log, move, play, scene } from './stage.mjs';
@@ -84,24 +84,13 @@ const proxies = { nginx, haproxy, caddy };
 for (const [program, start] of Object.entries(proxies)) {
   const skip = missing(program);
 
-  // through serves a sidecar behind the proxy while act runs; no request may leave the prefix.
-  async function through(options, act) {
-    const p = await start(options);
-    try {
-      await act(p);
-      assert.deepEqual(await p.strays(), [], 'every request lies below the prefix');
-    } finally {
-      await p.close();
-    }
-  }
-
   for (const [where, options] of Object.entries(ways)) {
     const { prefix } = options;
     const name = program + prefix + where.replaceAll(' ', '-');
 
     // prefix.test.mjs has the page behind nginx. A prefix that is left is no different to the page.
     if (start !== nginx && options.strip !== false) scene(`${program}: the page is live through a WebSocket, ${where}`, () =>
-      through(options, async (p) => {
+      through(start, options, async (p) => {
         const id = await create(name, 'line 1');
         await play(`${p.url}/activities`, async (page) => {
           const opened = [];
@@ -118,7 +107,7 @@ for (const [program, start] of Object.entries(proxies)) {
       }), { skip });
 
     scene(`${program}: WebSockets get through and links name the prefix, ${where}`, () =>
-      through(options, async (p) => {
+      through(start, options, async (p) => {
         assert.equal(await upgraded(p, prefix), 'agentexec.v1');
         const id = '[0-9a-f-]{36}$';
         assert.match(await register(p, prefix, { origin: p.origin }), new RegExp(`^${prefix}/v1/activities/${id}`));
@@ -135,7 +124,7 @@ for (const [program, start] of Object.entries(proxies)) {
   }
 
   if (start !== nginx) scene(`${program}: without WebSockets the page is live`, () =>
-    through({ prefix: '/agentexec', to: trusting, sockets: false }, async (p) => {
+    through(start, { prefix: '/agentexec', to: trusting, sockets: false }, async (p) => {
       const id = await create(program + '-polled', 'line 1');
       await play(`${p.url}/activities/${id}`, async (page) => {
         await live(page);
@@ -146,7 +135,7 @@ for (const [program, start] of Object.entries(proxies)) {
 
   scene(`${program}: the sidecar is told the host, the prefix and the client, and a stream ends with its client`, () =>
     inPlace((to, asked) =>
-      through({ prefix: '/agentexec', to }, async (p) => {
+      through(start, { prefix: '/agentexec', to }, async (p) => {
         const { res, req } = await ask(p, '/agentexec/v1/feed/1?after_seq=0', {
           headers: { 'x-forwarded-for': '203.0.113.9', 'x-forwarded-prefix': '/claimed' },
         });

@@ -41,8 +41,8 @@ export interface CountsResult {
 }
 
 /** How many activities there are with each status, live; with `waiting`, only of those with an open question. */
-export function useCounts({ agentType, metadata, waiting }: Pick<ListFilter, 'agentType' | 'metadata' | 'waiting'> = {}): CountsResult {
-  const { counts, loading, error } = useActivityList({ agentType, metadata, waiting, limit: 1 });
+export function useCounts({ agentType, metadata, waiting, stopping }: Pick<ListFilter, 'agentType' | 'metadata' | 'waiting' | 'stopping'> = {}): CountsResult {
+  const { counts, loading, error } = useActivityList({ agentType, metadata, waiting, stopping, limit: 1 });
   return { counts, active: counts && counts.QUEUED + counts.RUNNING, stale: counts?.stale, loading, error };
 }
 

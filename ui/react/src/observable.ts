@@ -66,7 +66,7 @@ export abstract class Observable<T> implements Store<T> {
 
   /** Reports all changes within a frame as one. */
   protected changed(): void {
-    this.#snapshot = undefined; // what is drawn meanwhile for another reason is drawn as it is now
+    this.#snapshot = undefined; // a render that comes before the report shows the new state
     if (this.#scheduled) return;
     this.#scheduled = true;
     const notify = () => {
