@@ -1,14 +1,22 @@
 import { defineConfig, type TestProjectConfiguration } from 'vitest/config';
+import { alias } from './dashboard/vite.config.ts';
 
 // The packages are tested as they are written, without a build.
 const conditions = ['@agentexec/source', 'module', 'import', 'default'];
 
+// The dashboard is tested with Preact, which it is built with; so what renders there must be too.
+const preact = [
+  ...alias,
+  { find: 'react-dom/test-utils', replacement: 'preact/test-utils' },
+  { find: /^@testing-library\/react$/, replacement: '@testing-library/react/dist/@testing-library/react.esm.js' },
+];
+
 function project(name: string, root: string, include: string, environment: string): TestProjectConfiguration {
   return {
-    resolve: { conditions },
+    resolve: { conditions, alias: name === 'dashboard' ? preact : [] },
     ssr: { resolve: { conditions: [...conditions, 'node'] } },
     // CI machines are slow, and have few cores.
-    test: { name, root, setupFiles: name === 'react' ? ['test/setup.ts'] : [], environment, include: ['test/**/*.test.{ts,tsx}'].map((all) => include || all), exclude: include ? [] : ['test/binary*.test.ts'], testTimeout: 120_000, hookTimeout: 60_000 },
+    test: { name, root, server: { deps: { inline: name === 'dashboard' ? [/@tanstack|@testing-library/] : [] } }, setupFiles: name === 'react' ? ['test/setup.ts'] : [], environment, include: ['test/**/*.test.{ts,tsx}'].map((all) => include || all), exclude: include ? [] : ['test/binary*.test.ts'], testTimeout: 120_000, hookTimeout: 60_000 },
   };
 }
 

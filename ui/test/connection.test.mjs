@@ -53,6 +53,8 @@ scene('the list holds what happened while the sidecar was away', async () => {
   const [stays, ends] = [await create('stays'), await create('ends')];
   await play('/?status=QUEUED,RUNNING', async (page) => {
     await eventually(async () => assert.deepEqual((await types(page)).filter((t) => /stays|ends/.test(t)), ['ends', 'stays']));
+    // What the page reads ahead, to show an activity, is there.
+    await page.waitForFunction(() => ['detail-', 'closed_question-'].every((name) => performance.getEntriesByType('resource').some((e) => e.name.includes(name) && e.responseEnd)));
     await move('/sidecar/kill');
     await offline(page);
     const { elapsed } = await row(page, 'stays');

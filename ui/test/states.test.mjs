@@ -26,15 +26,15 @@ scene('the first visit without a token, a wrong one, and one that may not read',
     await titled(page, 'Enter a token');
     assert.equal(await text(page, '#connection'), 'Not signed in');
     await state(page, 'first-visit');
-    await page.fill('#token', 'nonsense');
+    await page.keyboard.type('nonsense'); // the field has the focus, each time
     await page.keyboard.press('Enter');
     await titled(page, 'This token is not valid');
     await state(page, 'wrong-token');
-    await page.fill('#token', await token('--write'));
+    await page.keyboard.type(await token('--write'));
     await page.keyboard.press('Enter');
     await titled(page, 'This token may not read activities');
     await state(page, 'no-rights');
-    await page.fill('#token', await token('--read'));
+    await page.keyboard.type(await token('--read'));
     await page.keyboard.press('Enter');
     await live(page);
     await page.getByRole('heading', { name: 'Overview' }).waitFor();

@@ -1,5 +1,6 @@
 import type { Client, ListEvent, ListFilter } from '@agentexec/client';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { firstShown } from '../src/first.ts';
 import { NeedsModel } from '../src/frame/needs.ts';
 
 let hidden = false;
@@ -19,13 +20,15 @@ const look = (away: boolean) => {
   document.dispatchEvent(new Event('visibilitychange'));
 };
 
-test('what waits or is stale counts always, each once, and what failed while nobody looked', () => {
-  let tell: (event: ListEvent) => void = () => {};
-  let wait: typeof tell = () => {};
+test('what waits or is stale counts always, each once, and what failed while nobody looked', async () => {
+  let tell: ((event: ListEvent) => void) | undefined;
+  let wait: typeof tell;
   const model = new NeedsModel({ watchList: (filter: ListFilter, _: object, on: typeof tell) => (filter.waiting ? (wait = on) : (tell = on)) } as unknown as Client);
   stop = model.subscribe(() => {});
+  firstShown(); // nothing is counted before
+  await vi.waitFor(() => expect(wait).toBeDefined());
   const counted = (ERROR: number, stale = 0) => {
-    tell({ type: 'changes', items: [], removed: [], counts: { RUNNING: 0, QUEUED: 0, COMPLETE: 0, CANCELED: 0, ERROR, stale } });
+    tell!({ type: 'changes', items: [], removed: [], counts: { RUNNING: 0, QUEUED: 0, COMPLETE: 0, CANCELED: 0, ERROR, stale } });
     return model.get();
   };
   expect(counted(7, 1)).toEqual({ now: 1, failed: 0 });
@@ -37,7 +40,7 @@ test('what waits or is stale counts always, each once, and what failed while nob
   look(true);
   expect(counted(8).failed, 'two are retried').toBe(0);
   expect(counted(9).failed).toBe(1);
-  wait({ type: 'snapshot', items: [], counts: { RUNNING: 3, QUEUED: 1, COMPLETE: 0, CANCELED: 0, ERROR: 0, stale: 1 } });
+  wait!({ type: 'snapshot', items: [], counts: { RUNNING: 3, QUEUED: 1, COMPLETE: 0, CANCELED: 0, ERROR: 0, stale: 1 } });
   counted(8, 1);
   expect(model.get().now, 'one of the four that wait is the stale one').toBe(4);
 });

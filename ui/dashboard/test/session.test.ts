@@ -54,14 +54,14 @@ test('the person is asked until the server is content', async () => {
   const { result } = renderHook(useQuestion);
   let got: string | undefined;
   await act(async () => void token().then((t) => (got = t)));
-  expect(result.current).toMatchObject({ kind: 'missing', reason: 'a token is needed' });
+  await vi.waitFor(() => expect(result.current).toMatchObject({ kind: 'missing', reason: 'a token is needed' }));
   await act(async () => result.current!.answer('bad'));
-  expect(result.current).toMatchObject({ kind: 'wrong', reason: 'this token does not hold' });
+  await vi.waitFor(() => expect(result.current).toMatchObject({ kind: 'wrong', reason: 'this token does not hold' }));
   await act(async () => result.current!.answer('no token\u0000 at all'));
-  expect(result.current).toMatchObject({ kind: 'wrong', reason: expect.stringContaining('that is no token') });
+  await vi.waitFor(() => expect(result.current).toMatchObject({ kind: 'wrong', reason: expect.stringContaining('that is no token') }));
   expect(asked).toEqual(['', 'bad']);
   await act(async () => result.current!.answer('good'));
-  expect([result.current, got]).toEqual([null, 'good']);
+  await vi.waitFor(() => expect([result.current, got]).toEqual([null, 'good']));
 });
 
 test('a server that is away asks for no token', async () => {
@@ -78,7 +78,7 @@ test('a refusal without a word is one all the same', async () => {
   const { token, useQuestion } = await open('/#token=narrow');
   const { result } = renderHook(useQuestion);
   await act(async () => void token());
-  expect(result.current).toMatchObject({ kind: 'no rights', reason: 'the server answers 403' });
+  await vi.waitFor(() => expect(result.current).toMatchObject({ kind: 'no rights', reason: 'the server answers 403' }));
 });
 
 test('what the token does not allow is hidden', async () => {
@@ -97,7 +97,7 @@ test('an expired token is told from a wrong one', async () => {
   const { token, useQuestion } = await open('/#token=old');
   const { result } = renderHook(useQuestion);
   await act(async () => void token());
-  expect(result.current).toMatchObject({ kind: 'expired', reason: 'the token has expired' });
+  await vi.waitFor(() => expect(result.current).toMatchObject({ kind: 'expired', reason: 'the token has expired' }));
 });
 
 test('a browser that keeps nothing', async () => {

@@ -11,10 +11,10 @@ const sizeOf = (file: string) => gzipSync(readFileSync(path.join(dist, 'assets',
 const later = ['question_card', 'children', 'cancel_selected', 'cancel_queued', 'cancel_many', 'toolbar_dialogs'];
 const others: Record<string, string[]> = { overview: ['detail', ...later], list: ['overview', 'detail', ...later], detail: ['overview', ...later] };
 
-test.each(Object.entries(others))('the scripts of the page %s are at most 150 KB', (_page, parts) => {
+test.each(Object.entries(others))('the scripts of the page %s are at most 100 KB', (_page, parts) => {
   for (const part of parts) expect(scripts.filter((file) => file.startsWith(part + '-'))).toHaveLength(1);
   const loaded = scripts.filter((file) => !parts.some((part) => file.startsWith(part + '-')));
-  expect(loaded.reduce((sum, file) => sum + sizeOf(file), 0)).toBeLessThan(150_000);
+  expect(loaded.reduce((sum, file) => sum + sizeOf(file), 0)).toBeLessThan(100_000);
 });
 
 test('the chart is loaded with the overview alone', () => {

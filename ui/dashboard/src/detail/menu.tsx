@@ -23,7 +23,7 @@ export function Menu({ label, className = 'ax-button ghost icon', button, childr
   useEffect(() => {
     if (!open) return;
     items()[0]?.focus();
-    const elsewhere = (e: Event) => !box.current!.parentElement!.contains(e.target as Node) && setOpen(false);
+    const elsewhere = (e: Event) => !box.current?.parentElement?.contains(e.target as Node) && setOpen(false);
     addEventListener('pointerdown', elsewhere);
     return () => removeEventListener('pointerdown', elsewhere);
   }, [open]);

@@ -1,5 +1,5 @@
 import { lazy, Suspense, useEffect } from 'react';
-import { useFirstShown } from '../first.ts';
+import { afterFirst, useFirstShown } from '../first.ts';
 import { ListPage } from '../list/page.tsx';
 import type { Filter } from '../list/query.ts';
 import { routeOf } from '../route.ts';
@@ -12,11 +12,8 @@ if (routeOf(location.pathname, location.search).id !== null) void loadDetail();
 
 /** The list, and beside it the activity that is open. */
 export function Activities({ id, filter, search }: { id: string | null; filter: Filter; search: string }) {
-  useEffect(() => {
-    // Soon after the list is drawn, so that an activity opens at once, also when the server is away by then.
-    const timer = setTimeout(() => void loadDetail().catch(() => {}), 100);
-    return () => clearTimeout(timer);
-  }, []);
+  // Soon after the list is drawn, so that an activity opens at once, also when the server is away by then.
+  useEffect(() => afterFirst(() => void loadDetail().catch(() => {})), []);
   const first = useFirstShown();
   return (
     <>

@@ -3,6 +3,7 @@
 import { useMemo } from 'react';
 import type { Client, Counts, ListFilter } from '@agentexec/client';
 import { Observable, useClient, useSnapshot } from '@agentexec/react';
+import { afterFirst } from '../first.ts';
 
 const AGAIN = 5_000; // ms before a list that was refused is asked for again
 
@@ -29,13 +30,18 @@ export class NeedsModel extends Observable<Needs> {
   protected override start(): void {
     this.#end = new AbortController();
     document.addEventListener('visibilitychange', this.#look);
-    this.#watch(this.#end.signal, {}, (counts) => {
+    const { signal } = this.#end;
+    signal.addEventListener('abort', afterFirst(() => this.#count(signal)));
+  }
+
+  #count(signal: AbortSignal): void {
+    this.#watch(signal, {}, (counts) => {
       this.#stale = counts.stale ?? 0;
       this.#errors = counts.ERROR;
       this.#looked ??= counts.ERROR;
       this.#look();
     });
-    this.#watch(this.#end.signal, { waiting: true }, (counts) => {
+    this.#watch(signal, { waiting: true }, (counts) => {
       this.#waiting = counts.QUEUED + counts.RUNNING - (counts.stale ?? 0);
       this.changed();
     });

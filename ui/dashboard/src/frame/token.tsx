@@ -1,4 +1,4 @@
-import { useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import { useClient } from '@agentexec/react';
 import { type Refusal, useQuestion } from '../session.ts';
 import { sentence } from './words.ts';
@@ -16,6 +16,8 @@ export function TokenPrompt() {
   const client = useClient();
   const question = useQuestion();
   const [text, setText] = useState('');
+  const field = useRef<HTMLInputElement>(null);
+  useEffect(() => field.current?.focus(), [question]);
   if (!question) return null;
   const { kind, reason } = question;
   return (
@@ -33,7 +35,7 @@ export function TokenPrompt() {
         <p role="alert" className={kind === 'missing' ? undefined : 'problem'}>{kind === 'missing' ? 'A token is needed to read from this server.' : sentence(reason)}</p>
         <label htmlFor="token">Paste one, or add <code>#token=…</code> to the address of this page. It is forgotten with this tab.</label>
         <div className="buttons">
-          <input id="token" className="ax-field" type="password" autoComplete="off" spellCheck={false} required autoFocus value={text} onChange={(e) => setText(e.target.value)} />
+          <input id="token" ref={field} className="ax-field" type="password" autoComplete="off" spellCheck={false} required value={text} onChange={(e) => setText(e.target.value)} />
           <button className="ax-button solid">Enter</button>
         </div>
         <p className="hint">{hints[kind]}</p>

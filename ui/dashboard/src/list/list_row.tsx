@@ -80,7 +80,7 @@ export const Row = memo(function Row({
         {selected !== undefined && (
           <span role="gridcell" className="cell">
             <label className="check">
-              <input type="checkbox" className="ax-check" aria-label={`Select ${type}`} checked={selected} onChange={(e) => select(id, (e.nativeEvent as MouseEvent).shiftKey)} />
+              <input type="checkbox" className="ax-check" aria-label={`Select ${type}`} checked={selected} readOnly onClick={(e) => select(id, e.shiftKey)} />
             </label>
           </span>
         )}

@@ -94,10 +94,13 @@ function Naming({ name, label, onDone }: { name: string; label: string; onDone: 
     if (!done.current) onDone(name);
     done.current = true;
   };
-  useEffect(() => field.current!.select(), []);
+  useEffect(() => {
+    field.current!.focus();
+    field.current!.select();
+  }, []);
   return (
     <input
-      ref={field} className="ax-field naming" aria-label={label} defaultValue={name} maxLength={40} autoFocus
+      ref={field} className="ax-field naming" aria-label={label} defaultValue={name} maxLength={40}
       onBlur={(e) => end(e.target.value)}
       onKeyDown={(e) => {
         if (e.key !== 'Enter' && e.key !== 'Escape') return;

@@ -1,4 +1,4 @@
-import { type KeyboardEvent, useEffect, useMemo, useRef, useState } from 'react';
+import { type KeyboardEvent, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import type { RangeStats, StatsBucket } from '@agentexec/client';
@@ -68,8 +68,8 @@ function Plot({ series, range, cursor, onCursor }: PlotProps) {
   const plot = useRef<uPlot>(null);
   const data = useRef<uPlot.AlignedData>([[]]);
   data.current = [series.map(({ at }) => Date.parse(at) / 1000), ...[0, 1, 2].map((i) => series.map((bucket) => countOf(bucket)[i]!))] as uPlot.AlignedData;
-  // The chart's colours are those of the tokens at the time it is drawn.
-  useEffect(() => {
+  // The chart's colours are those of the tokens at the time it is drawn. A layout effect, because that ends before the box is gone.
+  useLayoutEffect(() => {
     const make = () => {
       plot.current?.destroy();
       plot.current = new uPlot(optionsOf(box.current!, range, onCursor), data.current, box.current!);

@@ -62,7 +62,8 @@ export function useScroller(handle: LogHandle, { rows, following, log, wrap }: L
     handle.follow(on);
   };
 
-  useEffect(() => {
+  // A layout effect, because that ends before the rows are gone.
+  useLayoutEffect(() => {
     const e = box.current!;
     const scrolled = () => {
       if (Math.abs(e.scrollTop - scrolledTo.current) >= 1) { // by the person
