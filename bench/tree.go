@@ -203,7 +203,7 @@ func (s treeSet) write(ctx context.Context, url string, rate int, long time.Dura
 
 // sightingsOf reads frames until the socket is closed, and returns when the item of an activity came.
 func sightingsOf(ws *websocket.Conn, id uuid.UUID) (sent []time.Time) {
-	mark := fmt.Appendf(nil, `"agent_id": %q`, id)
+	mark := fmt.Appendf(nil, `"agent_id":%q`, id)
 	for {
 		_, data, err := ws.ReadMessage()
 		if err != nil {

@@ -1990,8 +1990,9 @@ end
 $$;
 
 -- _cut_page returns the first items (JSON, as text) of a page that fit into 4 MiB, at least one, with the metadata of each
--- where it is asked for. Metadata is judged by its stored size before it is read, and by its text before the next one.
-create or replace function agentexec._cut_page(items text[], agent_ids uuid[], include_metadata boolean)
+-- where it is asked for. Metadata is judged by its stored size before it is read, and by its text before the next one. What metadata
+-- holds of it, which may be the short ones alone, is not read again.
+create or replace function agentexec._cut_page(items text[], agent_ids uuid[], include_metadata boolean, metadata jsonb[])
   returns text[]
   language plpgsql
   stable
@@ -2010,11 +2011,14 @@ begin
     v_n := v_n + 1;
     v_bytes := v_bytes + octet_length(v_item) + 100; -- and what jsonb adds as it is written: a space behind each colon and comma
     if include_metadata then
-      select a.metadata into v_metadata from agentexec.activity a where a.agent_id = agent_ids[v_n];
+      v_metadata := metadata[v_n];
+      if v_metadata is null then
+        select a.metadata into v_metadata from agentexec.activity a where a.agent_id = agent_ids[v_n];
+      end if;
       exit when v_n > 1 and v_bytes + coalesce(pg_column_size(v_metadata), 0) > v_limit;
       v_text := coalesce(v_metadata::text, 'null');
       v_bytes := v_bytes + octet_length(v_text);
-      v_item := '{"metadata": ' || v_text || ', ' || substr(v_item, 2);
+      v_item := '{"metadata": ' || v_text || ', ' || right(v_item, -1);
     end if;
     exit when v_n > 1 and v_bytes > v_limit;
     v_page[v_n] := v_item;
@@ -2155,46 +2159,33 @@ begin atomic
     else ' and (a.status <> ''RUNNING'' or a.cancel_seq is null)' end;
 end;
 
--- list_activities is one page of activities (ActivityList): RUNNING first, then QUEUED, then finished. In each, sort and order
--- say which come first: by created_at (created), by how long it has run or waited (duration), or by its last line, of a finished one
--- the line that ended it (activity). Ties are by agent_id in the same order. By number (page, with exact total), or by key (after = the
--- "next" of an earlier page; total, page and pages are then null), which costs the same at any depth.
---
--- stale takes only the stale activities (true) or only the others (false); null takes all. since and until take only activities
--- that existed in between: not finished before since, created before until. stopping takes only the RUNNING activities whose
--- cancel was requested (true) or only the others (false). id_prefix takes those whose agent_id begins with it.
---
--- latest_log is at most the first 500 characters, and latest_log_truncated says whether there are more. A page of more
--- than 4 MiB ends early: it has at least one item, and "next" goes on behind the last one, whether it was reached by
--- number or by key.
+-- _list_text is list_activities as text: the feed passes the items on as they are, and need not have them read and written as jsonb.
+-- last_seen_at is the last key of an item, also where the item has metadata.
 --
 -- The statement is built from the filters in use, so that each is planned with its own index. Values travel as
 -- parameters, never as text. The usual order without a range is one walk through one index; each other one is a walk for each
 -- status (_list_keys). By duration or last activity, the RUNNING ones are read and sorted, and by last activity the QUEUED ones.
---
--- Errors: TA422 page < 1, page_size not in 1..1000, metadata_filter that is no filter, garbage in after, unknown sort or order,
---         id_prefix that is not 4 to 32 hexadecimal digits.
-create or replace function agentexec.list_activities(
-  page             int                default 1,
-  page_size        int                default 50,
-  statuses         agentexec.status[] default null,
-  agent_type       text               default null,
-  metadata_filter  jsonb              default null,
-  after            text               default null,
-  include_metadata boolean            default false,
-  stale            boolean            default null,
-  sort             text               default 'created',
-  "order"          text               default 'desc',
-  since            timestamptz        default null,
-  until            timestamptz        default null,
-  id_prefix        text               default null,
-  parent_agent_id  uuid               default null,
-  root_agent_id    uuid               default null,
-  roots_only       boolean            default false,
-  waiting          boolean            default null,
-  stopping         boolean            default null
+create or replace function agentexec._list_text(
+  page             int,
+  page_size        int,
+  statuses         agentexec.status[],
+  agent_type       text,
+  metadata_filter  jsonb,
+  after            text,
+  include_metadata boolean,
+  stale            boolean,
+  sort             text,
+  "order"          text,
+  since            timestamptz,
+  until            timestamptz,
+  id_prefix        text,
+  parent_agent_id  uuid,
+  root_agent_id    uuid,
+  roots_only       boolean,
+  waiting          boolean,
+  stopping         boolean
 )
-  returns jsonb
+  returns text
   language plpgsql
   stable
   set search_path = pg_catalog, pg_temp
@@ -2228,6 +2219,7 @@ declare
   v_updated  timestamptz[];
   v_finished timestamptz[];
   v_more     boolean;
+  v_metadata jsonb[];
   v_shown    int;
   v_last     agentexec.activity;
   v_text     text;
@@ -2347,8 +2339,8 @@ begin
     v_rows := format(v_rows, v_from, v_beyond, v_order);
   end if;
 
-  -- The page is put together as text and read as jsonb once: half the work of jsonb that is copied from object to
-  -- array to page. The items are those of _activity_json, from rows, which is cheaper than from keys and values. The
+  -- The page is put together as text, and list_activities reads it as jsonb once: half the work of jsonb that is copied from object
+  -- to array to page. Short metadata is read with its row, all other by _cut_page. The items are those of _activity_json, from rows, which is cheaper than from keys and values. The
   -- latest lines are looked up one by one: a join could read the whole log. Of a long one, only the beginning is read:
   -- its size is known without that. A join with the heartbeats could also change the order of the rows. A call of a function that is
   -- not inlined takes as long as reading several rows, so it is made only for the activities that need it.
@@ -2356,7 +2348,8 @@ begin
     'select array_agg(row_to_json(i)::text) filter (where a.n <= $4), array_agg(a.agent_id) filter (where a.n <= $4),
             array_agg(a.status) filter (where a.n <= $4), array_agg(a.created_at) filter (where a.n <= $4),
             array_agg(a.started_at) filter (where a.n <= $4), array_agg(a.updated_at) filter (where a.n <= $4),
-            array_agg(a.finished_at) filter (where a.n <= $4), count(*) > $4
+            array_agg(a.finished_at) filter (where a.n <= $4), count(*) > $4,
+            array_agg(case when coalesce(pg_column_size(a.metadata), 0) <= 300 then coalesce(a.metadata, ''null'') end) filter (where $19 and a.n <= $4)
      from (%s) a
      left join lateral (
        select left(l.message, 500) as head, octet_length(l.message) as size
@@ -2376,7 +2369,6 @@ begin
               agentexec._time(a.started_at) as started_at,
               agentexec._time(a.updated_at) as updated_at,
               agentexec._time(a.finished_at) as finished_at,
-              agentexec._time(greatest(a.updated_at, h.beat_at)) as last_seen_at,
               extract(epoch from h.expect_every)::double precision as expect_every,
               agentexec._is_stale(a.status, a.updated_at, h.beat_at, h.expect_every) as stale,
               case when a.cancel_seq is not null then agentexec._cancel_json(a.id, a.cancel_seq, a.cancel_force_at, a.cancel_forced) end as cancel,
@@ -2385,18 +2377,19 @@ begin
               case when a.n <= $4 and exists (select from agentexec.activity c where c.parent_agent_id = a.agent_id)
                 then agentexec._children_json(a.agent_id, $9, $18, $11) end as children,
               l.head as latest_log,
-              coalesce(l.size > octet_length(l.head), false) as latest_log_truncated
+              coalesce(l.size > octet_length(l.head), false) as latest_log_truncated,
+              agentexec._time(greatest(a.updated_at, h.beat_at)) as last_seen_at
      ) i',
     v_rows)
-  into v_items, v_ids, v_statuses, v_created, v_started, v_updated, v_finished, v_more
+  into v_items, v_ids, v_statuses, v_created, v_started, v_updated, v_finished, v_more, v_metadata
   using statuses, v_type, v_filter, page_size,
         case when after is null then (page - 1)::bigint * page_size else 0 end,
         v_at_rank, v_at, v_at_id, v_scope.agent_ids, v_scope.agent_types, v_scope.metadata,
-        since, until, v_ids_of.first, v_ids_of.last, parent_agent_id, root_agent_id, v_visible;
+        since, until, v_ids_of.first, v_ids_of.last, parent_agent_id, root_agent_id, v_visible, include_metadata;
 
   v_text := array_to_string(v_items, ', ');
   if include_metadata or octet_length(v_text) > 4000000 then
-    v_items := agentexec._cut_page(v_items, v_ids, include_metadata);
+    v_items := agentexec._cut_page(v_items, v_ids, include_metadata, v_metadata);
     v_text := array_to_string(v_items, ', ');
   end if;
   v_shown := cardinality(v_items);
@@ -2415,9 +2408,51 @@ begin
     case when after is null then page::text else 'null' end,
     page_size,
     coalesce(ceil(v_total / page_size::numeric)::bigint::text, 'null'),
-    coalesce('"' || v_next || '"', 'null'))::jsonb;
+    coalesce('"' || v_next || '"', 'null'));
 end
 $$;
+
+-- list_activities is one page of activities (ActivityList): RUNNING first, then QUEUED, then finished. In each, sort and order
+-- say which come first: by created_at (created), by how long it has run or waited (duration), or by its last line, of a finished one
+-- the line that ended it (activity). Ties are by agent_id in the same order. By number (page, with exact total), or by key (after = the
+-- "next" of an earlier page; total, page and pages are then null), which costs the same at any depth.
+--
+-- stale takes only the stale activities (true) or only the others (false); null takes all. since and until take only activities
+-- that existed in between: not finished before since, created before until. stopping takes only the RUNNING activities whose
+-- cancel was requested (true) or only the others (false). id_prefix takes those whose agent_id begins with it.
+--
+-- latest_log is at most the first 500 characters, and latest_log_truncated says whether there are more. A page of more
+-- than 4 MiB ends early: it has at least one item, and "next" goes on behind the last one, whether it was reached by
+-- number or by key.
+--
+-- Errors: TA422 page < 1, page_size not in 1..1000, metadata_filter that is no filter, garbage in after, unknown sort or order,
+--         id_prefix that is not 4 to 32 hexadecimal digits.
+create or replace function agentexec.list_activities(
+  page             int                default 1,
+  page_size        int                default 50,
+  statuses         agentexec.status[] default null,
+  agent_type       text               default null,
+  metadata_filter  jsonb              default null,
+  after            text               default null,
+  include_metadata boolean            default false,
+  stale            boolean            default null,
+  sort             text               default 'created',
+  "order"          text               default 'desc',
+  since            timestamptz        default null,
+  until            timestamptz        default null,
+  id_prefix        text               default null,
+  parent_agent_id  uuid               default null,
+  root_agent_id    uuid               default null,
+  roots_only       boolean            default false,
+  waiting          boolean            default null,
+  stopping         boolean            default null
+)
+  returns jsonb
+  language sql
+  stable
+begin atomic
+  select agentexec._list_text(page, page_size, statuses, agent_type, metadata_filter, after, include_metadata, stale, sort, "order", since, until, id_prefix, parent_agent_id, root_agent_id, roots_only, waiting, stopping)::jsonb;
+end;
 
 -- _check_detail refuses arguments of activity_detail out of bounds with TA422.
 create or replace function agentexec._check_detail(after_seq int, log_limit int)

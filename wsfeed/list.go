@@ -50,9 +50,15 @@ type listed struct {
 	changed uint64
 }
 
-// cooldownFactor times the duration of a read is the cooldown of a list, or of its counts, after that read. Neither may keep
-// a busy database fully occupied, and counting a large table is expensive. The cooldown of items is ListRefresh at most.
-const cooldownFactor = 20
+// maxCooldownFactor times the duration of a read is the longest cooldown after it.
+const maxCooldownFactor = 20
+
+// cooldownAfter returns the cooldown of a list, or of its counts, after a read: half as many times its duration as it took
+// milliseconds, and at most maxCooldownFactor times. Neither may keep a busy database fully occupied, and counting a large table
+// is expensive; a fast read costs little, and its list is to be fresh. The cooldown of items is ListRefresh at most.
+func cooldownAfter(took time.Duration) time.Duration {
+	return time.Duration(min(took.Seconds()*1000/2, maxCooldownFactor) * float64(took))
+}
 
 // touch schedules a new read of the list.
 func (l *listTopic) touch() {
@@ -83,7 +89,7 @@ func (l *listTopic) reread() {
 
 	owner := l.hub.turns.shortest(of, owners)
 	items, took, err := l.hub.readList(of, owner, l.filter, l.scope)
-	l.cooldown.Store(int64(cooldownFactor * took))
+	l.cooldown.Store(int64(cooldownAfter(took)))
 	c := counted{tried: err == nil && withCounts}
 	if c.tried {
 		c.counts, c.took, c.err = l.hub.readCounts(owner, l.filter, l.scope)
@@ -149,7 +155,7 @@ func (l *listTopic) took(items []ListItem, err error, c counted) {
 
 // countsTaken sets the time of the next read of the counts. A failed read of the counts leaves the items as they are.
 func (l *listTopic) countsTaken(c counted) {
-	cooldown := cooldownFactor * c.took
+	cooldown := cooldownAfter(c.took)
 	if c.err != nil {
 		cooldown = max(cooldown, time.Second)
 		l.hub.cfg.Logger.Debug("reading the counts of a live list", "error", c.err)
@@ -228,11 +234,10 @@ func (l *listTopic) take(read []ListItem, counts json.RawMessage) {
 	l.wakeAll()
 }
 
-var lastSeenAt = []byte(`"last_seen_at": "`)
+var lastSeenAt = []byte(`"last_seen_at":"`)
 
-// sameItem reports whether two versions of an item, as Postgres prints them, differ in last_seen_at at most. Each heartbeat
-// changes last_seen_at, so that alone is no change of a list. The last occurrence of the key is the item's own: jsonb sorts keys
-// by length, so cancel, which may hold any JSON, comes before it.
+// sameItem reports whether two versions of an item, as _list_text writes them, differ in last_seen_at at most. Each heartbeat
+// changes last_seen_at, so that alone is no change of a list. It is the last key of an item: what comes before it may hold any JSON.
 func sameItem(a, b json.RawMessage) bool {
 	i, j := bytes.LastIndex(a, lastSeenAt), bytes.LastIndex(b, lastSeenAt)
 	if i < 0 || i != j || !bytes.Equal(a[:i], b[:j]) {

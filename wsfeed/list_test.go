@@ -302,3 +302,14 @@ func TestCountsCooldownAfterSlowRead(t *testing.T) {
 		require.Equal(t, 101, m.count, "the last change is counted though nothing came after it")
 	})
 }
+
+// TestCooldownAfter: a list that is read fast is read often, and one that is read slowly takes a twentieth of a connection's time.
+func TestCooldownAfter(t *testing.T) {
+	t.Parallel()
+	for took, want := range map[time.Duration]time.Duration{
+		0: 0, 2 * time.Millisecond: 2 * time.Millisecond, 10 * time.Millisecond: 50 * time.Millisecond, 20 * time.Millisecond: 200 * time.Millisecond,
+		40 * time.Millisecond: 800 * time.Millisecond, time.Second: 20 * time.Second, time.Minute: 20 * time.Minute,
+	} {
+		require.InDelta(t, want, cooldownAfter(took), float64(time.Microsecond), took)
+	}
+}

@@ -143,15 +143,15 @@ func TestIsStale(t *testing.T) {
 // TestSameItem: two versions of an item are the same where they differ in last_seen_at alone.
 func TestSameItem(t *testing.T) {
 	t.Parallel()
-	const item = `{"stale": false, "cancel": null, "last_seq": 7, "latest_log": "x", "expect_every": 30, "last_seen_at": "2026-03-01T09:30:00.123456Z", "latest_log_truncated": false}`
-	const later = `{"stale": false, "cancel": null, "last_seq": 7, "latest_log": "x", "expect_every": 30, "last_seen_at": "2026-03-01T09:30:10.123456Z", "latest_log_truncated": false}`
+	const item = `{"metadata": {"last_seen_at":"now"}, "agent_id":"a","last_seq":7,"expect_every":30,"stale":false,"cancel":null,"latest_log":"x","latest_log_truncated":false,"last_seen_at":"2026-03-01T09:30:00.123456Z"}`
+	const later = `{"metadata": {"last_seen_at":"now"}, "agent_id":"a","last_seq":7,"expect_every":30,"stale":false,"cancel":null,"latest_log":"x","latest_log_truncated":false,"last_seen_at":"2026-03-01T09:30:10.123456Z"}`
 	same := func(a, b string) bool { return sameItem(json.RawMessage(a), json.RawMessage(b)) }
 	require.True(t, same(item, item))
 	require.True(t, same(item, later))
 	for _, other := range []string{
-		`{"stale": true, "cancel": null, "last_seq": 7, "latest_log": "x", "expect_every": 30, "last_seen_at": "2026-03-01T09:30:10.123456Z", "latest_log_truncated": false}`,
-		`{"stale": false, "cancel": null, "last_seq": 7, "latest_log": "x", "expect_every": 30, "last_seen_at": "2026-03-01T09:30:10.123456Z", "latest_log_truncated": true}`,
-		`{"stale": false, "cancel": null, "last_seq": 7, "latest_log": "x"}`, `{}`,
+		`{"metadata": {"last_seen_at":"now"}, "agent_id":"a","last_seq":7,"expect_every":30,"stale":true,"cancel":null,"latest_log":"x","latest_log_truncated":false,"last_seen_at":"2026-03-01T09:30:10.123456Z"}`,
+		`{"metadata": {"last_seen_at":"now"}, "agent_id":"a","last_seq":7,"expect_every":30,"stale":false,"cancel":null,"latest_log":"x","latest_log_truncated":true,"last_seen_at":"2026-03-01T09:30:10.123456Z"}`,
+		`{"agent_id":"a","last_seq":7,"expect_every":30,"stale":false,"cancel":null,"latest_log":"x"}`, `{}`,
 	} {
 		require.False(t, same(item, other), other)
 		require.False(t, same(other, item), other)
@@ -169,7 +169,7 @@ func TestHeartbeatsChangeNoList(t *testing.T) {
 	set := func(stale, seen string) {
 		src.mu.Lock()
 		defer src.mu.Unlock()
-		src.lists[string(key)] = []ListItem{{AgentID: id, JSON: json.RawMessage(`{"stale": ` + stale + `, "agent_id": "` + id.String() + `", "last_seen_at": "` + seen + `"}`)}}
+		src.lists[string(key)] = []ListItem{{AgentID: id, JSON: json.RawMessage(`{"agent_id":"` + id.String() + `","stale":` + stale + `,"last_seen_at":"` + seen + `"}`)}}
 	}
 	pull := func(s *listSub) string {
 		f, err := s.next(context.Background())
@@ -188,8 +188,8 @@ func TestHeartbeatsChangeNoList(t *testing.T) {
 	require.Empty(t, pull(s))
 	late := hub.joinList(filter, "l", noSink{})
 	defer late.leave()
-	require.Contains(t, pull(late), `"last_seen_at": "two"`)
+	require.Contains(t, pull(late), `"last_seen_at":"two"`)
 	set("true", "two")
 	s.list.reread()
-	require.Contains(t, pull(s), `"stale": true`)
+	require.Contains(t, pull(s), `"stale":true`)
 }

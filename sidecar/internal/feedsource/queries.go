@@ -41,13 +41,13 @@ func newFeedQueries(schema string) feedQueries {
 
 		// The setting applies to this statement only, and is made before its row is made.
 		list: in(`
-			select $schema.list_activities(page_size => $1::int, statuses => $2::text[]::$schema.status[], agent_type => $3::text,
+			select $schema._list_text(page => 1, page_size => $1::int, statuses => $2::text[]::$schema.status[], agent_type => $3::text,
 				metadata_filter => $4::text::jsonb, after => $schema._list_start(), stale => $6::boolean, include_metadata => $7::boolean,
 				sort => coalesce($8::text, 'created'), "order" => coalesce($9::text, 'desc'),
 				since => coalesce($10::timestamptz, statement_timestamp() - $11::interval),
 				until => coalesce($12::timestamptz, statement_timestamp() - $13::interval),
-				parent_agent_id => $14::uuid, root_agent_id => $15::uuid, roots_only => $16::boolean, waiting => $17::boolean,
-				stopping => $18::boolean)->'items'
+				id_prefix => null, parent_agent_id => $14::uuid, root_agent_id => $15::uuid, roots_only => $16::boolean, waiting => $17::boolean,
+				stopping => $18::boolean)
 			from set_config('agentexec.scope', coalesce($5::text, current_setting('agentexec.scope', true), ''), true)`),
 
 		counts: in(`

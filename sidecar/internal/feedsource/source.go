@@ -75,15 +75,26 @@ func (s *source) Replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes 
 // List implements wsfeed.Source.
 func (s *source) List(ctx context.Context, f wsfeed.ListFilter, scope client.Scope) ([]wsfeed.ListItem, error) {
 	since, until := moments(f)
-	var raw []json.RawMessage
+	var text []byte
 	err := s.pool.QueryRow(ctx, s.q.list, f.Limit, f.Statuses, nullable(f.AgentType), nullable(string(f.Metadata)), scopeText(scope), f.Stale,
 		f.IncludeMetadata, nullable(f.Sort), nullable(f.Order), since.Time(), since.Before(), until.Time(), until.Before(),
-		nullable(f.ParentAgentID), nullable(f.RootAgentID), f.RootsOnly, f.Waiting, f.Stopping).Scan(&raw)
+		nullable(f.ParentAgentID), nullable(f.RootAgentID), f.RootsOnly, f.Waiting, f.Stopping).Scan(&text)
 	if err != nil {
 		return nil, refused(err)
 	}
-	items := make([]wsfeed.ListItem, len(raw))
-	for i, item := range raw {
+	return listItems(text)
+}
+
+// listItems returns the items of a page of activities.
+func listItems(page []byte) ([]wsfeed.ListItem, error) {
+	var raw struct {
+		Items []json.RawMessage `json:"items"`
+	}
+	if err := json.Unmarshal(page, &raw); err != nil {
+		return nil, err
+	}
+	items := make([]wsfeed.ListItem, len(raw.Items))
+	for i, item := range raw.Items {
 		var key struct {
 			AgentID uuid.UUID `json:"agent_id"`
 		}
