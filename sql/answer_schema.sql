@@ -1,4 +1,4 @@
--- The schema of an answer: the common subset of JSON Schema. Code, re-applied whole after functions.sql at every upgrade.
+-- The schema of an answer: the common subset of JSON Schema. Code, re-applied whole after retired.sql at every upgrade.
 --
 -- type, enum, const, required, properties, items, minimum, maximum, exclusiveMinimum, exclusiveMaximum, minLength, maxLength,
 -- minItems and maxItems are checked. Other keywords are for the client that shows the form.

@@ -6,18 +6,39 @@
 // imports nothing of the module.
 package sql
 
-import "embed"
+import (
+	"embed"
+	"strings"
+)
 
 // Migrations are the numbered files NNN_*.sql, without gaps.
 //
 //go:embed migrations/*.sql
 var Migrations embed.FS
 
-// Functions is functions.sql, answer_schema.sql, questions.sql and retention.sql: the functions and views that are the API.
-var Functions = functions + "\n" + answerSchema + "\n" + questions + "\n" + retention
+// Functions are the functions and views that are the API, and what they need.
+var Functions = strings.Join([]string{functions, heartbeat, cancel, lists, detail, stats, retired, answerSchema, questions, retention}, "\n")
 
 //go:embed functions.sql
 var functions string
+
+//go:embed heartbeat.sql
+var heartbeat string
+
+//go:embed cancel.sql
+var cancel string
+
+//go:embed lists.sql
+var lists string
+
+//go:embed detail.sql
+var detail string
+
+//go:embed stats.sql
+var stats string
+
+//go:embed retired.sql
+var retired string
 
 //go:embed answer_schema.sql
 var answerSchema string

@@ -1,4 +1,4 @@
--- Triggers of agentexec: code, re-applied whole after functions.sql at every upgrade.
+-- Triggers of agentexec: code, re-applied whole after retention.sql at every upgrade.
 --
 --   activity_log_number   before insert, row   gives a direct INSERT its number, by the rules of append_log
 --   activity_log_take     after insert, row    moves the activity on to the last of these lines, and sends a
