@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -126,12 +127,67 @@ func newRetentionSet(s *settings) *cobra.Command {
 				return usageError(cmd, "AGE %.50q %w", args[0], err)
 			}
 			return s.withClient(cmd.Context(), func(c *client.Client) error {
-				return c.SetRetention(cmd.Context(), flags.rule(keep.value))
+				rule := flags.rule(keep.value)
+				due, dueErr := dueUnder(cmd.Context(), c, rule) // before a sidecar deletes it
+				if err := c.SetRetention(cmd.Context(), rule); err != nil {
+					return err
+				}
+				if dueErr != nil {
+					_, err := fmt.Fprintf(cmd.ErrOrStderr(), "The rule is set. What is due now cannot be counted: %v\n", dueErr)
+					return err
+				}
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), due)
+				return err
 			})
 		},
 	}
 	flags.register(cmd)
 	return cmd
+}
+
+// countTimeout bounds how long a command counts what is due.
+const countTimeout = 5 * time.Second
+
+// dueUnder returns a sentence that says how much a rule makes due now. Sidecars begin to delete it at once.
+func dueUnder(ctx context.Context, c *client.Client, rule client.RetentionRule) (string, error) {
+	ctx, done := context.WithTimeout(ctx, countTimeout)
+	defer done()
+	params := client.PruneParams{FinishedBefore: time.Now().Add(-rule.Keep.Duration()), AgentType: rule.AgentType, DryRun: true}
+	if rule.Status != "" {
+		params.Statuses = []client.Status{rule.Status}
+	}
+	due, err := c.Prune(ctx, params)
+	if err != nil {
+		return "", err
+	}
+	if due == (client.Pruned{}) {
+		return "Nothing is due now.", nil
+	}
+	rules, err := c.Retention(ctx)
+	if err != nil {
+		return "", err
+	}
+	upTo := ""
+	if slices.ContainsFunc(rules, func(other client.RetentionRule) bool { return narrows(other, rule) }) {
+		upTo = "up to "
+	}
+	return fmt.Sprintf("Due now: %s%s with %s. A running sidecar deletes them.", upTo,
+		terminal.Counted(due.Activities, "activity", "activities"), terminal.Counted(due.Lines, "line", "lines")), nil
+}
+
+// narrows reports whether a rule takes precedence over another for some activities, and so may keep them.
+func narrows(rule, other client.RetentionRule) bool {
+	specific := func(r client.RetentionRule) int {
+		n := 0
+		if r.AgentType != "" {
+			n += 2
+		}
+		if r.Status != "" {
+			n++
+		}
+		return n
+	}
+	return specific(rule) > specific(other)
 }
 
 func newRetentionRemove(s *settings) *cobra.Command {
