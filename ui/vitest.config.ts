@@ -4,7 +4,7 @@ import { alias } from './dashboard/vite.config.ts';
 // The packages are tested as they are written, without a build.
 const conditions = ['@agentexec/source', 'module', 'import', 'default'];
 
-// The dashboard is tested with Preact, which it is built with; so what renders there must be too.
+// The dashboard is built with Preact, so it is tested with Preact. Testing Library must then render with Preact too.
 const preact = [
   ...alias,
   { find: 'react-dom/test-utils', replacement: 'preact/test-utils' },

@@ -5,8 +5,8 @@ import { defineConfig } from 'vite';
 const first = /node_modules\/(preact|@tanstack)\/|ui\/client\/src\/|ui\/react\/src\/(clock|hooks|icons|observable|store|times|virtual_items)\.|dashboard\/src\/(frame|list|[^/]+\.tsx?$)/;
 const later = /\.css|frame\/question_card|list\/(cancel_|toolbar_dialogs)/;
 
-// Preact in the place of React: less than half of the script to load, read and run before the first paint. What is drawn is written
-// for React, and @agentexec/react is tested with it.
+// Preact replaces React: the browser loads, parses and runs less than half of the script before the first paint. The pages are written
+// for React, and the tests of @agentexec/react use React.
 export const alias = [
   { find: /^react(-dom)?$/, replacement: 'preact/compat' },
   { find: /^react-dom\/client$/, replacement: 'preact/compat/client' },

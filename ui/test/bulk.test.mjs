@@ -53,6 +53,8 @@ scene('a range is selected with shift, one with x, and Esc selects none', async 
     await check(page, 'range 5').click({ force: true });
     await check(page, 'range 2').click({ force: true, modifiers: ['Shift'] });
     await eventually(async () => assert.match(await bar(page).innerText(), /^4 selected/));
+    await check(page, 'range 5').click({ force: true, modifiers: ['Shift'] });
+    assert.ok(await check(page, 'range 5').isChecked(), 'it stays selected');
     await rowOf(page, 'range 1').locator('.type').focus();
     await page.keyboard.press('x');
     await eventually(async () => assert.match(await bar(page).innerText(), /^5 selected/));

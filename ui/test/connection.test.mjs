@@ -53,7 +53,7 @@ scene('the list holds what happened while the sidecar was away', async () => {
   const [stays, ends] = [await create('stays'), await create('ends')];
   await play('/?status=QUEUED,RUNNING', async (page) => {
     await eventually(async () => assert.deepEqual((await types(page)).filter((t) => /stays|ends/.test(t)), ['ends', 'stays']));
-    // What the page reads ahead, to show an activity, is there.
+    // Wait until the script of an activity is loaded: the page reads it ahead.
     await page.waitForFunction(() => ['detail-', 'closed_question-'].every((name) => performance.getEntriesByType('resource').some((e) => e.name.includes(name) && e.responseEnd)));
     await move('/sidecar/kill');
     await offline(page);

@@ -53,6 +53,21 @@ scene('a token that is none says what it takes', () =>
     assert.match(await text(page, '.search-problem'), /^status: takes /, 'as long as the query is in force');
   }));
 
+scene('an unknown filter is searched for as text, and the page says so', async () => {
+  await create('misspelled', 'see https://example.org/a and note:this');
+  await play('/activities', async (page) => {
+    await live(page);
+    const field = page.locator('.find');
+    await field.fill('typ:misspelled ');
+    await eventually(async () => assert.match(await text(page, '#misspelled'), /^There is no filter typ:, so typ:misspelled is searched for as text\. The filters are type:, status:/));
+    await field.fill('https://example.org/none ');
+    await page.locator('#unmatched code', { hasText: 'example.org/none' }).waitFor();
+    assert.equal(await page.locator('#misspelled').count(), 0);
+    await field.fill('note:this ');
+    await eventually(async () => assert.equal((await rows(page)).length, 1));
+  });
+});
+
 scene('a wrong value in the address is a token that says what it takes', async () => {
   await create('any', 'q');
   for (const [address, token] of [['q=status:nonsense', 'status:nonsense'], ['status=NONSENSE', 'status:NONSENSE'], ['since=x', 'since:x']]) {

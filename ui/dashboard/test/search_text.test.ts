@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type Filter, filterOf, metadataOf, noFilter, searchOf, sorts } from '../src/list/query.ts';
-import { chipsOf, parsed, textOf, tokenize } from '../src/list/search_text.ts';
+import { chipsOf, misspelled, parsed, textOf, tokenize } from '../src/list/search_text.ts';
 import { statuses } from './items.ts';
 
 const ID = '6f1de0c4-5d0b-4d3a-9a53-0e1f6c5b7a11';
@@ -74,4 +74,9 @@ test('each chip can be taken off', () => {
     'status:queued status:error org=1 since:1h', 'type:a status:error org=1 since:1h', 'type:a status:queued org=1 since:1h',
     'type:a status:queued status:error since:1h', 'type:a status:queued status:error org=1',
   ]);
+});
+
+test('a word that looks like a filter is told from text', () => {
+  expect(misspelled('typ:research x')).toEqual({ key: 'typ', word: 'typ:research' });
+  expect(misspelled('type:research a https://example.org 12:30 "a: b" "type:research" std::vector org=1 a:')).toBeUndefined();
 });

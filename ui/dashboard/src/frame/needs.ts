@@ -31,10 +31,10 @@ export class NeedsModel extends Observable<Needs> {
     this.#end = new AbortController();
     document.addEventListener('visibilitychange', this.#look);
     const { signal } = this.#end;
-    signal.addEventListener('abort', afterFirst(() => this.#count(signal)));
+    signal.addEventListener('abort', afterFirst(() => this.#watchCounts(signal)));
   }
 
-  #count(signal: AbortSignal): void {
+  #watchCounts(signal: AbortSignal): void {
     this.#watch(signal, {}, (counts) => {
       this.#stale = counts.stale ?? 0;
       this.#errors = counts.ERROR;

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from 'react';
+import { useLayoutEffect, useRef, useState } from 'react';
 import { useClient } from '@agentexec/react';
 import { type Refusal, useQuestion } from '../session.ts';
 import { sentence } from './words.ts';
@@ -17,7 +17,7 @@ export function TokenPrompt() {
   const question = useQuestion();
   const [text, setText] = useState('');
   const field = useRef<HTMLInputElement>(null);
-  useEffect(() => field.current?.focus(), [question]);
+  useLayoutEffect(() => field.current?.focus(), [question]);
   if (!question) return null;
   const { kind, reason } = question;
   return (

@@ -3,7 +3,7 @@ import { clean } from '@agentexec/client/text';
 import type { ListModel, Rows } from './list_model.ts';
 import { grouped } from '../numbers.ts';
 import { type Filter, isFiltered, isTree, searchOf } from './query.ts';
-import { textOf, wordsOf } from './search_text.ts';
+import { keys, misspelled, textOf, wordsOf } from './search_text.ts';
 import { go, pathOf } from '../route.ts';
 
 const command = `psql "$AGENTEXEC_DATABASE_URL" -c \\
@@ -45,10 +45,12 @@ export function ListFooter({ rows, filter, model }: { rows: Rows; filter: Filter
   }
   if (more) return <p className="note">{filter.text ? `Searched ${grouped(looked)} activities, going on …` : 'Loading more …'}</p>;
   if (some) return wordsOf(filter.text).length ? <p className="note">Searched all {grouped(looked)} activities.</p> : null;
+  const unknown = misspelled(filter.text);
   return filtered ? (
     <div className="ax-blank" id="unmatched">
       <h2>No activity matches</h2>
       <p>No activity has <code>{clean(textOf({ ...filter, sort: 'created', order: 'desc' }))}</code>. New ones appear here at once.</p>
+      {unknown && <p id="misspelled">There is no filter <code>{clean(unknown.key)}:</code>, so <code>{clean(unknown.word)}</code> is searched for as text. The filters are <code>{keys.join(':, ')}:</code> and <code>key=value</code> for metadata.</p>}
       <div className="buttons">
         {filter.since !== '' && filter.since !== '24h' && <button type="button" className="ax-button" onClick={() => go(pathOf(null, searchOf({ ...filter, since: '24h', until: '' })))}>Last 24 h</button>}
         {isTree(filter) && <button type="button" className="ax-button" onClick={() => go(pathOf(null, searchOf({ ...filter, flat: true })))}>Look among children too</button>}

@@ -67,6 +67,11 @@ export const Row = memo(function Row({
   const question = state === 'waiting' && asked ? headline(asked.prompt) : '';
   const latest = question || headline(item.latest_log ?? '');
   const bar = percentage !== null && state !== 'queued' && state !== 'complete' && state !== 'canceled';
+  // The box shows what is selected, also where a click changes nothing.
+  const choose = (e: React.MouseEvent<HTMLInputElement>) => {
+    e.currentTarget.checked = selected ?? false;
+    select(id, e.shiftKey);
+  };
   // Where an activity was canceled without its worker, its last line repeats that.
   const forced = state === 'canceled' && item.cancel?.forced && item.updated_at === item.finished_at;
   const indent = level > 1 ? { paddingInlineStart: indentOf(level) } : undefined;
@@ -80,7 +85,7 @@ export const Row = memo(function Row({
         {selected !== undefined && (
           <span role="gridcell" className="cell">
             <label className="check">
-              <input type="checkbox" className="ax-check" aria-label={`Select ${type}`} checked={selected} readOnly onClick={(e) => select(id, e.shiftKey)} />
+              <input type="checkbox" className="ax-check" aria-label={`Select ${type}`} checked={selected} readOnly onClick={choose} />
             </label>
           </span>
         )}

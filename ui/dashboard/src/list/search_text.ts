@@ -58,6 +58,15 @@ const isLiteral = (value: string) => /^(true|false|null|-?(0|[1-9]\d*)(\.\d+)?(e
 /** The words of a text that are no filter. */
 export const wordsOf = (text: string): string[] => tokenize(text).filter((t) => !t.separator && t.value).map((t) => t.value);
 
+/** The first word that looks like a filter with an unknown key, and that key: typ of typ:research. */
+export function misspelled(text: string): { key: string; word: string } | undefined {
+  for (const { separator, raw, value } of tokenize(text)) {
+    const key = separator || raw.startsWith('"') ? undefined : /^([a-z]+):[^/\s:\\]/i.exec(value)?.[1];
+    if (key) return { key, word: value };
+  }
+  return undefined;
+}
+
 /** What a token adds to a filter, undefined where it is a word, or has a value that the filter does not take. */
 export function changeOf({ separator, key, value }: Token, filter: Filter): Partial<Filter> | undefined {
   if (!separator || (value === '' && separator === ':')) return undefined;

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from 'react';
+import { useLayoutEffect, useRef, useState } from 'react';
 import { Icon, useActivityList } from '@agentexec/react';
 import { useFirstShown } from '../first.ts';
 import { Entry, Menu } from './menu.tsx';
@@ -94,7 +94,7 @@ function Naming({ name, label, onDone }: { name: string; label: string; onDone: 
     if (!done.current) onDone(name);
     done.current = true;
   };
-  useEffect(() => {
+  useLayoutEffect(() => {
     field.current!.focus();
     field.current!.select();
   }, []);

@@ -68,7 +68,8 @@ function Plot({ series, range, cursor, onCursor }: PlotProps) {
   const plot = useRef<uPlot>(null);
   const data = useRef<uPlot.AlignedData>([[]]);
   data.current = [series.map(({ at }) => Date.parse(at) / 1000), ...[0, 1, 2].map((i) => series.map((bucket) => countOf(bucket)[i]!))] as uPlot.AlignedData;
-  // The chart's colours are those of the tokens at the time it is drawn. A layout effect, because that ends before the box is gone.
+  // The chart's colours are those of the tokens at the time it is drawn. A layout effect: its cleanup
+  // runs before the element is removed, that of useEffect after.
   useLayoutEffect(() => {
     const make = () => {
       plot.current?.destroy();

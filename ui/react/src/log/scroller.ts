@@ -62,7 +62,7 @@ export function useScroller(handle: LogHandle, { rows, following, log, wrap }: L
     handle.follow(on);
   };
 
-  // A layout effect, because that ends before the rows are gone.
+  // A layout effect: its cleanup runs before the element is removed, that of useEffect after.
   useLayoutEffect(() => {
     const e = box.current!;
     const scrolled = () => {
