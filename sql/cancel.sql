@@ -1,5 +1,5 @@
--- Cancel: the request to a worker, its end when the grace period is over, and what still queues. Code, re-applied whole after
--- heartbeat.sql at every upgrade.
+-- Cancel: requests to workers, the sweep that ends activities after the grace period, and cancel_pending. Code, re-applied whole
+-- after heartbeat.sql at every upgrade.
 
 -- _send_cancel notifies the workers that listen on <schema>_cancel, with the agent_id. A worker that does not listen learns of
 -- the request from its next line or heartbeat. The name of the schema is cut, so that the name of the channel is not too long.

@@ -16,7 +16,8 @@ import (
 //go:embed migrations/*.sql
 var Migrations embed.FS
 
-// Functions are the functions and views that are the API, and what they need.
+// Functions are the functions and views that are the API, and what they need: the files in the order in which they are applied, which
+// the head of each file repeats.
 var Functions = strings.Join([]string{functions, heartbeat, cancel, lists, detail, stats, retired, answerSchema, questions, retention}, "\n")
 
 //go:embed functions.sql

@@ -5,7 +5,7 @@
 -- the row's lock numbers the lines: within one activity, commit order is seq order, without gaps. A reader that
 -- remembers the last seq it saw can always go on from there.
 --
---   functions.sql  create_activity, append_log, append_logs, complete, error; before them what every function uses
+--   functions.sql  create_activity, append_log, append_logs, complete, error; first, what all these files use
 --   heartbeat.sql  heartbeat
 --   cancel.sql     cancel, cancel_pending, sweep
 --   lists.sql      list_activities, count_active, count_by_status, pending_ids; view activity_list
@@ -13,10 +13,11 @@
 --   stats.sql      stats
 --   questions.sql  ask, answer, decline, withdraw, get_question, list_questions
 --   retention.sql  set_retention, prune
+--   answer_schema.sql, retired.sql  the check of an answer; what earlier releases had
 --
 -- Names that begin with an underscore are private; they may change with any version.
 --
--- The session setting agentexec.scope narrows all of them to a part of the activities (see Scope below). Activities
+-- The session setting agentexec.scope narrows all functions to a part of the activities (see Scope below). Activities
 -- outside it are invisible: lists and counts omit them, and a write to one raises TA404.
 --
 -- The state machine (_may_become; _transition applies it, append_logs applies it set-based):
@@ -43,7 +44,7 @@
 
 -- Before 0.4, activity_log.xid was an xid8, which many drivers cannot read. The column changes together with the functions
 -- that write it, so that no writer meets the one without the other; the table is written anew once. Functions whose body
--- names the column are in the way, and get another body until they are made below: their grants stay.
+-- names the column are in the way, and get another body until these files make them again: their grants stay.
 --
 -- Columns that the database fills in have a default of null, for the trigger to replace: so ORMs may leave them out.
 do $$
@@ -71,7 +72,7 @@ end
 $$;
 
 -- append_logs returned the number of lines. "create or replace" cannot change the type of a result, so the old function is
--- renamed here. "Retired signatures" below passes its grants on and drops it.
+-- renamed here. retired.sql passes its grants on and drops it.
 do $$
 begin
   if exists (select from pg_proc p where p.oid = to_regprocedure('agentexec.append_logs(jsonb)') and p.prorettype = 'int'::regtype) then

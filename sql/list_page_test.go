@@ -153,6 +153,25 @@ func TestListPageHoldsFourMebibytes(t *testing.T) {
 	requireEachOnce(t, 12, items)
 }
 
+// Each item has its own metadata: none, short, long, or long and stored in few bytes.
+func TestItemsHaveTheirMetadata(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	setupTies(b, 40)
+	b.exec(`update agentexec.activity a set metadata = case r.n % 4 when 0 then null when 1 then jsonb_build_object('n', r.n)
+		when 2 then jsonb_build_object('n', r.n, 'text', repeat('x', 10000))
+		else jsonb_build_object('n', r.n, 'text', (select string_agg(md5(i::text), '') from generate_series(1, 100) i)) end
+		from (select x.id, row_number() over () as n from agentexec.activity x) r where r.id = a.id`)
+	require.Equal(t, 10, one[int](t, b.pool, "select count(*)::int from agentexec.activity where pg_column_compression(metadata) is not null and pg_column_size(metadata) <= 300"))
+	for _, page := range []string{"page_size => 1000", "page_size => 7"} {
+		items, _ := readAll(t, b.pool, "include_metadata => true, "+page)
+		requireEachOnce(t, 40, items)
+		for _, item := range items {
+			require.JSONEq(t, one[string](t, b.pool, "select coalesce(metadata::text, 'null') from agentexec.activity where agent_id = $1", item.AgentID), string(item.Metadata))
+		}
+	}
+}
+
 // A list of long lines reads their beginnings from the TOAST table.
 func TestListReadsTheBeginningOfALongLine(t *testing.T) {
 	t.Parallel()

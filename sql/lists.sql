@@ -108,8 +108,8 @@ end
 $$;
 
 -- _cut_page returns the first items (JSON, as text) of a page that fit into 4 MiB, at least one, with the metadata of each
--- where it is asked for. Metadata is judged by its stored size before it is read, and by its text before the next one. What metadata
--- holds of it, which may be the short ones alone, is not read again.
+-- where it is asked for. metadata has the values that are already read, at the positions of the items, and null for those that are read
+-- here. Each of these is judged by its stored size before it is read, and by its text before the next one.
 create or replace function agentexec._cut_page(items text[], agent_ids uuid[], include_metadata boolean, metadata jsonb[])
   returns text[]
   language plpgsql
@@ -277,8 +277,8 @@ begin atomic
     else ' and (a.status <> ''RUNNING'' or a.cancel_seq is null)' end;
 end;
 
--- _list_text is list_activities as text: the feed passes the items on as they are, and need not have them read and written as jsonb.
--- last_seen_at is the last key of an item, also where the item has metadata.
+-- _list_text returns what list_activities returns, as text. The feed passes the items on unchanged, which saves their conversion to
+-- jsonb and back. last_seen_at is the last key of an item, also with metadata: sameItem in wsfeed/list.go relies on it.
 --
 -- The statement is built from the filters in use, so that each is planned with its own index. Values travel as
 -- parameters, never as text. The usual order without a range is one walk through one index; each other one is a walk for each
@@ -458,7 +458,7 @@ begin
   end if;
 
   -- The page is put together as text, and list_activities reads it as jsonb once: half the work of jsonb that is copied from object
-  -- to array to page. Short metadata is read with its row, all other by _cut_page. The items are those of _activity_json, from rows, which is cheaper than from keys and values. The
+  -- to array to page. Short metadata is read with its row; _cut_page reads the rest. The items are those of _activity_json, from rows, which is cheaper than from keys and values. The
   -- latest lines are looked up one by one: a join could read the whole log. Of a long one, only the beginning is read:
   -- its size is known without that. A join with the heartbeats could also change the order of the rows. A call of a function that is
   -- not inlined takes as long as reading several rows, so it is made only for the activities that need it.
@@ -467,7 +467,8 @@ begin
             array_agg(a.status) filter (where a.n <= $4), array_agg(a.created_at) filter (where a.n <= $4),
             array_agg(a.started_at) filter (where a.n <= $4), array_agg(a.updated_at) filter (where a.n <= $4),
             array_agg(a.finished_at) filter (where a.n <= $4), count(*) > $4,
-            array_agg(case when coalesce(pg_column_size(a.metadata), 0) <= 300 then coalesce(a.metadata, ''null'') end) filter (where $19 and a.n <= $4)
+            array_agg(case when a.metadata is null then ''null'' when pg_column_size(a.metadata) <= 300 and pg_column_compression(a.metadata) is null then a.metadata end)
+              filter (where $19 and a.n <= $4)
      from (%s) a
      left join lateral (
        select left(l.message, 500) as head, octet_length(l.message) as size
@@ -569,7 +570,8 @@ create or replace function agentexec.list_activities(
   language sql
   stable
 begin atomic
-  select agentexec._list_text(page, page_size, statuses, agent_type, metadata_filter, after, include_metadata, stale, sort, "order", since, until, id_prefix, parent_agent_id, root_agent_id, roots_only, waiting, stopping)::jsonb;
+  select agentexec._list_text(page, page_size, statuses, agent_type, metadata_filter, after, include_metadata, stale, sort, "order",
+    since, until, id_prefix, parent_agent_id, root_agent_id, roots_only, waiting, stopping)::jsonb;
 end;
 
 -- count_active is the number of QUEUED and RUNNING activities.

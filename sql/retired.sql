@@ -1,4 +1,4 @@
--- What earlier releases had, and this one has no more. Code, re-applied whole after stats.sql at every upgrade.
+-- Retired signatures, and names of the release before. Code, re-applied whole after stats.sql at every upgrade.
 
 -- Retired signatures ----------------------------------------------------------------------------------------------
 --

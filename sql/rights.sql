@@ -1,5 +1,5 @@
 -- Rights of agentexec: code, re-applied whole after triggers.sql at every upgrade, and whenever they are not as they should
--- be. Before it, pkg/migrate takes EXECUTE on every function of these files from PUBLIC, and on no other
+-- be. Before it, pkg/migrate takes EXECUTE on every function of sql.Functions and sql.Triggers (embed.go) from PUBLIC, and on no other
 -- function of the schema.
 
 -- Functions that only compute are open to every role that has USAGE of the schema, because the functions that read run with their

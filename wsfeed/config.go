@@ -33,8 +33,8 @@ type Config struct {
 	DrainTimeout time.Duration
 	// KeepAlive is the interval of comment lines on an idle event stream, so that proxies keep it open. Default 20 s.
 	KeepAlive time.Duration
-	// ListInterval is the least time between two reads of one live list. After a read of n ms, it is n/2 times the duration of
-	// that read, at most 20 times, where that is longer. Default 100 ms.
+	// ListInterval is the least time between two reads of one live list. A slow read extends it: to n/2 times the duration of a
+	// read of n ms, at most 20 times and at most ListRefresh. Default 100 ms.
 	ListInterval time.Duration
 	// ListRefresh is the time after which a watched list is read again without a received change. It covers changes that
 	// write no line, such as a deleted activity. Default 10 s.

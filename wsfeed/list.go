@@ -50,12 +50,12 @@ type listed struct {
 	changed uint64
 }
 
-// maxCooldownFactor times the duration of a read is the longest cooldown after it.
+// maxCooldownFactor bounds a cooldown, as a multiple of the duration of the read.
 const maxCooldownFactor = 20
 
-// cooldownAfter returns the cooldown of a list, or of its counts, after a read: half as many times its duration as it took
-// milliseconds, and at most maxCooldownFactor times. Neither may keep a busy database fully occupied, and counting a large table
-// is expensive; a fast read costs little, and its list is to be fresh. The cooldown of items is ListRefresh at most.
+// cooldownAfter returns the cooldown of a list, or of its counts, after a read. After n ms it is n/2 times that duration, at most
+// maxCooldownFactor times: 50 ms after 10 ms, 800 ms after 40 ms. A fast read costs little, and its list stays fresh. Slow reads, such
+// as counts of a large table, must not keep a busy database occupied. The cooldown of items is at most ListRefresh.
 func cooldownAfter(took time.Duration) time.Duration {
 	return time.Duration(min(took.Seconds()*1000/2, maxCooldownFactor) * float64(took))
 }
@@ -234,10 +234,12 @@ func (l *listTopic) take(read []ListItem, counts json.RawMessage) {
 	l.wakeAll()
 }
 
+// lastSeenAt begins the last key of an item (TestItemsEndWithLastSeenAt in sidecar/internal/feedsource).
 var lastSeenAt = []byte(`"last_seen_at":"`)
 
-// sameItem reports whether two versions of an item, as _list_text writes them, differ in last_seen_at at most. Each heartbeat
-// changes last_seen_at, so that alone is no change of a list. It is the last key of an item: what comes before it may hold any JSON.
+// sameItem reports whether two versions of an item, as _list_text writes them, differ in last_seen_at at most. A heartbeat changes
+// only last_seen_at, and that is no change of a list. last_seen_at is the last key of an item, because the values before it may hold
+// any JSON.
 func sameItem(a, b json.RawMessage) bool {
 	i, j := bytes.LastIndex(a, lastSeenAt), bytes.LastIndex(b, lastSeenAt)
 	if i < 0 || i != j || !bytes.Equal(a[:i], b[:j]) {

@@ -181,7 +181,7 @@ func TestReleaseNamesTheCode(t *testing.T) {
 	}
 	want, err := os.ReadFile(file)
 	require.NoError(t, err)
-	require.Equal(t, string(want), got, "functions.sql, triggers.sql, comments.sql or rights.sql has changed: see this test's comment")
+	require.Equal(t, string(want), got, "sql.Functions, Triggers, Comments or Rights has changed: see this test's comment")
 }
 
 // An upgrade waits for an open write, but other writers go on meanwhile.
