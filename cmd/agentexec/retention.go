@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -163,31 +162,8 @@ func dueUnder(ctx context.Context, c *client.Client, rule client.RetentionRule) 
 	if due == (client.Pruned{}) {
 		return "Nothing is due now.", nil
 	}
-	rules, err := c.Retention(ctx)
-	if err != nil {
-		return "", err
-	}
-	upTo := ""
-	if slices.ContainsFunc(rules, func(other client.RetentionRule) bool { return narrows(other, rule) }) {
-		upTo = "up to "
-	}
-	return fmt.Sprintf("Due now: %s%s with %s. A running sidecar deletes them.", upTo,
+	return fmt.Sprintf("Due now: up to %s with %s, less what a more specific rule keeps. A running sidecar deletes them.",
 		terminal.Counted(due.Activities, "activity", "activities"), terminal.Counted(due.Lines, "line", "lines")), nil
-}
-
-// narrows reports whether a rule takes precedence over another for some activities, and so may keep them.
-func narrows(rule, other client.RetentionRule) bool {
-	specific := func(r client.RetentionRule) int {
-		n := 0
-		if r.AgentType != "" {
-			n += 2
-		}
-		if r.Status != "" {
-			n++
-		}
-		return n
-	}
-	return specific(rule) > specific(other)
 }
 
 func newRetentionRemove(s *settings) *cobra.Command {

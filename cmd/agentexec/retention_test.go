@@ -41,9 +41,8 @@ func TestPrune(t *testing.T) {
 	c.ok(t, "complete", c.ok(t, "create", "research"))
 	running := c.running(t)
 
-	require.Equal(t, "Due now: 5 activities with 10 lines. A running sidecar deletes them.", c.ok(t, "retention", "set", "30d"))
-	require.Equal(t, "Due now: 1 activity with 2 lines. A running sidecar deletes them.", c.ok(t, "retention", "set", "30d", "--status", "error"))
-	require.Equal(t, "Due now: up to 5 activities with 10 lines. A running sidecar deletes them.", c.ok(t, "retention", "set", "30d"))
+	require.Equal(t, "Due now: up to 5 activities with 10 lines, less what a more specific rule keeps. A running sidecar deletes them.", c.ok(t, "retention", "set", "30d"))
+	require.Equal(t, "Due now: up to 1 activity with 2 lines, less what a more specific rule keeps. A running sidecar deletes them.", c.ok(t, "retention", "set", "30d", "--status", "error"))
 	require.Equal(t, "Nothing is due now.", c.ok(t, "retention", "set", "30d", "--agent-type", "review", "--status", "complete"))
 	require.Equal(t, "deleted 0 activities with 0 lines", c.ok(t, "prune", "--older-than", "41d"))
 	require.Equal(t, "would delete 5 activities with 10 lines", c.ok(t, "prune", "--older-than", "30d", "--dry-run"))
