@@ -451,38 +451,49 @@ begin atomic
 end;
 
 -- _children_json returns the number of direct children in a scope by status, and their mean percentage: a finished child counts 100.
--- It returns null for an activity without children.
+-- It returns null for an activity without children. It is called for each activity of a page: a plan for each of them would take
+-- longer than most of the counts.
 create or replace function agentexec._children_json(agent_id uuid, scope_agent_ids uuid[], scope_agent_types text[], scope_metadata jsonb)
   returns jsonb
   language plpgsql
   stable parallel safe
   set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan
 as $$
 declare
-  v_counts jsonb;
-  v_total  bigint;
-  v_done   bigint; -- the sum of the percentages
+  v_queued   bigint;
+  v_running  bigint;
+  v_complete bigint;
+  v_error    bigint;
+  v_canceled bigint;
+  v_total    bigint;
+  v_done     bigint; -- the sum of the unfinished children's percentages
 begin
   if num_nonnulls(scope_agent_ids, scope_agent_types, scope_metadata) = 0 then
-    -- The counts are read from the index alone, and the rows of the unfinished children.
-    select jsonb_object_agg(lower(c.status::text), c.n), sum(c.n), coalesce(sum(100 * c.n) filter (where c.status in ('COMPLETE', 'ERROR', 'CANCELED')), 0)
-    into v_counts, v_total, v_done
-    from (select c.status, count(*) as n from agentexec.activity c where c.parent_agent_id = _children_json.agent_id group by c.status) c;
-    v_done := v_done + (
-      select coalesce(sum(c.latest_percentage), 0) from agentexec.activity c
-      where c.parent_agent_id = _children_json.agent_id and c.status in ('QUEUED', 'RUNNING'));
-  else
-    select jsonb_object_agg(lower(c.status::text), c.n), sum(c.n), sum(c.done)
-    into v_counts, v_total, v_done
+    -- Finished children are counted in the index alone; of the others the rows are read, for their percentage.
+    select u.queued, u.running, u.done,
+           (select count(*) from agentexec.activity c where c.parent_agent_id = _children_json.agent_id and c.status = 'COMPLETE'),
+           (select count(*) from agentexec.activity c where c.parent_agent_id = _children_json.agent_id and c.status = 'ERROR'),
+           (select count(*) from agentexec.activity c where c.parent_agent_id = _children_json.agent_id and c.status = 'CANCELED')
+    into v_queued, v_running, v_done, v_complete, v_error, v_canceled
     from (
-      select c.status, count(*) as n, coalesce(sum(case when c.finished_at is null then c.latest_percentage else 100 end), 0) as done
+      select count(*) filter (where c.status = 'QUEUED') as queued, count(*) filter (where c.status = 'RUNNING') as running,
+             coalesce(sum(c.latest_percentage), 0) as done
       from agentexec.activity c
-      where c.parent_agent_id = _children_json.agent_id
-        and agentexec._in_scope(scope_agent_ids, scope_agent_types, scope_metadata, c.agent_id, c.agent_type, c.metadata)
-      group by c.status) c;
+      where c.parent_agent_id = _children_json.agent_id and c.status in ('QUEUED', 'RUNNING')) u;
+  else
+    select count(*) filter (where c.status = 'QUEUED'), count(*) filter (where c.status = 'RUNNING'),
+           coalesce(sum(c.latest_percentage) filter (where c.finished_at is null), 0),
+           count(*) filter (where c.status = 'COMPLETE'), count(*) filter (where c.status = 'ERROR'), count(*) filter (where c.status = 'CANCELED')
+    into v_queued, v_running, v_done, v_complete, v_error, v_canceled
+    from agentexec.activity c
+    where c.parent_agent_id = _children_json.agent_id
+      and agentexec._in_scope(scope_agent_ids, scope_agent_types, scope_metadata, c.agent_id, c.agent_type, c.metadata);
   end if;
-  return case when v_total is not null then
-    jsonb_build_object('total', v_total, 'queued', 0, 'running', 0, 'complete', 0, 'error', 0, 'canceled', 0, 'percentage', v_done / v_total) || v_counts end;
+  v_total := v_queued + v_running + v_complete + v_error + v_canceled;
+  return case when v_total > 0 then
+    jsonb_build_object('total', v_total, 'queued', v_queued, 'running', v_running, 'complete', v_complete, 'error', v_error,
+      'canceled', v_canceled, 'percentage', (v_done + 100 * (v_complete + v_error + v_canceled)) / v_total) end;
 end
 $$;
 
