@@ -148,6 +148,7 @@ func (d *dev) sayRunning(page, schema string) {
 	if n := *d.demo.agents.value; n > 0 {
 		_, _ = fmt.Fprintf(out, "  %s the files of %s and say how far they are.\n", agentsHash(n), tilde(absolute(d.demo.dir)))
 		_, _ = fmt.Fprintf(out, "  Now and then a question waits for your answer: on the page, or with %s questions.\n", self())
+		_, _ = fmt.Fprintln(out, "  One more agent fails now and then, or falls silent, to show what that looks like.")
 	}
 	_, _ = fmt.Fprintf(out, "  In another terminal, try:\n\n%s%s    %s list\n\n  Stop with Ctrl-C%s.\n\n", setURL, psql, self(), stays)
 }

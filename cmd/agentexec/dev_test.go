@@ -268,7 +268,7 @@ func TestDevOnDatabase(t *testing.T) {
 		require.Equal(t, allowed, connects(t, page, origin), origin)
 	}
 	require.NotContains(t, banner, c.db.URL)
-	require.Equal(t, int64(0), query[int64](t, c, "select count(*) from agentexec.activity where agent_type not in ('hash-files', 'hash-directory')"))
+	require.Equal(t, int64(0), query[int64](t, c, "select count(*) from agentexec.activity where agent_type not in ('hash-files', 'hash-directory', 'check-archive', 'upload-archive')"))
 	require.NoDirExists(t, filepath.Join(h.dir, ".cache", "agentexec"))
 	r.signal(t, syscall.SIGINT)
 	_, code := r.end(t)

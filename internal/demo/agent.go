@@ -53,7 +53,7 @@ func (a *agent) work(ctx context.Context, p part, r *round) {
 // attempts does the work. If something cannot be read, it tries once more without that.
 func (a *agent) attempts(ctx context.Context, id uuid.UUID, p part, r *round) error {
 	name := a.tree.show(p.path)
-	if err := a.create(ctx, id, r.id, "Hash the files of "+name); err != nil {
+	if err := a.create(ctx, id, TaskName, "Hash the files of "+name, client.WithParent(r.id)); err != nil {
 		return err
 	}
 	// Simulates the wait for a free worker.
@@ -71,8 +71,8 @@ func (a *agent) attempts(ctx context.Context, id uuid.UUID, p part, r *round) er
 	return a.attempt(ctx, id, "Trying again without "+problem.path, p, true)
 }
 
-// create creates the activity as QUEUED, below its coordinator.
-func (a *agent) create(ctx context.Context, id, parent uuid.UUID, message string) error {
+// create creates an activity as QUEUED.
+func (a *agent) create(ctx context.Context, id uuid.UUID, task, message string, opts ...client.CreateOption) error {
 	return a.persist(ctx, func() error {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -80,7 +80,7 @@ func (a *agent) create(ctx context.Context, id, parent uuid.UUID, message string
 		// Not ended by ctx: the server may create it in spite of that, after cancel has found nothing.
 		ctx, done := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 		defer done()
-		_, err := a.config.Client.Create(ctx, TaskName, message, client.WithAgentID(id), client.WithParent(parent), client.WithMetadata(Metadata()))
+		_, err := a.config.Client.Create(ctx, task, message, append(opts, client.WithAgentID(id), client.WithMetadata(Metadata()))...)
 		if errors.Is(err, client.ErrExists) {
 			return nil // the answer to an earlier try was lost
 		}
@@ -91,22 +91,7 @@ func (a *agent) create(ctx context.Context, id, parent uuid.UUID, message string
 // attempt is one run of the activity. A request to cancel ends it at the next file, chunk or pause.
 func (a *agent) attempt(ctx context.Context, id uuid.UUID, message string, p part, skip bool) error {
 	params := client.RunParams{AgentID: id, Message: message, ExpectEvery: expectEvery, EndTimeout: endTimeout}
-	var result error
-	err := a.persist(ctx, func() error {
-		began := false
-		result = a.config.Client.Run(ctx, params, func(ctx context.Context, run *client.Run) error {
-			began = true
-			return a.read(ctx, run, p, skip)
-		})
-		if began {
-			return nil
-		}
-		return result
-	})
-	if err != nil {
-		return err
-	}
-	return result
+	return a.runs(ctx, params, func(ctx context.Context, run *client.Run) error { return a.read(ctx, run, p, skip) })
 }
 
 // read reads the part. It ends at the first file or folder that cannot be read and returns it as *problem, unless skip is set.

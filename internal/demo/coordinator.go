@@ -95,22 +95,10 @@ func (c *coordinators) run(r *round) {
 		TaskName: CoordinatorName, AgentID: r.id, Metadata: Metadata(), Message: fmt.Sprintf("Divided %s into %s", c.tree.name, count(r.planned, "part")),
 		ExpectEvery: expectEvery, EndTimeout: endTimeout,
 	}
-	var result error
-	err := a.persist(c.ctx, func() error {
-		began := false
-		result = c.config.Client.Run(c.ctx, params, func(ctx context.Context, run *client.Run) error {
-			began = true
-			create()
-			return c.coordinate(ctx, run, r)
-		})
-		if began {
-			return nil
-		}
-		return result
+	err := a.runs(c.ctx, params, func(ctx context.Context, run *client.Run) error {
+		create()
+		return c.coordinate(ctx, run, r)
 	})
-	if err == nil {
-		err = result
-	}
 	switch {
 	case err == nil || hasEnded(err):
 	case c.ctx.Err() != nil:

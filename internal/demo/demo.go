@@ -35,6 +35,10 @@ type Config struct {
 	Abandoned time.Duration
 	// AnswerWithin is how long a question of a coordinator waits for the answer of a person. Default: 3 min.
 	AnswerWithin time.Duration
+	// TroubleEvery is the pause between activities that go wrong on purpose. The first ones come after a sixth of it. Default: 2 min.
+	TroubleEvery time.Duration
+	// SilentFor is how long a worker that falls silent does so. Default: 40 s.
+	SilentFor time.Duration
 	// Logger logs that the database is unreachable. Default: no log.
 	Logger *slog.Logger
 }
@@ -50,6 +54,8 @@ func (c Config) withDefaults() Config {
 	set(&c.LineEvery, 700*time.Millisecond)
 	set(&c.Abandoned, 2*time.Minute)
 	set(&c.AnswerWithin, 3*time.Minute)
+	set(&c.TroubleEvery, 2*time.Minute)
+	set(&c.SilentFor, 40*time.Second)
 	if c.Agents == 0 {
 		c.Agents = 4
 	}
@@ -80,6 +86,7 @@ func Run(ctx context.Context, config Config) error {
 			}
 		})
 	}
+	wg.Go(func() { newTroubled(config).run(ctx) })
 	wg.Go(func() { reap(ctx, config) })
 	wg.Wait()
 	coordinators.running.Wait() // no agent begins a round any more
@@ -89,7 +96,7 @@ func Run(ctx context.Context, config Config) error {
 // reap cancels activities of an earlier run that was killed, because its agents cannot end them.
 func reap(ctx context.Context, config Config) {
 	for {
-		for _, kind := range []string{TaskName, CoordinatorName} {
+		for _, kind := range []string{TaskName, CoordinatorName, ArchiveName, UploadName} {
 			_, err := config.Client.CancelPending(ctx, client.CancelPendingParams{
 				AgentType:      kind,
 				MetadataFilter: Metadata(),

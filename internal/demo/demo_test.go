@@ -16,10 +16,10 @@ import (
 )
 
 // fast is a pace for tests: no waits worth the name.
-var fast = Config{Agents: 1, Duration: time.Millisecond, Pause: time.Millisecond, LineEvery: time.Nanosecond, Abandoned: time.Hour}
+var fast = Config{Agents: 1, Duration: time.Millisecond, Pause: time.Millisecond, LineEvery: time.Nanosecond, Abandoned: time.Hour, TroubleEvery: time.Hour}
 
 // slow is a pace at which an agent is still at work when a test has had its look.
-var slow = Config{Agents: 1, Duration: time.Hour, Pause: time.Millisecond, LineEvery: time.Nanosecond, Abandoned: time.Hour}
+var slow = Config{Agents: 1, Duration: time.Hour, Pause: time.Millisecond, LineEvery: time.Nanosecond, Abandoned: time.Hour, TroubleEvery: time.Hour}
 
 // bench is a database with agents at work on it.
 type bench struct {

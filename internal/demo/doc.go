@@ -7,8 +7,12 @@
 // The activities form trees: a coordinator has a round of parts as its children. Now and then a coordinator asks a person a question
 // about the rounds to come. The agents go on meanwhile, and an unanswered question expires.
 //
-// coordinator.go has the rounds, wishes.go the questions and what their answers change. The steps of one activity: parts.go divides the tree, agent.go takes a part and runs the activity, scan.go finds its files,
-// hash.go reads them no faster than pace.go allows, reading.go writes the lines.
+// One more agent goes wrong on purpose, so that a new user sees what that looks like: an activity that fails after a retry, and one
+// whose worker falls silent.
+//
+// coordinator.go has the rounds, wishes.go the questions and what their answers change, trouble.go the activities that go wrong. The
+// steps of one activity: parts.go divides the tree, agent.go takes a part and runs the activity, scan.go finds its files, hash.go
+// reads them no faster than pace.go allows, reading.go writes the lines.
 //
 // May import: pkg/client, nothing else of this module.
 package demo

@@ -40,6 +40,26 @@ func (a *agent) persist(ctx context.Context, do func() error) error {
 	}
 }
 
+// runs runs work as an attempt of an activity, once the database can be reached. It returns the error of the attempt.
+func (a *agent) runs(ctx context.Context, params client.RunParams, work func(context.Context, *client.Run) error) error {
+	var result error
+	err := a.persist(ctx, func() error {
+		began := false
+		result = a.config.Client.Run(ctx, params, func(ctx context.Context, run *client.Run) error {
+			began = true
+			return work(ctx, run)
+		})
+		if began {
+			return nil
+		}
+		return result
+	})
+	if err != nil {
+		return err
+	}
+	return result
+}
+
 // cancel ends the activity because the agent is stopped. ctx and the run have ended before, so it does not wait for a worker.
 func (a *agent) cancel(ctx context.Context, id uuid.UUID) {
 	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
