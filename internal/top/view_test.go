@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -126,53 +127,57 @@ func TestScreenFits(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	t.Parallel()
-	now := time.Now()
-	items := hostile()
-	for i := range items {
-		items[i].AgentType, items[i].LatestLog = "research", new(fmt.Sprintf("line %d", i))
-	}
-	items[1].LastSeenAt = now.Add(-4*time.Minute - time.Second)
-	m := shown(t, 120, 30, items...)
-	text := strings.Join(screen(t, m), "\n")
-	require.Regexp(t, `(?s)Needs me 1\n▌ ▲ research .*Running 3\n.*◐ .*◉ .*Queued 1\n.*◌ .*Failed 1\n.*✗ .*Finished 2\n.*✓ .*⊘ `, text)
-	require.Regexp(t, `▲ research +Silent for 4 min  line 1 `, text)
-	require.Regexp(t, `◉ research +Stopping, 1[12] s left  line 2 `, text)
-	require.Regexp(t, `◉ research +Stopping  line 3 `, text)
-	require.Regexp(t, `◐ research +line 0 +█{6}░{6}  55% +×12 +41d 15h`, text)
-	require.Regexp(t, `4 running  1 queued  1 stale  0.0 lines/s +database at host  ● Live`, text)
+	synctest.Test(t, func(t *testing.T) { // the clock stands still
+		now := time.Now()
+		items := hostile()
+		for i := range items {
+			items[i].AgentType, items[i].LatestLog = "research", new(fmt.Sprintf("line %d", i))
+		}
+		items[1].LastSeenAt = now.Add(-4*time.Minute - time.Second)
+		m := shown(t, 120, 30, items...)
+		text := strings.Join(screen(t, m), "\n")
+		require.Regexp(t, `(?s)Needs me 1\n▌ ▲ research .*Running 3\n.*◐ .*◉ .*Queued 1\n.*◌ .*Failed 1\n.*✗ .*Finished 2\n.*✓ .*⊘ `, text)
+		require.Regexp(t, `▲ research +Silent for 4 min  line 1 `, text)
+		require.Regexp(t, `◉ research +Stopping, 12 s left  line 2 `, text)
+		require.Regexp(t, `◉ research +Stopping  line 3 `, text)
+		require.Regexp(t, `◐ research +line 0 +█{6}░{6}  55% +×12 +41d 15h`, text)
+		require.Regexp(t, `4 running  1 queued  1 stale  0.0 lines/s +database at host  ● Live`, text)
 
-	require.Equal(t, items[1].AgentID, m.selected)
-	press(m, "j")
-	require.Equal(t, items[0].AgentID, m.selected)
-	m.take(readMsg{list: &client.List{Items: append([]client.ListItem{hostile()[0]}, items...)}}) // another before it
-	require.Equal(t, items[0].AgentID, m.selected)
-	require.Equal(t, 2, m.selection)
-	press(m, "G")
-	require.Equal(t, len(m.list)-1, m.selection)
-	m.take(readMsg{list: &client.List{}})
-	require.Contains(t, strings.Join(screen(t, m), "\n"), "There are no activities yet.")
-	press(m, "enter", "c", "y", "j")
-	require.Nil(t, m.asking)
+		require.Equal(t, items[1].AgentID, m.selected)
+		press(m, "j")
+		require.Equal(t, items[0].AgentID, m.selected)
+		m.take(readMsg{list: &client.List{Items: append([]client.ListItem{hostile()[0]}, items...)}}) // another before it
+		require.Equal(t, items[0].AgentID, m.selected)
+		require.Equal(t, 2, m.selection)
+		press(m, "G")
+		require.Equal(t, len(m.list)-1, m.selection)
+		m.take(readMsg{list: &client.List{}})
+		require.Contains(t, strings.Join(screen(t, m), "\n"), "There are no activities yet.")
+		press(m, "enter", "c", "y", "j")
+		require.Nil(t, m.asking)
+	})
 }
 
 // TestLostConnection: what was read stays, with the time since when it is not up to date.
 func TestLostConnection(t *testing.T) {
 	t.Parallel()
-	m := shown(t, 100, 20, hostile()...)
-	lost := func() { m.take(readMsg{err: errors.New("connection refused")}) }
-	lost()
-	m.reads.lostAt = m.reads.lostAt.Add(-12 * time.Second)
-	lost()
-	rows := screen(t, m)
-	require.Contains(t, rows[0], "○ Lost for 12 s")
-	require.Equal(t, "Connection lost, trying again: connection refused", rows[len(rows)-1])
-	require.Len(t, m.list, 8)
-	m.take(readMsg{list: &client.List{}})
-	require.Contains(t, screen(t, m)[0], "● Live")
-	m.take(readMsg{err: &source.RefusedError{Status: 401, Message: "the token expired"}})
-	rows = screen(t, m)
-	require.Contains(t, rows[0], "○ Refused")
-	require.Equal(t, "the token expired", rows[len(rows)-1])
+	synctest.Test(t, func(t *testing.T) { // the clock stands still
+		m := shown(t, 100, 20, hostile()...)
+		lost := func() { m.take(readMsg{err: errors.New("connection refused")}) }
+		lost()
+		m.reads.lostAt = m.reads.lostAt.Add(-12 * time.Second)
+		lost()
+		rows := screen(t, m)
+		require.Contains(t, rows[0], "○ Lost for 12 s")
+		require.Equal(t, "Connection lost, trying again: connection refused", rows[len(rows)-1])
+		require.Len(t, m.list, 8)
+		m.take(readMsg{list: &client.List{}})
+		require.Contains(t, screen(t, m)[0], "● Live")
+		m.take(readMsg{err: &source.RefusedError{Status: 401, Message: "the token expired"}})
+		rows = screen(t, m)
+		require.Contains(t, rows[0], "○ Refused")
+		require.Equal(t, "the token expired", rows[len(rows)-1])
+	})
 }
 
 // TestOldReadsAreDropped: the answer for an earlier filter does not replace that for the current one.
@@ -191,15 +196,17 @@ func TestOldReadsAreDropped(t *testing.T) {
 
 func TestColorsFollowBackground(t *testing.T) {
 	t.Parallel()
-	m := shown(t, 100, 20, hostile()...)
-	plain := m.View().Content
-	m.Update(tea.BackgroundColorMsg{Color: paletteFor(true).states[0]}) // a light one
-	light := m.View().Content
-	m.look = paletteFor(true)
-	dark := m.View().Content
-	require.NotEqual(t, plain, light)
-	require.NotEqual(t, light, dark)
-	require.Equal(t, ansi.Strip(plain), ansi.Strip(dark))
+	synctest.Test(t, func(t *testing.T) { // the clock stands still
+		m := shown(t, 100, 20, hostile()...)
+		plain := m.View().Content
+		m.Update(tea.BackgroundColorMsg{Color: paletteFor(true).states[0]}) // a light one
+		light := m.View().Content
+		m.look = paletteFor(true)
+		dark := m.View().Content
+		require.NotEqual(t, plain, light)
+		require.NotEqual(t, light, dark)
+		require.Equal(t, ansi.Strip(plain), ansi.Strip(dark))
+	})
 }
 
 // TestCounts: those of the list where it has all that runs, else those of the stats, which are older.
@@ -219,15 +226,17 @@ func TestCounts(t *testing.T) {
 // TestUsualDuration: the details say how long such runs take, and the table marks one that takes longer.
 func TestUsualDuration(t *testing.T) {
 	t.Parallel()
-	items := hostile()[:1]
-	items[0].AgentType = "research"
-	m := shown(t, 120, 30, items...)
-	before := m.View().Content
-	m.stats = &client.Stats{Types: []client.StatsType{{AgentType: "research", P50: new(client.Seconds(400 * time.Second)), P95: new(client.Seconds(842 * time.Second))}}}
-	require.NotEqual(t, before, m.View().Content)
-	require.Equal(t, ansi.Strip(before), ansi.Strip(m.View().Content))
-	press(m, "enter")
-	require.Contains(t, strings.Join(screen(t, m), "\n"), "usually 6m 40s, p95 14m 02s")
+	synctest.Test(t, func(t *testing.T) { // the clock stands still
+		items := hostile()[:1]
+		items[0].AgentType = "research"
+		m := shown(t, 120, 30, items...)
+		before := m.View().Content
+		m.stats = &client.Stats{Types: []client.StatsType{{AgentType: "research", P50: new(client.Seconds(400 * time.Second)), P95: new(client.Seconds(842 * time.Second))}}}
+		require.NotEqual(t, before, m.View().Content)
+		require.Equal(t, ansi.Strip(before), ansi.Strip(m.View().Content))
+		press(m, "enter")
+		require.Contains(t, strings.Join(screen(t, m), "\n"), "usually 6m 40s, p95 14m 02s")
+	})
 }
 
 // narrow has a model with long parts in every row around the table, at a width.
@@ -298,16 +307,18 @@ func TestHelpWraps(t *testing.T) {
 // TestTopRowHasWholeParts: what does not fit is left out whole.
 func TestTopRowHasWholeParts(t *testing.T) {
 	t.Parallel()
-	for width, want := range map[int]string{
-		60:  `^agentexec  4 running  1 queued  1 waiting  1 stale +● Live$`,
-		80:  `^agentexec  4 running  1 queued  1 waiting  1 stale  1 failed in 1 h +● Live$`,
-		120: `^agentexec  4 running  1 queued  1 waiting  1 stale  1 failed in 1 h  0\.0 lines/s +database at host  ● Live$`,
-	} {
-		m := narrow(t, width)
-		require.Regexp(t, want, screen(t, m)[0])
-	}
-	m := narrow(t, 60)
-	m.take(readMsg{err: errors.New("connection refused")})
-	m.reads.lostAt = m.reads.lostAt.Add(-12 * time.Second)
-	require.Regexp(t, `^agentexec  4 running  1 waiting  1 stale +○ Lost for 12 s$`, screen(t, m)[0])
+	synctest.Test(t, func(t *testing.T) { // the clock stands still
+		for width, want := range map[int]string{
+			60:  `^agentexec  4 running  1 queued  1 waiting  1 stale +● Live$`,
+			80:  `^agentexec  4 running  1 queued  1 waiting  1 stale  1 failed in 1 h +● Live$`,
+			120: `^agentexec  4 running  1 queued  1 waiting  1 stale  1 failed in 1 h  0\.0 lines/s +database at host  ● Live$`,
+		} {
+			m := narrow(t, width)
+			require.Regexp(t, want, screen(t, m)[0])
+		}
+		m := narrow(t, 60)
+		m.take(readMsg{err: errors.New("connection refused")})
+		m.reads.lostAt = m.reads.lostAt.Add(-12 * time.Second)
+		require.Regexp(t, `^agentexec  4 running  1 waiting  1 stale +○ Lost for 12 s$`, screen(t, m)[0])
+	})
 }
