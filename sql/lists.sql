@@ -128,7 +128,7 @@ begin
   foreach v_item in array coalesce(items, '{}') loop
     v_n := v_n + 1;
     v_bytes := v_bytes + octet_length(v_item) + 100; -- and what jsonb adds as it is written: a space behind each colon and comma
-    if include_metadata then
+    if include_metadata and v_item like '{%' then -- otherwise it is held
       v_metadata := metadata[v_n];
       if v_metadata is null then
         select a.metadata into v_metadata from agentexec.activity a where a.agent_id = agent_ids[v_n];
@@ -280,6 +280,9 @@ end;
 -- _list_text returns what list_activities returns, as text. The feed passes the items on unchanged, which saves their conversion to
 -- jsonb and back. last_seen_at is the last key of an item, also with metadata: sameItem in wsfeed/list.go relies on it.
 --
+-- held names activities whose item the caller has: in its place is its agent_id, a string, and it costs next to nothing. So a list of
+-- which little changed is read fast, and yet its order and what belongs to it are those of now.
+--
 -- The statement is built from the filters in use, so that each is planned with its own index. Values travel as
 -- parameters, never as text. The usual order without a range is one walk through one index; each other one is a walk for each
 -- status (_list_keys). By duration or last activity, the RUNNING ones are read and sorted, and by last activity the QUEUED ones.
@@ -301,7 +304,8 @@ create or replace function agentexec._list_text(
   root_agent_id    uuid,
   roots_only       boolean,
   waiting          boolean,
-  stopping         boolean
+  stopping         boolean,
+  held             uuid[]
 )
   returns text
   language plpgsql
@@ -437,7 +441,7 @@ begin
   if not v_usual then
     v_rows := format('select a.*, p.n
                       from (select k.agent_id, row_number() over () as n from (%s) k) p
-                      join agentexec.activity a on a.agent_id = p.agent_id
+                      cross join lateral (select a.* from agentexec.activity a where a.agent_id = p.agent_id offset 0) a
                       order by p.n',
       agentexec._list_keys(statuses, sort, "order", v_at_rank, v_where, case when since is not null then '$12' end,
         -- The other end of the range comes first, and the planner cannot know how far it is.
@@ -448,7 +452,7 @@ begin
     v_rows := 'select a.*, p.n
                from (select k.agent_id, row_number() over () as n
                      from (select a.agent_id from %s%s order by %s limit $4 + 1 offset $5) k) p
-               join agentexec.activity a on a.agent_id = p.agent_id
+               cross join lateral (select a.* from agentexec.activity a where a.agent_id = p.agent_id offset 0) a
                order by p.n';
     v_rows := format(v_rows, v_from, v_beyond, v_order);
   else
@@ -463,7 +467,7 @@ begin
   -- its size is known without that. A join with the heartbeats could also change the order of the rows. A call of a function that is
   -- not inlined takes as long as reading several rows, so it is made only for the activities that need it.
   execute format(
-    'select array_agg(row_to_json(i)::text) filter (where a.n <= $4), array_agg(a.agent_id) filter (where a.n <= $4),
+    'select array_agg(case when a.agent_id = any ($20) then to_json(a.agent_id) else row_to_json(i) end::text) filter (where a.n <= $4), array_agg(a.agent_id) filter (where a.n <= $4),
             array_agg(a.status) filter (where a.n <= $4), array_agg(a.created_at) filter (where a.n <= $4),
             array_agg(a.started_at) filter (where a.n <= $4), array_agg(a.updated_at) filter (where a.n <= $4),
             array_agg(a.finished_at) filter (where a.n <= $4), count(*) > $4,
@@ -473,13 +477,13 @@ begin
      left join lateral (
        select left(l.message, 500) as head, octet_length(l.message) as size
        from agentexec.activity_log l
-       where l.activity_id = a.id and l.seq = a.last_seq and a.n <= $4
+       where l.activity_id = a.id and l.seq = a.last_seq and a.n <= $4 and not a.agent_id = any ($20)
        offset 0
      ) l on true
      left join lateral (
        select h.beat_at, h.expect_every
        from agentexec.activity_heartbeat h
-       where h.activity_id = a.id and a.finished_at is null and a.n <= $4
+       where h.activity_id = a.id and a.finished_at is null and a.n <= $4 and not a.agent_id = any ($20)
        offset 0
      ) h on true
      cross join lateral (
@@ -504,7 +508,7 @@ begin
   using statuses, v_type, v_filter, page_size,
         case when after is null then (page - 1)::bigint * page_size else 0 end,
         v_at_rank, v_at, v_at_id, v_scope.agent_ids, v_scope.agent_types, v_scope.metadata,
-        since, until, v_ids_of.first, v_ids_of.last, parent_agent_id, root_agent_id, v_visible, include_metadata;
+        since, until, v_ids_of.first, v_ids_of.last, parent_agent_id, root_agent_id, v_visible, include_metadata, coalesce(held, '{}');
 
   v_text := array_to_string(v_items, ', ');
   if include_metadata or octet_length(v_text) > 4000000 then
@@ -571,7 +575,7 @@ create or replace function agentexec.list_activities(
   stable
 begin atomic
   select agentexec._list_text(page, page_size, statuses, agent_type, metadata_filter, after, include_metadata, stale, sort, "order",
-    since, until, id_prefix, parent_agent_id, root_agent_id, roots_only, waiting, stopping)::jsonb;
+    since, until, id_prefix, parent_agent_id, root_agent_id, roots_only, waiting, stopping, null)::jsonb;
 end;
 
 -- count_active is the number of QUEUED and RUNNING activities.

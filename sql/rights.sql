@@ -35,7 +35,7 @@ grant execute on function
   agentexec._check_list(int, int, text, text),
   agentexec._list_part(agentexec.status, text, text),
   agentexec._list_keys(agentexec.status[], text, text, int, text, text, boolean, boolean),
-  agentexec._list_text(int, int, agentexec.status[], text, jsonb, text, boolean, boolean, text, text, timestamptz, timestamptz, text, uuid, uuid, boolean, boolean, boolean),
+  agentexec._list_text(int, int, agentexec.status[], text, jsonb, text, boolean, boolean, text, text, timestamptz, timestamptz, text, uuid, uuid, boolean, boolean, boolean, uuid[]),
   agentexec._roots_condition(record, int, int, int),
   agentexec._stopping_condition(boolean),
   agentexec._scope_condition(uuid[], text[], jsonb, int),
