@@ -6,5 +6,6 @@
 // So nothing is queued per socket: a slow socket costs no memory and slows no other, because the database is its buffer. A
 // goroutine writes to a socket only while there is something to write (conn.go).
 //
-// May import: pkg/client, internal/jsonb, internal/backoff, wsfeed/internal/netconn. Never pgx: it reads Postgres through Source alone.
+// May import: pkg/client, internal/jsonb, internal/backoff and the packages in wsfeed/internal. Never pgx: it reads Postgres through
+// Source alone.
 package wsfeed

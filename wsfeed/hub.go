@@ -11,6 +11,8 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
+
+	"github.com/agentexec/agentexec/wsfeed/internal/turns"
 )
 
 // Hub holds the topics and lists that clients watch. The tail feeds it (Publish, Confirm, Gone, Refresh, ListsChanged), and
@@ -18,8 +20,8 @@ import (
 type Hub struct {
 	cfg      Config
 	src      Source
-	turns    *turns  // places for reads of Postgres
-	budget   *budget // of the bytes that sockets hold
+	places   *turns.Places // for reads of Postgres
+	budget   *budget       // of the bytes that sockets hold
 	filters  *filters
 	items    *items        // of all lists
 	parents  *parents      // of the activities that were touched
@@ -64,7 +66,7 @@ func New(src Source, cfg Config) *Hub {
 		cfg:      cfg,
 		src:      src,
 		slots:    newSocketSlots(&cfg),
-		turns:    newTurns(cfg.CatchUpReads),
+		places:   turns.New(cfg.CatchUpReads),
 		budget:   newBudget(cfg.MaxFrameBytes),
 		filters:  newFilters(&cfg),
 		items:    newItems(),
@@ -174,11 +176,11 @@ func (h *Hub) ListsChanged(w *Watch) {
 
 // read makes one read of Postgres for owner, usually a socket. It takes a place first, so that a thousand catch-ups do not
 // become a thousand queries. ReadTimeout frees the place: a database that silently vanished must not keep it for ever.
-func read[T any](ctx context.Context, h *Hub, l lane, owner any, ask func(context.Context) (T, error)) (answer T, err error) {
+func read[T any](ctx context.Context, h *Hub, l turns.Lane, owner any, ask func(context.Context) (T, error)) (answer T, err error) {
 	if err := h.place(ctx, l, owner); err != nil {
 		return answer, err
 	}
-	defer h.turns.done(l)
+	defer h.places.Done(l)
 	ctx, cancel := context.WithTimeout(ctx, h.cfg.ReadTimeout)
 	defer cancel()
 	defer context.AfterFunc(h.ctx, cancel)()
@@ -186,18 +188,18 @@ func read[T any](ctx context.Context, h *Hub, l lane, owner any, ask func(contex
 }
 
 // place waits for a place among the reads.
-func (h *Hub) place(ctx context.Context, l lane, owner any) error {
+func (h *Hub) place(ctx context.Context, l turns.Lane, owner any) error {
 	if err := h.ctx.Err(); err != nil {
 		return err
 	}
-	if h.turns.tryTake(l) {
+	if h.places.TryTake(l) {
 		return nil
 	}
 	h.limited(LimitCatchUpReads)
 	waiting, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(h.ctx, cancel)()
-	err := h.turns.take(waiting, l, owner)
+	err := h.places.Take(waiting, l, owner)
 	if err != nil && ctx.Err() == nil {
 		err = h.ctx.Err()
 	}
@@ -205,7 +207,7 @@ func (h *Hub) place(ctx context.Context, l lane, owner any) error {
 }
 
 func (h *Hub) readSnapshot(ctx context.Context, agentID uuid.UUID, v *feedScope, owner any) (Snapshot, error) {
-	return read(ctx, h, laneSubscriber, owner, func(ctx context.Context) (Snapshot, error) {
+	return read(ctx, h, turns.Subscriber, owner, func(ctx context.Context) (Snapshot, error) {
 		h.snapshots.Add(1)
 		return h.src.Snapshot(ctx, agentID, v.of())
 	})
@@ -237,7 +239,7 @@ var errServed = errors.New("what was to be read is there")
 
 // replay reads the lines after afterSeq. If there returns true when a place is free, replay does not read: errServed.
 func (h *Hub) replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes int, v *feedScope, owner any, there func() bool) (Batch, error) {
-	return read(ctx, h, laneSubscriber, owner, func(ctx context.Context) (Batch, error) {
+	return read(ctx, h, turns.Subscriber, owner, func(ctx context.Context) (Batch, error) {
 		if there != nil && there() {
 			return Batch{}, errServed
 		}
@@ -247,7 +249,7 @@ func (h *Hub) replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes int
 }
 
 // readList reads a list, and returns the duration of the read without the wait for a place.
-func (h *Hub) readList(l lane, owner any, filter ListFilter, v *feedScope) (items []ListItem, took time.Duration, err error) {
+func (h *Hub) readList(l turns.Lane, owner any, filter ListFilter, v *feedScope) (items []ListItem, took time.Duration, err error) {
 	items, err = read(h.ctx, h, l, owner, func(ctx context.Context) ([]ListItem, error) {
 		h.counters.lists.Add(1)
 		began := time.Now()
@@ -259,7 +261,7 @@ func (h *Hub) readList(l lane, owner any, filter ListFilter, v *feedScope) (item
 
 // readCounts does the same for a list's counts.
 func (h *Hub) readCounts(owner any, filter ListFilter, v *feedScope) (counts json.RawMessage, took time.Duration, err error) {
-	counts, err = read(h.ctx, h, laneList, owner, func(ctx context.Context) (json.RawMessage, error) {
+	counts, err = read(h.ctx, h, turns.List, owner, func(ctx context.Context) (json.RawMessage, error) {
 		h.tallies.Add(1)
 		began := time.Now()
 		defer func() { took = time.Since(began) }()
@@ -310,7 +312,7 @@ func (h *Hub) Shutdown(ctx context.Context) {
 		p.cut()
 	}
 	<-done
-	h.turns.await() // for reads that no caller waits for any more
+	h.places.Await() // for reads that no caller waits for any more
 }
 
 func (h *Hub) close() []peer {

@@ -211,7 +211,7 @@ func (h *Hub) Stats() Stats {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	c := &h.counters
-	busy, waiting := h.turns.numbers()
+	busy, waiting := h.places.Numbers()
 	return Stats{
 		Sockets: len(h.conns), Subscriptions: int(c.subscriptions.Load()), Activities: h.activities(), Lists: len(h.lists),
 		Behind:    int(c.behind.Load()),

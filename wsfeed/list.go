@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/agentexec/agentexec/wsfeed/internal/turns"
 )
 
 // listTopic is one live list, shared by all subscriptions to the same filter in the same scope. It holds state, not history:
@@ -40,7 +42,7 @@ type listTopic struct {
 	reading   bool
 	again     bool                     // touched while being read
 	meanwhile []map[uuid.UUID]struct{} // the items that changed with their children while the list was being read
-	coalescer coalescer
+	coalescer turns.Coalescer
 	refresh   *time.Timer
 }
 
@@ -62,7 +64,7 @@ func cooldownAfter(took time.Duration) time.Duration {
 
 // touch schedules a new read of the list.
 func (l *listTopic) touch() {
-	l.coalescer.schedule(l.interval(), l.reread)
+	l.coalescer.Schedule(l.interval(), l.reread)
 }
 
 // interval returns the least time between two reads of the items.
@@ -80,14 +82,14 @@ func (l *listTopic) reread() {
 	l.reading, l.again, l.meanwhile = true, false, nil
 	l.hub.parents.begin(l)
 	withCounts := !time.Now().Before(l.countsAt)
-	of := laneList
+	of := turns.List
 	if l.rev == 0 {
-		of = laneNewList
+		of = turns.NewList
 	}
 	owners := l.owners()
 	l.mu.Unlock()
 
-	owner := l.hub.turns.shortest(of, owners)
+	owner := l.hub.places.Shortest(of, owners)
 	items, took, err := l.hub.readList(of, owner, l.filter, l.scope)
 	l.cooldown.Store(int64(cooldownAfter(took)))
 	c := counted{tried: err == nil && withCounts}

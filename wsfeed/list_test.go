@@ -14,6 +14,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+
+	"github.com/agentexec/agentexec/wsfeed/internal/turns"
 )
 
 // testItem is an item of a scripted list.
@@ -259,13 +261,13 @@ func TestListCooldownExcludesQueueWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hub, src := newHub(t, func(c *Config) { c.ListRefresh = time.Hour })
 		for range hub.cfg.CatchUpReads {
-			require.NoError(t, hub.turns.take(t.Context(), laneSubscriber, nil)) // others read
+			require.NoError(t, hub.places.Take(t.Context(), turns.Subscriber, nil)) // others read
 		}
 		filter := ListFilter{Limit: 50}
 		watchList(t, hub, filter)
 		time.Sleep(3 * time.Second) //nolint:forbidigo // the bubble's time
 		for range hub.cfg.CatchUpReads {
-			hub.turns.done(laneSubscriber)
+			hub.places.Done(turns.Subscriber)
 		}
 		for range 100 {
 			hub.ListsChanged(hub.Watched())

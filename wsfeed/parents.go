@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/agentexec/agentexec/wsfeed/internal/turns"
 )
 
 // parentInterval is the least time between two reads of a list because of the children of one of its items.
@@ -21,7 +23,7 @@ const maxMeanwhile = 16
 // the item already, because no line of a child brings its parent into a list. A list is read in its own scope, so the counts are
 // those of that scope.
 type parents struct {
-	coalescer coalescer
+	coalescer turns.Coalescer
 
 	mu      sync.Mutex
 	due     map[uuid.UUID]struct{}                // the items that changed since the last refresh
@@ -110,7 +112,7 @@ func (p *parents) holds(l *listTopic, entered, left []uuid.UUID) {
 // every parentInterval. The lists are found when the time has come.
 func (h *Hub) childrenChanged(activities []Activity) {
 	if h.parents.note(activities) {
-		h.parents.coalescer.schedule(parentInterval, h.refreshParents)
+		h.parents.coalescer.Schedule(parentInterval, h.refreshParents)
 	}
 }
 

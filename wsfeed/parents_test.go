@@ -95,7 +95,8 @@ func TestChildWritesDuringRead(t *testing.T) {
 					time.Sleep(200 * time.Millisecond) //nolint:forbidigo // the bubble's time
 				}
 			}
-			hub.parents.coalescer.last = time.Now() // so that it is told 100 ms later
+			hub.parents.coalescer.Schedule(0, func() {}) // so that it is told 100 ms later
+			synctest.Wait()
 			m := watchList(t, hub, rootsOnly)
 			time.Sleep(when) //nolint:forbidigo // the bubble's time
 			src.setList(rootsOnly, []testItem{{root, 2}})

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/agentexec/agentexec/wsfeed/internal/turns"
 )
 
 // topic is one watched activity: its recent lines, encoded as Postgres wrote them, and its subscriptions.
@@ -34,7 +36,7 @@ type topic struct {
 	loading     map[string]*flight  // by the scope's key
 	shown       map[string]struct{} // the keys of scopes known to contain it; an activity never moves between scopes
 	reconciling *flight
-	coalescer   coalescer
+	coalescer   turns.Coalescer
 }
 
 const unknown = -1
@@ -334,11 +336,18 @@ func (t *topic) readSnapshot(f *flight, known Known, v *feedScope, owner any) {
 	t.snapshot, f.snapshot, t.snapshotAt, t.snapshotIn = &snapshot, &snapshot, time.Now(), v.key()
 }
 
+const (
+	// wakeCost is about the time that one socket's writer needs to wake up and write.
+	wakeCost = 20 * time.Microsecond
+	// wakeMax bounds the latency that coalescing adds.
+	wakeMax = 25 * time.Millisecond
+)
+
 // wakeAll tells every subscription that there is something to pull. Called with mu held. Waking a thousand writers for every
 // line costs more than the lines. So a topic is woken at most every wakeCost times its subscriptions; lines that come
 // meanwhile leave as one frame.
 func (t *topic) wakeAll() {
-	t.coalescer.schedule(min(time.Duration(len(t.subs))*wakeCost, wakeMax), func() {
+	t.coalescer.Schedule(min(time.Duration(len(t.subs))*wakeCost, wakeMax), func() {
 		t.mu.Lock()
 		subs := make([]*activitySub, 0, len(t.subs))
 		for s := range t.subs {

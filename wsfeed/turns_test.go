@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentexec/agentexec/pkg/client"
+	"github.com/agentexec/agentexec/wsfeed/internal/turns"
 )
 
 // someone is a subscriber on a socket of a name.
@@ -85,10 +86,10 @@ func TestReadTurnsAreFair(t *testing.T) {
 
 		answer := make(chan struct{})
 		src.holdBack(answer)
-		require.NoError(t, hub.turns.take(t.Context(), laneSubscriber, nil)) // others read
+		require.NoError(t, hub.places.Take(t.Context(), turns.Subscriber, nil)) // others read
 		hub.ListsChanged(hub.Watched())
 		time.Sleep(time.Second) //nolint:forbidigo // the bubble's time
-		_, waiting := hub.turns.numbers()
+		_, waiting := hub.places.Numbers()
 		require.Equal(t, lists+1, waiting)
 		newcomer := hub.joinTopic(src.create(1), "", 0, at("newcomer"))
 		defer newcomer.leave()
@@ -98,7 +99,7 @@ func TestReadTurnsAreFair(t *testing.T) {
 			got <- err
 		}()
 		synctest.Wait()
-		hub.turns.done(laneSubscriber)
+		hub.places.Done(turns.Subscriber)
 		for range 3 {
 			synctest.Wait()
 			answer <- struct{}{}
@@ -110,56 +111,5 @@ func TestReadTurnsAreFair(t *testing.T) {
 		close(answer)
 		synctest.Wait()
 		require.Len(t, src.questions(), lists+2)
-	})
-}
-
-// TestReadLanePriority: a lane that always has a waiting reader does not starve the lanes after it, and lists leave a place free.
-func TestReadLanePriority(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		turns := newTurns(3)
-		for range 2 {
-			require.True(t, turns.tryTake(laneList))
-		}
-		require.False(t, turns.tryTake(laneNewList), "the last place is for subscribers")
-		require.True(t, turns.tryTake(laneSubscriber))
-
-		var mu sync.Mutex
-		var order []lane
-		wait := func(l lane, owner any) {
-			go func() {
-				if turns.take(t.Context(), l, owner) == nil {
-					mu.Lock()
-					order = append(order, l)
-					mu.Unlock()
-				}
-			}()
-		}
-		for n := range 40 {
-			wait(laneSubscriber, n)
-		}
-		wait(laneList, "list")
-		synctest.Wait()
-		turns.done(laneList)
-		for range 40 {
-			synctest.Wait()
-			turns.done(laneSubscriber)
-		}
-		synctest.Wait()
-		require.Len(t, order, 41)
-		require.LessOrEqual(t, slices.Index(order, laneList), maxPassed)
-
-		// One that leaves while it waits takes no place.
-		ctx, cancel := context.WithCancel(t.Context())
-		for turns.tryTake(laneSubscriber) {
-		}
-		left := make(chan error)
-		go func() { left <- turns.take(ctx, laneSubscriber, "leaver") }()
-		synctest.Wait()
-		cancel()
-		require.ErrorIs(t, <-left, context.Canceled)
-		_, waiting := turns.numbers()
-		require.Zero(t, waiting)
-		require.Empty(t, turns.queues[laneSubscriber].byOwner)
 	})
 }

@@ -1,4 +1,8 @@
-package wsfeed
+// Package turns decides when work that many sockets ask for may run: the reads of Postgres take turns for a few places (Places),
+// and work that is asked for often runs at most once an interval (Coalescer).
+//
+// May import: nothing of this module.
+package turns
 
 import (
 	"container/list"
@@ -7,23 +11,24 @@ import (
 	"sync"
 )
 
-// lane is a class of reads of Postgres. Reads of a lane go before those of the lanes after it.
-type lane int
+// Lane is a class of reads of Postgres. Reads of a lane go before those of the lanes after it.
+type Lane int
 
+// The lanes.
 const (
-	laneSubscriber lane = iota // a snapshot or a replay: a subscriber waits for its next frame
-	laneNewList                // the first read of a list
-	laneList                   // a later read of a list
+	Subscriber Lane = iota // a snapshot or a replay: a subscriber waits for its next frame
+	NewList                // the first read of a list
+	List                   // a later read of a list
 	lanes
 )
 
 // maxPassed is how often earlier lanes may go before a waiting lane until it gets a turn of its own.
 const maxPassed = 8
 
-// turns gives out the few places for reads of Postgres. Within a lane sockets take turns, however many reads each has
+// Places gives out the few places for reads of Postgres. Within a lane sockets take turns, however many reads each has
 // waiting: a socket with a thousand lists does not delay another socket's list. Of two or more places, one is kept for
 // subscribers, because a read of a list may be slow.
-type turns struct {
+type Places struct {
 	max      int
 	maxLists int
 
@@ -48,8 +53,9 @@ type queue struct {
 	at    *list.Element
 }
 
-func newTurns(most int) *turns {
-	t := &turns{max: most, maxLists: max(1, most-1)}
+// New returns places for at most so many reads at once.
+func New(most int) *Places {
+	t := &Places{max: most, maxLists: max(1, most-1)}
 	t.idle.L = &t.mu
 	for i := range t.queues {
 		t.queues[i] = queues{order: list.New(), byOwner: make(map[any]*queue)}
@@ -57,8 +63,8 @@ func newTurns(most int) *turns {
 	return t
 }
 
-// tryTake takes a free place, unless a reader waits for it.
-func (t *turns) tryTake(l lane) bool {
+// TryTake takes a free place, unless a reader waits for it.
+func (t *Places) TryTake(l Lane) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.waiting > 0 || !t.free(l) {
@@ -68,8 +74,8 @@ func (t *turns) tryTake(l lane) bool {
 	return true
 }
 
-// take waits for a place.
-func (t *turns) take(ctx context.Context, l lane, owner any) error {
+// Take waits for a place.
+func (t *Places) Take(ctx context.Context, l Lane, owner any) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -103,28 +109,28 @@ func (t *turns) take(ctx context.Context, l lane, owner any) error {
 	return ctx.Err()
 }
 
-// done gives a place back.
-func (t *turns) done(l lane) {
+// Done gives a place back.
+func (t *Places) Done(l Lane) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.leave(l)
 }
 
 // free reports whether a read of the lane may begin. Called with mu held, as are all below.
-func (t *turns) free(l lane) bool {
-	return t.busy < t.max && (l == laneSubscriber || t.lists < t.maxLists)
+func (t *Places) free(l Lane) bool {
+	return t.busy < t.max && (l == Subscriber || t.lists < t.maxLists)
 }
 
-func (t *turns) give(l lane) {
+func (t *Places) give(l Lane) {
 	t.busy++
-	if l != laneSubscriber {
+	if l != Subscriber {
 		t.lists++
 	}
 }
 
-func (t *turns) leave(l lane) {
+func (t *Places) leave(l Lane) {
 	t.busy--
-	if l != laneSubscriber {
+	if l != Subscriber {
 		t.lists--
 	}
 	if t.busy == 0 {
@@ -134,7 +140,7 @@ func (t *turns) leave(l lane) {
 }
 
 // next gives the free places to the reads whose turn it is.
-func (t *turns) next() {
+func (t *Places) next() {
 	for {
 		l, ok := t.choose()
 		if !ok {
@@ -147,7 +153,7 @@ func (t *turns) next() {
 }
 
 // choose returns the first lane that has waiting reads and may begin one, or a later one that was passed over too often.
-func (t *turns) choose() (chosen lane, ok bool) {
+func (t *Places) choose() (chosen Lane, ok bool) {
 	chosen = -1
 	for l := range lanes {
 		q := &t.queues[l]
@@ -184,8 +190,8 @@ func (q *queues) tidy(of *queue) {
 	}
 }
 
-// shortest returns the owner with the fewest waiting reads in a lane.
-func (t *turns) shortest(l lane, owners []any) (best any) {
+// Shortest returns the owner with the fewest waiting reads in a lane.
+func (t *Places) Shortest(l Lane, owners []any) (best any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	least := -1
@@ -201,8 +207,8 @@ func (t *turns) shortest(l lane, owners []any) (best any) {
 	return best
 }
 
-// await returns when no read is under way.
-func (t *turns) await() {
+// Await returns when no read is under way.
+func (t *Places) Await() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for t.busy > 0 {
@@ -210,7 +216,8 @@ func (t *turns) await() {
 	}
 }
 
-func (t *turns) numbers() (busy, waiting int) {
+// Numbers returns how many reads are under way, and how many wait for a place.
+func (t *Places) Numbers() (busy, waiting int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.busy, t.waiting

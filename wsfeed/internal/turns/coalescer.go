@@ -1,26 +1,20 @@
-package wsfeed
+package turns
 
 import (
 	"sync"
 	"time"
 )
 
-const (
-	// wakeCost is about the time that one socket's writer needs to wake up and write.
-	wakeCost = 20 * time.Microsecond
-	// wakeMax bounds the latency that coalescing adds.
-	wakeMax = 25 * time.Millisecond
-)
-
-// coalescer runs a function soon after schedule, and at most once an interval. It runs at once if the last run is long enough
+// Coalescer runs a function soon after Schedule, and at most once an interval. It runs at once if the last run is long enough
 // ago, else when the interval is over. All calls until then share that run.
-type coalescer struct {
+type Coalescer struct {
 	mu      sync.Mutex
 	pending bool
 	last    time.Time
 }
 
-func (c *coalescer) schedule(interval time.Duration, run func()) {
+// Schedule has run called once the interval since the last run is over, unless a run is due already.
+func (c *Coalescer) Schedule(interval time.Duration, run func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.pending {
