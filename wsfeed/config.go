@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/agentexec/agentexec/wsfeed/internal/match"
 )
 
 // Config bounds the feed. A zero value selects the default named.
@@ -127,7 +129,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.MessagesPerSecond, 100)
 	setDefault(&c.RenewalsPerSecond, 1)
 	setDefault(&c.MessageBytes, MaxMessageBytes)
-	setDefault(&c.ListItems, maxListLimit)
+	setDefault(&c.ListItems, match.MaxLimit)
 	setDefault(&c.MaxFilterBytes, 64<<10)
 	setDefault(&c.MaxListBytes, 256<<20)
 	setDefault(&c.MaxListBytesPerSocket, 32<<20)

@@ -221,7 +221,7 @@ func (c *conn) subscribe(r request) *frame {
 			return errorFrame(r.sub, "limit", advice)
 		}
 		s.filterBytes = bytes
-		c.add(s, c.hub.joinList(*r.list, r.sub, s))
+		c.add(s, c.hub.joinList(ListFilter(*r.list), r.sub, s))
 	} else {
 		c.add(s, c.hub.joinTopic(r.agentID, r.sub, r.afterSeq, s))
 	}

@@ -3,12 +3,24 @@ package wsfeed
 import (
 	"fmt"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/agentexec/agentexec/wsfeed/internal/match"
 )
+
+// TestListFilterJSON: a filter that is read as a match.Filter has the keys of ListFilter. The compiler does not compare tags.
+func TestListFilterJSON(t *testing.T) {
+	t.Parallel()
+	public, read := reflect.TypeFor[ListFilter](), reflect.TypeFor[match.Filter]()
+	for i := range public.NumField() {
+		require.Equal(t, public.Field(i).Tag, read.Field(i).Tag)
+	}
+}
 
 // TestFilterBytes: a filter has at most 1 KiB, whichever part of it is long.
 func TestFilterBytes(t *testing.T) {

@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+
+	"github.com/agentexec/agentexec/wsfeed/internal/match"
 )
 
 // FuzzParse: whatever a client sends, parse neither panics nor repeats it all in an error, and what it accepts makes
@@ -58,7 +60,7 @@ func FuzzParse(f *testing.F) {
 			require.Equal(t, uuid.Nil, r.agentID)
 			require.Zero(t, r.afterSeq)
 			require.True(t, slices.IsSorted(r.list.Statuses))
-			require.True(t, r.list.Limit >= 1 && r.list.Limit <= maxListLimit)
+			require.True(t, r.list.Limit >= 1 && r.list.Limit <= match.MaxLimit)
 			require.NotContains(t, r.list.AgentType, "\x00")
 			again.List = r.list
 		default:

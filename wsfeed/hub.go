@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
 
+	"github.com/agentexec/agentexec/wsfeed/internal/match"
 	"github.com/agentexec/agentexec/wsfeed/internal/turns"
 )
 
@@ -23,9 +24,10 @@ type Hub struct {
 	places   *turns.Places // for reads of Postgres
 	budget   *budget       // of the bytes that sockets hold
 	filters  *filters
-	items    *items        // of all lists
-	parents  *parents      // of the activities that were touched
-	refusals *rate.Limiter // how often a refused read is logged
+	items    *items                     // of all lists
+	parents  *match.Parents[*listTopic] // of the activities that were touched
+	children turns.Coalescer            // of the reads of lists because of them
+	refusals *rate.Limiter              // how often a refused read is logged
 	slots    *socketSlots
 	ctx      context.Context
 	stop     context.CancelFunc
@@ -34,7 +36,7 @@ type Hub struct {
 	counters
 	index
 	watch   atomic.Pointer[Watch] // the last answer of Watched, valid until something changes
-	matcher *matcher
+	matcher *match.Lists[*listTopic]
 
 	mu      sync.RWMutex
 	lists   map[string]*listTopic
@@ -70,10 +72,10 @@ func New(src Source, cfg Config) *Hub {
 		budget:   newBudget(cfg.MaxFrameBytes),
 		filters:  newFilters(&cfg),
 		items:    newItems(),
-		parents:  newParents(),
+		parents:  match.NewParents[*listTopic](),
 		refusals: rate.NewLimiter(1, 20),
 		added:    make(chan struct{}, 1),
-		matcher:  newMatcher(),
+		matcher:  match.NewLists[*listTopic](),
 		lists:    make(map[string]*listTopic),
 		conns:    make(map[peer]struct{}),
 	}

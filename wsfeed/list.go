@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/agentexec/agentexec/wsfeed/internal/match"
 	"github.com/agentexec/agentexec/wsfeed/internal/turns"
 )
 
@@ -23,8 +24,6 @@ type listTopic struct {
 	filter ListFilter
 	scope  *feedScope
 	gen    uint64
-	// condition is the list's entry in the matcher.
-	condition *condition
 
 	mu      sync.Mutex
 	subs    map[*listSub]struct{}
@@ -80,7 +79,7 @@ func (l *listTopic) reread() {
 		return
 	}
 	l.reading, l.again, l.meanwhile = true, false, nil
-	l.hub.parents.begin(l)
+	l.hub.parents.Begin(l)
 	withCounts := !time.Now().Before(l.countsAt)
 	of := turns.List
 	if l.rev == 0 {
@@ -125,7 +124,7 @@ func (l *listTopic) took(items []ListItem, err error, c counted) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.reading = false
-	l.hub.parents.end(l)
+	l.hub.parents.End(l)
 	if l.hub.ctx.Err() != nil || len(l.subs) == 0 {
 		return
 	}
@@ -219,7 +218,7 @@ func (l *listTopic) take(read []ListItem, counts json.RawMessage) {
 		left = append(left, id)
 		different = true
 	}
-	l.hub.parents.holds(l, entered, left)
+	l.hub.parents.Holds(l, entered, left)
 	if counts != nil && !bytes.Equal(counts, l.counts) {
 		l.counts = counts
 		different = true
@@ -229,7 +228,7 @@ func (l *listTopic) take(read []ListItem, counts json.RawMessage) {
 	if !different {
 		return
 	}
-	if len(l.removed) > 4*maxListLimit {
+	if len(l.removed) > 4*match.MaxLimit {
 		l.removed, l.floor = make(map[uuid.UUID]uint64), rev
 	}
 	l.rev = rev
@@ -267,7 +266,8 @@ func (h *Hub) joinList(filter ListFilter, name string, out sink) *listSub {
 		}
 		l.refresh = time.AfterFunc(h.cfg.ListRefresh, l.touch)
 		h.lists[l.key] = l
-		h.matcher.add(l)
+		of := match.Filter(filter)
+		h.matcher.Add(l, &of, v.key())
 		h.registered()
 	}
 	s := &listSub{list: l, out: out, name: name}
@@ -296,7 +296,7 @@ func (h *Hub) leaveList(s *listSub) {
 		l.letGo()
 		if h.lists[l.key] == l {
 			delete(h.lists, l.key)
-			h.matcher.remove(l)
+			h.matcher.Remove(l)
 			h.changes.Add(1)
 		}
 	}
@@ -309,6 +309,6 @@ func (l *listTopic) letGo() {
 		held[i], ids[i] = item.sharedItem, item.id
 	}
 	l.hub.items.drop(held)
-	l.hub.parents.holds(l, nil, ids)
+	l.hub.parents.Holds(l, nil, ids)
 	l.items, l.bytes = nil, 0
 }

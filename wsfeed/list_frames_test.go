@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+
+	"github.com/agentexec/agentexec/wsfeed/internal/match"
 )
 
 // longItems are items of so many bytes each.
@@ -34,8 +36,8 @@ func TestListFramesAreAtMostAMebibyte(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		hub, src := newHub(t)
-		filter := ListFilter{Limit: maxListLimit}
-		items := longItems(maxListLimit, 4000)
+		filter := ListFilter{Limit: match.MaxLimit}
+		items := longItems(match.MaxLimit, 4000)
 		src.setItems(filter, items)
 		m := watchList(t, hub, filter)
 		time.Sleep(time.Second) //nolint:forbidigo // the bubble's time
@@ -80,7 +82,7 @@ func TestListFramesAreAtMostAMebibyte(t *testing.T) {
 		}
 		require.Equal(t, append([]string{"snapshot"}, strings.Split(strings.Repeat("changes ", len(kinds)-1), " ")[:len(kinds)-1]...), kinds)
 		require.InDelta(t, 4, len(kinds), 1)
-		require.Len(t, have, maxListLimit-1)
+		require.Len(t, have, match.MaxLimit-1)
 		require.Equal(t, "new", have[last])
 		require.NotContains(t, have, gone)
 		for i, item := range changed {

@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentexec/agentexec/wsfeed/internal/match"
 	"github.com/agentexec/agentexec/wsfeed/internal/turns"
 )
 
@@ -178,11 +179,11 @@ func TestSleepingListClient(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		hub, src := newHub(t)
-		filter := ListFilter{Limit: maxListLimit}
+		filter := ListFilter{Limit: match.MaxLimit}
 		var items []testItem
 		renew := func() {
 			items = nil
-			for range maxListLimit {
+			for range match.MaxLimit {
 				items = append(items, testItem{AgentID: uuid.New()})
 			}
 			src.setList(filter, items)
@@ -200,7 +201,7 @@ func TestSleepingListClient(t *testing.T) {
 		require.Equal(t, []string{"snapshot", "snapshot"}, sleeper.kinds, "what was removed is not remembered for ever")
 		sleeper.shows(items)
 		awake.shows(items)
-		require.LessOrEqual(t, len(sleeper.s.list.removed), 5*maxListLimit)
+		require.LessOrEqual(t, len(sleeper.s.list.removed), 5*match.MaxLimit)
 	})
 }
 

@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+
+	"github.com/agentexec/agentexec/wsfeed/internal/match"
 )
 
 var rootsOnly = ListFilter{Limit: 50, RootsOnly: true}
@@ -75,10 +77,10 @@ func TestChildRefreshesParentAndRoot(t *testing.T) {
 		lists[0].s.leave()
 		lists[1].s.leave()
 		require.NoError(t, hub.Touched([]Activity{child}, unread(t)))
-		require.Empty(t, hub.parents.due)
+		due, _, _ := hub.parents.Take()
+		require.Empty(t, due)
 		lists[2].s.leave()
-		require.Empty(t, hub.parents.holders)
-		require.Empty(t, hub.parents.reading)
+		require.False(t, hub.parents.Note([]match.Activity{match.Activity(child)}), "a list that has left is not read")
 	})
 }
 
@@ -95,7 +97,7 @@ func TestChildWritesDuringRead(t *testing.T) {
 					time.Sleep(200 * time.Millisecond) //nolint:forbidigo // the bubble's time
 				}
 			}
-			hub.parents.coalescer.Schedule(0, func() {}) // so that it is told 100 ms later
+			hub.children.Schedule(0, func() {}) // so that it is told 100 ms later
 			synctest.Wait()
 			m := watchList(t, hub, rootsOnly)
 			time.Sleep(when) //nolint:forbidigo // the bubble's time

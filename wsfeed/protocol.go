@@ -12,16 +12,17 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/agentexec/agentexec/pkg/client"
+	"github.com/agentexec/agentexec/wsfeed/internal/match"
 )
 
 // clientMessage is a message of a client. Unknown fields are refused: a misspelt after_seq must not pass silently.
 type clientMessage struct {
-	Type     string      `json:"type"`
-	Sub      string      `json:"sub"`
-	AgentID  string      `json:"agent_id"`
-	AfterSeq *int64      `json:"after_seq"`
-	List     *ListFilter `json:"list"`
-	Token    string      `json:"token"`
+	Type     string        `json:"type"`
+	Sub      string        `json:"sub"`
+	AgentID  string        `json:"agent_id"`
+	AfterSeq *int64        `json:"after_seq"`
+	List     *match.Filter `json:"list"`
+	Token    string        `json:"token"`
 }
 
 // request is a valid clientMessage.
@@ -31,7 +32,7 @@ type request struct {
 	sub      string
 	agentID  uuid.UUID
 	afterSeq int
-	list     *ListFilter // set for a subscription to a list
+	list     *match.Filter // set for a subscription to a list
 }
 
 // parse parses a client's message. On an error, request.sub still names the subscription if it was legible.
@@ -118,7 +119,7 @@ func (r *request) subscribe(m clientMessage) error {
 		if r.sub == "" {
 			return errors.New("a list needs a sub")
 		}
-		return r.list.normalise()
+		return r.list.Normalise()
 	}
 	id, err := parseID(m.AgentID)
 	if err != nil {

@@ -1,4 +1,4 @@
-package wsfeed
+package match
 
 import (
 	"encoding/json"
@@ -45,8 +45,8 @@ func (r stock) metadata() string {
 	return "[" + strings.Join(alternatives, ",") + "]"
 }
 
-func (r stock) filter(t *testing.T, ids []uuid.UUID) ListFilter {
-	f := ListFilter{Limit: 1 + r.IntN(1000)}
+func (r stock) filter(t *testing.T, ids []uuid.UUID) Filter {
+	f := Filter{Limit: 1 + r.IntN(1000)}
 	switch r.IntN(8) {
 	case 0:
 		f.ParentAgentID = ids[r.IntN(len(ids)/10)].String()
@@ -63,7 +63,7 @@ func (r stock) filter(t *testing.T, ids []uuid.UUID) ListFilter {
 	if r.IntN(3) > 0 {
 		f.Metadata = json.RawMessage(r.metadata())
 	}
-	require.NoError(t, f.normalise())
+	require.NoError(t, f.Normalise())
 	return f
 }
 
@@ -95,15 +95,21 @@ func nullable(text string) *string {
 	return &text
 }
 
+// watched is a list.
+type watched struct {
+	filter Filter
+	scope  string
+}
+
 // TestListsAreFoundAsInPostgres: the lists that the feed finds for an activity are those whose filter and scope match it
 // in SQL. Lists come and go meanwhile.
 func TestListsAreFoundAsInPostgres(t *testing.T) {
 	t.Parallel()
-	const activities, rounds, lists = 200, 15, 60
+	const activities, rounds, more = 200, 15, 60
 	conn := pgtest.New(t).Conn(t)
-	hub, _ := newHub(t)
+	all := NewLists[*watched]()
 	r := stock{rand.New(rand.NewPCG(3, 4))}
-	var all []Activity
+	var everyone []Activity
 	var ids []uuid.UUID
 	for range activities {
 		var a Activity
@@ -122,42 +128,39 @@ func TestListsAreFoundAsInPostgres(t *testing.T) {
 		require.NoError(t, conn.QueryRow(t.Context(), "select a.id, a.parent_agent_id, a.root_agent_id from agentexec.activity a where a.agent_id = $1",
 			a.AgentID).Scan(&a.ID, &above, &root))
 		a.ParentAgentID, a.RootAgentID = above.UUID, root.UUID
-		all, ids = append(all, a), append(ids, a.AgentID)
+		everyone, ids = append(everyone, a), append(ids, a.AgentID)
 	}
-	metadata := func(unknown []Activity, take func(int, json.RawMessage)) error {
-		for i, a := range unknown {
-			var text *string
-			if err := conn.QueryRow(t.Context(), "select a.metadata::text from agentexec.activity a where a.id = $1", a.ID).Scan(&text); err != nil {
-				return err
-			}
-			if text == nil {
-				text = new(string)
-			}
-			take(i, json.RawMessage(*text))
+	metadata := func(a Activity) json.RawMessage {
+		var text *string
+		require.NoError(t, conn.QueryRow(t.Context(), "select a.metadata::text from agentexec.activity a where a.id = $1", a.ID).Scan(&text))
+		if text == nil {
+			return nil
 		}
-		return nil
+		return json.RawMessage(*text)
 	}
 
 	matched := 0
-	var subs []*listSub
+	var lists []*watched
 	for round := range rounds {
-		for range lists {
-			subs = append(subs, hub.joinList(r.filter(t, ids), "l", viewer{scope: newFeedScope(r.scope(t, ids))}))
+		for range more {
+			l := &watched{r.filter(t, ids), r.scope(t, ids).String()}
+			all.Add(l, &l.filter, l.scope)
+			lists = append(lists, l)
 		}
 		var keys, types, filters, scopes []string
 		var parents, roots []*string
 		var rootsOnly []bool
 		seen := make(map[string]bool)
-		for _, s := range subs {
-			c := s.list.condition
+		for _, l := range lists {
+			c := all.of[l]
 			if !seen[c.key] {
 				seen[c.key] = true
 				keys = append(keys, c.key)
-				types = append(types, s.list.filter.AgentType)
-				filters = append(filters, string(s.list.filter.Metadata))
-				scopes = append(scopes, s.list.scope.key())
-				parents, roots = append(parents, nullable(s.list.filter.ParentAgentID)), append(roots, nullable(s.list.filter.RootAgentID))
-				rootsOnly = append(rootsOnly, s.list.filter.RootsOnly)
+				types = append(types, l.filter.AgentType)
+				filters = append(filters, string(l.filter.Metadata))
+				scopes = append(scopes, l.scope)
+				parents, roots = append(parents, nullable(l.filter.ParentAgentID)), append(roots, nullable(l.filter.RootAgentID))
+				rootsOnly = append(rootsOnly, l.filter.RootsOnly)
 			}
 		}
 		rows, err := conn.Query(t.Context(), `
@@ -180,32 +183,35 @@ func TestListsAreFoundAsInPostgres(t *testing.T) {
 			return nil
 		})
 		require.NoError(t, err)
-		for _, a := range all {
+		for _, a := range everyone {
 			for range 2 { // the second time without a look at the metadata
-				found, unknown := hub.matcher.find([]Activity{a})
-				require.NoError(t, metadata(unknown, func(i int, text json.RawMessage) { hub.matcher.learn(&unknown[i], text, found) }))
+				found, unknown := all.Find([]Activity{a})
+				for range unknown {
+					all.Learn(&a, metadata(a), found)
+				}
 				got := []string{}
 				for l := range found {
-					got = append(got, l.condition.key)
+					got = append(got, all.of[l].key)
 				}
 				slices.Sort(got)
 				require.ElementsMatch(t, want[a.AgentID], slices.Compact(got), fmt.Sprint("round ", round))
-				_, unknown = hub.matcher.find([]Activity{a})
+				_, unknown = all.Find([]Activity{a})
 				require.Empty(t, unknown)
 			}
 		}
-		for range lists / 2 {
-			i := r.IntN(len(subs))
-			subs[i].leave()
-			subs = slices.Delete(subs, i, i+1)
+		for range more / 2 {
+			i := r.IntN(len(lists))
+			all.Remove(lists[i])
+			lists = slices.Delete(lists, i, i+1)
 		}
 	}
-	require.Greater(t, matched, 10*rounds*lists)
-	for _, s := range subs {
-		s.leave()
+	require.Greater(t, matched, 10*rounds*more)
+	for _, l := range lists {
+		all.Remove(l)
 	}
-	require.Empty(t, hub.matcher.index)
-	require.Empty(t, hub.matcher.conditions)
-	require.Empty(t, hub.matcher.known)
-	require.Zero(t, hub.matcher.metadata)
+	require.Empty(t, all.of)
+	require.Empty(t, all.index)
+	require.Empty(t, all.conditions)
+	require.Empty(t, all.known)
+	require.Zero(t, all.metadata)
 }

@@ -1,4 +1,9 @@
-package wsfeed
+// Package match finds the live lists that a line of an activity may change: lists whose filter and scope the activity meets
+// (Lists), and lists that hold its parent or its root (Parents). It checks filters, and brings equal ones into one form (Filter).
+// In doubt it finds a list too many, because the read of a list decides.
+//
+// May import: pkg/client, internal/jsonb. A list is any comparable value L, so the package knows no hub and no database.
+package match
 
 import (
 	"encoding/json"
@@ -9,23 +14,24 @@ import (
 	"github.com/agentexec/agentexec/internal/jsonb"
 )
 
-// matcher finds the lists that may hold an activity. The cost depends on the activity, not on the number of lists:
+// Lists finds the lists that may hold an activity. The cost depends on the activity, not on the number of lists:
 // conditions are looked up by its agent_id, its parent and root, its type and the members of its metadata.
-type matcher struct {
+type Lists[L comparable] struct {
 	mu         sync.Mutex
-	conditions map[string]*condition
-	index      map[place]map[*condition]struct{}
+	of         map[L]*condition[L]
+	conditions map[string]*condition[L]
+	index      map[place]map[*condition[L]]struct{}
 	metadata   int    // conditions that ask for metadata
 	gen        uint64 // grows with every new condition
 	// known caches the conditions found for activities, so that the metadata of a frequently written activity is read once.
 	// An entry is valid for the generation it was found in.
-	known   map[uuid.UUID]found
+	known   map[uuid.UUID]found[L]
 	matches int // in known
 }
 
-type found struct {
+type found[L comparable] struct {
 	gen        uint64
-	conditions []*condition
+	conditions []*condition[L]
 }
 
 // Bounds of known. Beyond them it is cleared, and metadata is read again.
@@ -34,22 +40,24 @@ const (
 	maxMatches = 100_000
 )
 
-func newMatcher() *matcher {
-	return &matcher{
-		conditions: make(map[string]*condition), index: make(map[place]map[*condition]struct{}), known: make(map[uuid.UUID]found),
+// NewLists returns a Lists without any list.
+func NewLists[L comparable]() *Lists[L] {
+	return &Lists[L]{
+		of: make(map[L]*condition[L]), conditions: make(map[string]*condition[L]), index: make(map[place]map[*condition[L]]struct{}), known: make(map[uuid.UUID]found[L]),
 	}
 }
 
-func (m *matcher) add(l *listTopic) {
+// Add adds a list of a filter that is in its one form, in the scope of which inScope is the JSON, "" for everything.
+func (m *Lists[L]) Add(l L, filter *Filter, inScope string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	l.condition = newCondition(l.filter, l.scope)
-	if known := m.conditions[l.condition.key]; known != nil {
-		l.condition = known
+	c := newCondition[L](filter, inScope)
+	if known := m.conditions[c.key]; known != nil {
+		m.of[l] = known
 		known.lists[l] = struct{}{}
 		return
 	}
-	c := l.condition
+	m.of[l] = c
 	m.gen++
 	c.gen, c.at = m.gen, c.places()
 	c.lists[l] = struct{}{}
@@ -59,16 +67,18 @@ func (m *matcher) add(l *listTopic) {
 	}
 	for _, p := range c.at {
 		if m.index[p] == nil {
-			m.index[p] = make(map[*condition]struct{})
+			m.index[p] = make(map[*condition[L]]struct{})
 		}
 		m.index[p][c] = struct{}{}
 	}
 }
 
-func (m *matcher) remove(l *listTopic) {
+// Remove removes a list that was added.
+func (m *Lists[L]) Remove(l L) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	c := l.condition
+	c := m.of[l]
+	delete(m.of, l)
 	delete(c.lists, l)
 	if len(c.lists) > 0 {
 		return
@@ -84,15 +94,16 @@ func (m *matcher) remove(l *listTopic) {
 		}
 	}
 	if len(m.conditions) == 0 {
-		m.known, m.matches = make(map[uuid.UUID]found), 0
+		m.known, m.matches = make(map[uuid.UUID]found[L]), 0
 	}
 }
 
-// find returns the lists that may hold one of the activities, and the activities that it cannot match without metadata.
-func (m *matcher) find(activities []Activity) (lists map[*listTopic]struct{}, unknown []Activity) {
+// Find returns the lists that may hold one of the activities, and the indexes of the activities that it cannot match without
+// metadata.
+func (m *Lists[L]) Find(activities []Activity) (lists map[L]struct{}, unknown []int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	lists = make(map[*listTopic]struct{})
+	lists = make(map[L]struct{})
 	if len(m.conditions) == 0 {
 		return lists, nil
 	}
@@ -105,14 +116,15 @@ func (m *matcher) find(activities []Activity) (lists map[*listTopic]struct{}, un
 		case m.metadata == 0:
 			m.collect(lists, m.match(a, nil))
 		default:
-			unknown = append(unknown, *a)
+			unknown = append(unknown, i)
 		}
 	}
 	return lists, unknown
 }
 
-// learn does the same for one activity with its metadata, a JSON object or nothing, and remembers the conditions.
-func (m *matcher) learn(a *Activity, metadata json.RawMessage, lists map[*listTopic]struct{}) {
+// Learn does the same for one activity with its metadata, a JSON object or nothing, and remembers the conditions. It adds
+// the lists that it finds to lists.
+func (m *Lists[L]) Learn(a *Activity, metadata json.RawMessage, lists map[L]struct{}) {
 	object, _ := jsonb.Decode(metadata)
 	canonical, _ := jsonb.Canonical(object).(map[string]any)
 	m.mu.Lock()
@@ -120,18 +132,18 @@ func (m *matcher) learn(a *Activity, metadata json.RawMessage, lists map[*listTo
 	conditions := m.match(a, canonical)
 	m.matches -= len(m.known[a.ID].conditions)
 	if len(m.known) >= maxFound || m.matches+len(conditions) > maxMatches {
-		m.known, m.matches = make(map[uuid.UUID]found), 0
+		m.known, m.matches = make(map[uuid.UUID]found[L]), 0
 	}
 	if len(conditions) <= maxMatches {
-		m.known[a.ID] = found{m.gen, conditions}
+		m.known[a.ID] = found[L]{m.gen, conditions}
 		m.matches += len(conditions)
 	}
 	m.collect(lists, conditions)
 }
 
 // match is called with mu held.
-func (m *matcher) match(a *Activity, metadata map[string]any) (conditions []*condition) {
-	seen := make(map[*condition]struct{})
+func (m *Lists[L]) match(a *Activity, metadata map[string]any) (conditions []*condition[L]) {
+	seen := make(map[*condition[L]]struct{})
 	look := func(p place) {
 		for c := range m.index[p] {
 			if _, again := seen[c]; !again && c.takes(a, metadata) {
@@ -159,26 +171,10 @@ func (m *matcher) match(a *Activity, metadata map[string]any) (conditions []*con
 	return conditions
 }
 
-func (m *matcher) collect(lists map[*listTopic]struct{}, conditions []*condition) {
+func (m *Lists[L]) collect(lists map[L]struct{}, conditions []*condition[L]) {
 	for _, c := range conditions {
 		for l := range c.lists {
 			lists[l] = struct{}{}
 		}
 	}
-}
-
-// Touched schedules a new read of the lists that may hold one of the activities, and of those that hold the parent or the root of
-// one. It asks metadata for the metadata of unknown ones; metadata calls take for each of them that exists. Touched returns the
-// error of metadata.
-func (h *Hub) Touched(activities []Activity, metadata func(unknown []Activity, take func(i int, metadata json.RawMessage)) error) error {
-	lists, unknown := h.matcher.find(activities)
-	var err error
-	if len(unknown) > 0 {
-		err = metadata(unknown, func(i int, metadata json.RawMessage) { h.matcher.learn(&unknown[i], metadata, lists) })
-	}
-	for l := range lists {
-		l.touch()
-	}
-	h.childrenChanged(activities)
-	return err
 }

@@ -1,4 +1,4 @@
-package wsfeed
+package match
 
 import (
 	"encoding/json"
@@ -10,18 +10,18 @@ import (
 	"github.com/agentexec/agentexec/internal/jsonb"
 )
 
-// Activity has the properties that decide whether a list may hold an activity. They never change after its creation.
+// Activity has the properties that decide whether a list may hold an activity, as wsfeed.Activity.
 type Activity struct {
-	ID            uuid.UUID // of the row
+	ID            uuid.UUID
 	AgentID       uuid.UUID
 	AgentType     string
-	ParentAgentID uuid.UUID // uuid.Nil for a root, as is RootAgentID
+	ParentAgentID uuid.UUID
 	RootAgentID   uuid.UUID
 }
 
 // condition is the part of a list that decides whether an activity may be in it: the agent type, the metadata and the place in a
 // tree of its filter, and its scope. Lists that differ in limit, statuses, waiting or stopping share one.
-type condition struct {
+type condition[L comparable] struct {
 	agentIDs     map[uuid.UUID]struct{} // nil for any
 	types        map[string]struct{}    // nil for any
 	parent, root uuid.UUID              // uuid.Nil for any
@@ -30,17 +30,17 @@ type condition struct {
 	metadata [][]map[string]any
 
 	key   string
-	gen   uint64 // the matcher's, when the condition was added
-	lists map[*listTopic]struct{}
-	at    []place // its keys in the matcher's index
+	gen   uint64 // that of Lists, when the condition was added
+	lists map[L]struct{}
+	at    []place // its keys in the index of Lists
 }
 
 // newCondition returns the condition of a filter and a scope. In doubt it accepts more activities than the list: a needless
 // read of a list costs one read, but a missing read leaves the list wrong.
-func newCondition(filter ListFilter, v *feedScope) *condition {
-	c := &condition{rootsOnly: filter.RootsOnly, lists: make(map[*listTopic]struct{})}
+func newCondition[L comparable](filter *Filter, inScope string) *condition[L] {
+	c := &condition[L]{rootsOnly: filter.RootsOnly, lists: make(map[L]struct{})}
 	c.key = strings.Join([]string{
-		filter.AgentType, string(filter.Metadata), filter.ParentAgentID, filter.RootAgentID, strconv.FormatBool(filter.RootsOnly), v.key(),
+		filter.AgentType, string(filter.Metadata), filter.ParentAgentID, filter.RootAgentID, strconv.FormatBool(filter.RootsOnly), inScope,
 	}, "\x00")
 	c.parent, _ = uuid.Parse(filter.ParentAgentID) // uuid.Nil for ""
 	c.root, _ = uuid.Parse(filter.RootAgentID)
@@ -48,7 +48,7 @@ func newCondition(filter ListFilter, v *feedScope) *condition {
 	if filter.AgentType != "" {
 		c.types = map[string]struct{}{filter.AgentType: {}}
 	}
-	if v == nil {
+	if inScope == "" {
 		return c
 	}
 	var scope struct {
@@ -56,7 +56,7 @@ func newCondition(filter ListFilter, v *feedScope) *condition {
 		AgentTypes []string        `json:"agent_types"`
 		Metadata   json.RawMessage `json:"metadata"`
 	}
-	if json.Unmarshal([]byte(v.key()), &scope) != nil {
+	if json.Unmarshal([]byte(inScope), &scope) != nil {
 		return c
 	}
 	filtered := len(c.metadata)
@@ -83,7 +83,7 @@ func newCondition(filter ListFilter, v *feedScope) *condition {
 }
 
 // require adds what the metadata must contain: a JSON object, or an array of objects of which one is enough.
-func (c *condition) require(metadata json.RawMessage) {
+func (c *condition[L]) require(metadata json.RawMessage) {
 	if len(metadata) == 0 {
 		return
 	}
@@ -107,7 +107,7 @@ func (c *condition) require(metadata json.RawMessage) {
 }
 
 // takes reports whether the condition holds for an activity. metadata is Canonical.
-func (c *condition) takes(a *Activity, metadata map[string]any) bool {
+func (c *condition[L]) takes(a *Activity, metadata map[string]any) bool {
 	if _, ok := c.agentIDs[a.AgentID]; !ok && c.agentIDs != nil {
 		return false
 	}
@@ -126,7 +126,7 @@ func (c *condition) takes(a *Activity, metadata map[string]any) bool {
 }
 
 // takesPlace reports whether the condition holds for the activity's place in its tree.
-func (c *condition) takesPlace(a *Activity) bool {
+func (c *condition[L]) takesPlace(a *Activity) bool {
 	return (c.parent == uuid.Nil || c.parent == a.ParentAgentID) && (c.root == uuid.Nil || c.root == a.RootAgentID || c.root == a.AgentID) &&
 		(!c.rootsOnly || a.ParentAgentID == uuid.Nil)
 }
@@ -140,7 +140,7 @@ func containsOne(metadata map[string]any, group []map[string]any) bool {
 	return false
 }
 
-// place is a key of the matcher's index. Every activity that meets a condition has the key of one of its places.
+// place is a key of the index of Lists. Every activity that meets a condition has the key of one of its places.
 type place struct {
 	// 'i' agent_id, 'p' parent_agent_id, 'r' root_agent_id, 't' agent_type, 'm' a member of the metadata with its value, 'k' a key
 	// of it, '0' any root, '*' any
@@ -148,9 +148,9 @@ type place struct {
 	text string
 }
 
-// places returns the keys of a condition in the matcher's index. Few activities should lead to each: an agent_id leads to
+// places returns the keys of a condition in the index of Lists. Few activities should lead to each: an agent_id leads to
 // fewer conditions than a parent or a root, these to fewer than a value in the metadata, and such a value to fewer than a type.
-func (c *condition) places() (all []place) {
+func (c *condition[L]) places() (all []place) {
 	switch {
 	case c.agentIDs != nil:
 		for id := range c.agentIDs {
@@ -177,7 +177,7 @@ func (c *condition) places() (all []place) {
 }
 
 // mostTelling returns the group with the fewest alternatives that name a key without a value for a lookup.
-func (c *condition) mostTelling() (best []map[string]any) {
+func (c *condition[L]) mostTelling() (best []map[string]any) {
 	least := -1
 	for _, group := range c.metadata {
 		vague := 0

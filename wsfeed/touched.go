@@ -1,0 +1,93 @@
+package wsfeed
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/agentexec/agentexec/wsfeed/internal/match"
+)
+
+// Activity has the properties that decide whether a list may hold an activity. They never change after its creation.
+type Activity struct {
+	ID            uuid.UUID // of the row
+	AgentID       uuid.UUID
+	AgentType     string
+	ParentAgentID uuid.UUID // uuid.Nil for a root, as is RootAgentID
+	RootAgentID   uuid.UUID
+}
+
+// parentInterval is the least time between two reads of a list because of the children of one of its items.
+const parentInterval = 100 * time.Millisecond
+
+// maxMeanwhile is how many sets of due items a list remembers during one read. A list that would have to remember more is read
+// again.
+const maxMeanwhile = 16
+
+// Touched schedules a new read of the lists that may hold one of the activities, and of those that hold the parent or the root of
+// one. It asks metadata for the metadata of unknown ones; metadata calls take for each of them that exists. Touched returns the
+// error of metadata.
+func (h *Hub) Touched(activities []Activity, metadata func(unknown []Activity, take func(i int, metadata json.RawMessage)) error) error {
+	of := make([]match.Activity, len(activities))
+	for i, a := range activities {
+		of[i] = match.Activity(a)
+	}
+	lists, at := h.matcher.Find(of)
+	var err error
+	if len(at) > 0 {
+		unknown := make([]Activity, len(at))
+		for i, n := range at {
+			unknown[i] = activities[n]
+		}
+		err = metadata(unknown, func(i int, metadata json.RawMessage) { h.matcher.Learn(&of[at[i]], metadata, lists) })
+	}
+	for l := range lists {
+		l.touch()
+	}
+	h.childrenChanged(of)
+	return err
+}
+
+// childrenChanged schedules a new read of the lists that hold the parent or the root of one of the activities: at once, but at most
+// every parentInterval. The lists are found when the time has come.
+func (h *Hub) childrenChanged(activities []match.Activity) {
+	if h.parents.Note(activities) {
+		h.children.Schedule(parentInterval, h.refreshParents)
+	}
+}
+
+func (h *Hub) refreshParents() {
+	due, lists, reading := h.parents.Take()
+	for _, l := range reading {
+		l.changedMeanwhile(due)
+	}
+	for l := range lists {
+		l.touch()
+	}
+}
+
+// changedMeanwhile tells a list that may be being read that these items have changed. The answer may be older than that.
+func (l *listTopic) changedMeanwhile(due map[uuid.UUID]struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case !l.reading: // the read has ended in the meantime
+		if l.holdsOneOf(due) {
+			l.touch()
+		}
+	case len(l.meanwhile) == maxMeanwhile:
+		l.again = true
+	default:
+		l.meanwhile = append(l.meanwhile, due)
+	}
+}
+
+// holdsOneOf is called with mu held.
+func (l *listTopic) holdsOneOf(due map[uuid.UUID]struct{}) bool {
+	return slices.ContainsFunc(l.items, func(item listed) bool {
+		_, is := due[item.id]
+		return is
+	})
+}
