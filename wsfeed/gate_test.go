@@ -143,7 +143,8 @@ func (l *gates) last() *gate {
 // gated is setup with gates between the hub and its clients.
 func gated(t *testing.T, tweaks ...func(*Config)) (*bundle, *gates) {
 	t.Helper()
-	b := unserved(tweaks...)
+	patient := func(c *Config) { c.WriteTimeout, c.PongTimeout = time.Hour, time.Hour } // else a write that a test holds would end
+	b := unserved(append([]func(*Config){patient}, tweaks...)...)
 	server := httptest.NewUnstartedServer(b.hub.Handler())
 	l := &gates{Listener: server.Listener}
 	server.Listener = l

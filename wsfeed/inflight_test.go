@@ -6,7 +6,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -80,7 +79,7 @@ func TestLargeLineIsSentAlone(t *testing.T) {
 // TestSleepersInMemory: fifty sockets that take nothing of two megabytes each. It is not parallel: it weighs the heap.
 func TestSleepersInMemory(t *testing.T) { //nolint:paralleltest // it weighs the heap
 	const sleepers = 50
-	b, l := gated(t, func(c *Config) { c.WriteTimeout, c.PongTimeout = time.Hour, time.Hour })
+	b, l := gated(t)
 	b.src.replayLines = 200
 	id := b.src.create(0)
 	b.src.write(id, 2000, "RUNNING", strings.Repeat("x", 1000))

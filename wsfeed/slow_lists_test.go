@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -14,10 +13,7 @@ import (
 func TestSlowReadersCostABoundedAmount(t *testing.T) { //nolint:paralleltest // it weighs the heap
 	const sleepers, lists, items, itemBytes, lines, lineBytes = 40, 10, 1000, 8000, 20, 1 << 20
 	const frames = 8 << 20
-	b, l := gated(t, func(c *Config) {
-		c.WriteTimeout, c.PongTimeout = time.Hour, time.Hour
-		c.MaxFrameBytes = frames
-	})
+	b, l := gated(t, func(c *Config) { c.MaxFrameBytes = frames })
 	all := longItems(items, itemBytes)
 	for n := range lists {
 		b.src.setItems(ListFilter{Limit: items - n}, all)
