@@ -41,6 +41,8 @@ type listTopic struct {
 	reading   bool
 	again     bool                     // touched while being read
 	meanwhile []map[uuid.UUID]struct{} // the items that changed with their children while the list was being read
+	changes   changes                  // since the last read began
+	wholeAt   time.Time                // when the last read of the whole list began
 	coalescer turns.Coalescer
 	refresh   *time.Timer
 }
@@ -61,8 +63,19 @@ func cooldownAfter(took time.Duration) time.Duration {
 	return time.Duration(min(took.Seconds()*1000/2, maxCooldownFactor) * float64(took))
 }
 
-// touch schedules a new read of the list.
+// touch schedules a new read of the whole list.
 func (l *listTopic) touch() {
+	l.changes.all()
+	l.schedule()
+}
+
+// touchOf schedules a new read of the items of some activities, and of the list's order. The caller must not change the slice after.
+func (l *listTopic) touchOf(agentIDs []uuid.UUID) {
+	l.changes.of(agentIDs)
+	l.schedule()
+}
+
+func (l *listTopic) schedule() {
 	l.coalescer.Schedule(l.interval(), l.reread)
 }
 
@@ -85,11 +98,11 @@ func (l *listTopic) reread() {
 	if l.rev == 0 {
 		of = turns.NewList
 	}
-	owners := l.owners()
+	owners, held := l.owners(), l.held(time.Now())
 	l.mu.Unlock()
 
 	owner := l.hub.places.Shortest(of, owners)
-	items, took, err := l.hub.readList(of, owner, l.filter, l.scope)
+	items, took, err := l.hub.readList(of, owner, l.filter, l.scope, held)
 	l.cooldown.Store(int64(cooldownAfter(took)))
 	c := counted{tried: err == nil && withCounts}
 	if c.tried {
@@ -136,6 +149,7 @@ func (l *listTopic) took(items []ListItem, err error, c counted) {
 		return
 	case err != nil:
 		l.hub.cfg.Logger.Debug("reading a live list", "error", err)
+		l.changes.all() // what the read was to bring
 		least = time.Second
 		next = max(least, l.interval())
 	default:
@@ -145,8 +159,12 @@ func (l *listTopic) took(items []ListItem, err error, c counted) {
 		if !c.tried || c.err != nil {
 			next = min(next, time.Until(l.countsAt))
 		}
-		l.take(items, c.counts)
-		l.again = l.again || slices.ContainsFunc(l.meanwhile, l.holdsOneOf)
+		if l.fill(items) {
+			l.take(items, c.counts)
+			l.again = l.again || slices.ContainsFunc(l.meanwhile, l.holdsOneOf)
+		} else {
+			l.touch()
+		}
 	}
 	if l.again {
 		next = l.interval()
@@ -264,7 +282,7 @@ func (h *Hub) joinList(filter ListFilter, name string, out sink) *listSub {
 			subs:    make(map[*listSub]struct{}),
 			removed: make(map[uuid.UUID]uint64),
 		}
-		l.refresh = time.AfterFunc(h.cfg.ListRefresh, l.touch)
+		l.refresh = time.AfterFunc(h.cfg.ListRefresh, l.schedule)
 		h.lists[l.key] = l
 		of := match.Filter(filter)
 		h.matcher.Add(l, &of, v.key())

@@ -272,10 +272,13 @@ func (s *script) Replay(ctx context.Context, id uuid.UUID, afterSeq, bytes int, 
 	return out, err
 }
 
-func (s *script) List(ctx context.Context, filter ListFilter, scope client.Scope) (out []ListItem, err error) {
+func (s *script) List(ctx context.Context, filter ListFilter, scope client.Scope, held []uuid.UUID) (out []ListItem, err error) {
 	key, _ := json.Marshal(filter)
 	err = s.read(ctx, "List", func() error {
 		for _, item := range s.lists[string(key)] {
+			if slices.Contains(held, item.AgentID) {
+				item.JSON = nil
+			}
 			if within(item.AgentID, scope) {
 				out = append(out, item)
 			}

@@ -41,8 +41,9 @@ type Source interface {
 	// Replay reads lines with seq > afterSeq in seq order, and the activity's state, in one snapshot. It returns a bounded
 	// number of lines with about the given bytes, and at least one line where there is one.
 	Replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes int, scope client.Scope) (Batch, error)
-	// List reads the first items of a list, in its order.
-	List(ctx context.Context, filter ListFilter, scope client.Scope) ([]ListItem, error)
+	// List reads the first items of a list, in its order. The items of the activities in held may come without their JSON, and should
+	// where that saves work: the feed has it.
+	List(ctx context.Context, filter ListFilter, scope client.Scope, held []uuid.UUID) ([]ListItem, error)
 	// Counts reads the number of activities per status, and the number of stale ones, for the filter. It ignores the filter's
 	// Statuses and Stale.
 	Counts(ctx context.Context, filter ListFilter, scope client.Scope) (json.RawMessage, error)
@@ -136,7 +137,7 @@ type ListFilter struct {
 // ListItem is one item of a list.
 type ListItem struct {
 	AgentID uuid.UUID
-	JSON    json.RawMessage // ActivityListItem
+	JSON    json.RawMessage // ActivityListItem; nil where the feed has it
 }
 
 // refused logs a read that fails however often it is tried: once for a subscription, and once for a list with all its

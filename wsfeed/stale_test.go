@@ -159,7 +159,7 @@ func TestSameItem(t *testing.T) {
 	require.False(t, same(`{"version":1}`, `{"version":2}`))
 }
 
-// TestHeartbeatsChangeNoList: a list sends nothing for a heartbeat, and its next subscriber gets the newest last_seen_at.
+// TestHeartbeatsChangeNoList: a list sends nothing for a heartbeat, and its next subscriber gets the last_seen_at of its last whole read.
 func TestHeartbeatsChangeNoList(t *testing.T) {
 	t.Parallel()
 	hub, src := newHub(t)
@@ -184,12 +184,14 @@ func TestHeartbeatsChangeNoList(t *testing.T) {
 	defer s.leave()
 	require.Eventually(t, func() bool { return pull(s) != "" }, patience, time.Millisecond)
 	set("false", "two")
+	s.list.changes.all()
 	s.list.reread()
 	require.Empty(t, pull(s))
 	late := hub.joinList(filter, "l", noSink{})
 	defer late.leave()
 	require.Contains(t, pull(late), `"last_seen_at":"two"`)
 	set("true", "two")
+	s.list.changes.of([]uuid.UUID{id})
 	s.list.reread()
 	require.Contains(t, pull(s), `"stale":true`)
 }

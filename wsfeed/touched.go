@@ -2,6 +2,7 @@ package wsfeed
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"time"
 
@@ -30,9 +31,9 @@ const maxMeanwhile = 16
 // one. It asks metadata for the metadata of unknown ones; metadata calls take for each of them that exists. Touched returns the
 // error of metadata.
 func (h *Hub) Touched(activities []Activity, metadata func(unknown []Activity, take func(i int, metadata json.RawMessage)) error) error {
-	of := make([]match.Activity, len(activities))
+	of, ids := make([]match.Activity, len(activities)), make([]uuid.UUID, len(activities))
 	for i, a := range activities {
-		of[i] = match.Activity(a)
+		of[i], ids[i] = match.Activity(a), a.AgentID
 	}
 	lists, at := h.matcher.Find(of)
 	var err error
@@ -44,7 +45,7 @@ func (h *Hub) Touched(activities []Activity, metadata func(unknown []Activity, t
 		err = metadata(unknown, func(i int, metadata json.RawMessage) { h.matcher.Learn(&of[at[i]], metadata, lists) })
 	}
 	for l := range lists {
-		l.touch()
+		l.touchOf(ids) // it knows which of them it holds
 	}
 	h.childrenChanged(of)
 	return err
@@ -60,22 +61,25 @@ func (h *Hub) childrenChanged(activities []match.Activity) {
 
 func (h *Hub) refreshParents() {
 	due, lists, reading := h.parents.Take()
+	ids := slices.Collect(maps.Keys(due))
 	for _, l := range reading {
-		l.changedMeanwhile(due)
+		l.changedMeanwhile(due, ids)
 	}
 	for l := range lists {
-		l.touch()
+		l.touchOf(ids)
 	}
 }
 
-// changedMeanwhile tells a list that may be being read that these items have changed. The answer may be older than that.
-func (l *listTopic) changedMeanwhile(due map[uuid.UUID]struct{}) {
+// changedMeanwhile tells a list that may be being read that these items, also as a slice, have changed. The answer may be older than
+// that.
+func (l *listTopic) changedMeanwhile(due map[uuid.UUID]struct{}, ids []uuid.UUID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.changes.of(ids)
 	switch {
 	case !l.reading: // the read has ended in the meantime
 		if l.holdsOneOf(due) {
-			l.touch()
+			l.schedule()
 		}
 	case len(l.meanwhile) == maxMeanwhile:
 		l.again = true

@@ -62,9 +62,9 @@ func (o *orderly) Snapshot(ctx context.Context, id uuid.UUID, scope client.Scope
 	return o.script.Snapshot(ctx, id, scope)
 }
 
-func (o *orderly) List(ctx context.Context, f ListFilter, scope client.Scope) ([]ListItem, error) {
+func (o *orderly) List(ctx context.Context, f ListFilter, scope client.Scope, held []uuid.UUID) ([]ListItem, error) {
 	o.asked("list of " + f.AgentType)
-	return o.script.List(ctx, f, scope)
+	return o.script.List(ctx, f, scope, held)
 }
 
 // TestReadTurnsAreFair: while a socket with 1,000 lists has all of them read again, the snapshot of a new subscriber is read next, and

@@ -47,7 +47,7 @@ func newFeedQueries(schema string) feedQueries {
 				since => coalesce($10::timestamptz, statement_timestamp() - $11::interval),
 				until => coalesce($12::timestamptz, statement_timestamp() - $13::interval),
 				id_prefix => null, parent_agent_id => $14::uuid, root_agent_id => $15::uuid, roots_only => $16::boolean, waiting => $17::boolean,
-				stopping => $18::boolean)
+				stopping => $18::boolean, held => $19::uuid[])
 			from set_config('agentexec.scope', coalesce($5::text, current_setting('agentexec.scope', true), ''), true)`),
 
 		counts: in(`

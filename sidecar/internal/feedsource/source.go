@@ -73,19 +73,19 @@ func (s *source) Replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes 
 }
 
 // List implements wsfeed.Source.
-func (s *source) List(ctx context.Context, f wsfeed.ListFilter, scope client.Scope) ([]wsfeed.ListItem, error) {
+func (s *source) List(ctx context.Context, f wsfeed.ListFilter, scope client.Scope, held []uuid.UUID) ([]wsfeed.ListItem, error) {
 	since, until := moments(f)
 	var text []byte
 	err := s.pool.QueryRow(ctx, s.q.list, f.Limit, f.Statuses, nullable(f.AgentType), nullable(string(f.Metadata)), scopeText(scope), f.Stale,
 		f.IncludeMetadata, nullable(f.Sort), nullable(f.Order), since.Time(), since.Before(), until.Time(), until.Before(),
-		nullable(f.ParentAgentID), nullable(f.RootAgentID), f.RootsOnly, f.Waiting, f.Stopping).Scan(&text)
+		nullable(f.ParentAgentID), nullable(f.RootAgentID), f.RootsOnly, f.Waiting, f.Stopping, held).Scan(&text)
 	if err != nil {
 		return nil, refused(err)
 	}
 	return listItems(text)
 }
 
-// listItems returns the items of a page of activities.
+// listItems returns the items of a page of activities. In the place of a held one is its agent_id.
 func listItems(page []byte) ([]wsfeed.ListItem, error) {
 	var raw struct {
 		Items []json.RawMessage `json:"items"`
@@ -95,6 +95,12 @@ func listItems(page []byte) ([]wsfeed.ListItem, error) {
 	}
 	items := make([]wsfeed.ListItem, len(raw.Items))
 	for i, item := range raw.Items {
+		if item[0] == '"' {
+			if err := json.Unmarshal(item, &items[i].AgentID); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		var key struct {
 			AgentID uuid.UUID `json:"agent_id"`
 		}
