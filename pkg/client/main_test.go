@@ -37,7 +37,8 @@ type bundle struct {
 
 func setup(t *testing.T) *bundle {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	// Parallel subtests wait for their turn in this time, behind all other tests of a busy machine.
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	t.Cleanup(cancel)
 	db := pgtest.New(t)
 	pool := db.Pool(t)
