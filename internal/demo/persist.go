@@ -60,11 +60,15 @@ func (a *agent) runs(ctx context.Context, params client.RunParams, work func(con
 	return result
 }
 
-// cancel ends the activity because the agent is stopped. ctx and the run have ended before, so it does not wait for a worker.
+// cancel ends the activity because the agent is stopped. ctx and the run have ended before, so it does not wait for a worker. It
+// tries again where the connection was lost.
 func (a *agent) cancel(ctx context.Context, id uuid.UUID) {
 	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer done()
-	_, err := a.config.Client.Cancel(ctx, id, "Canceled: the agent was stopped", client.WithGrace(0))
+	err := a.persist(ctx, func() error {
+		_, err := a.config.Client.Cancel(ctx, id, "Canceled: the agent was stopped", client.WithGrace(0))
+		return err
+	})
 	// The activity may have ended just before, or may not have been created.
 	if err != nil && !errors.Is(err, client.ErrFinished) && !errors.Is(err, client.ErrNotFound) {
 		a.config.Logger.Warn("a demo agent cannot cancel its activity", "agent_id", id, "error", err)

@@ -54,15 +54,14 @@ func (t *troubled) run(ctx context.Context) {
 
 // fail reads the archive in two attempts. Both find that its end is missing, and there is no third one.
 func (t *troubled) fail(ctx context.Context, id uuid.UUID) {
-	for _, message := range []string{"Checking an archive", "Checking the archive again"} {
-		params := client.RunParams{
-			TaskName: ArchiveName, AgentID: id, Metadata: Metadata(), Message: message, ExpectEvery: expectEvery, EndTimeout: endTimeout,
-		}
-		err := t.runs(ctx, params, t.checkArchive)
-		if err == nil || hasEnded(err) || wait(ctx, t.config.Pause) != nil {
-			return
-		}
+	params := client.RunParams{
+		TaskName: ArchiveName, AgentID: id, Metadata: Metadata(), Message: "Checking an archive", ExpectEvery: expectEvery, EndTimeout: endTimeout,
 	}
+	if err := t.runs(ctx, params, t.checkArchive); hasEnded(err) || wait(ctx, t.config.Pause) != nil {
+		return
+	}
+	params.Message = "Checking the archive again"
+	_ = t.runs(ctx, params, t.checkArchive)
 }
 
 func (t *troubled) checkArchive(ctx context.Context, run *client.Run) error {
