@@ -14,7 +14,7 @@ type Config struct {
 	// RingLines and RingBytes bound the recent lines kept per watched activity. Default 256 lines, 256 KiB.
 	RingLines, RingBytes int
 	// InFlightBytes bounds the bytes that one socket holds. One half is in this process: the frame being written and the
-	// unsent rest of one read of Postgres. The other is in the kernel's send buffer (budget.go). Only a single line, snapshot
+	// unsent rest of one read of Postgres. The other is in the kernel's send buffer. Only a single line, snapshot
 	// or list that is larger passes, alone. Default 256 KiB.
 	InFlightBytes int
 	// FrameBytes is the size at which a frame of several lines is closed; one line may be larger. Default 128 KiB, and at
@@ -64,7 +64,7 @@ type Config struct {
 	// MaxListBytesPerSocket bounds the items of the lists that one socket subscribes to. Default 32 MiB.
 	MaxListBytesPerSocket int
 	// MaxFrameBytes bounds the bytes that all sockets together hold: of frames above 16 KiB, and of reads of Postgres that
-	// are not sent yet (budget.go). Default 256 MiB.
+	// are not sent yet. Default 256 MiB.
 	MaxFrameBytes int
 	// Address returns the address of a request, "" for one that is not counted by address. Default: none is.
 	Address func(*http.Request) string
@@ -153,4 +153,24 @@ func setDefault[T int | time.Duration](field *T, value T) {
 	if *field == 0 {
 		*field = value
 	}
+}
+
+// Config.InFlightBytes bounds the bytes that a socket holds, in two halves.
+//
+// The first half, in this process, is for one read of Postgres: its unsent lines, and the frame being written, which replaces
+// the lines it was made of. All subscriptions at the same position share a frame made of the ring; that frame is no larger
+// than this half either. Only a single line, snapshot or list that is larger passes, alone. (The ring belongs to the activity
+// and has bounds of its own.)
+//
+// The second half is the connection's send buffer in the kernel. Without a bound it grows to megabytes, and a slow socket
+// would have that much queued where the feed does not see it.
+
+// share returns the bytes that a socket may hold in this process.
+func (c *Config) share() int { return c.InFlightBytes / 2 }
+
+// keep returns the lines that a subscription holds of a read: as many as a socket may hold, at least one.
+func (c *Config) keep(lines []Line) []Line {
+	n := fitting(lines, c.share())
+	clear(lines[n:])
+	return lines[:n]
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/agentexec/agentexec/wsfeed/internal/memory"
 )
 
 // frame is one message to a client, encoded once. One frame may go to thousands of sockets.
@@ -17,8 +19,8 @@ type frame struct {
 	body []byte // the JSON, in the same memory
 	// committedAt is the CommittedAt of the newest line, 0 where there is none or it is not known.
 	committedAt int64
-	stale       bool // the value of stale in its state
-	hold        hold // counts the frame for the sockets that write it (budget.go)
+	stale       bool        // the value of stale in its state
+	hold        memory.Hold // counts the frame for the sockets that write it
 }
 
 // headRoom is the longest head of a WebSocket's frame from a server: no mask, and 8 bytes of length.

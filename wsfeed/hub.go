@@ -13,6 +13,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/agentexec/agentexec/wsfeed/internal/match"
+	"github.com/agentexec/agentexec/wsfeed/internal/memory"
 	"github.com/agentexec/agentexec/wsfeed/internal/turns"
 )
 
@@ -21,8 +22,8 @@ import (
 type Hub struct {
 	cfg      Config
 	src      Source
-	places   *turns.Places // for reads of Postgres
-	budget   *budget       // of the bytes that sockets hold
+	places   *turns.Places  // for reads of Postgres
+	budget   *memory.Budget // of the bytes that sockets hold
 	filters  *filters
 	items    *items                     // of all lists
 	parents  *match.Parents[*listTopic] // of the activities that were touched
@@ -69,7 +70,7 @@ func New(src Source, cfg Config) *Hub {
 		src:      src,
 		slots:    newSocketSlots(&cfg),
 		places:   turns.New(cfg.CatchUpReads),
-		budget:   newBudget(cfg.MaxFrameBytes),
+		budget:   memory.NewBudget(cfg.MaxFrameBytes),
 		filters:  newFilters(&cfg),
 		items:    newItems(),
 		parents:  match.NewParents[*listTopic](),

@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 
 	"github.com/google/uuid"
+
+	"github.com/agentexec/agentexec/wsfeed/internal/memory"
 )
 
 // index finds the topic of an activity. It has shards, so that the tail, which publishes, and subscribers of other
@@ -77,7 +79,7 @@ func (h *Hub) joinTopic(agentID uuid.UUID, name string, afterSeq int, out sink) 
 		x.topics[agentID] = t
 		h.registered()
 	}
-	s := &activitySub{topic: t, out: out, name: name, cursor: afterSeq, ended: unknown, hold: holdOf(out)}
+	s := &activitySub{topic: t, out: out, name: name, cursor: afterSeq, ended: unknown, hold: memory.HoldOf(out.socket(), out.cut)}
 	t.mu.Lock()
 	s.epoch = len(t.divergences)
 	t.subs[s] = struct{}{}

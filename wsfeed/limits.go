@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/agentexec/agentexec/wsfeed/internal/memory"
 )
 
 // The names of limits, as Config.Limited receives them.
@@ -222,6 +224,15 @@ func (h *Hub) Stats() Stats {
 		},
 	}
 }
+
+// begin counts a frame that a socket is about to write; false where there is no room for it. Most frames are small, and out.cut
+// would be allocated for each.
+func (h *Hub) begin(f *frame, out sink) bool {
+	return len(f.wire) <= memory.Small || h.budget.Begin(&f.hold, len(f.wire), out.socket(), out.cut)
+}
+
+// done is called once for each begin, when the socket is done with the frame.
+func (h *Hub) done(f *frame, socket any) { h.budget.Written(&f.hold, len(f.wire), socket) }
 
 // written counts a frame that a socket has taken. live: all lines before it had been sent when its lines came.
 func (h *Hub) written(t *traffic, f *frame, bytes int, live bool) {

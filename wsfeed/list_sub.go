@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"github.com/google/uuid"
+
+	"github.com/agentexec/agentexec/wsfeed/internal/memory"
 )
 
 // listSub follows one live list. It remembers the revision it has shown, and which items of it did not fit into the frames so
@@ -49,26 +51,30 @@ type listUpdate struct {
 }
 
 func (s *listSub) next(ctx context.Context) (*frame, error) {
-	budget := s.list.hub.budget
+	h := s.list.hub
 	for {
-		_, drops := budget.state()
-		for _, limit := range []int{maxFrame, smallFrame} {
+		_, drops := h.budget.State()
+		for _, limit := range []int{maxFrame, memory.Small} {
 			update, err := s.update(limit)
 			if update == nil || err != nil {
 				return nil, err
 			}
 			f := listFrame(s.name, update) // encoded without the list's lock
-			if budget.begin(f, s.out) {
+			if h.begin(f, s.out) {
 				s.rev, s.due = update.rev, update.due
 				return f, nil
 			}
 		}
-		s.list.hub.limited(LimitFrameBytes)
-		if err := budget.wait(ctx, drops); err != nil {
+		h.limited(LimitFrameBytes)
+		if err := h.budget.Wait(ctx, drops); err != nil {
 			return nil, err
 		}
 	}
 }
+
+// maxFrame is the largest frame the server sends, unless a single line is larger. WebSocket libraries refuse messages over
+// 1 MiB unless told otherwise.
+const maxFrame = 1 << 20
 
 // frameRoom is the room in a frame for all but items: names, counts, and the removed ids of a usual change.
 const frameRoom = 2 << 10

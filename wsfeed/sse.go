@@ -80,7 +80,7 @@ func (e *eventStream) run(s subscription) {
 		case f != nil:
 			retries = 0
 			err := e.send(f, s.live())
-			e.hub.budget.written(f, e.socket())
+			e.hub.done(f, e.socket())
 			if err != nil || f.kind == "end" || (leaveBy != nil && time.Now().After(*leaveBy)) {
 				return
 			}

@@ -3,6 +3,8 @@ package wsfeed
 import (
 	"context"
 	"errors"
+
+	"github.com/agentexec/agentexec/wsfeed/internal/memory"
 )
 
 // subscription is the source of a connection's frames. It wakes the connection when there may be something to send; the
@@ -43,14 +45,14 @@ type activitySub struct {
 	name  string // "" on the one-activity URL
 
 	opened bool
-	verify bool  // the cursor is above the snapshot: ask Postgres before going on
-	cursor int   // the last seq sent
-	ended  int   // the last seq for which "end" was sent
-	epoch  int   // how many of the topic's divergences are known here
-	rest   Batch // the unsent part of a read
-	hold   hold  // counts the read until its last frame is written
-	stale  bool  // of the last frame with a state
-	fresh  bool  // all earlier lines were sent, and the ring has had all later ones
+	verify bool        // the cursor is above the snapshot: ask Postgres before going on
+	cursor int         // the last seq sent
+	ended  int         // the last seq for which "end" was sent
+	epoch  int         // how many of the topic's divergences are known here
+	rest   Batch       // the unsent part of a read
+	hold   memory.Hold // counts the read until its last frame is written
+	stale  bool        // of the last frame with a state
+	fresh  bool        // all earlier lines were sent, and the ring has had all later ones
 
 	// Guarded by the topic's lock.
 	lagging bool // served from Postgres
@@ -59,7 +61,7 @@ type activitySub struct {
 
 func (s *activitySub) leave() {
 	s.topic.hub.leaveTopic(s)
-	s.topic.hub.budget.end(&s.hold)
+	s.topic.hub.budget.End(&s.hold)
 }
 
 func (s *activitySub) holding() bool { return len(s.rest.Lines) > 0 }
@@ -79,10 +81,10 @@ func (s *activitySub) next(ctx context.Context) (*frame, error) {
 		return s.open(ctx)
 	}
 	if !s.holding() {
-		s.topic.hub.budget.drop(&s.hold) // the last frame of the read is written
+		s.topic.hub.budget.Drop(&s.hold) // the last frame of the read is written
 	}
 	for {
-		_, drops := s.topic.hub.budget.state()
+		_, drops := s.topic.hub.budget.State()
 		f, todo, err := s.look(drops)
 		if err == nil && f == nil && todo != nil {
 			f, err = todo(ctx)
@@ -91,7 +93,7 @@ func (s *activitySub) next(ctx context.Context) (*frame, error) {
 		case errors.Is(err, ErrNotFound):
 			return nil, errOver
 		case errors.Is(err, errServed):
-			s.topic.hub.budget.drop(&s.hold)
+			s.topic.hub.budget.Drop(&s.hold)
 		case err != nil || f != nil || todo == nil:
 			return f, err
 		}
@@ -116,7 +118,7 @@ func (s *activitySub) open(ctx context.Context) (*frame, error) {
 type step func(context.Context) (*frame, error)
 
 // look returns the next frame if the topic has it, or else the step that gets one, or nothing if everything was sent. drops
-// is the number that budget.state returned before.
+// is the number that budget.State returned before.
 func (s *activitySub) look(drops int) (*frame, step, error) {
 	t := s.topic
 	t.mu.Lock()
@@ -172,9 +174,9 @@ func (s *activitySub) look(drops int) (*frame, step, error) {
 // for it. Called with the topic's lock held.
 func (s *activitySub) fromRing() *frame {
 	t := s.topic
-	for _, limit := range []int{t.hub.cfg.FrameBytes, smallFrame / 2} {
+	for _, limit := range []int{t.hub.cfg.FrameBytes, memory.Small / 2} {
 		f := t.logs(s.name, s.cursor, limit)
-		if f == nil || t.hub.budget.begin(f, s.out) {
+		if f == nil || t.hub.begin(f, s.out) {
 			return f
 		}
 	}
@@ -184,7 +186,7 @@ func (s *activitySub) fromRing() *frame {
 // awaitRoom waits until other sockets hold fewer bytes.
 func (s *activitySub) awaitRoom(ctx context.Context, drops int) (*frame, error) {
 	s.topic.hub.limited(LimitFrameBytes)
-	return nil, s.topic.hub.budget.wait(ctx, drops)
+	return nil, s.topic.hub.budget.Wait(ctx, drops)
 }
 
 // read reads the lines after the cursor from Postgres. Where the ring ends at the cursor, it reads the ring's last line too.
@@ -192,9 +194,9 @@ func (s *activitySub) awaitRoom(ctx context.Context, drops int) (*frame, error) 
 func (s *activitySub) read(ctx context.Context, known Known) (*frame, error) {
 	t := s.topic
 	bytes := t.hub.cfg.share()
-	full, drops := t.hub.budget.state()
-	if full || !t.hub.budget.take(&s.hold, bytes) {
-		bytes = smallFrame
+	full, drops := t.hub.budget.State()
+	if full || !t.hub.budget.Take(&s.hold, bytes) {
+		bytes = memory.Small
 	}
 	if s.cursor > 0 && s.cursor == known.LineSeq {
 		batch, err := t.hub.replay(ctx, t.agentID, s.cursor-1, bytes, s.out.feedScope(), s.out.socket(), s.served)
@@ -222,8 +224,8 @@ func (s *activitySub) read(ctx context.Context, known Known) (*frame, error) {
 // takeOrWait takes the batch. While the budget is used up, it drops a batch with a large line and waits; the line is then
 // read again.
 func (s *activitySub) takeOrWait(ctx context.Context, known Known, batch Batch, drops int) (*frame, error) {
-	if full, _ := s.topic.hub.budget.state(); full && bytesOf(batch.Lines) > 2*smallFrame {
-		s.topic.hub.budget.drop(&s.hold)
+	if full, _ := s.topic.hub.budget.State(); full && bytesOf(batch.Lines) > 2*memory.Small {
+		s.topic.hub.budget.Drop(&s.hold)
 		return s.awaitRoom(ctx, drops)
 	}
 	return s.take(known, batch), nil
@@ -260,7 +262,7 @@ func (s *activitySub) take(known Known, batch Batch) *frame {
 	}
 	batch.Lines = t.hub.cfg.keep(batch.Lines)
 	s.rest = batch
-	t.hub.budget.set(&s.hold, bytesOf(s.rest.Lines))
+	t.hub.budget.Set(&s.hold, bytesOf(s.rest.Lines))
 	return nil
 }
 

@@ -80,7 +80,7 @@ func (c *conn) write() {
 			continue
 		}
 		err := c.out.WriteFrame(f.wire)
-		c.hub.budget.written(f, c)
+		c.hub.done(f, c)
 		if err != nil {
 			c.fail(err)
 			return
@@ -182,7 +182,7 @@ func (c *conn) pull(s *connSub) *frame {
 	defer c.mu.Unlock()
 	if s.over {
 		if f != nil {
-			c.hub.budget.written(f, c)
+			c.hub.done(f, c)
 		}
 		return nil
 	}
