@@ -15,6 +15,7 @@ import (
 
 	"github.com/agentexec/agentexec/internal/jsonb"
 	"github.com/agentexec/agentexec/pkg/client"
+	"github.com/agentexec/agentexec/wsfeed/internal/wire"
 )
 
 // authorize authenticates a request, or answers it and reports false. Without a token a client does not even learn whether
@@ -75,22 +76,22 @@ const expired = "the token has expired"
 
 // renew applies a new token of the client. It returns the answer, or nil where it has queued the answer itself. A rejected
 // token changes nothing. After the answer, the client receives only what the new token's scope contains.
-func (c *conn) renew(token string) *frame {
+func (c *conn) renew(token string) *wire.Frame {
 	if c.hub.cfg.Renew == nil {
-		return errorFrame("", "invalid", "authentication is off: there is nothing to renew")
+		return wire.Error("", "invalid", "authentication is off: there is nothing to renew")
 	}
 	if !c.mayRenew() {
 		c.hub.limited(LimitMessages)
-		return errorFrame("", "limit", "too many tokens on this socket: send one before the last one expires, and no more")
+		return wire.Error("", "limit", "too many tokens on this socket: send one before the last one expires, and no more")
 	}
 	access, err := c.hub.cfg.Renew(c.ctx, Renewal{Token: token, Subject: c.access.Subject, Address: c.slot.addressOf()})
 	var known interface{ GetStatus() int }
 	switch {
 	case err == nil:
 	case errors.As(err, &known) && known.GetStatus() == http.StatusTooManyRequests:
-		return errorFrame("", "limit", err.Error())
+		return wire.Error("", "limit", err.Error())
 	default:
-		return errorFrame("", "forbidden", err.Error())
+		return wire.Error("", "forbidden", err.Error())
 	}
 	if !c.takeRoom() {
 		return nil
@@ -99,10 +100,10 @@ func (c *conn) renew(token string) *frame {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if access.Subject != c.access.Subject {
-		c.replyInRoom(errorFrame("", "forbidden", "the token is of another subject than the one that has connected"))
+		c.replyInRoom(wire.Error("", "forbidden", "the token is of another subject than the one that has connected"))
 		return nil
 	}
-	c.replyInRoom(plainFrame("auth", "")) // before any frame of the new scope
+	c.replyInRoom(wire.Plain("auth", "")) // before any frame of the new scope
 	changed := now.key() != c.scope.key()
 	if changed {
 		c.scope = now

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/agentexec/agentexec/wsfeed/internal/match"
+	"github.com/agentexec/agentexec/wsfeed/internal/wire"
 )
 
 // Config bounds the feed. A zero value selects the default named.
@@ -95,11 +96,10 @@ type Config struct {
 
 // The fixed measures of the protocol.
 const (
-	// Protocol is the WebSocket subprotocol.
-	Protocol = "agentexec.v1"
+	// Protocol is the WebSocket subprotocol, agentexec.v1.
+	Protocol = wire.Protocol
 	// MaxMessageBytes is the largest message a client may send unless Config.MessageBytes says otherwise.
 	MaxMessageBytes = 64 << 10
-	maxSubName      = 255
 )
 
 // Close codes beyond those of RFC 6455.

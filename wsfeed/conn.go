@@ -13,6 +13,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/agentexec/agentexec/wsfeed/internal/netconn"
+	"github.com/agentexec/agentexec/wsfeed/internal/wire"
 )
 
 // conn is one WebSocket. It is always being read (reader.go); a writer goroutine lives only while there is something to write
@@ -38,9 +39,9 @@ type conn struct {
 	access      Access
 	pinger      *time.Timer // for the next ping, or for the end of the access, whichever comes first
 	subs        connSubs
-	replies     []*frame   // answers to the client's own messages, sent before anything else
-	current     *connSub   // has the rest of a read to send, and goes before those that are ready
-	ready       []*connSub // to be pulled, each at most once
+	replies     []*wire.Frame // answers to the client's own messages, sent before anything else
+	current     *connSub      // has the rest of a read to send, and goes before those that are ready
+	ready       []*connSub    // to be pulled, each at most once
 	writing     bool
 	filterBytes int      // of its lists
 	listBytes   int      // of the items of its lists
@@ -174,56 +175,56 @@ func (c *conn) ping() {
 }
 
 // handle acts on one message and returns the answer, nil where a subscription sends it.
-func (c *conn) handle(data []byte) *frame {
-	r, err := parse(data)
+func (c *conn) handle(data []byte) *wire.Frame {
+	r, err := wire.Parse(data)
 	if c.single {
-		r.sub = "" // at this URL, subscriptions have no names
+		r.Sub = "" // at this URL, subscriptions have no names
 	}
 	switch {
 	case err != nil:
-		return errorFrame(r.sub, "invalid", err.Error())
-	case r.kind == "ping":
-		return plainFrame("pong", "")
-	case r.kind == "auth":
-		return c.renew(r.token)
+		return wire.Error(r.Sub, "invalid", err.Error())
+	case r.Kind == "ping":
+		return wire.Plain("pong", "")
+	case r.Kind == "auth":
+		return c.renew(r.Token)
 	case c.single:
-		return errorFrame("", "invalid", "this address serves one activity; only ping and auth are understood here")
-	case r.kind == "unsubscribe":
-		return c.unsubscribe(r.sub)
+		return wire.Error("", "invalid", "this address serves one activity; only ping and auth are understood here")
+	case r.Kind == "unsubscribe":
+		return c.unsubscribe(r.Sub)
 	}
 	return c.subscribe(r)
 }
 
 // subscribe adds a subscription. Only the reader calls it, so a name that is free stays free.
-func (c *conn) subscribe(r request) *frame {
+func (c *conn) subscribe(r wire.Request) *wire.Frame {
 	c.mu.Lock()
-	taken, full := c.subs.named(r.sub) != nil, len(c.subs) >= c.hub.cfg.MaxSubscriptions
+	taken, full := c.subs.named(r.Sub) != nil, len(c.subs) >= c.hub.cfg.MaxSubscriptions
 	c.mu.Unlock()
 	switch {
 	case taken:
-		return errorFrame(r.sub, "invalid", "there is a subscription of this name already")
+		return wire.Error(r.Sub, "invalid", "there is a subscription of this name already")
 	case full:
 		c.hub.limited(LimitSubscriptions)
-		return errorFrame(r.sub, "limit", fmt.Sprintf("this socket has %d subscriptions: unsubscribe from some, or open another socket",
+		return wire.Error(r.Sub, "limit", fmt.Sprintf("this socket has %d subscriptions: unsubscribe from some, or open another socket",
 			c.hub.cfg.MaxSubscriptions))
-	case r.list != nil && r.list.Limit > c.hub.cfg.ListItems:
+	case r.List != nil && r.List.Limit > c.hub.cfg.ListItems:
 		c.hub.limited(LimitListItems)
-		return errorFrame(r.sub, "limit", fmt.Sprintf("list.limit must be at most %d here, got %d", c.hub.cfg.ListItems, r.list.Limit))
+		return wire.Error(r.Sub, "limit", fmt.Sprintf("list.limit must be at most %d here, got %d", c.hub.cfg.ListItems, r.List.Limit))
 	}
-	s := &connSub{conn: c, name: r.sub, scope: c.scope}
-	if r.list != nil {
-		if r.list.IncludeMetadata && c.hidesMetadata() {
-			return errorFrame(r.sub, "forbidden", noMetadata)
+	s := &connSub{conn: c, name: r.Sub, scope: c.scope}
+	if r.List != nil {
+		if r.List.IncludeMetadata && c.hidesMetadata() {
+			return wire.Error(r.Sub, "forbidden", noMetadata)
 		}
-		bytes, limit, advice := c.takeFilter(r.list)
+		bytes, limit, advice := c.takeFilter(r.List)
 		if limit != "" {
 			c.hub.limited(limit)
-			return errorFrame(r.sub, "limit", advice)
+			return wire.Error(r.Sub, "limit", advice)
 		}
 		s.filterBytes = bytes
-		c.add(s, c.hub.joinList(ListFilter(*r.list), r.sub, s))
+		c.add(s, c.hub.joinList(ListFilter(*r.List), r.Sub, s))
 	} else {
-		c.add(s, c.hub.joinTopic(r.agentID, r.sub, r.afterSeq, s))
+		c.add(s, c.hub.joinTopic(r.AgentID, r.Sub, r.AfterSeq, s))
 	}
 	return nil
 }
@@ -236,14 +237,14 @@ func (c *conn) add(s *connSub, registered subscription) {
 	c.enqueue(s)
 }
 
-func (c *conn) unsubscribe(name string) *frame {
+func (c *conn) unsubscribe(name string) *wire.Frame {
 	c.mu.Lock()
 	s := c.subs.named(name)
 	c.mu.Unlock()
 	if s == nil || !c.remove(s) {
-		return errorFrame(name, "invalid", "there is no subscription of this name")
+		return wire.Error(name, "invalid", "there is no subscription of this name")
 	}
-	return plainFrame("unsubscribed", name)
+	return wire.Plain("unsubscribed", name)
 }
 
 // remove deletes a subscription, and nothing of it is sent from here on; false if it was deleted before.
@@ -264,7 +265,7 @@ func (c *conn) remove(s *connSub) bool {
 
 // reply queues an answer; false when the connection has ended. It waits when too many answers are queued. So a client that
 // sends without reading is not read any more, until it takes its answers or the write timeout ends it.
-func (c *conn) reply(f *frame) bool {
+func (c *conn) reply(f *wire.Frame) bool {
 	if !c.takeRoom() {
 		return false
 	}
@@ -285,7 +286,7 @@ func (c *conn) takeRoom() bool {
 }
 
 // replyInRoom queues an answer after takeRoom. Called with mu held.
-func (c *conn) replyInRoom(f *frame) {
+func (c *conn) replyInRoom(f *wire.Frame) {
 	c.replies = append(c.replies, f)
 	c.startWriter()
 }

@@ -4,9 +4,9 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -48,15 +48,18 @@ type source struct {
 	texts  map[string]bool
 }
 
-// readSource looks through the package's files: head, plainFrame and listFrame make frames and are called with their
-// types.
+// readSource looks through the files of the package and of wire: head, wire.Plain and wire.List make frames and are called with
+// their types.
 func readSource(t *testing.T) source {
 	t.Helper()
 	s := source{texts: make(map[string]bool)}
 	frames, names := make(map[string]bool), make(map[string]bool)
-	files, err := fs.Glob(os.DirFS("."), "*.go")
+	files, err := filepath.Glob("*.go")
 	require.NoError(t, err)
-	for _, name := range files {
+	encoders, err := filepath.Glob("internal/wire/*.go")
+	require.NoError(t, err)
+	require.NotEmpty(t, encoders)
+	for _, name := range append(files, encoders...) {
 		if strings.HasSuffix(name, "_test.go") {
 			continue
 		}
@@ -69,7 +72,7 @@ func readSource(t *testing.T) source {
 					s.texts[text] = true
 				}
 			case *ast.CallExpr:
-				if f, ok := n.Fun.(*ast.Ident); ok && (f.Name == "head" || f.Name == "plainFrame") {
+				if makesFrame(n.Fun) {
 					if kind, ok := n.Args[0].(*ast.BasicLit); ok {
 						text, _ := strconv.Unquote(kind.Value)
 						frames[text] = true
@@ -91,9 +94,21 @@ func readSource(t *testing.T) source {
 			return true
 		})
 	}
-	frames["changes"] = s.texts["changes"] // listFrame takes it from a subscription
+	frames["changes"] = s.texts["changes"] // wire.List takes it from a subscription
 	s.frames, s.names = slices.Collect(maps.Keys(frames)), slices.Collect(maps.Keys(names))
 	return s
+}
+
+// makesFrame reports whether a function makes a frame of the type that is its first argument.
+func makesFrame(function ast.Expr) bool {
+	switch f := function.(type) {
+	case *ast.Ident:
+		return f.Name == "head"
+	case *ast.SelectorExpr:
+		x, ok := f.X.(*ast.Ident)
+		return ok && x.Name == "wire" && f.Sel.Name == "Plain"
+	}
+	return false
 }
 
 // closeCodes are the numbers of the close codes used.

@@ -14,6 +14,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/agentexec/agentexec/wsfeed/internal/netconn"
+	"github.com/agentexec/agentexec/wsfeed/internal/wire"
 )
 
 // Handler serves the feed:
@@ -74,7 +75,7 @@ func (h *Hub) target(w http.ResponseWriter, r *http.Request, access Access) (*ta
 		h.cfg.Problem(w, status, code, detail)
 		return nil, false
 	}
-	id, err := parseID(r.PathValue("agent_id"))
+	id, err := wire.ParseID(r.PathValue("agent_id"))
 	if err != nil {
 		return refuse(http.StatusUnprocessableEntity, "TA422", err.Error())
 	}
@@ -86,7 +87,7 @@ func (h *Hub) target(w http.ResponseWriter, r *http.Request, access Access) (*ta
 	if after != "" {
 		n, err := strconv.ParseInt(after, 10, 64)
 		if err == nil {
-			t.afterSeq, err = checkSeq(n)
+			t.afterSeq, err = wire.CheckSeq(n)
 		}
 		if err != nil {
 			return refuse(http.StatusUnprocessableEntity, "TA422",
@@ -146,7 +147,7 @@ func (h *Hub) serve(up *websocket.Upgrader, w http.ResponseWriter, r *http.Reque
 		return false
 	}
 	if only == nil {
-		c.reply(welcomeFrame(h.cfg.Now()))
+		c.reply(wire.Welcome(h.cfg.Now()))
 	} else {
 		s := &connSub{conn: c, scope: c.scope}
 		c.add(s, h.joinTopic(only.agentID, "", only.afterSeq, s))

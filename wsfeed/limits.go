@@ -12,6 +12,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/agentexec/agentexec/wsfeed/internal/memory"
+	"github.com/agentexec/agentexec/wsfeed/internal/wire"
 )
 
 // The names of limits, as Config.Limited receives them.
@@ -227,19 +228,19 @@ func (h *Hub) Stats() Stats {
 
 // begin counts a frame that a socket is about to write; false where there is no room for it. Most frames are small, and out.cut
 // would be allocated for each.
-func (h *Hub) begin(f *frame, out sink) bool {
-	return len(f.wire) <= memory.Small || h.budget.Begin(&f.hold, len(f.wire), out.socket(), out.cut)
+func (h *Hub) begin(f *wire.Frame, out sink) bool {
+	return len(f.Raw) <= memory.Small || h.budget.Begin(&f.Hold, len(f.Raw), out.socket(), out.cut)
 }
 
 // done is called once for each begin, when the socket is done with the frame.
-func (h *Hub) done(f *frame, socket any) { h.budget.Written(&f.hold, len(f.wire), socket) }
+func (h *Hub) done(f *wire.Frame, socket any) { h.budget.Written(&f.Hold, len(f.Raw), socket) }
 
 // written counts a frame that a socket has taken. live: all lines before it had been sent when its lines came.
-func (h *Hub) written(t *traffic, f *frame, bytes int, live bool) {
+func (h *Hub) written(t *traffic, f *wire.Frame, bytes int, live bool) {
 	t.frames.Add(1)
 	t.bytes.Add(uint64(bytes))
-	if live && f.committedAt != 0 && h.cfg.Delivered != nil {
-		h.cfg.Delivered(max(0, time.Duration(time.Now().UnixNano()-f.committedAt)))
+	if live && f.CommittedAt != 0 && h.cfg.Delivered != nil {
+		h.cfg.Delivered(max(0, time.Duration(time.Now().UnixNano()-f.CommittedAt)))
 	}
 }
 

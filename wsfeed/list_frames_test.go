@@ -51,7 +51,7 @@ func TestListFramesAreAtMostAMebibyte(t *testing.T) {
 			if f == nil {
 				return false
 			}
-			require.LessOrEqual(t, len(f.wire), 1<<20)
+			require.LessOrEqual(t, len(f.Raw), 1<<20)
 			var got struct {
 				Items []struct {
 					AgentID   uuid.UUID `json:"agent_id"`
@@ -59,7 +59,7 @@ func TestListFramesAreAtMostAMebibyte(t *testing.T) {
 				}
 				Removed []uuid.UUID
 			}
-			require.NoError(t, json.Unmarshal(f.body, &got))
+			require.NoError(t, json.Unmarshal(f.Body, &got))
 			for _, id := range got.Removed {
 				delete(have, id)
 			}
@@ -67,7 +67,7 @@ func TestListFramesAreAtMostAMebibyte(t *testing.T) {
 				have[i.AgentID] = i.LatestLog
 				order = append(order, i.AgentID)
 			}
-			kinds = append(kinds, f.kind)
+			kinds = append(kinds, f.Kind)
 			hub.done(f, m.s.out.socket())
 			return true
 		}

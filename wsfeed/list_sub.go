@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/agentexec/agentexec/wsfeed/internal/memory"
+	"github.com/agentexec/agentexec/wsfeed/internal/wire"
 )
 
 // listSub follows one live list. It remembers the revision it has shown, and which items of it did not fit into the frames so
@@ -50,7 +51,11 @@ type listUpdate struct {
 	due     map[uuid.UUID]struct{}
 }
 
-func (s *listSub) next(ctx context.Context) (*frame, error) {
+func (u *listUpdate) frame(sub string) *wire.Frame {
+	return wire.List(u.kind, sub, u.items, func(i *sharedItem) json.RawMessage { return i.json }, u.removed, u.counts)
+}
+
+func (s *listSub) next(ctx context.Context) (*wire.Frame, error) {
 	h := s.list.hub
 	for {
 		_, drops := h.budget.State()
@@ -59,7 +64,7 @@ func (s *listSub) next(ctx context.Context) (*frame, error) {
 			if update == nil || err != nil {
 				return nil, err
 			}
-			f := listFrame(s.name, update) // encoded without the list's lock
+			f := update.frame(s.name) // encoded without the list's lock
 			if h.begin(f, s.out) {
 				s.rev, s.due = update.rev, update.due
 				return f, nil

@@ -73,7 +73,7 @@ func (m *mirror) pull() {
 		if f == nil {
 			return
 		}
-		got, err := decoded(f.body)
+		got, err := decoded(f.Body)
 		require.NoError(m.t, err)
 		m.kinds = append(m.kinds, got.Type)
 		if got.Type == "snapshot" {

@@ -78,7 +78,7 @@ func (v *watcher) subscribe() {
 			v.idle(w.over)
 			continue
 		}
-		m, err := decoded(f.body)
+		m, err := decoded(f.Body)
 		require.NoError(w.t, err)
 		require.Equal(w.t, opened, m.Type != "snapshot", "the snapshot comes first and once: %s", m.raw)
 		opened = true

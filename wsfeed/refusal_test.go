@@ -110,7 +110,7 @@ func TestItemsWithoutCounts(t *testing.T) {
 					Items  []testItem
 					Counts json.RawMessage
 				}
-				require.NoError(t, json.Unmarshal(f.body, &got))
+				require.NoError(t, json.Unmarshal(f.Body, &got))
 				require.Equal(t, []testItem{{AgentID: id, Version: 1}}, got.Items)
 				require.JSONEq(t, "{}", string(got.Counts))
 

@@ -112,7 +112,7 @@ func TestScopeIsAskedOnce(t *testing.T) {
 		s := hub.joinTopic(id, "", 0, viewer{scope: only(id)})
 		f, err := s.next(t.Context())
 		require.NoError(t, err)
-		require.Equal(t, "snapshot", f.kind)
+		require.Equal(t, "snapshot", f.Kind)
 		s.leave()
 	}
 	require.Equal(t, 2, src.calls("Snapshot"))

@@ -19,6 +19,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+const anID = "6f2c1d1e-0b7a-4f52-9a53-3e8f0c1b2a3d"
+
 // patience bounds every wait for something that must happen; it is not waited out when it does.
 const patience = time.Minute
 

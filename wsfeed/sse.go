@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"github.com/agentexec/agentexec/wsfeed/internal/wire"
 )
 
 // eventChunk bounds the bytes written under one deadline.
@@ -62,7 +64,7 @@ func (e *eventStream) run(s subscription) {
 	retries := 0
 	for {
 		if e.access.over() {
-			_ = e.send(errorFrame("", "forbidden", expired), false)
+			_ = e.send(wire.Error("", "forbidden", expired), false)
 			return // an EventSource that reconnects has no ticket any more, and so stops
 		}
 		leaveBy := e.leaveBy.Load() // before the lookup of pending frames
@@ -70,7 +72,7 @@ func (e *eventStream) run(s subscription) {
 		var again <-chan time.Time
 		switch {
 		case errors.Is(err, errOver):
-			_ = e.send(errorFrame("", "not_found", "there is no such activity"), false)
+			_ = e.send(wire.Error("", "not_found", "there is no such activity"), false)
 			return
 		case e.refused(err):
 			return
@@ -81,7 +83,7 @@ func (e *eventStream) run(s subscription) {
 			retries = 0
 			err := e.send(f, s.live())
 			e.hub.done(f, e.socket())
-			if err != nil || f.kind == "end" || (leaveBy != nil && time.Now().After(*leaveBy)) {
+			if err != nil || f.Kind == "end" || (leaveBy != nil && time.Now().After(*leaveBy)) {
 				return
 			}
 			continue
@@ -104,17 +106,17 @@ func (e *eventStream) run(s subscription) {
 	}
 }
 
-func (e *eventStream) send(f *frame, live bool) error {
-	b := append([]byte("event: "), f.kind...)
-	if f.id > 0 {
-		b = strconv.AppendInt(append(b, "\nid: "...), int64(f.id), 10)
+func (e *eventStream) send(f *wire.Frame, live bool) error {
+	b := append([]byte("event: "), f.Kind...)
+	if f.ID > 0 {
+		b = strconv.AppendInt(append(b, "\nid: "...), int64(f.ID), 10)
 	}
 	b = append(b, "\ndata: "...)
 	end := []byte("\n\n")
-	if err := e.write(b, f.body, end); err != nil { // the body is not copied: it may be large, and shared
+	if err := e.write(b, f.Body, end); err != nil { // the body is not copied: it may be large, and shared
 		return err
 	}
-	e.hub.written(&e.hub.sse, f, len(b)+len(f.body)+len(end), live)
+	e.hub.written(&e.hub.sse, f, len(b)+len(f.Body)+len(end), live)
 	return nil
 }
 
@@ -163,7 +165,7 @@ func (e *eventStream) refused(err error) bool {
 		return false
 	}
 	e.hub.refused(refusal)
-	_ = e.send(errorFrame("", refusal.Code, refusal.Message), false)
+	_ = e.send(wire.Error("", refusal.Code, refusal.Message), false)
 	return true
 }
 

@@ -177,7 +177,7 @@ func TestHeartbeatsChangeNoList(t *testing.T) {
 		if f == nil {
 			return ""
 		}
-		return string(f.body)
+		return string(f.Body)
 	}
 	set("false", "one")
 	s := hub.joinList(filter, "l", noSink{})

@@ -5,13 +5,14 @@ import (
 	"errors"
 
 	"github.com/agentexec/agentexec/wsfeed/internal/memory"
+	"github.com/agentexec/agentexec/wsfeed/internal/wire"
 )
 
 // subscription is the source of a connection's frames. It wakes the connection when there may be something to send; the
 // connection pulls until there is nothing. One goroutine at a time calls next. After an error the connection tries again
 // (temporary errors), or the subscription is over (errOver).
 type subscription interface {
-	next(ctx context.Context) (*frame, error)
+	next(ctx context.Context) (*wire.Frame, error)
 	// holding reports whether the next frame is in memory already, as the rest of a read.
 	holding() bool
 	// live reports whether all lines before the last frame had been sent when its lines came.
@@ -76,7 +77,7 @@ func (s *activitySub) fromPostgres(yes bool) {
 	}
 }
 
-func (s *activitySub) next(ctx context.Context) (*frame, error) {
+func (s *activitySub) next(ctx context.Context) (*wire.Frame, error) {
 	if !s.opened {
 		return s.open(ctx)
 	}
@@ -101,7 +102,7 @@ func (s *activitySub) next(ctx context.Context) (*frame, error) {
 }
 
 // open sends the snapshot. A cursor above the snapshot is checked next: the snapshot may be older than the client's lines.
-func (s *activitySub) open(ctx context.Context) (*frame, error) {
+func (s *activitySub) open(ctx context.Context) (*wire.Frame, error) {
 	snapshot, err := s.topic.load(ctx, s.out.feedScope(), s.out.socket())
 	if errors.Is(err, ErrNotFound) {
 		return nil, errOver
@@ -111,15 +112,15 @@ func (s *activitySub) open(ctx context.Context) (*frame, error) {
 	s.opened = true
 	s.verify = s.cursor > snapshot.State.LastSeq
 	s.stale = snapshot.State.Stale
-	return snapshotFrame(s.name, snapshot.Activity), nil
+	return wire.Snapshot(s.name, snapshot.Activity), nil
 }
 
 // step runs without the topic's lock. Where it returns no frame, look is called again.
-type step func(context.Context) (*frame, error)
+type step func(context.Context) (*wire.Frame, error)
 
 // look returns the next frame if the topic has it, or else the step that gets one, or nothing if everything was sent. drops
 // is the number that budget.State returned before.
-func (s *activitySub) look(drops int) (*frame, step, error) {
+func (s *activitySub) look(drops int) (*wire.Frame, step, error) {
 	t := s.topic
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -129,10 +130,10 @@ func (s *activitySub) look(drops int) (*frame, step, error) {
 	if s.epoch < len(t.divergences) {
 		kept, known := t.keptSince(s.epoch)
 		if !known {
-			return nil, func(ctx context.Context) (*frame, error) { return nil, t.reconcile(ctx) }, nil
+			return nil, func(ctx context.Context) (*wire.Frame, error) { return nil, t.reconcile(ctx) }, nil
 		}
 		if v := s.out.feedScope(); !t.shows(v) { // it may be another activity, created under the same id
-			return nil, func(ctx context.Context) (*frame, error) {
+			return nil, func(ctx context.Context) (*wire.Frame, error) {
 				_, err := t.load(ctx, v, s.out.socket())
 				return nil, err
 			}, nil
@@ -157,9 +158,9 @@ func (s *activitySub) look(drops int) (*frame, step, error) {
 		f := s.fromRing()
 		switch {
 		case f == nil && t.follows(s.cursor):
-			return nil, func(ctx context.Context) (*frame, error) { return s.awaitRoom(ctx, drops) }, nil
+			return nil, func(ctx context.Context) (*wire.Frame, error) { return s.awaitRoom(ctx, drops) }, nil
 		case f != nil:
-			s.cursor, s.stale = f.id, f.stale
+			s.cursor, s.stale = f.ID, f.Stale
 			s.fromPostgres(false)
 			return f, nil, nil
 		}
@@ -167,12 +168,12 @@ func (s *activitySub) look(drops int) (*frame, step, error) {
 	s.fresh = false
 	s.fromPostgres(true)
 	known := t.known()
-	return nil, func(ctx context.Context) (*frame, error) { return s.read(ctx, known) }, nil
+	return nil, func(ctx context.Context) (*wire.Frame, error) { return s.read(ctx, known) }, nil
 }
 
 // fromRing returns the ring's next frame: a small one while others use up the budget, and nil if even one line is too large
 // for it. Called with the topic's lock held.
-func (s *activitySub) fromRing() *frame {
+func (s *activitySub) fromRing() *wire.Frame {
 	t := s.topic
 	for _, limit := range []int{t.hub.cfg.FrameBytes, memory.Small / 2} {
 		f := t.logs(s.name, s.cursor, limit)
@@ -184,14 +185,14 @@ func (s *activitySub) fromRing() *frame {
 }
 
 // awaitRoom waits until other sockets hold fewer bytes.
-func (s *activitySub) awaitRoom(ctx context.Context, drops int) (*frame, error) {
+func (s *activitySub) awaitRoom(ctx context.Context, drops int) (*wire.Frame, error) {
 	s.topic.hub.limited(LimitFrameBytes)
 	return nil, s.topic.hub.budget.Wait(ctx, drops)
 }
 
 // read reads the lines after the cursor from Postgres. Where the ring ends at the cursor, it reads the ring's last line too.
 // That line proves that the new lines follow the ring, and shows a divergence in between.
-func (s *activitySub) read(ctx context.Context, known Known) (*frame, error) {
+func (s *activitySub) read(ctx context.Context, known Known) (*wire.Frame, error) {
 	t := s.topic
 	bytes := t.hub.cfg.share()
 	full, drops := t.hub.budget.State()
@@ -223,7 +224,7 @@ func (s *activitySub) read(ctx context.Context, known Known) (*frame, error) {
 
 // takeOrWait takes the batch. While the budget is used up, it drops a batch with a large line and waits; the line is then
 // read again.
-func (s *activitySub) takeOrWait(ctx context.Context, known Known, batch Batch, drops int) (*frame, error) {
+func (s *activitySub) takeOrWait(ctx context.Context, known Known, batch Batch, drops int) (*wire.Frame, error) {
 	if full, _ := s.topic.hub.budget.State(); full && bytesOf(batch.Lines) > 2*memory.Small {
 		s.topic.hub.budget.Drop(&s.hold)
 		return s.awaitRoom(ctx, drops)
@@ -240,7 +241,7 @@ func (s *activitySub) served() bool {
 }
 
 // take takes a batch that was read after known.
-func (s *activitySub) take(known Known, batch Batch) *frame {
+func (s *activitySub) take(known Known, batch Batch) *wire.Frame {
 	t := s.topic
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -267,7 +268,7 @@ func (s *activitySub) take(known Known, batch Batch) *frame {
 }
 
 // sendRest sends the next part of a read from Postgres. It announces deleted lines as a gap.
-func (s *activitySub) sendRest(context.Context) (*frame, error) {
+func (s *activitySub) sendRest(context.Context) (*wire.Frame, error) {
 	lines := s.rest.Lines
 	if next := lines[0].Seq; next > s.cursor+1 {
 		return s.gap(next), nil
@@ -280,7 +281,7 @@ func (s *activitySub) sendRest(context.Context) (*frame, error) {
 	}
 	f := logsFrame(s.name, s.rest.State, lines[:n])
 	clear(lines[:n]) // the frame has them now
-	s.cursor, s.stale, s.rest.Lines = f.id, f.stale, lines[n:]
+	s.cursor, s.stale, s.rest.Lines = f.ID, f.Stale, lines[n:]
 	if !s.holding() {
 		s.rest = Batch{} // let the read's bytes go
 	}
@@ -288,34 +289,36 @@ func (s *activitySub) sendRest(context.Context) (*frame, error) {
 }
 
 // gap announces that the lines before next are not in the database any more.
-func (s *activitySub) gap(next int) *frame {
-	f := gapFrame(s.name, s.cursor, next, "pruned")
+func (s *activitySub) gap(next int) *wire.Frame {
+	f := wire.Gap(s.name, s.cursor, next, "pruned")
 	s.cursor = next - 1
 	return f
 }
 
 // reset announces that the client's lines after kept are void.
-func (s *activitySub) reset(kept int) *frame {
-	f := gapFrame(s.name, s.cursor, kept+1, "reset")
+func (s *activitySub) reset(kept int) *wire.Frame {
+	f := wire.Gap(s.name, s.cursor, kept+1, "reset")
 	s.cursor, s.ended, s.verify = kept, unknown, false
 	return f
 }
 
 // staleChange announces that the activity became stale or is no longer stale. If lines are still to be sent, they bring the
 // state.
-func (s *activitySub) staleChange(state State) *frame {
+func (s *activitySub) staleChange(state State) *wire.Frame {
 	if state.Stale == s.stale || state.LastSeq != s.cursor {
 		return nil
 	}
 	s.stale = state.Stale
-	return stateFrame(s.name, state)
+	f := wire.State(s.name, state.JSON)
+	f.Stale = state.Stale
+	return f
 }
 
 // end announces, once for each last seq, that all lines were sent and the activity is finished.
-func (s *activitySub) end(state State) *frame {
+func (s *activitySub) end(state State) *wire.Frame {
 	if !state.Final || state.LastSeq != s.cursor || s.ended == s.cursor {
 		return nil
 	}
 	s.ended = s.cursor
-	return endFrame(s.name, state)
+	return wire.End(s.name, state.Status, state.LastSeq)
 }

@@ -33,7 +33,7 @@ func (p *puller) frames() string {
 		if f == nil {
 			return strings.Join(all, " ")
 		}
-		m, err := decoded(f.body)
+		m, err := decoded(f.Body)
 		require.NoError(p.t, err)
 		all = append(all, m.String())
 		require.Less(p.t, len(all), 1000, "it does not come to an end")

@@ -2,6 +2,7 @@ package wsfeed
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"sync"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/agentexec/agentexec/wsfeed/internal/turns"
+	"github.com/agentexec/agentexec/wsfeed/internal/wire"
 )
 
 // topic is one watched activity: its recent lines, encoded as Postgres wrote them, and its subscriptions.
@@ -42,7 +44,7 @@ type topic struct {
 const unknown = -1
 
 type cachedFrame struct {
-	frame *frame
+	frame *wire.Frame
 	sub   string
 	from  int
 }
@@ -211,13 +213,13 @@ func (t *topic) follows(cursor int) bool {
 
 // logs returns the frame that follows cursor, of about limit bytes, nil where the ring does not have it. Called with mu held
 // and cursor < hi. Subscriptions at the same position under the same name get the same frame.
-func (t *topic) logs(sub string, cursor, limit int) *frame {
+func (t *topic) logs(sub string, cursor, limit int) *wire.Frame {
 	if !t.follows(cursor) {
 		return nil
 	}
 	t.idle = 0
 	for _, c := range t.frames {
-		if c.frame != nil && c.from == cursor && c.sub == sub && (limit >= t.hub.cfg.FrameBytes || len(c.frame.wire) <= limit) {
+		if c.frame != nil && c.from == cursor && c.sub == sub && (limit >= t.hub.cfg.FrameBytes || len(c.frame.Raw) <= limit) {
 			return c.frame
 		}
 	}
@@ -236,16 +238,24 @@ func (t *topic) logs(sub string, cursor, limit int) *frame {
 func (t *topic) cache(newest cachedFrame) {
 	t.frame = (t.frame + 1) % len(t.frames)
 	t.frames[t.frame] = newest
-	size := len(newest.frame.wire)
+	size := len(newest.frame.Raw)
 	for age := 1; age < len(t.frames); age++ {
 		c := &t.frames[(t.frame+len(t.frames)-age)%len(t.frames)]
 		if c.frame == nil {
 			continue
 		}
-		if size += len(c.frame.wire); size > t.hub.cfg.FrameBytes {
+		if size += len(c.frame.Raw); size > t.hub.cfg.FrameBytes {
 			*c = cachedFrame{}
 		}
 	}
+}
+
+// logsFrame carries lines in seq order, at least one, and the activity's state as last read.
+func logsFrame(sub string, state State, lines []Line) *wire.Frame {
+	newest := lines[len(lines)-1]
+	f := wire.Logs(sub, state.JSON, lines, func(l Line) json.RawMessage { return l.JSON }, newest.Seq)
+	f.CommittedAt, f.Stale = newest.CommittedAt, state.Stale
+	return f
 }
 
 // bytesOf returns the length of lines as JSON.

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/agentexec/agentexec/wsfeed/internal/wire"
 )
 
 func TestRingIsBounded(t *testing.T) {
@@ -76,10 +78,10 @@ func TestSubscriptionsAtTheSamePlaceShareOneFrame(t *testing.T) {
 	}
 	for range 3 {
 		hub.Publish(id, src.append(id, 2))
-		next := func(s *activitySub) *frame {
+		next := func(s *activitySub) *wire.Frame {
 			f, err := s.next(t.Context())
 			require.NoError(t, err)
-			require.Equal(t, "logs", f.kind)
+			require.Equal(t, "logs", f.Kind)
 			return f
 		}
 		first, second := next(named[0]), next(nameless[0])
@@ -103,7 +105,7 @@ func TestSnapshotReadsAreShared(t *testing.T) {
 			go func() {
 				s := hub.joinTopic(id, "", 1, noSink{})
 				defer s.leave()
-				if f, err := s.next(t.Context()); err == nil && f.kind == "snapshot" {
+				if f, err := s.next(t.Context()); err == nil && f.Kind == "snapshot" {
 					opened.Add(1)
 				}
 				<-t.Context().Done()
@@ -211,7 +213,7 @@ func TestSharedFramesAreBounded(t *testing.T) {
 	kept := func() (bytes int) {
 		for _, c := range hub.topic(id).frames {
 			if c.frame != nil {
-				bytes += len(c.frame.wire)
+				bytes += len(c.frame.Raw)
 			}
 		}
 		return bytes

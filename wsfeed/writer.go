@@ -7,6 +7,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/agentexec/agentexec/internal/backoff"
+	"github.com/agentexec/agentexec/wsfeed/internal/wire"
 )
 
 // wake implements sink.
@@ -79,13 +80,13 @@ func (c *conn) write() {
 		if f == nil {
 			continue
 		}
-		err := c.out.WriteFrame(f.wire)
+		err := c.out.WriteFrame(f.Raw)
 		c.hub.done(f, c)
 		if err != nil {
 			c.fail(err)
 			return
 		}
-		c.hub.written(&c.hub.webSocket, f, len(f.body), s != nil && s.live())
+		c.hub.written(&c.hub.webSocket, f, len(f.Body), s != nil && s.live())
 		if s != nil {
 			c.sent(s, f)
 		}
@@ -95,7 +96,7 @@ func (c *conn) write() {
 // take returns the next reply, or the next subscription to pull, or, with nothing left, the goodbye that is due. Without any
 // of them the writer ends. A subscription is pulled in the current scope, while no reply waits. So the answer to a later
 // change of the scope is sent before the frames of the new scope.
-func (c *conn) take() (*frame, *connSub, *goodbye) {
+func (c *conn) take() (*wire.Frame, *connSub, *goodbye) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closing != nil && c.closing.sent {
@@ -133,7 +134,7 @@ func (c *conn) take() (*frame, *connSub, *goodbye) {
 }
 
 // next returns a subscription's next frame, within the scope that the connection had when the writer took it.
-func (c *conn) next(s *connSub) (*frame, error) {
+func (c *conn) next(s *connSub) (*wire.Frame, error) {
 	if s.noMetadata {
 		refusal := &Refusal{Code: "forbidden", Message: noMetadata}
 		refusal.logged.Store(true) // the token is at fault, not the server
@@ -148,14 +149,14 @@ func (c *conn) next(s *connSub) (*frame, error) {
 }
 
 // pull asks a subscription for its next frame; nil where there is nothing to send now.
-func (c *conn) pull(s *connSub) *frame {
+func (c *conn) pull(s *connSub) *wire.Frame {
 	f, err := c.next(s)
 	refusal := (*Refusal)(nil)
 	switch {
 	case errors.As(err, &refusal):
 		c.hub.refused(refusal)
 		if c.remove(s) {
-			f = errorFrame(s.name, refusal.Code, refusal.Message)
+			f = wire.Error(s.name, refusal.Code, refusal.Message)
 		}
 		if c.single {
 			c.close(websocket.CloseNormalClosure, "the activity cannot be served")
@@ -163,7 +164,7 @@ func (c *conn) pull(s *connSub) *frame {
 		return f
 	case errors.Is(err, errOver):
 		if c.remove(s) {
-			f = errorFrame(s.name, "not_found", "there is no such activity")
+			f = wire.Error(s.name, "not_found", "there is no such activity")
 		}
 		if c.single {
 			c.close(websocket.CloseNormalClosure, "there is no such activity")
@@ -196,8 +197,8 @@ func retryDelay(failures int) time.Duration {
 
 // sent queues the subscription again, behind the others that are ready. The rest of a read goes first, so that a slow socket
 // with a thousand subscriptions keeps one read in memory and not a thousand.
-func (c *conn) sent(s *connSub, f *frame) {
-	done := c.single && f.kind == "end"
+func (c *conn) sent(s *connSub, f *wire.Frame) {
+	done := c.single && f.Kind == "end"
 	if done {
 		c.close(websocket.CloseNormalClosure, "the activity has ended")
 	}

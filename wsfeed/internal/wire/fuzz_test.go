@@ -1,4 +1,4 @@
-package wsfeed
+package wire
 
 import (
 	"encoding/json"
@@ -13,7 +13,7 @@ import (
 	"github.com/agentexec/agentexec/wsfeed/internal/match"
 )
 
-// FuzzParse: whatever a client sends, parse neither panics nor repeats it all in an error, and what it accepts makes
+// FuzzParse: whatever a client sends, Parse neither panics nor repeats it all in an error, and what it accepts makes
 // sense and means the same when it is written down anew.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
@@ -37,38 +37,38 @@ func FuzzParse(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		r, err := parse(data)
-		require.LessOrEqual(t, len(r.sub), maxSubName)
+		r, err := Parse(data)
+		require.LessOrEqual(t, len(r.Sub), maxSubName)
 		if err != nil {
 			require.LessOrEqual(t, len(err.Error()), 1000)
 			return
 		}
-		require.True(t, utf8.ValidString(r.sub))
-		again := clientMessage{Type: r.kind, Sub: r.sub}
-		switch r.kind {
+		require.True(t, utf8.ValidString(r.Sub))
+		again := message{Type: r.Kind, Sub: r.Sub}
+		switch r.Kind {
 		case "ping", "unsubscribe":
-			require.Nil(t, r.list)
-			require.Zero(t, r.agentID)
+			require.Nil(t, r.List)
+			require.Zero(t, r.AgentID)
 		case "subscribe":
-			require.NotEmpty(t, r.sub)
-			require.GreaterOrEqual(t, r.afterSeq, 0)
-			if r.list == nil {
-				after := int64(r.afterSeq)
-				again.AgentID, again.AfterSeq = r.agentID.String(), &after
+			require.NotEmpty(t, r.Sub)
+			require.GreaterOrEqual(t, r.AfterSeq, 0)
+			if r.List == nil {
+				after := int64(r.AfterSeq)
+				again.AgentID, again.AfterSeq = r.AgentID.String(), &after
 				break
 			}
-			require.Equal(t, uuid.Nil, r.agentID)
-			require.Zero(t, r.afterSeq)
-			require.True(t, slices.IsSorted(r.list.Statuses))
-			require.True(t, r.list.Limit >= 1 && r.list.Limit <= match.MaxLimit)
-			require.NotContains(t, r.list.AgentType, "\x00")
-			again.List = r.list
+			require.Equal(t, uuid.Nil, r.AgentID)
+			require.Zero(t, r.AfterSeq)
+			require.True(t, slices.IsSorted(r.List.Statuses))
+			require.True(t, r.List.Limit >= 1 && r.List.Limit <= match.MaxLimit)
+			require.NotContains(t, r.List.AgentType, "\x00")
+			again.List = r.List
 		default:
-			t.Fatalf("accepted type %q", r.kind)
+			t.Fatalf("accepted type %q", r.Kind)
 		}
 		text, err := json.Marshal(again)
 		require.NoError(t, err)
-		r2, err := parse(text)
+		r2, err := Parse(text)
 		require.NoError(t, err, "%s", text)
 		require.Equal(t, r, r2)
 	})

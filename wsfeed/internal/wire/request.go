@@ -1,4 +1,4 @@
-package wsfeed
+package wire
 
 import (
 	"bytes"
@@ -15,8 +15,13 @@ import (
 	"github.com/agentexec/agentexec/wsfeed/internal/match"
 )
 
-// clientMessage is a message of a client. Unknown fields are refused: a misspelt after_seq must not pass silently.
-type clientMessage struct {
+// Protocol is the WebSocket subprotocol.
+const Protocol = "agentexec.v1"
+
+const maxSubName = 255
+
+// message is a message of a client. Unknown fields are refused: a misspelt after_seq must not pass silently.
+type message struct {
 	Type     string        `json:"type"`
 	Sub      string        `json:"sub"`
 	AgentID  string        `json:"agent_id"`
@@ -25,19 +30,19 @@ type clientMessage struct {
 	Token    string        `json:"token"`
 }
 
-// request is a valid clientMessage.
-type request struct {
-	kind     string // subscribe, unsubscribe, ping, auth
-	token    string
-	sub      string
-	agentID  uuid.UUID
-	afterSeq int
-	list     *match.Filter // set for a subscription to a list
+// Request is a valid message.
+type Request struct {
+	Kind     string // subscribe, unsubscribe, ping, auth
+	Token    string
+	Sub      string
+	AgentID  uuid.UUID
+	AfterSeq int
+	List     *match.Filter // set for a subscription to a list
 }
 
-// parse parses a client's message. On an error, request.sub still names the subscription if it was legible.
-func parse(data []byte) (request, error) {
-	var m clientMessage
+// Parse parses a client's message. On an error, Request.Sub still names the subscription if it was legible.
+func Parse(data []byte) (Request, error) {
+	var m message
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	err := dec.Decode(&m)
@@ -46,9 +51,9 @@ func parse(data []byte) (request, error) {
 			err = errors.New("more than one JSON value in a frame")
 		}
 	}
-	r := request{kind: m.Type, sub: m.Sub}
-	if len(r.sub) > maxSubName {
-		r.sub = ""
+	r := Request{Kind: m.Type, Sub: m.Sub}
+	if len(r.Sub) > maxSubName {
+		r.Sub = ""
 		return r, fmt.Errorf("sub must be at most %d bytes", maxSubName)
 	}
 	if err != nil {
@@ -61,18 +66,18 @@ func parse(data []byte) (request, error) {
 	case "ping":
 		return r, nil
 	case "auth":
-		r.sub, r.token = "", m.Token
-		if r.token == "" {
+		r.Sub, r.Token = "", m.Token
+		if r.Token == "" {
 			return r, errors.New("token is missing")
 		}
 		return r, nil
 	case "unsubscribe":
-		if r.sub != "" {
+		if r.Sub != "" {
 			return r, nil
 		}
-		id, err := parseID(m.AgentID)
+		id, err := ParseID(m.AgentID)
 		if err == nil {
-			r.sub = id.String() // as subscribe names it
+			r.Sub = id.String() // as subscribe names it
 		}
 		return r, err
 	case "subscribe":
@@ -110,34 +115,35 @@ func legible(err error) string {
 	return fmt.Sprintf("%s must be %s, got %.100s", field, want, wrong.Value)
 }
 
-func (r *request) subscribe(m clientMessage) error {
+func (r *Request) subscribe(m message) error {
 	if m.List != nil {
 		if m.AgentID != "" || m.AfterSeq != nil {
 			return errors.New("a subscription is to agent_id or to a list, not to both")
 		}
-		r.list = m.List
-		if r.sub == "" {
+		r.List = m.List
+		if r.Sub == "" {
 			return errors.New("a list needs a sub")
 		}
-		return r.list.Normalise()
+		return r.List.Normalise()
 	}
-	id, err := parseID(m.AgentID)
+	id, err := ParseID(m.AgentID)
 	if err != nil {
 		return err
 	}
-	r.agentID = id
-	if r.sub == "" {
-		r.sub = id.String()
+	r.AgentID = id
+	if r.Sub == "" {
+		r.Sub = id.String()
 	}
 	if m.AfterSeq != nil {
-		if r.afterSeq, err = checkSeq(*m.AfterSeq); err != nil {
+		if r.AfterSeq, err = CheckSeq(*m.AfterSeq); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func parseID(text string) (uuid.UUID, error) {
+// ParseID parses the agent_id of a client.
+func ParseID(text string) (uuid.UUID, error) {
 	id, err := client.ParseAgentID(text)
 	if err != nil {
 		err = fmt.Errorf("agent_id must be a UUID, got %.50q", text) // without the SQLSTATE
@@ -145,7 +151,8 @@ func parseID(text string) (uuid.UUID, error) {
 	return id, err
 }
 
-func checkSeq(n int64) (int, error) {
+// CheckSeq returns the after_seq of a client where it is within its bounds.
+func CheckSeq(n int64) (int, error) {
 	if n < 0 || n > 1<<31-1 {
 		return 0, fmt.Errorf("after_seq must be between 0 and 2147483647, got %d", n)
 	}

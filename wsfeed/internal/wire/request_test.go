@@ -1,4 +1,4 @@
-package wsfeed
+package wire
 
 import (
 	"encoding/json"
@@ -15,22 +15,22 @@ func TestParse(t *testing.T) {
 
 	t.Run("Accepts", func(t *testing.T) {
 		t.Parallel()
-		for text, want := range map[string]request{
-			`{"type":"ping"}`:                                                                       {kind: "ping"},
-			" \n{\"type\" : \"ping\"}\t":                                                            {kind: "ping"},
-			`{"type":"unsubscribe","sub":"a"}`:                                                      {kind: "unsubscribe", sub: "a"},
-			`{"type":"subscribe","agent_id":"` + anID + `"}`:                                        {kind: "subscribe", sub: anID},
-			`{"type":"subscribe","sub":"","agent_id":"` + anID + `"}`:                               {kind: "subscribe", sub: anID},
-			`{"type":"subscribe","sub":"é \u0000 \"","agent_id":"` + anID + `","after_seq":0}`:      {kind: "subscribe", sub: "é \x00 \""},
-			`{"type":"subscribe","sub":"a","agent_id":"` + anID + `","after_seq":2147483647}`:       {kind: "subscribe", sub: "a", afterSeq: 1<<31 - 1},
-			`{"type":"subscribe","sub":"a","agent_id":"` + strings.ToUpper(anID) + `"}`:             {kind: "subscribe", sub: "a"},
-			`{"type":"subscribe","sub":"a","agent_id":"` + anID + `","after_seq":null,"list":null}`: {kind: "subscribe", sub: "a"},
+		for text, want := range map[string]Request{
+			`{"type":"ping"}`:                                                                       {Kind: "ping"},
+			" \n{\"type\" : \"ping\"}\t":                                                            {Kind: "ping"},
+			`{"type":"unsubscribe","sub":"a"}`:                                                      {Kind: "unsubscribe", Sub: "a"},
+			`{"type":"subscribe","agent_id":"` + anID + `"}`:                                        {Kind: "subscribe", Sub: anID},
+			`{"type":"subscribe","sub":"","agent_id":"` + anID + `"}`:                               {Kind: "subscribe", Sub: anID},
+			`{"type":"subscribe","sub":"é \u0000 \"","agent_id":"` + anID + `","after_seq":0}`:      {Kind: "subscribe", Sub: "é \x00 \""},
+			`{"type":"subscribe","sub":"a","agent_id":"` + anID + `","after_seq":2147483647}`:       {Kind: "subscribe", Sub: "a", AfterSeq: 1<<31 - 1},
+			`{"type":"subscribe","sub":"a","agent_id":"` + strings.ToUpper(anID) + `"}`:             {Kind: "subscribe", Sub: "a"},
+			`{"type":"subscribe","sub":"a","agent_id":"` + anID + `","after_seq":null,"list":null}`: {Kind: "subscribe", Sub: "a"},
 		} {
-			got, err := parse([]byte(text))
+			got, err := Parse([]byte(text))
 			require.NoError(t, err, text)
-			if want.kind == "subscribe" {
-				require.Equal(t, anID, got.agentID.String())
-				want.agentID = got.agentID
+			if want.Kind == "subscribe" {
+				require.Equal(t, anID, got.AgentID.String())
+				want.AgentID = got.AgentID
 			}
 			require.Equal(t, want, got, text)
 		}
@@ -105,7 +105,7 @@ func TestParse(t *testing.T) {
 			`{"type":"subscribe","sub":"b","list":{"metadata":{"a":` + nested(101) + `}}}`:                  "nested deeper than 100",
 			`{"type":"subscribe","sub":"b","list":{"metadata":{"a":` + nested(20000) + `}}}`:                "exceeded max depth",
 		} {
-			_, err := parse([]byte(text))
+			_, err := Parse([]byte(text))
 			require.ErrorContains(t, err, part, "%.200s", text)
 			require.NotContains(t, err.Error(), "SQLSTATE", "what was never asked of Postgres")
 			require.Less(t, len(err.Error()), 400, "an error that repeats what the client sent")
@@ -115,9 +115,9 @@ func TestParse(t *testing.T) {
 	t.Run("OneFormForEqualFilters", func(t *testing.T) {
 		t.Parallel()
 		filter := func(list string) string {
-			r, err := parse([]byte(`{"type":"subscribe","sub":"l","list":` + list + `}`))
+			r, err := Parse([]byte(`{"type":"subscribe","sub":"l","list":` + list + `}`))
 			require.NoError(t, err, list)
-			b, _ := json.Marshal(r.list)
+			b, _ := json.Marshal(r.List)
 			return string(b)
 		}
 		for _, same := range []string{`{"limit":50}`, `{"limit":0}`, `{"statuses":[],"metadata":{},"agent_type":""}`, `{"metadata":null,"statuses":null}`, `{"stale":null}`,
