@@ -84,7 +84,7 @@ func (c *conn) renew(token string) *wire.Frame {
 		c.hub.limited(LimitMessages)
 		return wire.Error("", "limit", "too many tokens on this socket: send one before the last one expires, and no more")
 	}
-	access, err := c.hub.cfg.Renew(c.ctx, Renewal{Token: token, Subject: c.access.Subject, Address: c.slot.addressOf()})
+	access, err := c.hub.cfg.Renew(c.ctx, Renewal{Token: token, Subject: c.access.Subject, Address: c.slot.Address()})
 	var known interface{ GetStatus() int }
 	switch {
 	case err == nil:

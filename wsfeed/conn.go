@@ -13,6 +13,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/agentexec/agentexec/wsfeed/internal/netconn"
+	"github.com/agentexec/agentexec/wsfeed/internal/quota"
 	"github.com/agentexec/agentexec/wsfeed/internal/wire"
 )
 
@@ -32,7 +33,7 @@ type conn struct {
 	limiter *rate.Limiter
 	// renewals limits the tokens that come over the socket; nil before the first.
 	renewals *rate.Limiter
-	slot     socketSlot
+	slot     quota.Slot
 
 	mu          sync.Mutex
 	scope       *feedScope // of the connection's grant
@@ -88,7 +89,7 @@ type goodbye struct {
 // maxReplies bounds the answers that wait for a client that does not read them. At the bound, the client is not read either.
 const maxReplies = 32
 
-func newConn(h *Hub, ws *websocket.Conn, hijacked *frameHijacker, access Access, scope *feedScope, slot socketSlot, single bool) *conn {
+func newConn(h *Hub, ws *websocket.Conn, hijacked *frameHijacker, access Access, scope *feedScope, slot quota.Slot, single bool) *conn {
 	c := &conn{
 		hub: h, ws: ws, in: hijacked.in, out: hijacked.conn, access: access, scope: scope, single: single, room: make(chan struct{}, maxReplies),
 		slot: slot, limiter: h.cfg.newRateLimiter(),
@@ -113,7 +114,7 @@ func (c *conn) start() {
 // finish cleans up after the reader's end. Its goroutine is the last of the connection to end.
 func (c *conn) finish(err error) {
 	defer c.hub.dismiss(c)
-	defer c.hub.slots.leave(c.slot)
+	defer c.hub.slots.Leave(c.slot)
 	if errors.Is(err, websocket.ErrReadLimit) {
 		c.refuse(websocket.CloseMessageTooBig) // a length that overflows, which gorilla rejects without a close frame
 	}

@@ -88,9 +88,16 @@ func TestFiltersOfASocketAndASubject(t *testing.T) {
 
 	require.NoError(t, first.ws.Close())
 	require.Eventually(t, func() bool {
-		b.hub.filters.mu.Lock()
-		defer b.hub.filters.mu.Unlock()
-		return b.hub.filters.bySubject["ada"].lists == 2
+		room := 0
+		for range 3 {
+			if limit, _ := b.hub.filters.Take("ada", 0); limit == "" {
+				room++
+			}
+		}
+		for range room {
+			b.hub.filters.Leave("ada", 0)
+		}
+		return room == 3
 	}, patience, 5*time.Millisecond)
 	subscribe(second, 4, `{"limit":8}`, "")
 }

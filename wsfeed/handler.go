@@ -14,6 +14,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/agentexec/agentexec/wsfeed/internal/netconn"
+	"github.com/agentexec/agentexec/wsfeed/internal/quota"
 	"github.com/agentexec/agentexec/wsfeed/internal/wire"
 )
 
@@ -34,7 +35,7 @@ func (h *Hub) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/feed", func(w http.ResponseWriter, r *http.Request) {
 		if access, ok := h.authorize(w, r); ok {
-			h.withSlot(w, r, access, func(slot socketSlot) (kept bool) { return h.serve(&up, w, r, access, slot, nil) })
+			h.withSlot(w, r, access, func(slot quota.Slot) (kept bool) { return h.serve(&up, w, r, access, slot, nil) })
 		}
 	})
 	mux.HandleFunc("GET /v1/feed/{agent_id}", func(w http.ResponseWriter, r *http.Request) {
@@ -42,7 +43,7 @@ func (h *Hub) Handler() http.Handler {
 		if !ok {
 			return
 		}
-		h.withSlot(w, r, access, func(slot socketSlot) (kept bool) {
+		h.withSlot(w, r, access, func(slot quota.Slot) (kept bool) {
 			target, ok := h.target(w, r, access)
 			switch {
 			case !ok:
@@ -124,7 +125,7 @@ func (h *Hub) ownerOf(r *http.Request, access Access) any {
 
 // serve upgrades and returns, because the handler's goroutine and its buffers would cost more than the idle socket itself. It
 // reports whether there is a socket now, which keeps the slot.
-func (h *Hub) serve(up *websocket.Upgrader, w http.ResponseWriter, r *http.Request, access Access, slot socketSlot, only *target) bool {
+func (h *Hub) serve(up *websocket.Upgrader, w http.ResponseWriter, r *http.Request, access Access, slot quota.Slot, only *target) bool {
 	if !websocket.IsWebSocketUpgrade(r) {
 		w.Header().Set("Upgrade", "websocket")
 		h.cfg.Problem(w, http.StatusUpgradeRequired, "", "connect with a WebSocket")

@@ -14,6 +14,7 @@ import (
 
 	"github.com/agentexec/agentexec/wsfeed/internal/match"
 	"github.com/agentexec/agentexec/wsfeed/internal/memory"
+	"github.com/agentexec/agentexec/wsfeed/internal/quota"
 	"github.com/agentexec/agentexec/wsfeed/internal/turns"
 )
 
@@ -24,12 +25,12 @@ type Hub struct {
 	src      Source
 	places   *turns.Places  // for reads of Postgres
 	budget   *memory.Budget // of the bytes that sockets hold
-	filters  *filters
+	filters  *quota.Filters
 	items    *items                     // of all lists
 	parents  *match.Parents[*listTopic] // of the activities that were touched
 	children turns.Coalescer            // of the reads of lists because of them
 	refusals *rate.Limiter              // how often a refused read is logged
-	slots    *socketSlots
+	slots    *quota.Slots
 	ctx      context.Context
 	stop     context.CancelFunc
 	added    chan struct{}
@@ -68,10 +69,10 @@ func New(src Source, cfg Config) *Hub {
 	h := &Hub{
 		cfg:      cfg,
 		src:      src,
-		slots:    newSocketSlots(&cfg),
+		slots:    cfg.slots(),
 		places:   turns.New(cfg.CatchUpReads),
 		budget:   memory.NewBudget(cfg.MaxFrameBytes),
-		filters:  newFilters(&cfg),
+		filters:  cfg.filters(),
 		items:    newItems(),
 		parents:  match.NewParents[*listTopic](),
 		refusals: rate.NewLimiter(1, 20),

@@ -5,13 +5,14 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
 
+	"github.com/agentexec/agentexec/wsfeed/internal/match"
 	"github.com/agentexec/agentexec/wsfeed/internal/memory"
+	"github.com/agentexec/agentexec/wsfeed/internal/quota"
 	"github.com/agentexec/agentexec/wsfeed/internal/wire"
 )
 
@@ -33,102 +34,23 @@ const (
 	LimitFrameBytes            = "frame_bytes"
 )
 
-// socketSlots bounds the sockets and event streams: in all, and of each subject and address that has any.
-type socketSlots struct {
-	mu         sync.Mutex
-	taken      int
-	bySubject  map[string]*tally
-	byAddress  map[string]*tally
-	subjectMax int
-	addressMax int
-	max        int
+func (c *Config) slots() *quota.Slots {
+	return quota.NewSlots(quota.Limit{Name: LimitSockets, Max: c.MaxSockets}, quota.Limit{Name: LimitSocketsPerSubject, Max: c.MaxSocketsPerSubject},
+		quota.Limit{Name: LimitSocketsPerAddress, Max: c.MaxSocketsPerAddress})
 }
 
-type tally struct {
-	of string
-	n  int
-}
-
-// socketSlot is one slot of socketSlots. The zero value is no slot.
-type socketSlot struct{ subject, address *tally }
-
-// addressOf returns the address that the slot is counted for, "" for none.
-func (s socketSlot) addressOf() string {
-	if s.address == nil {
-		return ""
-	}
-	return s.address.of
-}
-
-func newSocketSlots(c *Config) *socketSlots {
-	return &socketSlots{
-		bySubject: make(map[string]*tally), byAddress: make(map[string]*tally),
-		max: c.MaxSockets, subjectMax: c.MaxSocketsPerSubject, addressMax: c.MaxSocketsPerAddress,
-	}
-}
-
-// take takes a slot, or returns the limit that is reached, and advice.
-func (s *socketSlots) take(subject, address string) (_ socketSlot, limit, advice string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.max > 0 && s.taken >= s.max:
-		return socketSlot{}, LimitSockets, fmt.Sprintf("this server has %d sockets open and takes no more; come back later", s.max)
-	case over(s.bySubject, subject, s.subjectMax):
-		return socketSlot{}, LimitSocketsPerSubject,
-			fmt.Sprintf("this token's subject has %d sockets open: close some, or put more subscriptions on each", s.subjectMax)
-	case over(s.byAddress, address, s.addressMax):
-		return socketSlot{}, LimitSocketsPerAddress,
-			fmt.Sprintf("your address has %d sockets open: close some, or put more subscriptions on each", s.addressMax)
-	}
-	s.taken++
-	return socketSlot{count(s.bySubject, subject), count(s.byAddress, address)}, "", ""
-}
-
-func over(tallies map[string]*tally, of string, most int) bool {
-	t := tallies[of]
-	return most > 0 && t != nil && t.n >= most
-}
-
-// count adds one to a tally; nil where nothing is counted.
-func count(tallies map[string]*tally, of string) *tally {
-	if of == "" {
-		return nil
-	}
-	t := tallies[of]
-	if t == nil {
-		t = &tally{of: of}
-		tallies[of] = t
-	}
-	t.n++
-	return t
-}
-
-// leave gives a slot back, once.
-func (s *socketSlots) leave(slot socketSlot) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.taken--
-	uncount(s.bySubject, slot.subject)
-	uncount(s.byAddress, slot.address)
-}
-
-func uncount(tallies map[string]*tally, t *tally) {
-	if t == nil {
-		return
-	}
-	if t.n--; t.n == 0 {
-		delete(tallies, t.of) // only present clients cost memory
-	}
+func (c *Config) filters() *quota.Filters {
+	return quota.NewFilters(quota.Limit{Name: LimitListsPerSubject, Max: c.MaxListsPerSubject},
+		quota.Limit{Name: LimitFilterBytesPerSubject, Max: c.MaxFilterBytesPerSubject})
 }
 
 // withSlot serves a request in a slot, or answers 429. It releases the slot afterwards unless a socket keeps it.
-func (h *Hub) withSlot(w http.ResponseWriter, r *http.Request, access Access, serve func(socketSlot) (kept bool)) {
+func (h *Hub) withSlot(w http.ResponseWriter, r *http.Request, access Access, serve func(quota.Slot) (kept bool)) {
 	address := ""
 	if h.cfg.Address != nil {
 		address = h.cfg.Address(r)
 	}
-	slot, limit, advice := h.slots.take(access.Subject, address)
+	slot, limit, advice := h.slots.Take(access.Subject, address)
 	if limit != "" {
 		h.limited(limit)
 		// The delay is random, so that clients rejected together do not return together.
@@ -139,10 +61,34 @@ func (h *Hub) withSlot(w http.ResponseWriter, r *http.Request, access Access, se
 	kept := false
 	defer func() {
 		if !kept {
-			h.slots.leave(slot)
+			h.slots.Leave(slot)
 		}
 	}()
 	kept = serve(slot)
+}
+
+// takeFilter counts a list's filter for the socket and its subject, or returns the limit that it would exceed, and advice.
+// Only the reader calls it.
+func (c *conn) takeFilter(filter *match.Filter) (bytes int, limit, advice string) {
+	bytes = filter.Size()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if most := c.hub.cfg.MaxFilterBytes; c.filterBytes+bytes > most {
+		return 0, LimitFilterBytes, fmt.Sprintf("the lists of this socket have filters of %d bytes: unsubscribe from some, or open another socket", most)
+	}
+	if limit, advice = c.hub.filters.Take(c.access.Subject, bytes); limit == "" {
+		c.filterBytes += bytes
+	}
+	return bytes, limit, advice
+}
+
+// leaveFilter subtracts a subscription's filter from the counts. Called with mu held.
+func (c *conn) leaveFilter(s *connSub) {
+	if s.filterBytes > 0 {
+		c.filterBytes -= s.filterBytes
+		c.hub.filters.Leave(c.access.Subject, s.filterBytes)
+		s.filterBytes = 0
+	}
 }
 
 func (h *Hub) limited(limit string) {

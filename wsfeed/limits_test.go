@@ -1,9 +1,7 @@
 package wsfeed
 
 import (
-	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"strings"
@@ -108,67 +106,10 @@ func TestMaxSockets(t *testing.T) {
 		eventually(t, "there is room", func() bool { return b.try(t, "/v1/feed", from).status == http.StatusSwitchingProtocols })
 	}
 	b.hub.Shutdown(t.Context())
-	require.Zero(t, b.hub.slots.taken)
-	require.Empty(t, b.hub.slots.byAddress)
-}
-
-// TestSocketSlots takes and leaves places at random, beside a model.
-func TestSocketSlots(t *testing.T) {
-	t.Parallel()
-	s := newSocketSlots(&Config{MaxSockets: 40, MaxSocketsPerSubject: 7, MaxSocketsPerAddress: 5})
-	type taken struct {
-		socketSlot
-		subject, address string
+	for _, address := range []string{"a", "a", "b", "b"} {
+		_, limit, _ := b.hub.slots.Take("", address)
+		require.Empty(t, limit, "a socket that has left keeps a place")
 	}
-	var all []taken
-	count := func(match func(taken) bool) (n int) {
-		for _, one := range all {
-			if match(one) {
-				n++
-			}
-		}
-		return n
-	}
-	rnd := rand.New(rand.NewPCG(1, 2))
-	some := func(n int) string {
-		if i := rnd.IntN(n); i > 0 {
-			return fmt.Sprint(i)
-		}
-		return "" // is not counted
-	}
-	seen := make(map[string]bool)
-	for range 20_000 {
-		if len(all) > 0 && rnd.IntN(5) < 2 {
-			i := rnd.IntN(len(all))
-			s.leave(all[i].socketSlot)
-			all = append(all[:i], all[i+1:]...)
-			continue
-		}
-		one := taken{subject: some(5), address: some(9)}
-		want := ""
-		switch {
-		case len(all) >= 40:
-			want = LimitSockets
-		case one.subject != "" && count(func(o taken) bool { return o.subject == one.subject }) >= 7:
-			want = LimitSocketsPerSubject
-		case one.address != "" && count(func(o taken) bool { return o.address == one.address }) >= 5:
-			want = LimitSocketsPerAddress
-		}
-		var limit string
-		one.socketSlot, limit, _ = s.take(one.subject, one.address)
-		require.Equal(t, want, limit)
-		seen[limit] = true
-		if limit == "" {
-			all = append(all, one)
-		}
-	}
-	require.Len(t, seen, 4, "the limits were not all met")
-	for _, one := range all {
-		s.leave(one.socketSlot)
-	}
-	require.Zero(t, s.taken)
-	require.Empty(t, s.bySubject)
-	require.Empty(t, s.byAddress)
 }
 
 // TestMessagesPerSecond: as much as a page that changes needs goes at once; a flood is told why it ends.
