@@ -143,41 +143,6 @@ func (h *Hub) Watches(agentID uuid.UUID) bool { return h.topic(agentID) != nil }
 // Registrations during the read must be confirmed after it (WatchedSince).
 func (h *Hub) Gen() uint64 { return h.gen.Load() }
 
-// Publish hands lines of one activity to its subscriptions.
-func (h *Hub) Publish(agentID uuid.UUID, b Batch) {
-	if t := h.topic(agentID); t != nil {
-		t.publish(b)
-	}
-}
-
-// Known returns what the feed knows of the activities of w. A read of their states that begins now confirms it.
-func (h *Hub) Known(w *Watch) []Known {
-	all := make([]Known, 0, len(w.Activities))
-	for _, id := range w.Activities {
-		if t := h.topic(id); t != nil {
-			t.mu.Lock()
-			all = append(all, t.known())
-			t.mu.Unlock()
-		}
-	}
-	return all
-}
-
-// Confirm tells the feed an activity's state, read after the tail took up a new position and after k was known. Subscriptions
-// read the lines between k and this state from Postgres if they need them. line is the JSON of the line k.LineSeq, nil where
-// there is no such line; its id and created_at are enough.
-func (h *Hub) Confirm(k Known, s State, line json.RawMessage) { k.topic.confirm(k, s, line) }
-
-// Gone tells the feed that an activity does not exist any more.
-func (h *Hub) Gone(k Known) { k.topic.markGone() }
-
-// ListsChanged schedules a new read of the lists of w.
-func (h *Hub) ListsChanged(w *Watch) {
-	for _, l := range w.lists {
-		l.touch()
-	}
-}
-
 // read makes one read of Postgres for owner, usually a socket. It takes a place first, so that a thousand catch-ups do not
 // become a thousand queries. ReadTimeout frees the place: a database that silently vanished must not keep it for ever.
 func read[T any](ctx context.Context, h *Hub, l turns.Lane, owner any, ask func(context.Context) (T, error)) (answer T, err error) {

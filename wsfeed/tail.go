@@ -11,6 +11,43 @@ import (
 	"github.com/agentexec/agentexec/wsfeed/internal/match"
 )
 
+// The tail reads what has changed in Postgres, and tells the feed by the calls of this file.
+
+// Publish hands lines of one activity to its subscriptions.
+func (h *Hub) Publish(agentID uuid.UUID, b Batch) {
+	if t := h.topic(agentID); t != nil {
+		t.publish(b)
+	}
+}
+
+// Known returns what the feed knows of the activities of w. A read of their states that begins now confirms it.
+func (h *Hub) Known(w *Watch) []Known {
+	all := make([]Known, 0, len(w.Activities))
+	for _, id := range w.Activities {
+		if t := h.topic(id); t != nil {
+			t.mu.Lock()
+			all = append(all, t.known())
+			t.mu.Unlock()
+		}
+	}
+	return all
+}
+
+// Confirm tells the feed an activity's state, read after the tail took up a new position and after k was known. Subscriptions
+// read the lines between k and this state from Postgres if they need them. line is the JSON of the line k.LineSeq, nil where
+// there is no such line; its id and created_at are enough.
+func (h *Hub) Confirm(k Known, s State, line json.RawMessage) { k.topic.confirm(k, s, line) }
+
+// Gone tells the feed that an activity does not exist any more.
+func (h *Hub) Gone(k Known) { k.topic.markGone() }
+
+// ListsChanged schedules a new read of the lists of w.
+func (h *Hub) ListsChanged(w *Watch) {
+	for _, l := range w.lists {
+		l.touch()
+	}
+}
+
 // Activity has the properties that decide whether a list may hold an activity. They never change after its creation.
 type Activity struct {
 	ID            uuid.UUID // of the row
@@ -94,4 +131,38 @@ func (l *listTopic) holdsOneOf(due map[uuid.UUID]struct{}) bool {
 		_, is := due[item.id]
 		return is
 	})
+}
+
+// No line is written when an activity becomes stale, or when a heartbeat ends that. So the tail reads which activities are stale,
+// and tells the feed where the feed has another value.
+
+// StaleDiffers returns the watched activities for which the feed has another value of stale than isStale returns. The caller
+// reads their states and passes each to Refresh.
+func (h *Hub) StaleDiffers(isStale func(agentID uuid.UUID) bool) (differ []Known) {
+	for i := range h.shards {
+		s := &h.shards[i]
+		s.mu.RLock()
+		for id, t := range s.topics {
+			t.mu.Lock()
+			if t.hi != unknown && !t.gone && t.state.Stale != isStale(id) {
+				differ = append(differ, t.known())
+			}
+			t.mu.Unlock()
+		}
+		s.mu.RUnlock()
+	}
+	return differ
+}
+
+// Refresh tells the feed an activity's state, read after k was known. If a line was written in between, the state is ignored: a
+// line brings its own state.
+func (h *Hub) Refresh(k Known, s State) { k.topic.refresh(k, s) }
+
+func (t *topic) refresh(k Known, s State) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if k.divergences != len(t.divergences) || t.replacedBy(s) || s.LastSeq != t.state.LastSeq {
+		return
+	}
+	t.learn(s)
 }
