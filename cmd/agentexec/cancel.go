@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/internal/source"
 	"github.com/agentexec/agentexec/internal/terminal"
 	"github.com/agentexec/agentexec/pkg/client"
@@ -42,7 +43,7 @@ func newCancel(s *settings) *cobra.Command {
 				return err
 			}
 			if force && grace.given() {
-				return usageError(cmd, "--force and --grace do not go together")
+				return exit.UsageError(cmd, "--force and --grace do not go together")
 			}
 			request := source.Cancel{Message: optional(args, 1), Grace: grace.time, Never: grace.never, Tree: tree, RequestedBy: userName()}
 			if force {
@@ -167,9 +168,9 @@ func newCancelPending(s *settings) *cobra.Command {
 			filtered := agentType.value != "" || len(metadata) > 0 || idleFor.value > 0
 			switch {
 			case !all && !filtered:
-				return usageError(cmd, "nothing says which activities: give --agent-type, --metadata or --idle-for, or --all for every QUEUED and RUNNING one")
+				return exit.UsageError(cmd, "nothing says which activities: give --agent-type, --metadata or --idle-for, or --all for every QUEUED and RUNNING one")
 			case all && filtered:
-				return usageError(cmd, "--all goes with no filter: it cancels every QUEUED and RUNNING activity")
+				return exit.UsageError(cmd, "--all goes with no filter: it cancels every QUEUED and RUNNING activity")
 			}
 			return s.withClient(cmd.Context(), func(c *client.Client) error {
 				counts, err := c.CancelPendingCounts(cmd.Context(), client.CancelPendingParams{

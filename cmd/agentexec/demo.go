@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/internal/demo"
 	"github.com/agentexec/agentexec/pkg/client"
 	"github.com/agentexec/agentexec/pkg/migrate"
@@ -33,11 +34,11 @@ func (d *demoFlags) check(cmd *cobra.Command, least int) error {
 	const most = 1000
 	switch n := *d.agents.value; {
 	case n < least || n > most:
-		return usageError(cmd, "--demo-agents must be between %d and %d, got %d", least, most, n)
+		return exit.UsageError(cmd, "--demo-agents must be between %d and %d, got %d", least, most, n)
 	case n == 0:
 		return nil
 	case d.dir == "":
-		return usageError(cmd, "--demo-dir must not be empty")
+		return exit.UsageError(cmd, "--demo-dir must not be empty")
 	}
 	return demo.CheckDir(d.dir)
 }

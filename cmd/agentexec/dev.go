@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/spf13/cobra"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/internal/devpg"
 	"github.com/agentexec/agentexec/pkg/migrate"
 	"github.com/agentexec/agentexec/sidecar"
@@ -53,7 +54,7 @@ func newDev(s *settings) *cobra.Command {
 				return err
 			}
 			if _, source := s.get("database-url"); d.fresh && source != "" {
-				return usageError(cmd, "--fresh is for the private Postgres, and %s names another: %s", source, without(source))
+				return exit.UsageError(cmd, "--fresh is for the private Postgres, and %s names another: %s", source, without(source))
 			}
 			if err := d.demo.check(cmd, 0); err != nil {
 				return err
@@ -85,7 +86,7 @@ func (d *dev) run(ctx context.Context) (err error) {
 		return err
 	}
 	if err := config.CheckOrigins(); err != nil {
-		return usageError(nil, "%s", err)
+		return exit.UsageError(nil, "%s", err)
 	}
 	if err := config.CheckAddr(); err != nil {
 		return err
@@ -209,7 +210,7 @@ func without(source string) string {
 func (d *dev) connectError(err error) error {
 	var connect *pgconn.ConnectError
 	if _, source := d.get("database-url"); d.postgres == nil && errors.As(err, &connect) {
-		return fmt.Errorf("%s; %s names it: %s to have a private Postgres started", explain(err), source, without(source))
+		return fmt.Errorf("%s; %s names it: %s to have a private Postgres started", exit.Explain(err), source, without(source))
 	}
 	return err
 }

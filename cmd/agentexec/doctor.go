@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/internal/doctor"
 	"github.com/agentexec/agentexec/internal/pgurl"
 	"github.com/agentexec/agentexec/internal/terminal"
@@ -44,7 +45,7 @@ func newDoctor(s *settings) *cobra.Command {
 			}
 			problems := 0
 			for i, f := range findings {
-				findings[i].Found, findings[i].Advice = redact(f.Found), s.advise(f.Advice)
+				findings[i].Found, findings[i].Advice = exit.Redact(f.Found), s.advise(f.Advice)
 				if f.Level == doctor.Problem {
 					problems++
 				}
@@ -53,7 +54,7 @@ func newDoctor(s *settings) *cobra.Command {
 				return err
 			}
 			if problems > 0 {
-				return &exitError{code: codeFailed}
+				return &exit.Error{Code: exit.CodeFailed}
 			}
 			return nil
 		},
@@ -70,7 +71,7 @@ func (s *settings) listenConfig() (*pgx.ConnConfig, error) {
 	}
 	config, err := pgurl.Parse(address)
 	if err != nil {
-		return nil, usageError(nil, "%s: %w", from, err)
+		return nil, exit.UsageError(nil, "%s: %w", from, err)
 	}
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = connectTimeout

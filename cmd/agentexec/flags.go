@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/sidecar"
 )
 
@@ -74,7 +75,7 @@ func (s *settings) basePath() (string, error) {
 	text, source := s.get("base-path")
 	base, err := sidecar.CleanBasePath(text)
 	if err != nil {
-		return "", usageError(nil, "%s: %w", source, err)
+		return "", exit.UsageError(nil, "%s: %w", source, err)
 	}
 	return base, nil
 }
@@ -100,7 +101,7 @@ func (s *settings) outside(c *sidecar.Config) error {
 		return err
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
-		return usageError(nil, "TLS needs both a certificate and its key: --tls-cert and --tls-key")
+		return exit.UsageError(nil, "TLS needs both a certificate and its key: --tls-cert and --tls-key")
 	}
 	if source != "" {
 		c.Reload = hangups()
@@ -111,7 +112,7 @@ func (s *settings) outside(c *sidecar.Config) error {
 	case strings.EqualFold(header, "X-Forwarded-For"), strings.EqualFold(header, "Forwarded"):
 		c.ProxyHeader = header
 	default:
-		return usageError(nil, "%s: %q must be X-Forwarded-For or Forwarded", source, header)
+		return exit.UsageError(nil, "%s: %q must be X-Forwarded-For or Forwarded", source, header)
 	}
 	proxies, source := s.get("trusted-proxy")
 	for proxy := range strings.SplitSeq(proxies, ",") {
@@ -119,7 +120,7 @@ func (s *settings) outside(c *sidecar.Config) error {
 			continue
 		}
 		if !sidecar.ValidProxy(proxy) {
-			return usageError(nil, "%s: %q must be an IP address or a network, such as 10.0.0.0/8", source, proxy)
+			return exit.UsageError(nil, "%s: %q must be an IP address or a network, such as 10.0.0.0/8", source, proxy)
 		}
 		c.TrustedProxies = append(c.TrustedProxies, proxy)
 	}
@@ -211,7 +212,7 @@ func (s *settings) limits() (sidecar.Limits, error) {
 		case l.span != nil:
 			d, err := time.ParseDuration(text)
 			if err != nil || d <= 0 {
-				return chosen, usageError(nil, "%s: %q must be a duration above zero, such as 10s", source, text)
+				return chosen, exit.UsageError(nil, "%s: %q must be a duration above zero, such as 10s", source, text)
 			}
 			*l.span(&chosen) = d
 		default:
@@ -221,7 +222,7 @@ func (s *settings) limits() (sidecar.Limits, error) {
 				least, most = 50, 1000
 			}
 			if err != nil || n < least || n > most {
-				return chosen, usageError(nil, "%s: %q must be a whole number from %d to %d%s", source, text, least, most,
+				return chosen, exit.UsageError(nil, "%s: %q must be a whole number from %d to %d%s", source, text, least, most,
 					map[bool]string{true: ", or off"}[l.optional])
 			}
 			*l.number(&chosen) = int(n)

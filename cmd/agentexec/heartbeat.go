@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
@@ -29,7 +30,7 @@ func newHeartbeat(s *settings) *cobra.Command {
 				return err
 			}
 			if cmd.Flags().Changed("expect-every") && expectEvery.value == 0 {
-				return usageError(cmd, "--expect-every must be above zero")
+				return exit.UsageError(cmd, "--expect-every must be above zero")
 			}
 			return s.withActivity(cmd.Context(), id, func(c *client.Client, id uuid.UUID) error {
 				beat, err := c.Heartbeat(cmd.Context(), id, expectEvery.value)
@@ -41,9 +42,9 @@ func newHeartbeat(s *settings) *cobra.Command {
 				}
 				switch {
 				case beat.CancelRequested && !beat.Status.IsFinished():
-					return &exitError{code: codeCanceled, err: fmt.Errorf("a cancel is requested: %s", beat.CancelMessage)}
+					return &exit.Error{Code: exit.CodeCanceled, Err: fmt.Errorf("a cancel is requested: %s", beat.CancelMessage)}
 				case beat.CancelRequested, beat.Status == client.StatusCanceled:
-					return &exitError{code: codeCanceled}
+					return &exit.Error{Code: exit.CodeCanceled}
 				}
 				return nil
 			})

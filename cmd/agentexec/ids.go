@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
@@ -27,7 +28,7 @@ const (
 func agentID(cmd *cobra.Command, text string) (activityID, error) {
 	id, err := parseActivityID(text)
 	if err != nil {
-		return id, usageError(cmd, "AGENT_ID %.50q %w", text, err)
+		return id, exit.UsageError(cmd, "AGENT_ID %.50q %w", text, err)
 	}
 	return id, nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
@@ -206,10 +207,10 @@ func TestWatchNotes(t *testing.T) {
 
 	// On a terminal they are below the line.
 	out, b := onTerminal()
-	var exit *exitError
+	var ended *exit.Error
 	err = c.watching(t, out).run(t.Context(), uuid.MustParse(id), 0)
-	require.ErrorAs(t, err, &exit)
-	require.Equal(t, codeCanceled, exit.code)
+	require.ErrorAs(t, err, &ended)
+	require.Equal(t, exit.CodeCanceled, ended.Code)
 	require.Regexp(t, `RUNNING +-  Again\n\r\x1b\[K {32}\(attempt 2\)\n`, b.String())
 	require.Regexp(t, `RUNNING +-  Enough\n\r\x1b\[K {32}\(cancel requested by `+u.Username+`\)\n`, b.String())
 }

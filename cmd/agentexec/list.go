@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/internal/source"
 	"github.com/agentexec/agentexec/pkg/client"
 )
@@ -124,11 +125,11 @@ func (f *listFlags) check(cmd *cobra.Command) error {
 		value *int
 	}{{"page", f.page.value}, {"page-size", f.pageSize.value}} {
 		if n.value != nil && *n.value < 1 {
-			return usageError(cmd, "--%s must be at least 1", n.flag)
+			return exit.UsageError(cmd, "--%s must be at least 1", n.flag)
 		}
 	}
 	if f.roots && (f.parent.given() || f.root.given()) {
-		return usageError(cmd, "--roots does not go with --parent and --root: a root is below nothing")
+		return exit.UsageError(cmd, "--roots does not go with --parent and --root: a root is below nothing")
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/internal/source"
 	"github.com/agentexec/agentexec/internal/terminal"
 	"github.com/agentexec/agentexec/pkg/client"
@@ -46,7 +47,7 @@ func (s *settings) watchList(ctx context.Context, cmd *cobra.Command, out *scree
 		}
 		switch {
 		case ctx.Err() != nil:
-			return &exitError{code: codeInterrupted}
+			return &exit.Error{Code: exit.CodeInterrupted}
 		case err != nil && (!began || source.Lasting(err)):
 			return err
 		case err != nil:
@@ -61,7 +62,7 @@ func (s *settings) watchList(ctx context.Context, cmd *cobra.Command, out *scree
 		}
 		select {
 		case <-ctx.Done():
-			return &exitError{code: codeInterrupted}
+			return &exit.Error{Code: exit.CodeInterrupted}
 		case <-time.After(listPause):
 		}
 	}

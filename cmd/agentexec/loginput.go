@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/internal/terminal"
 	"github.com/agentexec/agentexec/pkg/client"
 )
@@ -172,8 +173,8 @@ func (l *inputLog) flush(ctx context.Context) error {
 		}
 		states, err := l.client.AppendLogs(context.WithoutCancel(ctx), l.waiting[:n])
 		if err != nil {
-			return &exitError{exitCode(err), fmt.Errorf("after %s: %s",
-				terminal.Counted(l.written, "line", "lines"), entryNumber.ReplaceAllString(explain(err), ""))}
+			return &exit.Error{Code: exit.Code(err), Err: fmt.Errorf("after %s: %s",
+				terminal.Counted(l.written, "line", "lines"), entryNumber.ReplaceAllString(exit.Explain(err), ""))}
 		}
 		if states[0].CancelRequested && l.canceling != nil && !states[0].Status.IsFinished() {
 			l.canceling()

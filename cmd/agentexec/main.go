@@ -1,7 +1,7 @@
 // Command agentexec tracks long-running work in Postgres and shows it live: the sidecar, its private Postgres for
 // development, and small commands that create, log, end, list and watch activities.
 //
-// main.go runs a command and turns its error into one line and an exit code (errors.go). settings.go reads flags and variables.
+// main.go runs a command and turns its error into one line and an exit code (internal/exit). settings.go reads flags and variables.
 // The other files have one command each, or a few of one kind.
 //
 // May import: everything.
@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
@@ -31,10 +32,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
-	if message := describe(err); message != "" {
+	if message := exit.Describe(err); message != "" {
 		_, _ = fmt.Fprintln(stderr, "agentexec: "+s.advise(message))
 	}
-	return exitCode(err)
+	return exit.Code(err)
 }
 
 // newRoot returns the command agentexec with all its subcommands, which share the settings.
@@ -60,7 +61,7 @@ func newRoot(s *settings) *cobra.Command {
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
 	cobra.EnableCommandSorting = false
-	root.SetFlagErrorFunc(flagError)
+	root.SetFlagErrorFunc(exit.FlagError)
 	s.register(root.PersistentFlags())
 	completeFlags(root)
 
@@ -110,7 +111,7 @@ func knownCommand(cmd *cobra.Command, args []string) error {
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		message += fmt.Sprintf(", did you mean %s?", strings.Join(near, " or "))
 	}
-	return usageError(cmd, "%s", message)
+	return exit.UsageError(cmd, "%s", message)
 }
 
 // arguments accepts the positional arguments that a command's Use line names: those in brackets may be left out.
@@ -125,11 +126,11 @@ func arguments(cmd *cobra.Command, args []string) error {
 	}
 	switch {
 	case len(args) < required:
-		return usageError(cmd, "%s is missing: %s %s", names[len(args)], cmd.Parent().CommandPath(), cmd.Use)
+		return exit.UsageError(cmd, "%s is missing: %s %s", names[len(args)], cmd.Parent().CommandPath(), cmd.Use)
 	case len(args) > len(names) && len(names) > 0:
-		return usageError(cmd, "unexpected argument %q (put quotes around words that belong together)", args[len(names)])
+		return exit.UsageError(cmd, "unexpected argument %q (put quotes around words that belong together)", args[len(names)])
 	case len(args) > len(names):
-		return usageError(cmd, "unexpected argument %q", args[0])
+		return exit.UsageError(cmd, "unexpected argument %q", args[0])
 	}
 	return nil
 }

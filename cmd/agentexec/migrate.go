@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/internal/terminal"
 	"github.com/agentexec/agentexec/pkg/migrate"
 )
@@ -22,10 +23,10 @@ func newMigrate(s *settings) *cobra.Command {
 		Args: arguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if onlyPrint && onlyStatus {
-				return usageError(cmd, "--print and --status do not go together")
+				return exit.UsageError(cmd, "--print and --status do not go together")
 			}
 			if onlyStatus && (opts.Roles || opts.RowSecurity) {
-				return usageError(cmd, "--status changes nothing, so it goes with neither --roles nor --row-security")
+				return exit.UsageError(cmd, "--status changes nothing, so it goes with neither --roles nor --row-security")
 			}
 			schema, err := s.schema()
 			if err != nil {
@@ -33,7 +34,7 @@ func newMigrate(s *settings) *cobra.Command {
 			}
 			opts.Schema = schema
 			if opts.LockTimeout <= 0 {
-				return usageError(cmd, "--lock-timeout must be more than 0")
+				return exit.UsageError(cmd, "--lock-timeout must be more than 0")
 			}
 			if onlyPrint {
 				return migrate.Print(cmd.OutOrStdout(), &opts)
@@ -49,7 +50,7 @@ func newMigrate(s *settings) *cobra.Command {
 			}
 			opts.Done = func(line string) { _, _ = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", schema, s.advise(line)) }
 			opts.Waiting = func(line string) {
-				_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "agentexec: %s\n", terminal.Printable(redact(line)))
+				_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "agentexec: %s\n", terminal.Printable(exit.Redact(line)))
 			}
 			return migrate.Up(ctx, conn, &opts)
 		},

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/internal/source"
 )
 
@@ -22,7 +23,7 @@ func (o *outage) lost(reason error) string {
 		return ""
 	}
 	o.since = time.Now()
-	return connectionLost + ": " + describe(reason)
+	return connectionLost + ": " + exit.Describe(reason)
 }
 
 // again returns the note for a success: "" unless there was a failure.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"io"
 	"os"
 	"os/exec"
@@ -46,7 +47,7 @@ func untilStopped(ctx context.Context, stderr io.Writer, others ...os.Signal) (_
 					cancel()
 				case sig != syscall.SIGHUP && time.Since(first) > repeatedSignal:
 					_, _ = fmt.Fprintln(stderr, "agentexec: stopped at once, as asked")
-					os.Exit(codeInterrupted)
+					os.Exit(exit.CodeInterrupted)
 				}
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/internal/source"
 	"github.com/agentexec/agentexec/internal/terminal"
 	"github.com/agentexec/agentexec/pkg/client"
@@ -38,7 +39,7 @@ func newQuestions(s *settings) *cobra.Command {
 			state.set(&params)
 			if pageSize.value != nil {
 				if params.PageSize = *pageSize.value; params.PageSize < 1 {
-					return usageError(cmd, "--page-size must be at least 1")
+					return exit.UsageError(cmd, "--page-size must be at least 1")
 				}
 			}
 			var one activityID
@@ -240,7 +241,7 @@ func newAnswer(s *settings) *cobra.Command {
 				given++
 			}
 			if given != 1 {
-				return usageError(cmd, "give one of these: the answer as JSON, --text TEXT, or --decline")
+				return exit.UsageError(cmd, "give one of these: the answer as JSON, --text TEXT, or --decline")
 			}
 			return s.withSource(cmd.Context(), cmd, func(src source.Source) error {
 				id, err := id.find(cmd.Context(), src.FindID)
@@ -270,7 +271,7 @@ func newAnswer(s *settings) *cobra.Command {
 // notJSON returns the error for an answer that is no JSON, which shows how to give a string.
 func notJSON(cmd *cobra.Command, text string) error {
 	quoted, _ := json.Marshal(terminal.Clip(strings.ToValidUTF8(text, "\uFFFD"), 40)) // strings can always be written
-	return usageError(cmd, `%.50q is no JSON; for a string, write '%s' or --text %s`, text, quoted, quoted)
+	return exit.UsageError(cmd, `%.50q is no JSON; for a string, write '%s' or --text %s`, text, quoted, quoted)
 }
 
 // questionState is a flag that takes the name of a state of a question, in any case, or ANY.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/internal/terminal"
 	"github.com/agentexec/agentexec/pkg/client"
 )
@@ -123,7 +124,7 @@ func newRetentionSet(s *settings) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var keep age
 			if err := keep.Set(args[0]); err != nil {
-				return usageError(cmd, "AGE %.50q %w", args[0], err)
+				return exit.UsageError(cmd, "AGE %.50q %w", args[0], err)
 			}
 			return s.withClient(cmd.Context(), func(c *client.Client) error {
 				rule := flags.rule(keep.value)
@@ -211,7 +212,7 @@ func newPrune(s *settings) *cobra.Command {
 		Args: arguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if olderThan.value == 0 {
-				return usageError(cmd, "--older-than is missing, such as --older-than 30d")
+				return exit.UsageError(cmd, "--older-than is missing, such as --older-than 30d")
 			}
 			ctx, stop := untilStopped(cmd.Context(), cmd.ErrOrStderr())
 			defer stop()
@@ -257,7 +258,7 @@ func (p *pruning) run(ctx context.Context, params client.PruneParams) error {
 		}
 		if ctx.Err() != nil {
 			_ = p.print(false)
-			return &exitError{code: codeInterrupted}
+			return &exit.Error{Code: exit.CodeInterrupted}
 		}
 		p.tell()
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/internal/pgurl"
 	"github.com/agentexec/agentexec/sidecar"
 )
@@ -52,7 +54,7 @@ func newServe(s *settings) *cobra.Command {
 			}
 			config.AllowOrigins = own.allowOrigins()
 			if err := config.CheckOrigins(); err != nil {
-				return usageError(nil, "%s", err)
+				return exit.UsageError(nil, "%s", err)
 			}
 			if config.Limits, err = own.limits(); err != nil {
 				return err
@@ -100,7 +102,7 @@ func (s *settings) inFlightBytes() (int, error) {
 	}
 	n, err := strconv.ParseInt(text, 10, 32)
 	if err != nil || n < minInFlightBytes {
-		return 0, usageError(nil, "%s: %q must be a whole number of bytes, at least %d", source, text, minInFlightBytes)
+		return 0, exit.UsageError(nil, "%s: %q must be a whole number of bytes, at least %d", source, text, minInFlightBytes)
 	}
 	return int(n), nil
 }
@@ -113,7 +115,7 @@ func (s *settings) pprof() (bool, error) {
 	}
 	on, err := strconv.ParseBool(text)
 	if err != nil {
-		return false, usageError(nil, "%s: %q is neither true nor false", source, text)
+		return false, exit.UsageError(nil, "%s: %q is neither true nor false", source, text)
 	}
 	return on, nil
 }
@@ -130,7 +132,7 @@ func (s *settings) service(logger *slog.Logger) (sidecar.Config, error) {
 	}
 	if url, source := s.get("listen-url"); url != "" {
 		if err := pgurl.Check(url); err != nil {
-			return sidecar.Config{}, usageError(nil, "%s: %w", source, err)
+			return sidecar.Config{}, exit.UsageError(nil, "%s: %w", source, err)
 		}
 	}
 	pollOnly, err := s.pollOnly()
@@ -186,7 +188,7 @@ func ready(ctx context.Context, url string) error {
 	client := http.Client{Transport: &http.Transport{TLSClientConfig: unchecked}}
 	response, err := client.Do(request)
 	if err != nil {
-		return fmt.Errorf("not ready: no answer from %s: %s", url, reason(err))
+		return fmt.Errorf("not ready: no answer from %s: %s", url, exit.Reason(err))
 	}
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {
@@ -209,3 +211,6 @@ func reachable(addr string) string {
 	}
 	return net.JoinHostPort(host, port)
 }
+
+// inUse reports whether err says that another program listens on the address.
+func inUse(err error) bool { return errors.Is(err, syscall.EADDRINUSE) }

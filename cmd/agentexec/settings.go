@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/pflag"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/internal/pgurl"
 	"github.com/agentexec/agentexec/internal/source"
 	"github.com/agentexec/agentexec/pkg/client"
@@ -82,7 +83,7 @@ func (s *settings) guard(name, protection string) (value, source string, err err
 		}
 	}
 	if value == "" && source != "" {
-		err = usageError(nil, "%s must not be empty: give it a value, or leave it out where no %s is wanted", source, protection)
+		err = exit.UsageError(nil, "%s must not be empty: give it a value, or leave it out where no %s is wanted", source, protection)
 	}
 	return value, source, err
 }
@@ -116,7 +117,7 @@ func (s *settings) pollOnly() (bool, error) {
 	case "off":
 		return true, nil
 	default:
-		return false, usageError(nil, "%s: %q is neither on nor off", source, listen)
+		return false, exit.UsageError(nil, "%s: %q is neither on nor off", source, listen)
 	}
 }
 
@@ -126,7 +127,7 @@ func (s *settings) schema() (string, error) {
 	case schema == "":
 		return migrate.DefaultSchema, nil
 	case !migrate.ValidName(schema):
-		return "", usageError(nil, "%s: %q is no name for a schema: use lower-case letters, digits and underscores, "+
+		return "", exit.UsageError(nil, "%s: %q is no name for a schema: use lower-case letters, digits and underscores, "+
 			"at most 63, not beginning with a digit or pg_", source, schema)
 	}
 	return schema, nil
@@ -153,7 +154,7 @@ func (s *settings) addr() (addr string, chosen bool, err error) {
 		_, err = net.LookupPort("tcp", port)
 	}
 	if err != nil {
-		return "", true, usageError(nil, "%s: %q is no address: write host:port, such as %s", source, addr, sidecar.DefaultAddr)
+		return "", true, exit.UsageError(nil, "%s: %q is no address: write host:port, such as %s", source, addr, sidecar.DefaultAddr)
 	}
 	return addr, true, nil
 }
@@ -163,7 +164,7 @@ func (s *settings) logger(w io.Writer, usual slog.Level) (*slog.Logger, error) {
 	level := usual
 	if name, source := s.get("log-level"); name != "" {
 		if err := level.UnmarshalText([]byte(name)); err != nil {
-			return nil, usageError(nil, "%s: %q is no log level: use debug, info, warn or error", source, name)
+			return nil, exit.UsageError(nil, "%s: %q is no log level: use debug, info, warn or error", source, name)
 		}
 	}
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: tellErrors})), nil
@@ -172,7 +173,7 @@ func (s *settings) logger(w io.Writer, usual slog.Level) (*slog.Logger, error) {
 // tellErrors formats errors in a log as in other output: on one line, without passwords.
 func tellErrors(_ []string, attr slog.Attr) slog.Attr {
 	if err, ok := attr.Value.Any().(error); ok {
-		attr.Value = slog.StringValue(describe(err))
+		attr.Value = slog.StringValue(exit.Describe(err))
 	}
 	return attr
 }
@@ -197,7 +198,7 @@ func (s *settings) poolConfig() (*pgxpool.Config, error) {
 	config, err := pgurl.Parse(url)
 	if err != nil {
 		_, source := s.get("database-url")
-		return nil, usageError(nil, "%s: %w", source, err)
+		return nil, exit.UsageError(nil, "%s: %w", source, err)
 	}
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = connectTimeout

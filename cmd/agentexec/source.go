@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/internal/source"
 	"github.com/agentexec/agentexec/pkg/client"
 )
@@ -65,11 +66,11 @@ func (s *settings) sidecar(cmd *cobra.Command, outages *source.Outages) (*source
 	_, databaseFrom := own.get("database-url")
 	switch {
 	case address == "" && from == "--url":
-		return nil, usageError(cmd, "--url must not be empty")
+		return nil, exit.UsageError(cmd, "--url must not be empty")
 	case address == "" || from != "--url" && databaseFrom == "--database-url":
 		return nil, nil //nolint:nilnil // nil means a database
 	case from == "--url" && databaseFrom == "--database-url":
-		return nil, usageError(cmd, "--url and --database-url do not go together")
+		return nil, exit.UsageError(cmd, "--url and --database-url do not go together")
 	}
 	token, err := own.token(cmd)
 	if err != nil {
@@ -77,7 +78,7 @@ func (s *settings) sidecar(cmd *cobra.Command, outages *source.Outages) (*source
 	}
 	sidecar, err := source.NewSidecar(source.SidecarConfig{URL: address, Token: token, Outages: outages})
 	if err != nil {
-		return nil, usageError(cmd, "%s: %w", from, err)
+		return nil, exit.UsageError(cmd, "%s: %w", from, err)
 	}
 	if token != nil && exposed(address) {
 		_, _ = fmt.Fprintln(cmd.ErrOrStderr(), "agentexec: warning: the token goes over the network without encryption: use https")
@@ -91,7 +92,7 @@ func (s *settings) token(cmd *cobra.Command) (func() (string, error), error) {
 	file, fileFrom := s.get("token-file")
 	switch {
 	case token != "" && file != "" && strings.HasPrefix(tokenFrom, "--") == strings.HasPrefix(fileFrom, "--"):
-		return nil, usageError(cmd, "%s and %s do not go together", tokenFrom, fileFrom)
+		return nil, exit.UsageError(cmd, "%s and %s do not go together", tokenFrom, fileFrom)
 	case token == "" && file == "":
 		return nil, nil //nolint:nilnil // nil means no token
 	case token != "" && (file == "" || strings.HasPrefix(tokenFrom, "--")):
@@ -109,7 +110,7 @@ func (s *settings) token(cmd *cobra.Command) (func() (string, error), error) {
 // checkToken refuses what cannot be a token, without quoting it.
 func checkToken(from, token string) (string, error) {
 	if token == "" || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return "", usageError(nil, "%s holds no token: a token is one word of ASCII", from)
+		return "", exit.UsageError(nil, "%s holds no token: a token is one word of ASCII", from)
 	}
 	return token, nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/internal/auth"
 )
 
@@ -34,14 +35,14 @@ func newToken() *cobra.Command {
 				return err
 			}
 			if lifetime.value == 0 {
-				return usageError(cmd, "--expires-in must be more than 0")
+				return exit.UsageError(cmd, "--expires-in must be more than 0")
 			}
 			mint.KeyID = keyID
 			grant.Expires = time.Now().Add(lifetime.value)
 			grant.Scope.AgentIDs, grant.Scope.AgentTypes, grant.Scope.Metadata = ids, types, metadata
 			token, err := auth.Mint(mint, grant)
 			if err != nil {
-				return usageError(cmd, "%s", err)
+				return exit.UsageError(cmd, "%s", err)
 			}
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), token)
 			return err
@@ -77,7 +78,7 @@ func (s *settings) mint() (auth.MintConfig, error) {
 	file, fileFrom := s.get("private-key-file")
 	switch {
 	case secret != "" && file != "" && strings.HasPrefix(secretFrom, "--") == strings.HasPrefix(fileFrom, "--"):
-		return c, usageError(nil, "%s and %s do not go together", secretFrom, fileFrom)
+		return c, exit.UsageError(nil, "%s and %s do not go together", secretFrom, fileFrom)
 	case file == "" || strings.HasPrefix(secretFrom, "--"):
 		c.Secret = secret
 	default:

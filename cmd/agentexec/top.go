@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/internal/source"
 	"github.com/agentexec/agentexec/internal/top"
 	"github.com/agentexec/agentexec/pkg/client"
@@ -30,15 +31,15 @@ func newTop(s *settings) *cobra.Command {
 		Args: arguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if _, err := top.ParseFilter(optional(args, 0)); err != nil {
-				return usageError(cmd, "FILTER: %w", err)
+				return exit.UsageError(cmd, "FILTER: %w", err)
 			}
 			if interval.value < top.MinInterval {
-				return usageError(cmd, "--interval must be at least %s", top.MinInterval)
+				return exit.UsageError(cmd, "--interval must be at least %s", top.MinInterval)
 			}
 			in, isFile := cmd.InOrStdin().(*os.File)
 			out, alsoFile := cmd.OutOrStdout().(*os.File)
 			if !isFile || !alsoFile || !term.IsTerminal(int(in.Fd())) || !term.IsTerminal(int(out.Fd())) || os.Getenv("TERM") == "dumb" {
-				return usageError(cmd, "top needs a terminal; in a pipe use: agentexec list --watch")
+				return exit.UsageError(cmd, "top needs a terminal; in a pipe use: agentexec list --watch")
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 			defer stop()
@@ -52,7 +53,7 @@ func newTop(s *settings) *cobra.Command {
 			}
 			err = top.Run(ctx, top.Config{
 				Source: src, Place: s.place(src), Filter: optional(args, 0), Interval: interval.value, RequestedBy: userName(),
-				Describe: describe, Input: in, Output: out, Environ: os.Environ(),
+				Describe: exit.Describe, Input: in, Output: out, Environ: os.Environ(),
 			})
 			return interrupted(ctx, err)
 		},

@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/internal/source"
 	"github.com/agentexec/agentexec/pkg/client"
 )
@@ -36,7 +37,7 @@ func newWatch(s *settings) *cobra.Command {
 			"--retries=30s it ends with 1 where no line follows an ERROR for so long.",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 2 && retrying.wanted && new(retries).Set(args[1]) == nil {
-				return usageError(cmd, "a duration of --retries stands behind =: --retries=%s", args[1])
+				return exit.UsageError(cmd, "a duration of --retries stands behind =: --retries=%s", args[1])
 			}
 			return arguments(cmd, args)
 		},
@@ -50,7 +51,7 @@ func newWatch(s *settings) *cobra.Command {
 				after = *afterSeq.value
 			}
 			if after < 0 {
-				return usageError(cmd, "--after-seq must not be negative")
+				return exit.UsageError(cmd, "--after-seq must not be negative")
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
@@ -183,16 +184,16 @@ func ending(status client.Status) error {
 	case client.StatusComplete:
 		return nil
 	case client.StatusCanceled:
-		return &exitError{code: codeCanceled}
+		return &exit.Error{Code: exit.CodeCanceled}
 	default:
-		return &exitError{code: codeFailed}
+		return &exit.Error{Code: exit.CodeFailed}
 	}
 }
 
 // interrupted returns the exit code of an interrupt where the interrupt caused the error.
 func interrupted(ctx context.Context, err error) error {
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		return &exitError{code: codeInterrupted}
+		return &exit.Error{Code: exit.CodeInterrupted}
 	}
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/internal/source"
 	"github.com/agentexec/agentexec/internal/terminal"
 	"github.com/agentexec/agentexec/pkg/client"
@@ -95,7 +96,7 @@ func newLog(s *settings) *cobra.Command {
 			each := client.Entry{Percentage: percentage.value, Status: status.first(), Data: data.value}
 			if atSeq.value != nil {
 				if *atSeq.value < 1 {
-					return usageError(cmd, "--at-seq must be at least 1")
+					return exit.UsageError(cmd, "--at-seq must be at least 1")
 				}
 				opts = append(opts, client.WithAtSeq(*atSeq.value))
 				each.AtSeq = *atSeq.value
@@ -140,7 +141,7 @@ func (s *settings) logInput(cmd *cobra.Command, id activityID, each client.Entry
 			_, err = fmt.Fprintln(out, l.written)
 		}
 		if ctx.Err() != nil {
-			return &exitError{code: codeInterrupted}
+			return &exit.Error{Code: exit.CodeInterrupted}
 		}
 		return err
 	})
