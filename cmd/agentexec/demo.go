@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/process"
 	"github.com/agentexec/agentexec/internal/demo"
 	"github.com/agentexec/agentexec/pkg/client"
 	"github.com/agentexec/agentexec/pkg/migrate"
@@ -60,7 +61,7 @@ func newDemo(s *settings) *cobra.Command {
 			if err := flags.check(cmd, 1); err != nil {
 				return err
 			}
-			ctx, stop := untilStopped(cmd.Context(), cmd.ErrOrStderr())
+			ctx, stop := process.UntilStopped(cmd.Context(), cmd.ErrOrStderr())
 			defer stop()
 			run, err := s.demo(ctx, flags, logger)
 			if err != nil {
@@ -180,7 +181,7 @@ func (d *dev) psql() string {
 
 // self returns the command that calls this program again.
 func self() string {
-	if underGoRun() {
+	if process.UnderGoRun() {
 		return "go run ./cmd/agentexec"
 	}
 	if name := filepath.Base(os.Args[0]); name == os.Args[0] {

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/process"
 	"github.com/agentexec/agentexec/internal/devpg"
 	"github.com/agentexec/agentexec/pkg/migrate"
 	"github.com/agentexec/agentexec/sidecar"
@@ -59,9 +60,9 @@ func newDev(s *settings) *cobra.Command {
 			if err := d.demo.check(cmd, 0); err != nil {
 				return err
 			}
-			ctx, stop := untilStopped(cmd.Context(), cmd.ErrOrStderr())
+			ctx, stop := process.UntilStopped(cmd.Context(), cmd.ErrOrStderr())
 			defer stop()
-			ctx, stopWatching := whileParentLives(ctx)
+			ctx, stopWatching := process.WhileParentLives(ctx)
 			defer stopWatching()
 			return d.run(ctx)
 		},
@@ -122,14 +123,14 @@ func (d *dev) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	serving := start(ctx, server.Run)
-	defer serving.stop()
+	serving := process.Start(ctx, server.Run)
+	defer serving.Stop()
 	var page string
 	select {
 	case <-ctx.Done():
 		return nil
-	case <-serving.done:
-		return addressError(config.Addr, serving.ended("the sidecar"))
+	case <-serving.Done:
+		return addressError(config.Addr, serving.Ended("the sidecar"))
 	case page = <-ready:
 	}
 
@@ -137,16 +138,16 @@ func (d *dev) run(ctx context.Context) (err error) {
 	if err != nil {
 		return unlessStopped(ctx, err)
 	}
-	defer agents.stop()
+	defer agents.Stop()
 	d.sayRunning(page, config.Schema)
 	select {
 	case <-ctx.Done():
 		d.sayStopping()
 		return nil
-	case <-serving.done:
-		return serving.ended("the sidecar")
-	case <-agents.done:
-		return agents.ended("the demo agents")
+	case <-serving.Done:
+		return serving.Ended("the sidecar")
+	case <-agents.Done:
+		return agents.Ended("the demo agents")
 	case <-d.postgresDone():
 		return fmt.Errorf("the private Postgres ended unexpectedly; its last words: %s",
 			lastLines(d.postgres.LastLines(), 2))
@@ -236,9 +237,9 @@ func lastLines(text string, n int) string {
 }
 
 // startAgents starts the demo agents, unless they are turned off.
-func (d *dev) startAgents(ctx context.Context) (*background, error) {
+func (d *dev) startAgents(ctx context.Context) (*process.Background, error) {
 	if *d.demo.agents.value == 0 {
-		return start(ctx, func(ctx context.Context) error {
+		return process.Start(ctx, func(ctx context.Context) error {
 			<-ctx.Done()
 			return nil
 		}), nil
@@ -247,5 +248,5 @@ func (d *dev) startAgents(ctx context.Context) (*background, error) {
 	if err != nil {
 		return nil, err
 	}
-	return start(ctx, run), nil
+	return process.Start(ctx, run), nil
 }

@@ -202,13 +202,6 @@ func TestDevDiesWithItsGrandparent(t *testing.T) {
 	h.requireNothingLeft(t)
 }
 
-func TestParentOf(t *testing.T) {
-	t.Parallel()
-	require.Equal(t, os.Getppid(), parentOf(t.Context(), os.Getpid()))
-	require.Zero(t, parentOf(t.Context(), 1<<30)) // no process has this id
-	require.True(t, isParent(t.Context(), 12345, 1<<30))
-}
-
 func TestDevDiesAtOnce(t *testing.T) {
 	t.Parallel()
 	h := newHome(t, nil)

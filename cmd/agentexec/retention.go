@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/process"
 	"github.com/agentexec/agentexec/internal/terminal"
 	"github.com/agentexec/agentexec/pkg/client"
 )
@@ -214,7 +215,7 @@ func newPrune(s *settings) *cobra.Command {
 			if olderThan.value == 0 {
 				return exit.UsageError(cmd, "--older-than is missing, such as --older-than 30d")
 			}
-			ctx, stop := untilStopped(cmd.Context(), cmd.ErrOrStderr())
+			ctx, stop := process.UntilStopped(cmd.Context(), cmd.ErrOrStderr())
 			defer stop()
 			params := client.PruneParams{
 				FinishedBefore: time.Now().Add(-olderThan.value), AgentType: agentType.value, Statuses: status.values, DryRun: dryRun,

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/process"
 	"github.com/agentexec/agentexec/internal/pgurl"
 	"github.com/agentexec/agentexec/sidecar"
 )
@@ -70,7 +71,7 @@ func newServe(s *settings) *cobra.Command {
 			if config.Reload != nil {
 				others = append(others, syscall.SIGHUP)
 			}
-			ctx, stop := untilStopped(cmd.Context(), cmd.ErrOrStderr(), others...)
+			ctx, stop := process.UntilStopped(cmd.Context(), cmd.ErrOrStderr(), others...)
 			defer stop()
 			return addressError(config.Addr, server.Run(ctx))
 		},

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/process"
 	"github.com/agentexec/agentexec/internal/source"
 	"github.com/agentexec/agentexec/internal/terminal"
 	"github.com/agentexec/agentexec/pkg/client"
@@ -126,7 +127,7 @@ func newLog(s *settings) *cobra.Command {
 
 // logInput writes standard input into a log. Each line also gets the other fields of the entry; AtSeq is that of the first line.
 func (s *settings) logInput(cmd *cobra.Command, id activityID, each client.Entry) error {
-	ctx, stop := untilStopped(cmd.Context(), cmd.ErrOrStderr())
+	ctx, stop := process.UntilStopped(cmd.Context(), cmd.ErrOrStderr())
 	defer stop()
 	return s.withActivity(context.WithoutCancel(ctx), id, func(c *client.Client, id uuid.UUID) error {
 		each.AgentID = id
