@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/internal/source"
 	"github.com/agentexec/agentexec/internal/terminal"
@@ -38,7 +39,7 @@ func newCancel(s *settings) *cobra.Command {
 			"  agentexec cancel 01234567-89ab-cdef-0123-456789abcdef --force",
 		Args: arguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			id, err := agentID(cmd, args[0])
+			id, err := argument.AgentID(cmd, args[0])
 			if err != nil {
 				return err
 			}
@@ -50,7 +51,7 @@ func newCancel(s *settings) *cobra.Command {
 				request.Grace = new(time.Duration(0))
 			}
 			return s.withSource(cmd.Context(), cmd, func(src source.Source) error {
-				id, err := id.find(cmd.Context(), src.FindID)
+				id, err := id.Find(cmd.Context(), src.FindID)
 				if err != nil {
 					return err
 				}
@@ -151,12 +152,12 @@ func (g *grace) given() bool { return g.never || g.time != nil }
 
 func newCancelPending(s *settings) *cobra.Command {
 	var (
-		agentType name
-		idleFor   duration
+		agentType argument.Name
+		idleFor   argument.Duration
 		message   string
 		all       bool
 	)
-	var metadata pairs
+	var metadata argument.Pairs
 	cmd := &cobra.Command{
 		Use:   "cancel-pending",
 		Short: "Cancel the QUEUED and RUNNING activities that match, and print how many",
@@ -165,7 +166,7 @@ func newCancelPending(s *settings) *cobra.Command {
 			"standard error.",
 		Args: arguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			filtered := agentType.value != "" || len(metadata) > 0 || idleFor.value > 0
+			filtered := agentType.Value != "" || len(metadata) > 0 || idleFor.Value > 0
 			switch {
 			case !all && !filtered:
 				return exit.UsageError(cmd, "nothing says which activities: give --agent-type, --metadata or --idle-for, or --all for every QUEUED and RUNNING one")
@@ -174,9 +175,9 @@ func newCancelPending(s *settings) *cobra.Command {
 			}
 			return s.withClient(cmd.Context(), func(c *client.Client) error {
 				counts, err := c.CancelPendingCounts(cmd.Context(), client.CancelPendingParams{
-					AgentType:      agentType.value,
+					AgentType:      agentType.Value,
 					MetadataFilter: metadata,
-					IdleFor:        idleFor.value,
+					IdleFor:        idleFor.Value,
 					Message:        message,
 				})
 				if err != nil {

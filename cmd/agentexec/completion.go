@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
 	"github.com/agentexec/agentexec/internal/source"
 	"github.com/agentexec/agentexec/internal/terminal"
 	"github.com/agentexec/agentexec/pkg/client"
@@ -78,11 +79,11 @@ func withQuestions(s *settings, cmd *cobra.Command) *cobra.Command {
 		_ = s.withSource(ctx, cmd, func(src source.Source) error {
 			params := client.QuestionListParams{PageSize: 200}
 			if len(args) > 0 {
-				id, err := parseActivityID(args[0])
+				id, err := argument.ParseActivityID(args[0])
 				if err != nil {
 					return err
 				}
-				if params.AgentID, err = id.find(ctx, src.FindID); err != nil {
+				if params.AgentID, err = id.Find(ctx, src.FindID); err != nil {
 					return err
 				}
 			}
@@ -128,8 +129,8 @@ func completeStatuses(_ *cobra.Command, _ []string, begun string) ([]cobra.Compl
 func completeFlags(cmd *cobra.Command) {
 	for _, flag := range []string{"sort", "order"} {
 		if flag := cmd.Flags().Lookup(flag); flag != nil {
-			values, _ := flag.Value.(*choice)
-			_ = cmd.RegisterFlagCompletionFunc(flag.Name, cobra.FixedCompletions(slices.Clone(values.values), cobra.ShellCompDirectiveNoFileComp))
+			values, _ := flag.Value.(*argument.Choice)
+			_ = cmd.RegisterFlagCompletionFunc(flag.Name, cobra.FixedCompletions(slices.Clone(values.Values), cobra.ShellCompDirectiveNoFileComp))
 		}
 	}
 	for flag, values := range map[string][]string{

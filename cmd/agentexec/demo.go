@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/process"
 	"github.com/agentexec/agentexec/internal/demo"
@@ -22,18 +23,18 @@ import (
 // demoFlags are the flags of dev and demo that configure the agents.
 type demoFlags struct {
 	dir    string
-	agents number
+	agents argument.Number
 }
 
 func (d *demoFlags) register(cmd *cobra.Command) {
-	d.agents.value = new(4)
+	d.agents.Value = new(4)
 	cmd.Flags().StringVar(&d.dir, "demo-dir", ".", "directory whose files the demo agents read")
 	cmd.Flags().Var(&d.agents, "demo-agents", "how many demo agents work at a time (default 4)")
 }
 
 func (d *demoFlags) check(cmd *cobra.Command, least int) error {
 	const most = 1000
-	switch n := *d.agents.value; {
+	switch n := *d.agents.Value; {
 	case n < least || n > most:
 		return exit.UsageError(cmd, "--demo-agents must be between %d and %d, got %d", least, most, n)
 	case n == 0:
@@ -67,7 +68,7 @@ func newDemo(s *settings) *cobra.Command {
 			if err != nil {
 				return unlessStopped(ctx, err)
 			}
-			logger.Info("the demo agents are at work", "agents", *flags.agents.value, "dir", flags.dir)
+			logger.Info("the demo agents are at work", "agents", *flags.agents.Value, "dir", flags.dir)
 			return run(ctx)
 		},
 	}
@@ -97,7 +98,7 @@ func (s *settings) demo(ctx context.Context, flags demoFlags, logger *slog.Logge
 		}
 		defer pool.Close()
 		return demo.Run(ctx, demo.Config{
-			Client: s.client(pool, schema), Dir: flags.dir, Agents: *flags.agents.value, Logger: logger,
+			Client: s.client(pool, schema), Dir: flags.dir, Agents: *flags.agents.Value, Logger: logger,
 		})
 	}, nil
 }
@@ -147,7 +148,7 @@ func (d *dev) sayRunning(page, schema string) {
 	}
 	out := newScreen(d.out)
 	_, _ = fmt.Fprintf(out, "\n  agentexec is running:  %s\n\n", out.paint(client.StatusRunning, page))
-	if n := *d.demo.agents.value; n > 0 {
+	if n := *d.demo.agents.Value; n > 0 {
 		_, _ = fmt.Fprintf(out, "  %s the files of %s and say how far they are.\n", agentsHash(n), tilde(absolute(d.demo.dir)))
 		_, _ = fmt.Fprintf(out, "  Now and then a question waits for your answer: on the page, or with %s questions.\n", self())
 		_, _ = fmt.Fprintln(out, "  One more agent fails now and then, or falls silent, to show what that looks like.")

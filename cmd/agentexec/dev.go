@@ -238,7 +238,7 @@ func lastLines(text string, n int) string {
 
 // startAgents starts the demo agents, unless they are turned off.
 func (d *dev) startAgents(ctx context.Context) (*process.Background, error) {
-	if *d.demo.agents.value == 0 {
+	if *d.demo.agents.Value == 0 {
 		return process.Start(ctx, func(ctx context.Context) error {
 			<-ctx.Done()
 			return nil

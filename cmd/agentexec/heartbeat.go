@@ -7,12 +7,13 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
 func newHeartbeat(s *settings) *cobra.Command {
-	var expectEvery duration
+	var expectEvery argument.Duration
 	cmd := &cobra.Command{
 		Use:   "heartbeat AGENT_ID",
 		Short: "Record that the worker of an activity is alive, and tell whether it should end",
@@ -25,15 +26,15 @@ func newHeartbeat(s *settings) *cobra.Command {
 		Example: "  until agentexec heartbeat \"$id\" --expect-every 30s; [ $? -eq 3 ]; do sleep 10; done   # until it should end",
 		Args:    arguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			id, err := agentID(cmd, args[0])
+			id, err := argument.AgentID(cmd, args[0])
 			if err != nil {
 				return err
 			}
-			if cmd.Flags().Changed("expect-every") && expectEvery.value == 0 {
+			if cmd.Flags().Changed("expect-every") && expectEvery.Value == 0 {
 				return exit.UsageError(cmd, "--expect-every must be above zero")
 			}
 			return s.withActivity(cmd.Context(), id, func(c *client.Client, id uuid.UUID) error {
-				beat, err := c.Heartbeat(cmd.Context(), id, expectEvery.value)
+				beat, err := c.Heartbeat(cmd.Context(), id, expectEvery.Value)
 				if err != nil {
 					return err
 				}

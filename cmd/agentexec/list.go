@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/internal/source"
 	"github.com/agentexec/agentexec/pkg/client"
@@ -82,21 +83,21 @@ func newList(s *settings) *cobra.Command {
 
 // listFlags are the flags that choose what a list shows.
 type listFlags struct {
-	status         statuses
-	agentType      name
-	metadata       pairs
+	status         argument.Statuses
+	agentType      argument.Name
+	metadata       argument.Pairs
 	after          string
-	page, pageSize number
-	stale, waiting optionalBool
-	stopping       optionalBool
-	parent, root   activityFlag
+	page, pageSize argument.Number
+	stale, waiting argument.OptionalBool
+	stopping       argument.OptionalBool
+	parent, root   argument.ActivityFlag
 	roots          bool
-	since, until   instant
-	sort, order    choice
+	since, until   argument.Instant
+	sort, order    argument.Choice
 }
 
 func (f *listFlags) register(cmd *cobra.Command) {
-	f.sort.values, f.order.values = []string{"created", "duration", "activity"}, []string{"desc", "asc"}
+	f.sort.Values, f.order.Values = []string{"created", "duration", "activity"}, []string{"desc", "asc"}
 	flags := cmd.Flags()
 	flags.Var(&f.status, "status", "only with one of these statuses, such as RUNNING,QUEUED")
 	flags.Var(&f.agentType, "agent-type", "only of this type")
@@ -123,12 +124,12 @@ func (f *listFlags) check(cmd *cobra.Command) error {
 	for _, n := range []struct {
 		flag  string
 		value *int
-	}{{"page", f.page.value}, {"page-size", f.pageSize.value}} {
+	}{{"page", f.page.Value}, {"page-size", f.pageSize.Value}} {
 		if n.value != nil && *n.value < 1 {
 			return exit.UsageError(cmd, "--%s must be at least 1", n.flag)
 		}
 	}
-	if f.roots && (f.parent.given() || f.root.given()) {
+	if f.roots && (f.parent.Given() || f.root.Given()) {
 		return exit.UsageError(cmd, "--roots does not go with --parent and --root: a root is below nothing")
 	}
 	return nil
@@ -137,21 +138,21 @@ func (f *listFlags) check(cmd *cobra.Command) error {
 // params returns the parameters of the list. It asks src only for ids that are not whole.
 func (f *listFlags) params(ctx context.Context, src source.Source) (client.ListParams, error) {
 	params := client.ListParams{
-		Statuses: f.status.values, AgentType: f.agentType.value, MetadataFilter: f.metadata, After: f.after, Stale: f.stale.value, Waiting: f.waiting.value,
-		Stopping: f.stopping.value, RootsOnly: f.roots,
-		Sort: client.Sort(f.sort.value), Order: client.Order(f.order.value), Since: f.since.When, Until: f.until.When,
+		Statuses: f.status.Values, AgentType: f.agentType.Value, MetadataFilter: f.metadata, After: f.after, Stale: f.stale.Value, Waiting: f.waiting.Value,
+		Stopping: f.stopping.Value, RootsOnly: f.roots,
+		Sort: client.Sort(f.sort.Value), Order: client.Order(f.order.Value), Since: f.since.When, Until: f.until.When,
 	}
-	if f.page.value != nil {
-		params.Page = *f.page.value
+	if f.page.Value != nil {
+		params.Page = *f.page.Value
 	}
-	if f.pageSize.value != nil {
-		params.PageSize = *f.pageSize.value
+	if f.pageSize.Value != nil {
+		params.PageSize = *f.pageSize.Value
 	}
 	var err error
-	if params.ParentAgentID, err = f.parent.find(ctx, src.FindID); err != nil {
+	if params.ParentAgentID, err = f.parent.Find(ctx, src.FindID); err != nil {
 		return params, err
 	}
-	params.RootAgentID, err = f.root.find(ctx, src.FindID)
+	params.RootAgentID, err = f.root.Find(ctx, src.FindID)
 	return params, err
 }
 

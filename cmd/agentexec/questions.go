@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/internal/source"
 	"github.com/agentexec/agentexec/internal/terminal"
@@ -19,9 +20,9 @@ import (
 func newQuestions(s *settings) *cobra.Command {
 	var (
 		state     questionState
-		agentType name
-		metadata  pairs
-		pageSize  number
+		agentType argument.Name
+		metadata  argument.Pairs
+		pageSize  argument.Number
 		after     string
 		asJSON    bool
 	)
@@ -35,23 +36,23 @@ func newQuestions(s *settings) *cobra.Command {
 			"  AGENTEXEC_TOKEN=... agentexec questions --url https://example.com/agentexec --state ANY",
 		Args: arguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			params := client.QuestionListParams{AgentType: agentType.value, MetadataFilter: metadata, After: after}
+			params := client.QuestionListParams{AgentType: agentType.Value, MetadataFilter: metadata, After: after}
 			state.set(&params)
-			if pageSize.value != nil {
-				if params.PageSize = *pageSize.value; params.PageSize < 1 {
+			if pageSize.Value != nil {
+				if params.PageSize = *pageSize.Value; params.PageSize < 1 {
 					return exit.UsageError(cmd, "--page-size must be at least 1")
 				}
 			}
-			var one activityID
+			var one argument.ActivityID
 			if len(args) > 0 {
 				var err error
-				if one, err = agentID(cmd, args[0]); err != nil {
+				if one, err = argument.AgentID(cmd, args[0]); err != nil {
 					return err
 				}
 			}
 			out := newScreen(cmd.OutOrStdout())
 			return s.withSource(cmd.Context(), cmd, func(src source.Source) (err error) {
-				if params.AgentID, err = one.find(cmd.Context(), src.FindID); err != nil {
+				if params.AgentID, err = one.Find(cmd.Context(), src.FindID); err != nil {
 					return err
 				}
 				if asJSON {
@@ -219,7 +220,7 @@ func newAnswer(s *settings) *cobra.Command {
 			"  agentexec answer 01234567-89ab-cdef-0123-456789abcdef go-on --decline",
 		Args: arguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			id, err := agentID(cmd, args[0])
+			id, err := argument.AgentID(cmd, args[0])
 			if err != nil {
 				return err
 			}
@@ -244,7 +245,7 @@ func newAnswer(s *settings) *cobra.Command {
 				return exit.UsageError(cmd, "give one of these: the answer as JSON, --text TEXT, or --decline")
 			}
 			return s.withSource(cmd.Context(), cmd, func(src source.Source) error {
-				id, err := id.find(cmd.Context(), src.FindID)
+				id, err := id.Find(cmd.Context(), src.FindID)
 				if err != nil {
 					return err
 				}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/process"
 	"github.com/agentexec/agentexec/internal/terminal"
@@ -102,18 +103,18 @@ func ruleText(rule client.RetentionRule) string {
 
 // ruleFlags are the flags that say which rule: those of set and remove.
 type ruleFlags struct {
-	agentType name
-	status    statuses
+	agentType argument.Name
+	status    argument.Statuses
 }
 
 func (r *ruleFlags) register(cmd *cobra.Command) {
-	r.status.one, r.status.finished = true, true
+	r.status.One, r.status.Finished = true, true
 	cmd.Flags().Var(&r.agentType, "agent-type", "the rule is for this type (default: any)")
 	cmd.Flags().Var(&r.status, "status", "the rule is for COMPLETE, ERROR or CANCELED (default: any)")
 }
 
 func (r *ruleFlags) rule(keep time.Duration) client.RetentionRule {
-	return client.RetentionRule{AgentType: r.agentType.value, Status: r.status.first(), Keep: client.Seconds(keep)}
+	return client.RetentionRule{AgentType: r.agentType.Value, Status: r.status.First(), Keep: client.Seconds(keep)}
 }
 
 func newRetentionSet(s *settings) *cobra.Command {
@@ -197,8 +198,8 @@ func newRetentionRemove(s *settings) *cobra.Command {
 func newPrune(s *settings) *cobra.Command {
 	var (
 		olderThan age
-		agentType name
-		status    = statuses{finished: true}
+		agentType argument.Name
+		status    = argument.Statuses{Finished: true}
 		dryRun    bool
 	)
 	cmd := &cobra.Command{
@@ -218,7 +219,7 @@ func newPrune(s *settings) *cobra.Command {
 			ctx, stop := process.UntilStopped(cmd.Context(), cmd.ErrOrStderr())
 			defer stop()
 			params := client.PruneParams{
-				FinishedBefore: time.Now().Add(-olderThan.value), AgentType: agentType.value, Statuses: status.values, DryRun: dryRun,
+				FinishedBefore: time.Now().Add(-olderThan.value), AgentType: agentType.Value, Statuses: status.Values, DryRun: dryRun,
 			}
 			// A step that has begun ends, so that the numbers are right.
 			return s.withClient(context.WithoutCancel(ctx), func(c *client.Client) error {

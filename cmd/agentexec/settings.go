@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/pflag"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/internal/pgurl"
 	"github.com/agentexec/agentexec/internal/source"
@@ -242,9 +243,9 @@ func (s *settings) pool(ctx context.Context, outages *source.Outages) (*pgxpool.
 }
 
 // withActivity runs do with a client on one connection and the activity that an argument names.
-func (s *settings) withActivity(ctx context.Context, argument activityID, do func(c *client.Client, id uuid.UUID) error) error {
+func (s *settings) withActivity(ctx context.Context, activity argument.ActivityID, do func(c *client.Client, id uuid.UUID) error) error {
 	return s.withClient(ctx, func(c *client.Client) error {
-		id, err := argument.find(ctx, source.NewDatabase(c, nil).FindID)
+		id, err := activity.Find(ctx, source.NewDatabase(c, nil).FindID)
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
 	"github.com/agentexec/agentexec/internal/source"
 	"github.com/agentexec/agentexec/pkg/client"
 	"github.com/spf13/cobra"
@@ -14,13 +15,13 @@ func newShow(s *settings) *cobra.Command {
 		Args:  arguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			id, err := agentID(cmd, args[0])
+			id, err := argument.AgentID(cmd, args[0])
 			if err != nil {
 				return err
 			}
 			out := newScreen(cmd.OutOrStdout())
 			return s.withSource(ctx, cmd, func(src source.Source) error {
-				id, err := id.find(ctx, src.FindID)
+				id, err := id.Find(ctx, src.FindID)
 				if err != nil {
 					return err
 				}

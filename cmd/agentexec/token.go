@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/internal/auth"
 )
@@ -15,10 +16,10 @@ import (
 func newToken() *cobra.Command {
 	var (
 		grant    auth.Grant
-		lifetime = duration{value: time.Hour}
+		lifetime = argument.Duration{Value: time.Hour}
 		ids      uuids
 		types    []string
-		metadata pairs
+		metadata argument.Pairs
 		keyID    string
 	)
 	cmd := &cobra.Command{
@@ -34,11 +35,11 @@ func newToken() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if lifetime.value == 0 {
+			if lifetime.Value == 0 {
 				return exit.UsageError(cmd, "--expires-in must be more than 0")
 			}
 			mint.KeyID = keyID
-			grant.Expires = time.Now().Add(lifetime.value)
+			grant.Expires = time.Now().Add(lifetime.Value)
 			grant.Scope.AgentIDs, grant.Scope.AgentTypes, grant.Scope.Metadata = ids, types, metadata
 			token, err := auth.Mint(mint, grant)
 			if err != nil {
@@ -94,7 +95,7 @@ func (u *uuids) String() string { return "" }
 func (u *uuids) Type() string   { return "UUID" }
 
 func (u *uuids) Set(text string) error {
-	id, err := parseUUID(text)
+	id, err := argument.ParseUUID(text)
 	*u = append(*u, id)
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/internal/source"
 	"github.com/agentexec/agentexec/internal/top"
@@ -16,7 +17,7 @@ import (
 )
 
 func newTop(s *settings) *cobra.Command {
-	interval := duration{value: time.Second}
+	interval := argument.Duration{Value: time.Second}
 	cmd := &cobra.Command{
 		Use:   "top [FILTER]",
 		Short: "Show what runs as a live table, with details and cancel",
@@ -33,7 +34,7 @@ func newTop(s *settings) *cobra.Command {
 			if _, err := top.ParseFilter(optional(args, 0)); err != nil {
 				return exit.UsageError(cmd, "FILTER: %w", err)
 			}
-			if interval.value < top.MinInterval {
+			if interval.Value < top.MinInterval {
 				return exit.UsageError(cmd, "--interval must be at least %s", top.MinInterval)
 			}
 			in, isFile := cmd.InOrStdin().(*os.File)
@@ -52,7 +53,7 @@ func newTop(s *settings) *cobra.Command {
 				return interrupted(ctx, err)
 			}
 			err = top.Run(ctx, top.Config{
-				Source: src, Place: s.place(src), Filter: optional(args, 0), Interval: interval.value, RequestedBy: userName(),
+				Source: src, Place: s.place(src), Filter: optional(args, 0), Interval: interval.Value, RequestedBy: userName(),
 				Describe: exit.Describe, Input: in, Output: out, Environ: os.Environ(),
 			})
 			return interrupted(ctx, err)

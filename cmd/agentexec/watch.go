@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/internal/source"
 	"github.com/agentexec/agentexec/pkg/client"
@@ -21,7 +22,7 @@ import (
 
 func newWatch(s *settings) *cobra.Command {
 	var (
-		afterSeq number
+		afterSeq argument.Number
 		retrying retries
 		asJSON   bool
 	)
@@ -42,13 +43,13 @@ func newWatch(s *settings) *cobra.Command {
 			return arguments(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			id, err := agentID(cmd, args[0])
+			id, err := argument.AgentID(cmd, args[0])
 			if err != nil {
 				return err
 			}
 			after := 0
-			if afterSeq.value != nil {
-				after = *afterSeq.value
+			if afterSeq.Value != nil {
+				after = *afterSeq.Value
 			}
 			if after < 0 {
 				return exit.UsageError(cmd, "--after-seq must not be negative")
@@ -61,7 +62,7 @@ func newWatch(s *settings) *cobra.Command {
 				return interrupted(ctx, err)
 			}
 			defer src.Close()
-			found, err := id.find(ctx, src.FindID)
+			found, err := id.Find(ctx, src.FindID)
 			if err != nil {
 				return interrupted(ctx, err)
 			}

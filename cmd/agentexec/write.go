@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/process"
 	"github.com/agentexec/agentexec/internal/source"
@@ -16,10 +17,10 @@ import (
 
 func newCreate(s *settings) *cobra.Command {
 	var (
-		id     uuidFlag
-		parent activityFlag
+		id     argument.UUID
+		parent argument.ActivityFlag
 	)
-	metadata := document{object: true}
+	metadata := argument.Document{Object: true}
 	cmd := &cobra.Command{
 		Use:   "create TASK [MESSAGE]",
 		Short: "Create an activity and print its agent_id",
@@ -30,14 +31,14 @@ func newCreate(s *settings) *cobra.Command {
 		Args: arguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var opts []client.CreateOption
-			if metadata.value != nil {
-				opts = append(opts, client.WithMetadata(metadata.members()))
+			if metadata.Value != nil {
+				opts = append(opts, client.WithMetadata(metadata.Members()))
 			}
-			if id.value != nil {
-				opts = append(opts, client.WithAgentID(*id.value))
+			if id.Value != nil {
+				opts = append(opts, client.WithAgentID(*id.Value))
 			}
 			return s.withClient(cmd.Context(), func(c *client.Client) error {
-				above, err := parent.find(cmd.Context(), source.NewDatabase(c, nil).FindID)
+				above, err := parent.Find(cmd.Context(), source.NewDatabase(c, nil).FindID)
 				if err != nil {
 					return err
 				}
@@ -61,10 +62,10 @@ func newCreate(s *settings) *cobra.Command {
 
 func newLog(s *settings) *cobra.Command {
 	var (
-		percentage, atSeq number
-		data              document
+		percentage, atSeq argument.Number
+		data              argument.Document
 	)
-	status := statuses{one: true}
+	status := argument.Statuses{One: true}
 	cmd := &cobra.Command{
 		Use:   "log AGENT_ID MESSAGE",
 		Short: "Append a line to an activity's log",
@@ -80,27 +81,27 @@ func newLog(s *settings) *cobra.Command {
 			"  make 2>&1 | agentexec log 01234567-89ab-cdef-0123-456789abcdef - --status RUNNING",
 		Args: arguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			id, err := agentID(cmd, args[0])
+			id, err := argument.AgentID(cmd, args[0])
 			if err != nil {
 				return err
 			}
 			var opts []client.UpdateOption
-			if percentage.value != nil {
-				opts = append(opts, client.WithPercentage(*percentage.value))
+			if percentage.Value != nil {
+				opts = append(opts, client.WithPercentage(*percentage.Value))
 			}
-			if len(status.values) > 0 {
-				opts = append(opts, client.WithStatus(status.values[0]))
+			if len(status.Values) > 0 {
+				opts = append(opts, client.WithStatus(status.Values[0]))
 			}
-			if data.value != nil {
-				opts = append(opts, client.WithData(data.value))
+			if data.Value != nil {
+				opts = append(opts, client.WithData(data.Value))
 			}
-			each := client.Entry{Percentage: percentage.value, Status: status.first(), Data: data.value}
-			if atSeq.value != nil {
-				if *atSeq.value < 1 {
+			each := client.Entry{Percentage: percentage.Value, Status: status.First(), Data: data.Value}
+			if atSeq.Value != nil {
+				if *atSeq.Value < 1 {
 					return exit.UsageError(cmd, "--at-seq must be at least 1")
 				}
-				opts = append(opts, client.WithAtSeq(*atSeq.value))
-				each.AtSeq = *atSeq.value
+				opts = append(opts, client.WithAtSeq(*atSeq.Value))
+				each.AtSeq = *atSeq.Value
 			}
 			if args[1] == "-" && cmd.ArgsLenAtDash() < 0 {
 				return s.logInput(cmd, id, each)
@@ -126,7 +127,7 @@ func newLog(s *settings) *cobra.Command {
 }
 
 // logInput writes standard input into a log. Each line also gets the other fields of the entry; AtSeq is that of the first line.
-func (s *settings) logInput(cmd *cobra.Command, id activityID, each client.Entry) error {
+func (s *settings) logInput(cmd *cobra.Command, id argument.ActivityID, each client.Entry) error {
 	ctx, stop := process.UntilStopped(cmd.Context(), cmd.ErrOrStderr())
 	defer stop()
 	return s.withActivity(context.WithoutCancel(ctx), id, func(c *client.Client, id uuid.UUID) error {
@@ -150,18 +151,18 @@ func (s *settings) logInput(cmd *cobra.Command, id activityID, each client.Entry
 
 func newComplete(s *settings) *cobra.Command {
 	var (
-		percentage number
-		data       document
+		percentage argument.Number
+		data       argument.Document
 	)
 	cmd := newFinish(s, &cobra.Command{
 		Use:   "complete AGENT_ID [MESSAGE]",
 		Short: "End an activity well",
 	}, func(ctx context.Context, c *client.Client, id uuid.UUID, message string) (client.Log, error) {
 		var opts []client.UpdateOption
-		if percentage.value != nil {
-			opts = append(opts, client.WithPercentage(*percentage.value))
+		if percentage.Value != nil {
+			opts = append(opts, client.WithPercentage(*percentage.Value))
 		}
-		return c.Complete(ctx, id, message, append(opts, client.WithData(data.value))...)
+		return c.Complete(ctx, id, message, append(opts, client.WithData(data.Value))...)
 	})
 	cmd.Flags().Var(&percentage, "percentage", "progress at the end, 0 to 100 (default 100)")
 	cmd.Flags().Var(&data, "data", "JSON to keep with the line")
@@ -169,14 +170,14 @@ func newComplete(s *settings) *cobra.Command {
 }
 
 func newError(s *settings) *cobra.Command {
-	var data document
+	var data argument.Document
 	cmd := newFinish(s, &cobra.Command{
 		Use:   "error AGENT_ID [MESSAGE]",
 		Short: "End an activity, or this attempt of it, badly",
 		Long: "End an activity, or this attempt of it, badly.\n\n" +
 			"A retry begins with: agentexec log AGENT_ID MESSAGE --status RUNNING",
 	}, func(ctx context.Context, c *client.Client, id uuid.UUID, message string) (client.Log, error) {
-		return c.Error(ctx, id, message, client.WithData(data.value))
+		return c.Error(ctx, id, message, client.WithData(data.Value))
 	})
 	cmd.Flags().Var(&data, "data", "JSON to keep with the line")
 	return cmd
@@ -189,7 +190,7 @@ func newFinish(
 ) *cobra.Command {
 	cmd.Args = arguments
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		id, err := agentID(cmd, args[0])
+		id, err := argument.AgentID(cmd, args[0])
 		if err != nil {
 			return err
 		}
