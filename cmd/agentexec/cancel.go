@@ -16,12 +16,13 @@ import (
 
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
 	"github.com/agentexec/agentexec/internal/source"
 	"github.com/agentexec/agentexec/internal/terminal"
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
-func newCancel(s *settings) *cobra.Command {
+func newCancel(s *settings.Reader) *cobra.Command {
 	var (
 		grace       grace
 		force, tree bool
@@ -50,7 +51,7 @@ func newCancel(s *settings) *cobra.Command {
 			if force {
 				request.Grace = new(time.Duration(0))
 			}
-			return s.withSource(cmd.Context(), cmd, func(src source.Source) error {
+			return withSource(cmd.Context(), s, cmd, func(src source.Source) error {
 				id, err := id.Find(cmd.Context(), src.FindID)
 				if err != nil {
 					return err
@@ -150,7 +151,7 @@ func (g *grace) Set(text string) error {
 
 func (g *grace) given() bool { return g.never || g.time != nil }
 
-func newCancelPending(s *settings) *cobra.Command {
+func newCancelPending(s *settings.Reader) *cobra.Command {
 	var (
 		agentType argument.Name
 		idleFor   argument.Duration
@@ -173,7 +174,7 @@ func newCancelPending(s *settings) *cobra.Command {
 			case all && filtered:
 				return exit.UsageError(cmd, "--all goes with no filter: it cancels every QUEUED and RUNNING activity")
 			}
-			return s.withClient(cmd.Context(), func(c *client.Client) error {
+			return withClient(cmd.Context(), s, func(c *client.Client) error {
 				counts, err := c.CancelPendingCounts(cmd.Context(), client.CancelPendingParams{
 					AgentType:      agentType.Value,
 					MetadataFilter: metadata,

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
 	"github.com/agentexec/agentexec/internal/source"
 	"github.com/agentexec/agentexec/internal/terminal"
 	"github.com/agentexec/agentexec/pkg/client"
@@ -19,7 +20,7 @@ const completionTime = 2 * time.Second
 
 // completeIDs offers the ids of activities with these statuses as the argument AGENT_ID, the newest first. Where the database or the sidecar
 // does not answer in time, it offers nothing.
-func completeIDs(s *settings, statuses ...client.Status) cobra.CompletionFunc {
+func completeIDs(s *settings.Reader, statuses ...client.Status) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		var found []cobra.Completion
 		if len(args) > 0 {
@@ -27,7 +28,7 @@ func completeIDs(s *settings, statuses ...client.Status) cobra.CompletionFunc {
 		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), completionTime)
 		defer cancel()
-		_ = s.withSource(ctx, cmd, func(src source.Source) error {
+		_ = withSource(ctx, s, cmd, func(src source.Source) error {
 			list, err := source.List(ctx, src, client.ListParams{Statuses: statuses, PageSize: 200})
 			if err != nil {
 				return err
@@ -46,13 +47,13 @@ func completeIDs(s *settings, statuses ...client.Status) cobra.CompletionFunc {
 }
 
 // withIDs completes a command's AGENT_ID: with the ids that are QUEUED or RUNNING, or with all ids.
-func withIDs(s *settings, cmd *cobra.Command, statuses ...client.Status) *cobra.Command {
+func withIDs(s *settings.Reader, cmd *cobra.Command, statuses ...client.Status) *cobra.Command {
 	cmd.ValidArgsFunction = completeIDs(s, statuses...)
 	return cmd
 }
 
 // withIDFlags completes the flags of a command that take an AGENT_ID.
-func withIDFlags(s *settings, cmd *cobra.Command) *cobra.Command {
+func withIDFlags(s *settings.Reader, cmd *cobra.Command) *cobra.Command {
 	for _, flag := range []string{"parent", "root"} {
 		if cmd.Flags().Lookup(flag) != nil {
 			_ = cmd.RegisterFlagCompletionFunc(flag, func(cmd *cobra.Command, _ []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
@@ -64,7 +65,7 @@ func withIDFlags(s *settings, cmd *cobra.Command) *cobra.Command {
 }
 
 // withQuestions completes the arguments of answer: the ids that wait, the keys of the questions, and the choices of an answer.
-func withQuestions(s *settings, cmd *cobra.Command) *cobra.Command {
+func withQuestions(s *settings.Reader, cmd *cobra.Command) *cobra.Command {
 	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		var found []cobra.Completion
 		offered := map[string]bool{}
@@ -76,7 +77,7 @@ func withQuestions(s *settings, cmd *cobra.Command) *cobra.Command {
 		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), completionTime)
 		defer cancel()
-		_ = s.withSource(ctx, cmd, func(src source.Source) error {
+		_ = withSource(ctx, s, cmd, func(src source.Source) error {
 			params := client.QuestionListParams{PageSize: 200}
 			if len(args) > 0 {
 				id, err := argument.ParseActivityID(args[0])

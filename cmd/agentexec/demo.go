@@ -15,6 +15,7 @@ import (
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/process"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
 	"github.com/agentexec/agentexec/internal/demo"
 	"github.com/agentexec/agentexec/pkg/client"
 	"github.com/agentexec/agentexec/pkg/migrate"
@@ -45,7 +46,7 @@ func (d *demoFlags) check(cmd *cobra.Command, least int) error {
 	return demo.CheckDir(d.dir)
 }
 
-func newDemo(s *settings) *cobra.Command {
+func newDemo(s *settings.Reader) *cobra.Command {
 	var flags demoFlags
 	cmd := &cobra.Command{
 		Use:   "demo",
@@ -55,7 +56,7 @@ func newDemo(s *settings) *cobra.Command {
 			"question expires after 3 minutes: agentexec questions, agentexec answer.",
 		Args: arguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			logger, err := s.logger(cmd.ErrOrStderr(), slog.LevelInfo)
+			logger, err := s.Logger(cmd.ErrOrStderr(), slog.LevelInfo)
 			if err != nil {
 				return err
 			}
@@ -64,7 +65,7 @@ func newDemo(s *settings) *cobra.Command {
 			}
 			ctx, stop := process.UntilStopped(cmd.Context(), cmd.ErrOrStderr())
 			defer stop()
-			run, err := s.demo(ctx, flags, logger)
+			run, err := demoAgents(ctx, s, flags, logger)
 			if err != nil {
 				return unlessStopped(ctx, err)
 			}
@@ -76,13 +77,13 @@ func newDemo(s *settings) *cobra.Command {
 	return cmd
 }
 
-// demo returns a function that runs the demo agents until its context ends. It requires the database and its schema.
-func (s *settings) demo(ctx context.Context, flags demoFlags, logger *slog.Logger) (func(context.Context) error, error) {
-	schema, err := s.schema()
+// demoAgents returns a function that runs the demo agents until its context ends. It requires the database and its schema.
+func demoAgents(ctx context.Context, s *settings.Reader, flags demoFlags, logger *slog.Logger) (func(context.Context) error, error) {
+	schema, err := s.Schema()
 	if err != nil {
 		return nil, err
 	}
-	conn, err := s.connect(ctx)
+	conn, err := connect(ctx, s)
 	if err != nil {
 		return nil, err
 	}
@@ -92,13 +93,13 @@ func (s *settings) demo(ctx context.Context, flags demoFlags, logger *slog.Logge
 	}
 	return func(ctx context.Context) error {
 		// The pool outlives ctx: the agents' last lines are written after it has ended.
-		pool, err := s.pool(context.WithoutCancel(ctx), nil)
+		pool, err := pool(context.WithoutCancel(ctx), s, nil)
 		if err != nil {
 			return err
 		}
 		defer pool.Close()
 		return demo.Run(ctx, demo.Config{
-			Client: s.client(pool, schema), Dir: flags.dir, Agents: *flags.agents.Value, Logger: logger,
+			Client: newClient(s, pool, schema), Dir: flags.dir, Agents: *flags.agents.Value, Logger: logger,
 		})
 	}, nil
 }
@@ -128,8 +129,8 @@ func unlessStopped(ctx context.Context, err error) error {
 func (d *dev) sayRunning(page, schema string) {
 	url, setURL := `"$AGENTEXEC_DATABASE_URL"`, ""
 	if d.postgres != nil {
-		setURL = fmt.Sprintf("    export AGENTEXEC_DATABASE_URL='%s'\n", d.databaseURL())
-	} else if _, source := d.get("database-url"); source == "DATABASE_URL" {
+		setURL = fmt.Sprintf("    export AGENTEXEC_DATABASE_URL='%s'\n", d.DatabaseURL())
+	} else if _, source := d.Get("database-url"); source == "DATABASE_URL" {
 		url = `"$DATABASE_URL"`
 	} else if source == "--database-url" {
 		setURL = "    export AGENTEXEC_DATABASE_URL=...\n" // the user's own, with a password that must not be printed

@@ -14,6 +14,7 @@ import (
 
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/process"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
 	"github.com/agentexec/agentexec/internal/devpg"
 	"github.com/agentexec/agentexec/pkg/migrate"
 	"github.com/agentexec/agentexec/sidecar"
@@ -21,7 +22,7 @@ import (
 
 // dev is one run of the command dev.
 type dev struct {
-	*settings
+	*settings.Reader
 	fresh       bool
 	insecure    bool
 	origins     []string
@@ -33,8 +34,8 @@ type dev struct {
 	postgres *devpg.Server // nil where the user has named a database
 }
 
-func newDev(s *settings) *cobra.Command {
-	d := &dev{settings: s}
+func newDev(s *settings.Reader) *cobra.Command {
+	d := &dev{Reader: s}
 	cmd := &cobra.Command{
 		Use:   "dev",
 		Short: "Show it all: a private Postgres, the sidecar and demo agents doing real work",
@@ -45,16 +46,16 @@ func newDev(s *settings) *cobra.Command {
 		Args: arguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			d.out, d.errOut = cmd.OutOrStdout(), cmd.ErrOrStderr()
-			d.origins = (&settings{flags: cmd.Flags()}).allowOrigins()
+			d.origins = settings.New(cmd.Flags()).AllowOrigins()
 			var err error
-			if d.basePath, err = (&settings{flags: cmd.Flags()}).basePath(); err != nil {
+			if d.basePath, err = settings.New(cmd.Flags()).BasePath(); err != nil {
 				return err
 			}
 			// Only warnings and errors are logged here.
-			if d.logger, err = s.logger(d.errOut, slog.LevelWarn); err != nil {
+			if d.logger, err = s.Logger(d.errOut, slog.LevelWarn); err != nil {
 				return err
 			}
-			if _, source := s.get("database-url"); d.fresh && source != "" {
+			if _, source := s.Get("database-url"); d.fresh && source != "" {
 				return exit.UsageError(cmd, "--fresh is for the private Postgres, and %s names another: %s", source, without(source))
 			}
 			if err := d.demo.check(cmd, 0); err != nil {
@@ -69,8 +70,8 @@ func newDev(s *settings) *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&d.fresh, "fresh", false, "begin anew: remove the data of earlier runs")
 	insecureFlag(cmd, &d.insecure)
-	originFlag(cmd)
-	basePathFlag(cmd)
+	settings.OriginFlag(cmd)
+	settings.BasePathFlag(cmd)
 	d.demo.register(cmd)
 	return cmd
 }
@@ -78,12 +79,12 @@ func newDev(s *settings) *cobra.Command {
 // run starts Postgres, the sidecar and the agents. When ctx ends, it stops them in the opposite order; when one of them ends
 // by itself, it does so with an error.
 func (d *dev) run(ctx context.Context) (err error) {
-	config, err := d.service(d.logger)
+	config, err := d.Service(d.logger)
 	if err != nil {
 		return err
 	}
 	config.Insecure, config.AllowOrigins, config.AllowLocalOrigins, config.BasePath = d.insecure, d.origins, true, d.basePath
-	if config.Auth, err = d.auth(); err != nil {
+	if config.Auth, err = d.Auth(); err != nil {
 		return err
 	}
 	if err := config.CheckOrigins(); err != nil {
@@ -108,8 +109,8 @@ func (d *dev) run(ctx context.Context) (err error) {
 	if err := d.migrate(ctx); err != nil {
 		return unlessStopped(ctx, err)
 	}
-	config.DatabaseURL = d.databaseURL()
-	if d.ownDatabase != "" {
+	config.DatabaseURL = d.DatabaseURL()
+	if d.OwnDatabase != "" {
 		config.ListenURL = "" // one from the environment leads to another Postgres
 	}
 	ready := make(chan string, 1)
@@ -165,7 +166,7 @@ func (d *dev) checkAddress(ctx context.Context, addr string) error {
 
 // startPostgres starts the private Postgres, unless the user has named a database.
 func (d *dev) startPostgres(ctx context.Context) (err error) {
-	if d.databaseURL() != "" {
+	if d.DatabaseURL() != "" {
 		return nil
 	}
 	_, _ = fmt.Fprintln(d.errOut, "Starting a private Postgres ...")
@@ -181,7 +182,7 @@ func (d *dev) startPostgres(ctx context.Context) (err error) {
 	case err != nil:
 		return err
 	}
-	d.ownDatabase = d.postgres.URL("")
+	d.OwnDatabase = d.postgres.URL("")
 	return nil
 }
 
@@ -210,7 +211,7 @@ func without(source string) string {
 // since, because dev prints its URL to be exported.
 func (d *dev) connectError(err error) error {
 	var connect *pgconn.ConnectError
-	if _, source := d.get("database-url"); d.postgres == nil && errors.As(err, &connect) {
+	if _, source := d.Get("database-url"); d.postgres == nil && errors.As(err, &connect) {
 		return fmt.Errorf("%s; %s names it: %s to have a private Postgres started", exit.Explain(err), source, without(source))
 	}
 	return err
@@ -218,11 +219,11 @@ func (d *dev) connectError(err error) error {
 
 // migrate installs the schema.
 func (d *dev) migrate(ctx context.Context) error {
-	schema, err := d.schema()
+	schema, err := d.Schema()
 	if err != nil {
 		return err
 	}
-	conn, err := d.connect(ctx)
+	conn, err := connect(ctx, d.Reader)
 	if err != nil {
 		return d.connectError(err)
 	}
@@ -244,7 +245,7 @@ func (d *dev) startAgents(ctx context.Context) (*process.Background, error) {
 			return nil
 		}), nil
 	}
-	run, err := d.settings.demo(ctx, d.demo, d.logger)
+	run, err := demoAgents(ctx, d.Reader, d.demo, d.logger)
 	if err != nil {
 		return nil, err
 	}

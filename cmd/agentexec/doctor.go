@@ -5,16 +5,15 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
 	"github.com/agentexec/agentexec/internal/doctor"
-	"github.com/agentexec/agentexec/internal/pgurl"
 	"github.com/agentexec/agentexec/internal/terminal"
 )
 
-func newDoctor(s *settings) *cobra.Command {
+func newDoctor(s *settings.Reader) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
@@ -26,15 +25,15 @@ func newDoctor(s *settings) *cobra.Command {
 			"  agentexec doctor --json | jq '.[] | select(.level != \"ok\")'",
 		Args: arguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			schema, err := s.schema()
+			schema, err := s.Schema()
 			if err != nil {
 				return err
 			}
-			listen, err := s.listenConfig()
+			listen, err := listenConfig(s)
 			if err != nil {
 				return err
 			}
-			conn, err := s.connect(cmd.Context())
+			conn, err := connect(cmd.Context(), s)
 			if err != nil {
 				return err
 			}
@@ -45,7 +44,7 @@ func newDoctor(s *settings) *cobra.Command {
 			}
 			problems := 0
 			for i, f := range findings {
-				findings[i].Found, findings[i].Advice = exit.Redact(f.Found), s.advise(f.Advice)
+				findings[i].Found, findings[i].Advice = exit.Redact(f.Found), s.Advise(f.Advice)
 				if f.Level == doctor.Problem {
 					problems++
 				}
@@ -61,22 +60,6 @@ func newDoctor(s *settings) *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the findings as a JSON array of check, level (ok, warning, problem), found, advice")
 	return cmd
-}
-
-// listenConfig returns the connection that the settings name for LISTEN, nil where they name none.
-func (s *settings) listenConfig() (*pgx.ConnConfig, error) {
-	address, from := s.get("listen-url")
-	if address == "" {
-		return nil, nil //nolint:nilnil // nil means the database
-	}
-	config, err := pgurl.Parse(address)
-	if err != nil {
-		return nil, exit.UsageError(nil, "%s: %w", from, err)
-	}
-	if config.ConnConfig.ConnectTimeout == 0 {
-		config.ConnConfig.ConnectTimeout = connectTimeout
-	}
-	return config.ConnConfig, nil
 }
 
 // findings prints the findings, each with its advice below.

@@ -9,10 +9,11 @@ import (
 
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
-func newHeartbeat(s *settings) *cobra.Command {
+func newHeartbeat(s *settings.Reader) *cobra.Command {
 	var expectEvery argument.Duration
 	cmd := &cobra.Command{
 		Use:   "heartbeat AGENT_ID",
@@ -33,7 +34,7 @@ func newHeartbeat(s *settings) *cobra.Command {
 			if cmd.Flags().Changed("expect-every") && expectEvery.Value == 0 {
 				return exit.UsageError(cmd, "--expect-every must be above zero")
 			}
-			return s.withActivity(cmd.Context(), id, func(c *client.Client, id uuid.UUID) error {
+			return withActivity(cmd.Context(), s, id, func(c *client.Client, id uuid.UUID) error {
 				beat, err := c.Heartbeat(cmd.Context(), id, expectEvery.Value)
 				if err != nil {
 					return err
@@ -55,7 +56,7 @@ func newHeartbeat(s *settings) *cobra.Command {
 	return cmd
 }
 
-func newSweep(s *settings) *cobra.Command {
+func newSweep(s *settings.Reader) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "sweep",
@@ -66,7 +67,7 @@ func newSweep(s *settings) *cobra.Command {
 			"a database without one.",
 		Args: arguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return s.withClient(cmd.Context(), func(c *client.Client) error {
+			return withClient(cmd.Context(), s, func(c *client.Client) error {
 				swept, err := c.Sweep(cmd.Context(), 0)
 				if err != nil {
 					return err

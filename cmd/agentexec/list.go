@@ -12,11 +12,12 @@ import (
 
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
 	"github.com/agentexec/agentexec/internal/source"
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
-func newList(s *settings) *cobra.Command {
+func newList(s *settings.Reader) *cobra.Command {
 	var (
 		filter        listFlags
 		watch, asJSON bool
@@ -46,9 +47,9 @@ func newList(s *settings) *cobra.Command {
 			if watch {
 				ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 				defer stop()
-				return s.watchList(ctx, cmd, out, filter, asJSON)
+				return watchList(ctx, s, cmd, out, filter, asJSON)
 			}
-			return s.withSource(cmd.Context(), cmd, func(src source.Source) error {
+			return withSource(cmd.Context(), s, cmd, func(src source.Source) error {
 				params, err := filter.params(cmd.Context(), src)
 				if err != nil {
 					return err

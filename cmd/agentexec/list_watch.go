@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
 	"github.com/agentexec/agentexec/internal/source"
 	"github.com/agentexec/agentexec/internal/terminal"
 	"github.com/agentexec/agentexec/pkg/client"
@@ -22,8 +23,8 @@ import (
 const listPause = time.Second
 
 // watchList keeps a list up to date until ctx ends.
-func (s *settings) watchList(ctx context.Context, cmd *cobra.Command, out *screen, filter listFlags, asJSON bool) error {
-	src, err := s.longSource(ctx, cmd, nil)
+func watchList(ctx context.Context, s *settings.Reader, cmd *cobra.Command, out *screen, filter listFlags, asJSON bool) error {
+	src, err := longSource(ctx, s, cmd, nil)
 	if err != nil {
 		return interrupted(ctx, err)
 	}

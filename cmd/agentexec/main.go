@@ -1,7 +1,7 @@
 // Command agentexec tracks long-running work in Postgres and shows it live: the sidecar, its private Postgres for
 // development, and small commands that create, log, end, list and watch activities.
 //
-// main.go runs a command and turns its error into one line and an exit code (internal/exit). settings.go reads flags and variables.
+// main.go runs a command and turns its error into one line and an exit code (internal/exit).
 // The other files have one command each, or a few of one kind.
 //
 // May import: everything.
@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
@@ -26,20 +27,20 @@ func main() {
 
 // run runs one command and returns its exit code. Answers go to stdout, everything else to stderr.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	s := &settings{}
+	s := &settings.Reader{}
 	root := newRoot(s)
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	if message := exit.Describe(err); message != "" {
-		_, _ = fmt.Fprintln(stderr, "agentexec: "+s.advise(message))
+		_, _ = fmt.Fprintln(stderr, "agentexec: "+s.Advise(message))
 	}
 	return exit.Code(err)
 }
 
 // newRoot returns the command agentexec with all its subcommands, which share the settings.
-func newRoot(s *settings) *cobra.Command {
+func newRoot(s *settings.Reader) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "agentexec",
 		Short: "Track long-running work in Postgres and watch it live",
@@ -51,7 +52,7 @@ func newRoot(s *settings) *cobra.Command {
 			if !cmd.HasParent() { // help also works with wrong settings
 				return nil
 			}
-			return s.check()
+			return s.Check()
 		},
 		Version:       currentVersion(), // what --version prints
 		SilenceErrors: true,             // main prints them, on one line
@@ -62,7 +63,7 @@ func newRoot(s *settings) *cobra.Command {
 	root.SetVersionTemplate("{{.Version}}\n")
 	cobra.EnableCommandSorting = false
 	root.SetFlagErrorFunc(exit.FlagError)
-	s.register(root.PersistentFlags())
+	s.Register(root.PersistentFlags())
 	completeFlags(root)
 
 	root.AddGroup(

@@ -8,11 +8,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
 	"github.com/agentexec/agentexec/internal/terminal"
 	"github.com/agentexec/agentexec/pkg/migrate"
 )
 
-func newMigrate(s *settings) *cobra.Command {
+func newMigrate(s *settings.Reader) *cobra.Command {
 	var onlyPrint, onlyStatus bool
 	var opts migrate.Options
 	cmd := &cobra.Command{
@@ -28,7 +29,7 @@ func newMigrate(s *settings) *cobra.Command {
 			if onlyStatus && (opts.Roles || opts.RowSecurity) {
 				return exit.UsageError(cmd, "--status changes nothing, so it goes with neither --roles nor --row-security")
 			}
-			schema, err := s.schema()
+			schema, err := s.Schema()
 			if err != nil {
 				return err
 			}
@@ -40,15 +41,15 @@ func newMigrate(s *settings) *cobra.Command {
 				return migrate.Print(cmd.OutOrStdout(), &opts)
 			}
 			ctx := cmd.Context()
-			conn, err := s.connect(ctx)
+			conn, err := connect(ctx, s)
 			if err != nil {
 				return err
 			}
 			defer func() { _ = conn.Close(ctx) }()
 			if onlyStatus {
-				return s.migrateStatus(cmd, conn, &opts)
+				return migrateStatus(s, cmd, conn, &opts)
 			}
-			opts.Done = func(line string) { _, _ = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", schema, s.advise(line)) }
+			opts.Done = func(line string) { _, _ = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", schema, s.Advise(line)) }
 			opts.Waiting = func(line string) {
 				_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "agentexec: %s\n", terminal.Printable(exit.Redact(line)))
 			}
@@ -64,7 +65,7 @@ func newMigrate(s *settings) *cobra.Command {
 }
 
 // migrateStatus prints how the schema compares with this program, other problems, and the holder of the wake-up lock.
-func (s *settings) migrateStatus(cmd *cobra.Command, conn *pgx.Conn, opts *migrate.Options) error {
+func migrateStatus(s *settings.Reader, cmd *cobra.Command, conn *pgx.Conn, opts *migrate.Options) error {
 	ctx, out := cmd.Context(), cmd.OutOrStdout()
 	status, err := migrate.Check(ctx, conn, opts)
 	switch {
@@ -89,7 +90,7 @@ func (s *settings) migrateStatus(cmd *cobra.Command, conn *pgx.Conn, opts *migra
 		lines = append(lines, terminal.Printable(line))
 	}
 	for _, line := range lines {
-		if _, err := fmt.Fprintf(out, "%s: %s\n", opts.Schema, s.advise(line)); err != nil {
+		if _, err := fmt.Fprintf(out, "%s: %s\n", opts.Schema, s.Advise(line)); err != nil {
 			return err
 		}
 	}

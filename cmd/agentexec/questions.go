@@ -12,12 +12,13 @@ import (
 
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
 	"github.com/agentexec/agentexec/internal/source"
 	"github.com/agentexec/agentexec/internal/terminal"
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
-func newQuestions(s *settings) *cobra.Command {
+func newQuestions(s *settings.Reader) *cobra.Command {
 	var (
 		state     questionState
 		agentType argument.Name
@@ -51,7 +52,7 @@ func newQuestions(s *settings) *cobra.Command {
 				}
 			}
 			out := newScreen(cmd.OutOrStdout())
-			return s.withSource(cmd.Context(), cmd, func(src source.Source) (err error) {
+			return withSource(cmd.Context(), s, cmd, func(src source.Source) (err error) {
 				if params.AgentID, err = one.Find(cmd.Context(), src.FindID); err != nil {
 					return err
 				}
@@ -202,7 +203,7 @@ func answerText(q client.AskedQuestion) string {
 	return "-"
 }
 
-func newAnswer(s *settings) *cobra.Command {
+func newAnswer(s *settings.Reader) *cobra.Command {
 	var (
 		text    string
 		decline bool
@@ -244,7 +245,7 @@ func newAnswer(s *settings) *cobra.Command {
 			if given != 1 {
 				return exit.UsageError(cmd, "give one of these: the answer as JSON, --text TEXT, or --decline")
 			}
-			return s.withSource(cmd.Context(), cmd, func(src source.Source) error {
+			return withSource(cmd.Context(), s, cmd, func(src source.Source) error {
 				id, err := id.Find(cmd.Context(), src.FindID)
 				if err != nil {
 					return err

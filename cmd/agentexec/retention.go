@@ -12,6 +12,7 @@ import (
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/process"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
 	"github.com/agentexec/agentexec/internal/terminal"
 	"github.com/agentexec/agentexec/pkg/client"
 )
@@ -44,7 +45,7 @@ func ageText(d time.Duration) string {
 	}
 }
 
-func newRetention(s *settings) *cobra.Command {
+func newRetention(s *settings.Reader) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "retention",
 		Short: "Show and set for how long finished activities are kept",
@@ -64,13 +65,13 @@ func newRetention(s *settings) *cobra.Command {
 	return cmd
 }
 
-func newRetentionList(s *settings) *cobra.Command {
+func newRetentionList(s *settings.Reader) *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "Print the rules as \"retention set\" takes them, the most specific first",
 		Args:  arguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return s.withClient(cmd.Context(), func(c *client.Client) error {
+			return withClient(cmd.Context(), s, func(c *client.Client) error {
 				rules, err := c.Retention(cmd.Context())
 				if err != nil {
 					return err
@@ -117,7 +118,7 @@ func (r *ruleFlags) rule(keep time.Duration) client.RetentionRule {
 	return client.RetentionRule{AgentType: r.agentType.Value, Status: r.status.First(), Keep: client.Seconds(keep)}
 }
 
-func newRetentionSet(s *settings) *cobra.Command {
+func newRetentionSet(s *settings.Reader) *cobra.Command {
 	var flags ruleFlags
 	cmd := &cobra.Command{
 		Use:   "set AGE",
@@ -128,7 +129,7 @@ func newRetentionSet(s *settings) *cobra.Command {
 			if err := keep.Set(args[0]); err != nil {
 				return exit.UsageError(cmd, "AGE %.50q %w", args[0], err)
 			}
-			return s.withClient(cmd.Context(), func(c *client.Client) error {
+			return withClient(cmd.Context(), s, func(c *client.Client) error {
 				rule := flags.rule(keep.value)
 				due, dueErr := dueUnder(cmd.Context(), c, rule) // before a sidecar deletes it
 				if err := c.SetRetention(cmd.Context(), rule); err != nil {
@@ -169,14 +170,14 @@ func dueUnder(ctx context.Context, c *client.Client, rule client.RetentionRule) 
 		terminal.Counted(due.Activities, "activity", "activities"), terminal.Counted(due.Lines, "line", "lines")), nil
 }
 
-func newRetentionRemove(s *settings) *cobra.Command {
+func newRetentionRemove(s *settings.Reader) *cobra.Command {
 	var flags ruleFlags
 	cmd := &cobra.Command{
 		Use:   "remove",
 		Short: "Remove the rule with this type and this status, or without flags the default",
 		Args:  arguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return s.withClient(cmd.Context(), func(c *client.Client) error {
+			return withClient(cmd.Context(), s, func(c *client.Client) error {
 				rules, err := c.Retention(cmd.Context())
 				if err != nil {
 					return err
@@ -195,7 +196,7 @@ func newRetentionRemove(s *settings) *cobra.Command {
 	return cmd
 }
 
-func newPrune(s *settings) *cobra.Command {
+func newPrune(s *settings.Reader) *cobra.Command {
 	var (
 		olderThan age
 		agentType argument.Name
@@ -222,7 +223,7 @@ func newPrune(s *settings) *cobra.Command {
 				FinishedBefore: time.Now().Add(-olderThan.value), AgentType: agentType.Value, Statuses: status.Values, DryRun: dryRun,
 			}
 			// A step that has begun ends, so that the numbers are right.
-			return s.withClient(context.WithoutCancel(ctx), func(c *client.Client) error {
+			return withClient(context.WithoutCancel(ctx), s, func(c *client.Client) error {
 				p := pruning{out: newScreen(cmd.OutOrStdout()), progress: newScreen(cmd.ErrOrStderr()), client: c}
 				return p.run(ctx, params)
 			})

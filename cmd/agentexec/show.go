@@ -1,13 +1,15 @@
 package main
 
 import (
+	"github.com/spf13/cobra"
+
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
 	"github.com/agentexec/agentexec/internal/source"
 	"github.com/agentexec/agentexec/pkg/client"
-	"github.com/spf13/cobra"
 )
 
-func newShow(s *settings) *cobra.Command {
+func newShow(s *settings.Reader) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "show AGENT_ID",
@@ -20,7 +22,7 @@ func newShow(s *settings) *cobra.Command {
 				return err
 			}
 			out := newScreen(cmd.OutOrStdout())
-			return s.withSource(ctx, cmd, func(src source.Source) error {
+			return withSource(ctx, s, cmd, func(src source.Source) error {
 				id, err := id.Find(ctx, src.FindID)
 				if err != nil {
 					return err

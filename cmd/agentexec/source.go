@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
 	"github.com/agentexec/agentexec/internal/source"
 	"github.com/agentexec/agentexec/pkg/client"
 )
@@ -25,8 +26,8 @@ func sourceFlags(cmd *cobra.Command) {
 }
 
 // withSource runs do with the source that the flags and variables choose, on one connection where that is a database.
-func (s *settings) withSource(ctx context.Context, cmd *cobra.Command, do func(src source.Source) error) error {
-	sidecar, err := s.sidecar(cmd, nil)
+func withSource(ctx context.Context, s *settings.Reader, cmd *cobra.Command, do func(src source.Source) error) error {
+	sidecar, err := sidecarOf(s, cmd, nil)
 	switch {
 	case err != nil:
 		return err
@@ -34,36 +35,36 @@ func (s *settings) withSource(ctx context.Context, cmd *cobra.Command, do func(s
 		defer sidecar.Close()
 		return do(sidecar)
 	}
-	return s.withClient(ctx, func(c *client.Client) error {
+	return withClient(ctx, s, func(c *client.Client) error {
 		return do(source.NewDatabase(c, func() {}))
 	})
 }
 
 // longSource opens the source for a command that runs for long: it may be used from several goroutines, and reports outages.
-func (s *settings) longSource(ctx context.Context, cmd *cobra.Command, outages *source.Outages) (source.Source, error) {
-	if sidecar, err := s.sidecar(cmd, outages); err != nil || sidecar != nil {
+func longSource(ctx context.Context, s *settings.Reader, cmd *cobra.Command, outages *source.Outages) (source.Source, error) {
+	if sidecar, err := sidecarOf(s, cmd, outages); err != nil || sidecar != nil {
 		return sidecar, err
 	}
-	schema, err := s.schema()
+	schema, err := s.Schema()
 	if err != nil {
 		return nil, err
 	}
-	pool, err := s.pool(ctx, outages)
+	pool, err := pool(ctx, s, outages)
 	if err != nil {
 		return nil, err
 	}
-	return source.NewDatabase(s.client(pool, schema), pool.Close), nil
+	return source.NewDatabase(newClient(s, pool, schema), pool.Close), nil
 }
 
-// sidecar returns the sidecar that the flags and variables choose, nil where they choose a database. A flag takes precedence
+// sidecarOf returns the sidecar that the flags and variables choose, nil where they choose a database. A flag takes precedence
 // over a variable, and AGENTEXEC_URL over the variables of a database.
-func (s *settings) sidecar(cmd *cobra.Command, outages *source.Outages) (*source.Sidecar, error) {
+func sidecarOf(s *settings.Reader, cmd *cobra.Command, outages *source.Outages) (*source.Sidecar, error) {
 	if cmd.Flags().Lookup("url") == nil {
 		return nil, nil //nolint:nilnil // the command works with a database only
 	}
-	own := &settings{flags: cmd.Flags()}
-	address, from := own.get("url")
-	_, databaseFrom := own.get("database-url")
+	own := settings.New(cmd.Flags())
+	address, from := own.Get("url")
+	_, databaseFrom := own.Get("database-url")
 	switch {
 	case address == "" && from == "--url":
 		return nil, exit.UsageError(cmd, "--url must not be empty")
@@ -72,7 +73,7 @@ func (s *settings) sidecar(cmd *cobra.Command, outages *source.Outages) (*source
 	case from == "--url" && databaseFrom == "--database-url":
 		return nil, exit.UsageError(cmd, "--url and --database-url do not go together")
 	}
-	token, err := own.token(cmd)
+	token, err := sidecarToken(own, cmd)
 	if err != nil {
 		return nil, err
 	}
@@ -86,10 +87,10 @@ func (s *settings) sidecar(cmd *cobra.Command, outages *source.Outages) (*source
 	return sidecar, nil
 }
 
-// token returns a function that reads the token for a sidecar, nil where there is none.
-func (s *settings) token(cmd *cobra.Command) (func() (string, error), error) {
-	token, tokenFrom := s.get("token")
-	file, fileFrom := s.get("token-file")
+// sidecarToken returns a function that reads the token for a sidecar, nil where there is none.
+func sidecarToken(s *settings.Reader, cmd *cobra.Command) (func() (string, error), error) {
+	token, tokenFrom := s.Get("token")
+	file, fileFrom := s.Get("token-file")
 	switch {
 	case token != "" && file != "" && strings.HasPrefix(tokenFrom, "--") == strings.HasPrefix(fileFrom, "--"):
 		return nil, exit.UsageError(cmd, "%s and %s do not go together", tokenFrom, fileFrom)
@@ -123,4 +124,16 @@ func exposed(address string) bool {
 	}
 	ip := net.ParseIP(u.Hostname())
 	return ip == nil || !ip.IsLoopback()
+}
+
+// place returns a short name for what the commands read from.
+func place(s *settings.Reader, src source.Source) string {
+	if sidecar, ok := src.(*source.Sidecar); ok {
+		return sidecar.Place()
+	}
+	config, err := poolConfig(s)
+	if err != nil {
+		return ""
+	}
+	return config.ConnConfig.Database + " at " + config.ConnConfig.Host
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
 	"github.com/agentexec/agentexec/internal/auth"
 )
 
@@ -31,7 +32,7 @@ func newToken() *cobra.Command {
 			"  curl -H \"Authorization: Bearer $(agentexec token --read)\" http://127.0.0.1:8484/v1/activities",
 		Args: arguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			mint, err := (&settings{flags: cmd.Flags()}).mint()
+			mint, err := mint(settings.New(cmd.Flags()))
 			if err != nil {
 				return err
 			}
@@ -63,20 +64,20 @@ func newToken() *cobra.Command {
 	flags.String("jwt-secret", "", "`SECRET` to sign with; others see it in the list of processes, so prefer the variable (AGENTEXEC_JWT_SECRET)")
 	flags.String("private-key-file", "", "PEM `FILE` with the private key to sign with (AGENTEXEC_JWT_PRIVATE_KEY_FILE)")
 	flags.StringVar(&keyID, "key-id", "", "`ID` of the key, its kid, where there are several")
-	tokenFlags(flags)
+	settings.TokenFlags(flags)
 	return cmd
 }
 
 // mint returns how tokens are signed. A flag's key takes precedence over one of the environment.
-func (s *settings) mint() (auth.MintConfig, error) {
+func mint(s *settings.Reader) (auth.MintConfig, error) {
 	var c auth.MintConfig
 	for name, field := range map[string]*string{
 		"jwt-algorithm": &c.Algorithm, "jwt-issuer": &c.Issuer, "jwt-audience": &c.Audience,
 	} {
-		*field, _ = s.get(name)
+		*field, _ = s.Get(name)
 	}
-	secret, secretFrom := s.get("jwt-secret")
-	file, fileFrom := s.get("private-key-file")
+	secret, secretFrom := s.Get("jwt-secret")
+	file, fileFrom := s.Get("private-key-file")
 	switch {
 	case secret != "" && file != "" && strings.HasPrefix(secretFrom, "--") == strings.HasPrefix(fileFrom, "--"):
 		return c, exit.UsageError(nil, "%s and %s do not go together", secretFrom, fileFrom)

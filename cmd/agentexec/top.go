@@ -11,12 +11,12 @@ import (
 
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
-	"github.com/agentexec/agentexec/internal/source"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
 	"github.com/agentexec/agentexec/internal/top"
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
-func newTop(s *settings) *cobra.Command {
+func newTop(s *settings.Reader) *cobra.Command {
 	interval := argument.Duration{Value: time.Second}
 	cmd := &cobra.Command{
 		Use:   "top [FILTER]",
@@ -44,7 +44,7 @@ func newTop(s *settings) *cobra.Command {
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 			defer stop()
-			src, err := s.longSource(ctx, cmd, nil)
+			src, err := longSource(ctx, s, cmd, nil)
 			if err != nil {
 				return interrupted(ctx, err)
 			}
@@ -53,7 +53,7 @@ func newTop(s *settings) *cobra.Command {
 				return interrupted(ctx, err)
 			}
 			err = top.Run(ctx, top.Config{
-				Source: src, Place: s.place(src), Filter: optional(args, 0), Interval: interval.Value, RequestedBy: userName(),
+				Source: src, Place: place(s, src), Filter: optional(args, 0), Interval: interval.Value, RequestedBy: userName(),
 				Describe: exit.Describe, Input: in, Output: out, Environ: os.Environ(),
 			})
 			return interrupted(ctx, err)
@@ -62,16 +62,4 @@ func newTop(s *settings) *cobra.Command {
 	sourceFlags(cmd)
 	cmd.Flags().Var(&interval, "interval", "time between two reads, at least 250ms (default 1s)")
 	return cmd
-}
-
-// place returns a short name for what the commands read from.
-func (s *settings) place(src source.Source) string {
-	if sidecar, ok := src.(*source.Sidecar); ok {
-		return sidecar.Place()
-	}
-	config, err := s.poolConfig()
-	if err != nil {
-		return ""
-	}
-	return config.ConnConfig.Database + " at " + config.ConnConfig.Host
 }

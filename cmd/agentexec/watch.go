@@ -16,11 +16,12 @@ import (
 
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
 	"github.com/agentexec/agentexec/internal/source"
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
-func newWatch(s *settings) *cobra.Command {
+func newWatch(s *settings.Reader) *cobra.Command {
 	var (
 		afterSeq argument.Number
 		retrying retries
@@ -57,7 +58,7 @@ func newWatch(s *settings) *cobra.Command {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			link := newLink()
-			src, err := s.longSource(ctx, cmd, link.outages())
+			src, err := longSource(ctx, s, cmd, link.outages())
 			if err != nil {
 				return interrupted(ctx, err)
 			}

@@ -10,12 +10,13 @@ import (
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/process"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
 	"github.com/agentexec/agentexec/internal/source"
 	"github.com/agentexec/agentexec/internal/terminal"
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
-func newCreate(s *settings) *cobra.Command {
+func newCreate(s *settings.Reader) *cobra.Command {
 	var (
 		id     argument.UUID
 		parent argument.ActivityFlag
@@ -37,7 +38,7 @@ func newCreate(s *settings) *cobra.Command {
 			if id.Value != nil {
 				opts = append(opts, client.WithAgentID(*id.Value))
 			}
-			return s.withClient(cmd.Context(), func(c *client.Client) error {
+			return withClient(cmd.Context(), s, func(c *client.Client) error {
 				above, err := parent.Find(cmd.Context(), source.NewDatabase(c, nil).FindID)
 				if err != nil {
 					return err
@@ -60,7 +61,7 @@ func newCreate(s *settings) *cobra.Command {
 	return cmd
 }
 
-func newLog(s *settings) *cobra.Command {
+func newLog(s *settings.Reader) *cobra.Command {
 	var (
 		percentage, atSeq argument.Number
 		data              argument.Document
@@ -104,9 +105,9 @@ func newLog(s *settings) *cobra.Command {
 				each.AtSeq = *atSeq.Value
 			}
 			if args[1] == "-" && cmd.ArgsLenAtDash() < 0 {
-				return s.logInput(cmd, id, each)
+				return logInput(s, cmd, id, each)
 			}
-			return s.withActivity(cmd.Context(), id, func(c *client.Client, id uuid.UUID) error {
+			return withActivity(cmd.Context(), s, id, func(c *client.Client, id uuid.UUID) error {
 				line, err := c.Update(cmd.Context(), id, args[1], opts...)
 				if err != nil {
 					return err
@@ -127,10 +128,10 @@ func newLog(s *settings) *cobra.Command {
 }
 
 // logInput writes standard input into a log. Each line also gets the other fields of the entry; AtSeq is that of the first line.
-func (s *settings) logInput(cmd *cobra.Command, id argument.ActivityID, each client.Entry) error {
+func logInput(s *settings.Reader, cmd *cobra.Command, id argument.ActivityID, each client.Entry) error {
 	ctx, stop := process.UntilStopped(cmd.Context(), cmd.ErrOrStderr())
 	defer stop()
-	return s.withActivity(context.WithoutCancel(ctx), id, func(c *client.Client, id uuid.UUID) error {
+	return withActivity(context.WithoutCancel(ctx), s, id, func(c *client.Client, id uuid.UUID) error {
 		each.AgentID = id
 		l := &inputLog{client: c, each: each, canceling: func() { sayCancelRequested(cmd.ErrOrStderr()) }}
 		if err := l.copy(ctx, cmd.InOrStdin()); err != nil {
@@ -149,7 +150,7 @@ func (s *settings) logInput(cmd *cobra.Command, id argument.ActivityID, each cli
 	})
 }
 
-func newComplete(s *settings) *cobra.Command {
+func newComplete(s *settings.Reader) *cobra.Command {
 	var (
 		percentage argument.Number
 		data       argument.Document
@@ -169,7 +170,7 @@ func newComplete(s *settings) *cobra.Command {
 	return cmd
 }
 
-func newError(s *settings) *cobra.Command {
+func newError(s *settings.Reader) *cobra.Command {
 	var data argument.Document
 	cmd := newFinish(s, &cobra.Command{
 		Use:   "error AGENT_ID [MESSAGE]",
@@ -185,7 +186,7 @@ func newError(s *settings) *cobra.Command {
 
 // newFinish completes a command that ends an activity: it prints the line that write wrote.
 func newFinish(
-	s *settings, cmd *cobra.Command,
+	s *settings.Reader, cmd *cobra.Command,
 	write func(ctx context.Context, c *client.Client, id uuid.UUID, message string) (client.Log, error),
 ) *cobra.Command {
 	cmd.Args = arguments
@@ -194,7 +195,7 @@ func newFinish(
 		if err != nil {
 			return err
 		}
-		return s.withActivity(cmd.Context(), id, func(c *client.Client, id uuid.UUID) error {
+		return withActivity(cmd.Context(), s, id, func(c *client.Client, id uuid.UUID) error {
 			line, err := write(cmd.Context(), c, id, optional(args, 1))
 			if err != nil {
 				return err

@@ -1,138 +1,16 @@
-package main
+package settings
 
 import (
 	"fmt"
 	"math"
-	"os"
-	"os/signal"
 	"strconv"
-	"strings"
-	"syscall"
 	"time"
 
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/sidecar"
 )
-
-// authFlags registers the flags of a command that checks tokens. Secrets come from the environment.
-func authFlags(flags *pflag.FlagSet) {
-	flags.String("jwt-secret", "", "`SECRET` that tokens are signed with; others see it in the list of processes, so prefer the variable (AGENTEXEC_JWT_SECRET)")
-	flags.String("jwt-key-file", "", "PEM `FILE` with the public key that tokens are checked with (AGENTEXEC_JWT_KEY_FILE)")
-	flags.String("jwks-url", "", "`URL` of the public keys that tokens are checked with (AGENTEXEC_JWKS_URL)")
-	tokenFlags(flags)
-}
-
-// tokenFlags registers the flags of every command that makes or checks tokens.
-func tokenFlags(flags *pflag.FlagSet) {
-	flags.String("jwt-algorithm", "", "the one `ALGORITHM` of tokens, such as RS256, ES256 or EdDSA (AGENTEXEC_JWT_ALGORITHM; default HS256 with a secret)")
-	flags.String("jwt-issuer", "", "`ISSUER` of tokens, their iss (AGENTEXEC_JWT_ISSUER; default any)")
-	flags.String("jwt-audience", "", "`AUDIENCE` of tokens, their aud (AGENTEXEC_JWT_AUDIENCE; default any)")
-}
-
-// auth returns how tokens are checked; it is zero where authentication is off.
-func (s *settings) auth() (sidecar.Auth, error) {
-	var c sidecar.Auth
-	for _, setting := range []struct {
-		name  string
-		field *string
-	}{
-		{"jwt-secret", &c.Secret}, {"jwt-key-file", &c.KeyFile}, {"jwks-url", &c.JWKSURL},
-		{"jwt-algorithm", &c.Algorithm}, {"jwt-issuer", &c.Issuer}, {"jwt-audience", &c.Audience},
-	} {
-		var err error
-		if *setting.field, _, err = s.guard(setting.name, "authentication"); err != nil {
-			return c, err
-		}
-	}
-	return c, nil
-}
-
-func originFlag(cmd *cobra.Command) {
-	cmd.Flags().StringArray("allow-origin", nil,
-		"let pages of this `ORIGIN` use the service from a browser: https://app.example.com, https://*.example.com, tauri://localhost; may be repeated, and with authentication be * (AGENTEXEC_ALLOW_ORIGIN, separated by commas)")
-}
-
-// allowOrigins returns the origins of the flag, or else of the variable.
-func (s *settings) allowOrigins() []string {
-	if flag := s.flags.Lookup("allow-origin"); flag != nil && flag.Changed {
-		values, _ := s.flags.GetStringArray("allow-origin") // it was registered as one
-		return values
-	}
-	text, _ := s.get("allow-origin")
-	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
-}
-
-func basePathFlag(cmd *cobra.Command) {
-	cmd.Flags().String("base-path", "",
-		"`PATH` below which a proxy shows the service, such as /agentexec; links have it in front, and the service answers below it as well (AGENTEXEC_BASE_PATH)")
-}
-
-// basePath returns the path prefix of the service, "" where it is not set.
-func (s *settings) basePath() (string, error) {
-	text, source := s.get("base-path")
-	base, err := sidecar.CleanBasePath(text)
-	if err != nil {
-		return "", exit.UsageError(nil, "%s: %w", source, err)
-	}
-	return base, nil
-}
-
-// registerOutside registers what the sidecar must know of the network in front of it.
-func registerOutside(flags *pflag.FlagSet) {
-	flags.String("tls-cert", "", "serve TLS with the certificate in `FILE`, chain included; read again when it changes, and on SIGHUP (AGENTEXEC_TLS_CERT)")
-	flags.String("tls-key", "", "`FILE` of its key (AGENTEXEC_TLS_KEY)")
-	flags.String("trusted-proxy", "", "proxies that say where a request comes from: `ADDRESS`es and networks, separated by commas (AGENTEXEC_TRUSTED_PROXY)")
-	flags.String("proxy-header", "", "the `HEADER` they add to, X-Forwarded-For or Forwarded (AGENTEXEC_PROXY_HEADER; default X-Forwarded-For)")
-}
-
-// outside reads these settings. The sidecar checks the contents of the files and the networks.
-func (s *settings) outside(c *sidecar.Config) error {
-	var (
-		source string
-		err    error
-	)
-	if c.TLSCert, source, err = s.guard("tls-cert", "TLS"); err != nil {
-		return err
-	}
-	if c.TLSKey, _, err = s.guard("tls-key", "TLS"); err != nil {
-		return err
-	}
-	if (c.TLSCert == "") != (c.TLSKey == "") {
-		return exit.UsageError(nil, "TLS needs both a certificate and its key: --tls-cert and --tls-key")
-	}
-	if source != "" {
-		c.Reload = hangups()
-	}
-	header, source := s.get("proxy-header")
-	switch {
-	case header == "":
-	case strings.EqualFold(header, "X-Forwarded-For"), strings.EqualFold(header, "Forwarded"):
-		c.ProxyHeader = header
-	default:
-		return exit.UsageError(nil, "%s: %q must be X-Forwarded-For or Forwarded", source, header)
-	}
-	proxies, source := s.get("trusted-proxy")
-	for proxy := range strings.SplitSeq(proxies, ",") {
-		if proxy = strings.TrimSpace(proxy); proxy == "" {
-			continue
-		}
-		if !sidecar.ValidProxy(proxy) {
-			return exit.UsageError(nil, "%s: %q must be an IP address or a network, such as 10.0.0.0/8", source, proxy)
-		}
-		c.TrustedProxies = append(c.TrustedProxies, proxy)
-	}
-	return nil
-}
-
-// hangups returns a channel of SIGHUPs. As for a daemon, SIGHUP means to read the files again, not to end.
-func hangups() <-chan os.Signal {
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGHUP)
-	return signals
-}
 
 // limit is one limit of the sidecar: a flag, or the variable of the same name. docs/limits.md has a row for each.
 type limit struct {
@@ -201,10 +79,10 @@ func registerLimits(flags *pflag.FlagSet) {
 }
 
 // limits returns the limits that were set; the others stay zero.
-func (s *settings) limits() (sidecar.Limits, error) {
+func (s *Reader) limits() (sidecar.Limits, error) {
 	var chosen sidecar.Limits
 	for _, l := range limits {
-		text, source := s.get(l.name)
+		text, source := s.Get(l.name)
 		switch {
 		case text == "":
 		case l.optional && text == "off":
