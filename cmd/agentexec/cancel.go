@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/connect"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
 	"github.com/agentexec/agentexec/internal/source"
@@ -51,7 +52,7 @@ func newCancel(s *settings.Reader) *cobra.Command {
 			if force {
 				request.Grace = new(time.Duration(0))
 			}
-			return withSource(cmd.Context(), s, cmd, func(src source.Source) error {
+			return connect.WithSource(cmd.Context(), s, cmd, func(src source.Source) error {
 				id, err := id.Find(cmd.Context(), src.FindID)
 				if err != nil {
 					return err
@@ -69,7 +70,7 @@ func newCancel(s *settings.Reader) *cobra.Command {
 			})
 		},
 	}
-	sourceFlags(cmd)
+	connect.SourceFlags(cmd)
 	cmd.Flags().Var(&grace, "grace", `time for the worker to end the activity, such as 5m; "never" leaves it to the worker (default 30s)`)
 	cmd.Flags().BoolVar(&tree, "tree", false, "cancel also the activities below it")
 	cmd.Flags().BoolVar(&force, "force", false, "end a RUNNING activity at once, without its worker")
@@ -174,7 +175,7 @@ func newCancelPending(s *settings.Reader) *cobra.Command {
 			case all && filtered:
 				return exit.UsageError(cmd, "--all goes with no filter: it cancels every QUEUED and RUNNING activity")
 			}
-			return withClient(cmd.Context(), s, func(c *client.Client) error {
+			return connect.WithClient(cmd.Context(), s, func(c *client.Client) error {
 				counts, err := c.CancelPendingCounts(cmd.Context(), client.CancelPendingParams{
 					AgentType:      agentType.Value,
 					MetadataFilter: metadata,

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/connect"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
 	"github.com/agentexec/agentexec/internal/source"
 	"github.com/agentexec/agentexec/internal/terminal"
@@ -28,7 +29,7 @@ func completeIDs(s *settings.Reader, statuses ...client.Status) cobra.Completion
 		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), completionTime)
 		defer cancel()
-		_ = withSource(ctx, s, cmd, func(src source.Source) error {
+		_ = connect.WithSource(ctx, s, cmd, func(src source.Source) error {
 			list, err := source.List(ctx, src, client.ListParams{Statuses: statuses, PageSize: 200})
 			if err != nil {
 				return err
@@ -77,7 +78,7 @@ func withQuestions(s *settings.Reader, cmd *cobra.Command) *cobra.Command {
 		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), completionTime)
 		defer cancel()
-		_ = withSource(ctx, s, cmd, func(src source.Source) error {
+		_ = connect.WithSource(ctx, s, cmd, func(src source.Source) error {
 			params := client.QuestionListParams{PageSize: 200}
 			if len(args) > 0 {
 				id, err := argument.ParseActivityID(args[0])

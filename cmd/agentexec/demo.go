@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/connect"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/process"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
@@ -83,7 +84,7 @@ func demoAgents(ctx context.Context, s *settings.Reader, flags demoFlags, logger
 	if err != nil {
 		return nil, err
 	}
-	conn, err := connect(ctx, s)
+	conn, err := connect.Open(ctx, s)
 	if err != nil {
 		return nil, err
 	}
@@ -93,13 +94,13 @@ func demoAgents(ctx context.Context, s *settings.Reader, flags demoFlags, logger
 	}
 	return func(ctx context.Context) error {
 		// The pool outlives ctx: the agents' last lines are written after it has ended.
-		pool, err := pool(context.WithoutCancel(ctx), s, nil)
+		pool, err := connect.Pool(context.WithoutCancel(ctx), s, nil)
 		if err != nil {
 			return err
 		}
 		defer pool.Close()
 		return demo.Run(ctx, demo.Config{
-			Client: newClient(s, pool, schema), Dir: flags.dir, Agents: *flags.agents.Value, Logger: logger,
+			Client: connect.NewClient(s, pool, schema), Dir: flags.dir, Agents: *flags.agents.Value, Logger: logger,
 		})
 	}, nil
 }

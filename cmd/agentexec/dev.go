@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/spf13/cobra"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/connect"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/process"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
@@ -223,7 +224,7 @@ func (d *dev) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	conn, err := connect(ctx, d.Reader)
+	conn, err := connect.Open(ctx, d.Reader)
 	if err != nil {
 		return d.connectError(err)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/connect"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
 	"github.com/agentexec/agentexec/internal/doctor"
@@ -29,11 +30,11 @@ func newDoctor(s *settings.Reader) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			listen, err := listenConfig(s)
+			listen, err := connect.ListenConfig(s)
 			if err != nil {
 				return err
 			}
-			conn, err := connect(cmd.Context(), s)
+			conn, err := connect.Open(cmd.Context(), s)
 			if err != nil {
 				return err
 			}

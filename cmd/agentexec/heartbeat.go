@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/connect"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
 	"github.com/agentexec/agentexec/pkg/client"
@@ -34,7 +35,7 @@ func newHeartbeat(s *settings.Reader) *cobra.Command {
 			if cmd.Flags().Changed("expect-every") && expectEvery.Value == 0 {
 				return exit.UsageError(cmd, "--expect-every must be above zero")
 			}
-			return withActivity(cmd.Context(), s, id, func(c *client.Client, id uuid.UUID) error {
+			return connect.WithActivity(cmd.Context(), s, id, func(c *client.Client, id uuid.UUID) error {
 				beat, err := c.Heartbeat(cmd.Context(), id, expectEvery.Value)
 				if err != nil {
 					return err
@@ -67,7 +68,7 @@ func newSweep(s *settings.Reader) *cobra.Command {
 			"a database without one.",
 		Args: arguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withClient(cmd.Context(), s, func(c *client.Client) error {
+			return connect.WithClient(cmd.Context(), s, func(c *client.Client) error {
 				swept, err := c.Sweep(cmd.Context(), 0)
 				if err != nil {
 					return err

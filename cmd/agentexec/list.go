@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/connect"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
 	"github.com/agentexec/agentexec/internal/source"
@@ -49,7 +50,7 @@ func newList(s *settings.Reader) *cobra.Command {
 				defer stop()
 				return watchList(ctx, s, cmd, out, filter, asJSON)
 			}
-			return withSource(cmd.Context(), s, cmd, func(src source.Source) error {
+			return connect.WithSource(cmd.Context(), s, cmd, func(src source.Source) error {
 				params, err := filter.params(cmd.Context(), src)
 				if err != nil {
 					return err
@@ -76,7 +77,7 @@ func newList(s *settings.Reader) *cobra.Command {
 		},
 	}
 	filter.register(cmd)
-	sourceFlags(cmd)
+	connect.SourceFlags(cmd)
 	cmd.Flags().BoolVar(&watch, "watch", false, "keep the list up to date, at most once a second, until Ctrl-C")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the JSON of agentexec.list_activities; with --watch one item a line")
 	return cmd

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/connect"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
 	"github.com/agentexec/agentexec/internal/source"
@@ -24,7 +25,7 @@ const listPause = time.Second
 
 // watchList keeps a list up to date until ctx ends.
 func watchList(ctx context.Context, s *settings.Reader, cmd *cobra.Command, out *screen, filter listFlags, asJSON bool) error {
-	src, err := longSource(ctx, s, cmd, nil)
+	src, err := connect.Source(ctx, s, cmd, nil)
 	if err != nil {
 		return interrupted(ctx, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/connect"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
 	"github.com/agentexec/agentexec/internal/terminal"
@@ -41,7 +42,7 @@ func newMigrate(s *settings.Reader) *cobra.Command {
 				return migrate.Print(cmd.OutOrStdout(), &opts)
 			}
 			ctx := cmd.Context()
-			conn, err := connect(ctx, s)
+			conn, err := connect.Open(ctx, s)
 			if err != nil {
 				return err
 			}

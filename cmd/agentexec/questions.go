@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/connect"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
 	"github.com/agentexec/agentexec/internal/source"
@@ -52,7 +53,7 @@ func newQuestions(s *settings.Reader) *cobra.Command {
 				}
 			}
 			out := newScreen(cmd.OutOrStdout())
-			return withSource(cmd.Context(), s, cmd, func(src source.Source) (err error) {
+			return connect.WithSource(cmd.Context(), s, cmd, func(src source.Source) (err error) {
 				if params.AgentID, err = one.Find(cmd.Context(), src.FindID); err != nil {
 					return err
 				}
@@ -80,7 +81,7 @@ func newQuestions(s *settings.Reader) *cobra.Command {
 			})
 		},
 	}
-	sourceFlags(cmd)
+	connect.SourceFlags(cmd)
 	cmd.Flags().Var(&state, "state", "only with this state: PENDING, ANSWERED, DECLINED, EXPIRED, WITHDRAWN, or ANY (default PENDING)")
 	cmd.Flags().Var(&agentType, "agent-type", "only of activities of this type")
 	cmd.Flags().Var(&metadata, "metadata", "only of activities with this value in the metadata, or with those of a JSON object; may be repeated")
@@ -245,7 +246,7 @@ func newAnswer(s *settings.Reader) *cobra.Command {
 			if given != 1 {
 				return exit.UsageError(cmd, "give one of these: the answer as JSON, --text TEXT, or --decline")
 			}
-			return withSource(cmd.Context(), s, cmd, func(src source.Source) error {
+			return connect.WithSource(cmd.Context(), s, cmd, func(src source.Source) error {
 				id, err := id.Find(cmd.Context(), src.FindID)
 				if err != nil {
 					return err
@@ -264,7 +265,7 @@ func newAnswer(s *settings.Reader) *cobra.Command {
 			})
 		},
 	}
-	sourceFlags(cmd)
+	connect.SourceFlags(cmd)
 	cmd.Flags().StringVar(&text, "text", "", "answer with this `TEXT` as a string")
 	cmd.Flags().BoolVar(&decline, "decline", false, "refuse to answer")
 	return cmd

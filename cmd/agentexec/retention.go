@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/connect"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/process"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
@@ -71,7 +72,7 @@ func newRetentionList(s *settings.Reader) *cobra.Command {
 		Short: "Print the rules as \"retention set\" takes them, the most specific first",
 		Args:  arguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withClient(cmd.Context(), s, func(c *client.Client) error {
+			return connect.WithClient(cmd.Context(), s, func(c *client.Client) error {
 				rules, err := c.Retention(cmd.Context())
 				if err != nil {
 					return err
@@ -129,7 +130,7 @@ func newRetentionSet(s *settings.Reader) *cobra.Command {
 			if err := keep.Set(args[0]); err != nil {
 				return exit.UsageError(cmd, "AGE %.50q %w", args[0], err)
 			}
-			return withClient(cmd.Context(), s, func(c *client.Client) error {
+			return connect.WithClient(cmd.Context(), s, func(c *client.Client) error {
 				rule := flags.rule(keep.value)
 				due, dueErr := dueUnder(cmd.Context(), c, rule) // before a sidecar deletes it
 				if err := c.SetRetention(cmd.Context(), rule); err != nil {
@@ -177,7 +178,7 @@ func newRetentionRemove(s *settings.Reader) *cobra.Command {
 		Short: "Remove the rule with this type and this status, or without flags the default",
 		Args:  arguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withClient(cmd.Context(), s, func(c *client.Client) error {
+			return connect.WithClient(cmd.Context(), s, func(c *client.Client) error {
 				rules, err := c.Retention(cmd.Context())
 				if err != nil {
 					return err
@@ -223,7 +224,7 @@ func newPrune(s *settings.Reader) *cobra.Command {
 				FinishedBefore: time.Now().Add(-olderThan.value), AgentType: agentType.Value, Statuses: status.Values, DryRun: dryRun,
 			}
 			// A step that has begun ends, so that the numbers are right.
-			return withClient(context.WithoutCancel(ctx), s, func(c *client.Client) error {
+			return connect.WithClient(context.WithoutCancel(ctx), s, func(c *client.Client) error {
 				p := pruning{out: newScreen(cmd.OutOrStdout()), progress: newScreen(cmd.ErrOrStderr()), client: c}
 				return p.run(ctx, params)
 			})

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/connect"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/process"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
@@ -31,7 +32,7 @@ func newServe(s *settings.Reader) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if _, err := poolConfig(s); err != nil {
+			if _, err := connect.Config(s); err != nil {
 				return err
 			}
 			config, err := s.Service(logger)

@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/connect"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
 	"github.com/agentexec/agentexec/internal/source"
 	"github.com/agentexec/agentexec/pkg/client"
@@ -22,7 +23,7 @@ func newShow(s *settings.Reader) *cobra.Command {
 				return err
 			}
 			out := newScreen(cmd.OutOrStdout())
-			return withSource(ctx, s, cmd, func(src source.Source) error {
+			return connect.WithSource(ctx, s, cmd, func(src source.Source) error {
 				id, err := id.Find(ctx, src.FindID)
 				if err != nil {
 					return err
@@ -58,7 +59,7 @@ func newShow(s *settings.Reader) *cobra.Command {
 			})
 		},
 	}
-	sourceFlags(cmd)
+	connect.SourceFlags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the JSON of agentexec.activity_detail")
 	return cmd
 }

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/connect"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
 	"github.com/agentexec/agentexec/internal/top"
@@ -44,7 +45,7 @@ func newTop(s *settings.Reader) *cobra.Command {
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 			defer stop()
-			src, err := longSource(ctx, s, cmd, nil)
+			src, err := connect.Source(ctx, s, cmd, nil)
 			if err != nil {
 				return interrupted(ctx, err)
 			}
@@ -53,13 +54,13 @@ func newTop(s *settings.Reader) *cobra.Command {
 				return interrupted(ctx, err)
 			}
 			err = top.Run(ctx, top.Config{
-				Source: src, Place: place(s, src), Filter: optional(args, 0), Interval: interval.Value, RequestedBy: userName(),
+				Source: src, Place: connect.Place(s, src), Filter: optional(args, 0), Interval: interval.Value, RequestedBy: userName(),
 				Describe: exit.Describe, Input: in, Output: out, Environ: os.Environ(),
 			})
 			return interrupted(ctx, err)
 		},
 	}
-	sourceFlags(cmd)
+	connect.SourceFlags(cmd)
 	cmd.Flags().Var(&interval, "interval", "time between two reads, at least 250ms (default 1s)")
 	return cmd
 }

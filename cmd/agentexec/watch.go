@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/connect"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
 	"github.com/agentexec/agentexec/internal/source"
@@ -58,7 +59,7 @@ func newWatch(s *settings.Reader) *cobra.Command {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			link := newLink()
-			src, err := longSource(ctx, s, cmd, link.outages())
+			src, err := connect.Source(ctx, s, cmd, link.outages())
 			if err != nil {
 				return interrupted(ctx, err)
 			}
@@ -71,7 +72,7 @@ func newWatch(s *settings.Reader) *cobra.Command {
 			return w.run(ctx, found, after)
 		},
 	}
-	sourceFlags(cmd)
+	connect.SourceFlags(cmd)
 	cmd.Flags().Var(&afterSeq, "after-seq", "go on after this line (default 0: from the first)")
 	cmd.Flags().Var(&retrying, "retries", "wait for the next attempt after an ERROR, for ever or for this long")
 	cmd.Flags().Lookup("retries").NoOptDefVal = forEver

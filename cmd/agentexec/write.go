@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/connect"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/process"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
@@ -38,7 +39,7 @@ func newCreate(s *settings.Reader) *cobra.Command {
 			if id.Value != nil {
 				opts = append(opts, client.WithAgentID(*id.Value))
 			}
-			return withClient(cmd.Context(), s, func(c *client.Client) error {
+			return connect.WithClient(cmd.Context(), s, func(c *client.Client) error {
 				above, err := parent.Find(cmd.Context(), source.NewDatabase(c, nil).FindID)
 				if err != nil {
 					return err
@@ -107,7 +108,7 @@ func newLog(s *settings.Reader) *cobra.Command {
 			if args[1] == "-" && cmd.ArgsLenAtDash() < 0 {
 				return logInput(s, cmd, id, each)
 			}
-			return withActivity(cmd.Context(), s, id, func(c *client.Client, id uuid.UUID) error {
+			return connect.WithActivity(cmd.Context(), s, id, func(c *client.Client, id uuid.UUID) error {
 				line, err := c.Update(cmd.Context(), id, args[1], opts...)
 				if err != nil {
 					return err
@@ -131,7 +132,7 @@ func newLog(s *settings.Reader) *cobra.Command {
 func logInput(s *settings.Reader, cmd *cobra.Command, id argument.ActivityID, each client.Entry) error {
 	ctx, stop := process.UntilStopped(cmd.Context(), cmd.ErrOrStderr())
 	defer stop()
-	return withActivity(context.WithoutCancel(ctx), s, id, func(c *client.Client, id uuid.UUID) error {
+	return connect.WithActivity(context.WithoutCancel(ctx), s, id, func(c *client.Client, id uuid.UUID) error {
 		each.AgentID = id
 		l := &inputLog{client: c, each: each, canceling: func() { sayCancelRequested(cmd.ErrOrStderr()) }}
 		if err := l.copy(ctx, cmd.InOrStdin()); err != nil {
@@ -195,7 +196,7 @@ func newFinish(
 		if err != nil {
 			return err
 		}
-		return withActivity(cmd.Context(), s, id, func(c *client.Client, id uuid.UUID) error {
+		return connect.WithActivity(cmd.Context(), s, id, func(c *client.Client, id uuid.UUID) error {
 			line, err := write(cmd.Context(), c, id, optional(args, 1))
 			if err != nil {
 				return err

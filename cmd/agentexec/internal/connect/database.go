@@ -1,4 +1,11 @@
-package main
+// Package connect opens what the settings choose for a command: a connection or a pool of the database, or a sidecar.
+//
+// database.go is for the commands that work with a database only, source.go for those that read from either. The functions
+// that begin with With also close what they open.
+//
+// May import: pkg/client, internal/source, internal/pgurl, and internal/settings, internal/argument and internal/exit of this
+// program.
+package connect
 
 import (
 	"context"
@@ -28,8 +35,8 @@ const connectTimeout = 10 * time.Second
 // session configures the sessions of the commands.
 var session = pgurl.Session{Name: "agentexec"}
 
-// poolConfig reads the database's URL.
-func poolConfig(s *settings.Reader) (*pgxpool.Config, error) {
+// Config reads the database's URL.
+func Config(s *settings.Reader) (*pgxpool.Config, error) {
 	url := s.DatabaseURL()
 	if url == "" {
 		return nil, missingDatabase()
@@ -45,18 +52,18 @@ func poolConfig(s *settings.Reader) (*pgxpool.Config, error) {
 	return config, nil
 }
 
-// connect opens one connection.
-func connect(ctx context.Context, s *settings.Reader) (*pgx.Conn, error) {
-	config, err := poolConfig(s)
+// Open opens one connection.
+func Open(ctx context.Context, s *settings.Reader) (*pgx.Conn, error) {
+	config, err := Config(s)
 	if err != nil {
 		return nil, err
 	}
 	return session.Connect(ctx, config.ConnConfig)
 }
 
-// pool opens a pool of connections and tries one. The pool reports to outages, which may be nil.
-func pool(ctx context.Context, s *settings.Reader, outages *source.Outages) (*pgxpool.Pool, error) {
-	config, err := poolConfig(s)
+// Pool opens a pool of connections and tries one. The pool reports to outages, which may be nil.
+func Pool(ctx context.Context, s *settings.Reader, outages *source.Outages) (*pgxpool.Pool, error) {
+	config, err := Config(s)
 	if err != nil {
 		return nil, err
 	}
@@ -80,9 +87,9 @@ func pool(ctx context.Context, s *settings.Reader, outages *source.Outages) (*pg
 	return pgxpool.NewWithConfig(ctx, config)
 }
 
-// withActivity runs do with a client on one connection and the activity that an argument names.
-func withActivity(ctx context.Context, s *settings.Reader, activity argument.ActivityID, do func(c *client.Client, id uuid.UUID) error) error {
-	return withClient(ctx, s, func(c *client.Client) error {
+// WithActivity runs do with a client on one connection and the activity that an argument names.
+func WithActivity(ctx context.Context, s *settings.Reader, activity argument.ActivityID, do func(c *client.Client, id uuid.UUID) error) error {
+	return WithClient(ctx, s, func(c *client.Client) error {
 		id, err := activity.Find(ctx, source.NewDatabase(c, nil).FindID)
 		if err != nil {
 			return err
@@ -91,13 +98,13 @@ func withActivity(ctx context.Context, s *settings.Reader, activity argument.Act
 	})
 }
 
-// withClient runs do with a client on one connection.
-func withClient(ctx context.Context, s *settings.Reader, do func(c *client.Client) error) error {
+// WithClient runs do with a client on one connection.
+func WithClient(ctx context.Context, s *settings.Reader, do func(c *client.Client) error) error {
 	schema, err := s.Schema()
 	if err != nil {
 		return err
 	}
-	conn, err := connect(ctx, s)
+	conn, err := Open(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -107,18 +114,19 @@ func withClient(ctx context.Context, s *settings.Reader, do func(c *client.Clien
 		return err
 	}
 	if pooled {
-		return do(newClient(s, session.PerTransaction(conn), schema))
+		return do(NewClient(s, session.PerTransaction(conn), schema))
 	}
-	return do(newClient(s, conn, schema))
+	return do(NewClient(s, conn, schema))
 }
 
-func newClient(s *settings.Reader, db client.DB, schema string) *client.Client {
+// NewClient returns a client of the schema on db.
+func NewClient(s *settings.Reader, db client.DB, schema string) *client.Client {
 	// A separate direct connection means that the other one goes through a pooler, which forgets a LISTEN.
 	return client.New(db, &client.Config{Schema: schema, PollOnly: s.ListenURL() != ""})
 }
 
-// listenConfig returns the connection that the settings name for LISTEN, nil where they name none.
-func listenConfig(s *settings.Reader) (*pgx.ConnConfig, error) {
+// ListenConfig returns the connection that the settings name for LISTEN, nil where they name none.
+func ListenConfig(s *settings.Reader) (*pgx.ConnConfig, error) {
 	address, from := s.Get("listen-url")
 	if address == "" {
 		return nil, nil //nolint:nilnil // nil means the database

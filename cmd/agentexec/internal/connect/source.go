@@ -1,4 +1,4 @@
-package main
+package connect
 
 import (
 	"bytes"
@@ -17,17 +17,17 @@ import (
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
-// sourceFlags registers the flags of a command that works against a sidecar too.
-func sourceFlags(cmd *cobra.Command) {
+// SourceFlags registers the flags of a command that works against a sidecar too.
+func SourceFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.String("url", "", "ask the sidecar at this `URL`, such as https://example.com/agentexec, and no database (AGENTEXEC_URL)")
 	flags.String("token", "", "`TOKEN` for the sidecar; others see it in the list of processes, so prefer the variable or a file (AGENTEXEC_TOKEN)")
 	flags.String("token-file", "", "`FILE` with the token, read for each request, so that it can be renewed (AGENTEXEC_TOKEN_FILE)")
 }
 
-// withSource runs do with the source that the flags and variables choose, on one connection where that is a database.
-func withSource(ctx context.Context, s *settings.Reader, cmd *cobra.Command, do func(src source.Source) error) error {
-	sidecar, err := sidecarOf(s, cmd, nil)
+// WithSource runs do with the source that the flags and variables choose, on one connection where that is a database.
+func WithSource(ctx context.Context, s *settings.Reader, cmd *cobra.Command, do func(src source.Source) error) error {
+	sidecar, err := sidecarOf(cmd, nil)
 	switch {
 	case err != nil:
 		return err
@@ -35,30 +35,30 @@ func withSource(ctx context.Context, s *settings.Reader, cmd *cobra.Command, do 
 		defer sidecar.Close()
 		return do(sidecar)
 	}
-	return withClient(ctx, s, func(c *client.Client) error {
+	return WithClient(ctx, s, func(c *client.Client) error {
 		return do(source.NewDatabase(c, func() {}))
 	})
 }
 
-// longSource opens the source for a command that runs for long: it may be used from several goroutines, and reports outages.
-func longSource(ctx context.Context, s *settings.Reader, cmd *cobra.Command, outages *source.Outages) (source.Source, error) {
-	if sidecar, err := sidecarOf(s, cmd, outages); err != nil || sidecar != nil {
+// Source opens the source for a command that runs for long: it may be used from several goroutines, and reports outages.
+func Source(ctx context.Context, s *settings.Reader, cmd *cobra.Command, outages *source.Outages) (source.Source, error) {
+	if sidecar, err := sidecarOf(cmd, outages); err != nil || sidecar != nil {
 		return sidecar, err
 	}
 	schema, err := s.Schema()
 	if err != nil {
 		return nil, err
 	}
-	pool, err := pool(ctx, s, outages)
+	pool, err := Pool(ctx, s, outages)
 	if err != nil {
 		return nil, err
 	}
-	return source.NewDatabase(newClient(s, pool, schema), pool.Close), nil
+	return source.NewDatabase(NewClient(s, pool, schema), pool.Close), nil
 }
 
 // sidecarOf returns the sidecar that the flags and variables choose, nil where they choose a database. A flag takes precedence
 // over a variable, and AGENTEXEC_URL over the variables of a database.
-func sidecarOf(s *settings.Reader, cmd *cobra.Command, outages *source.Outages) (*source.Sidecar, error) {
+func sidecarOf(cmd *cobra.Command, outages *source.Outages) (*source.Sidecar, error) {
 	if cmd.Flags().Lookup("url") == nil {
 		return nil, nil //nolint:nilnil // the command works with a database only
 	}
@@ -126,12 +126,12 @@ func exposed(address string) bool {
 	return ip == nil || !ip.IsLoopback()
 }
 
-// place returns a short name for what the commands read from.
-func place(s *settings.Reader, src source.Source) string {
+// Place returns a short name for what the commands read from.
+func Place(s *settings.Reader, src source.Source) string {
 	if sidecar, ok := src.(*source.Sidecar); ok {
 		return sidecar.Place()
 	}
-	config, err := poolConfig(s)
+	config, err := Config(s)
 	if err != nil {
 		return ""
 	}
