@@ -10,6 +10,7 @@ import (
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/connect"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/loginput"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/process"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
 	"github.com/agentexec/agentexec/internal/source"
@@ -134,15 +135,15 @@ func logInput(s *settings.Reader, cmd *cobra.Command, id argument.ActivityID, ea
 	defer stop()
 	return connect.WithActivity(context.WithoutCancel(ctx), s, id, func(c *client.Client, id uuid.UUID) error {
 		each.AgentID = id
-		l := &inputLog{client: c, each: each, canceling: func() { sayCancelRequested(cmd.ErrOrStderr()) }}
-		if err := l.copy(ctx, cmd.InOrStdin()); err != nil {
+		l := &loginput.Writer{Client: c, Each: each, Canceling: func() { sayCancelRequested(cmd.ErrOrStderr()) }}
+		if err := l.Copy(ctx, cmd.InOrStdin()); err != nil {
 			return err
 		}
 		var err error
 		if out := newScreen(cmd.OutOrStdout()); out.terminal {
-			_, err = fmt.Fprintln(cmd.ErrOrStderr(), terminal.Counted(l.written, "line", "lines")+" written")
+			_, err = fmt.Fprintln(cmd.ErrOrStderr(), terminal.Counted(l.Written, "line", "lines")+" written")
 		} else {
-			_, err = fmt.Fprintln(out, l.written)
+			_, err = fmt.Fprintln(out, l.Written)
 		}
 		if ctx.Err() != nil {
 			return &exit.Error{Code: exit.CodeInterrupted}

@@ -1,4 +1,8 @@
-package main
+// Package loginput writes the lines of an input into the log of an activity, many at once where many have arrived: the command
+// log with - as its message.
+//
+// May import: pkg/client, internal/terminal, and internal/exit of this program.
+package loginput
 
 import (
 	"bytes"
@@ -72,19 +76,19 @@ func messages(line string) (all []string) {
 	return append(all, line)
 }
 
-// inputLog writes the lines of an input into an activity's log, in order. It writes many at once where many have arrived.
-type inputLog struct {
-	client  *client.Client
-	each    client.Entry // the fields of each line but its message; AtSeq is that of the next line, 0 for any
+// Writer writes the lines of an input into an activity's log, in order. It writes many at once where many have arrived.
+type Writer struct {
+	Client    *client.Client
+	Each      client.Entry // the fields of each line but its message; AtSeq is that of the next line, 0 for any
+	Canceling func()       // called once, when a cancel is requested
+	Written   int          // how many lines the log has of the input
+
 	waiting []client.Entry
 	bytes   int
-	written int
-
-	canceling func() // called once, when a cancel is requested
 }
 
-// copy reads until the input ends, or ctx does. Then it still writes the input read so far.
-func (l *inputLog) copy(ctx context.Context, in io.Reader) error {
+// Copy reads until the input ends, or ctx does. Then it still writes the input read so far.
+func (l *Writer) Copy(ctx context.Context, in io.Reader) error {
 	pieces, failed := readPieces(in)
 	var (
 		lines splitter
@@ -144,12 +148,12 @@ func readPieces(in io.Reader) (pieces <-chan []byte, failed <-chan error) {
 	return out, ended
 }
 
-func (l *inputLog) add(lines []string) {
+func (l *Writer) add(lines []string) {
 	for _, line := range lines {
-		entry := l.each
+		entry := l.Each
 		entry.Message = line
-		if l.each.AtSeq > 0 {
-			l.each.AtSeq++
+		if l.Each.AtSeq > 0 {
+			l.Each.AtSeq++
 		}
 		l.waiting = append(l.waiting, entry)
 		l.bytes += len(line)
@@ -157,30 +161,30 @@ func (l *inputLog) add(lines []string) {
 }
 
 // finish writes the remaining lines.
-func (l *inputLog) finish(ctx context.Context, lines *splitter) error {
+func (l *Writer) finish(ctx context.Context, lines *splitter) error {
 	l.add(lines.rest())
 	return l.flush(ctx)
 }
 
 // flush writes all waiting lines or none, also after ctx has ended. It sends each batch once: after an error, nothing is sent
 // again, so no line is written twice.
-func (l *inputLog) flush(ctx context.Context) error {
+func (l *Writer) flush(ctx context.Context) error {
 	for len(l.waiting) > 0 {
 		n, size := 0, 0
 		for n < len(l.waiting) && (n == 0 || size+len(l.waiting[n].Message) <= batchBytes) {
 			size += len(l.waiting[n].Message)
 			n++
 		}
-		states, err := l.client.AppendLogs(context.WithoutCancel(ctx), l.waiting[:n])
+		states, err := l.Client.AppendLogs(context.WithoutCancel(ctx), l.waiting[:n])
 		if err != nil {
 			return &exit.Error{Code: exit.Code(err), Err: fmt.Errorf("after %s: %s",
-				terminal.Counted(l.written, "line", "lines"), entryNumber.ReplaceAllString(exit.Explain(err), ""))}
+				terminal.Counted(l.Written, "line", "lines"), entryNumber.ReplaceAllString(exit.Explain(err), ""))}
 		}
-		if states[0].CancelRequested && l.canceling != nil && !states[0].Status.IsFinished() {
-			l.canceling()
-			l.canceling = nil
+		if states[0].CancelRequested && l.Canceling != nil && !states[0].Status.IsFinished() {
+			l.Canceling()
+			l.Canceling = nil
 		}
-		l.written += n
+		l.Written += n
 		l.waiting = l.waiting[n:]
 	}
 	l.waiting, l.bytes = l.waiting[:0], 0
