@@ -17,6 +17,7 @@ import (
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/connect"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/output"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
 	"github.com/agentexec/agentexec/internal/source"
 	"github.com/agentexec/agentexec/internal/terminal"
@@ -95,16 +96,8 @@ func cancelOutcome(ctx context.Context, src source.Source, line client.Log, id u
 	case activity.Cancel == nil || activity.Status.IsFinished():
 		return fmt.Sprintf("%s: it is %s now", requested, activity.Status), nil
 	default:
-		return requested + ": " + forcedAt(*activity.Cancel, time.UTC, programTime), nil
+		return requested + ": " + output.ForcedAt(*activity.Cancel, time.UTC, output.ProgramTime), nil
 	}
-}
-
-// forcedAt returns the text for when a request is forced.
-func forcedAt(request client.CancelRequest, zone *time.Location, layout string) string {
-	if request.ForceAt == nil {
-		return "never forced"
-	}
-	return "forced at " + request.ForceAt.In(zone).Format(layout) + " unless it ends before"
 }
 
 // sayCancelRequested prints the message that tells a worker to end.

@@ -15,6 +15,7 @@ import (
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/connect"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/output"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/process"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
 	"github.com/agentexec/agentexec/internal/demo"
@@ -148,8 +149,8 @@ func (d *dev) sayRunning(page, schema string) {
 	if d.basePath != "" {
 		page += "/" // the addresses in the page are relative
 	}
-	out := newScreen(d.out)
-	_, _ = fmt.Fprintf(out, "\n  agentexec is running:  %s\n\n", out.paint(client.StatusRunning, page))
+	out := output.NewScreen(d.out)
+	_, _ = fmt.Fprintf(out, "\n  agentexec is running:  %s\n\n", out.Paint(client.StatusRunning, page))
 	if n := *d.demo.agents.Value; n > 0 {
 		_, _ = fmt.Fprintf(out, "  %s the files of %s and say how far they are.\n", agentsHash(n), tilde(absolute(d.demo.dir)))
 		_, _ = fmt.Fprintf(out, "  Now and then a question waits for your answer: on the page, or with %s questions.\n", self())
@@ -160,7 +161,7 @@ func (d *dev) sayRunning(page, schema string) {
 
 func (d *dev) sayStopping() {
 	lead := ""
-	if newScreen(d.errOut).terminal {
+	if output.NewScreen(d.errOut).Terminal {
 		lead = "\n" // behind the ^C
 	}
 	_, _ = fmt.Fprintln(d.errOut, lead+"Stopping ... (once more: at once)")

@@ -1,17 +1,13 @@
 package main
 
 import (
-	"encoding/json"
-	"fmt"
-	"strings"
-
 	"github.com/spf13/cobra"
 
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/connect"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/output"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
 	"github.com/agentexec/agentexec/internal/doctor"
-	"github.com/agentexec/agentexec/internal/terminal"
 )
 
 func newDoctor(s *settings.Reader) *cobra.Command {
@@ -50,7 +46,7 @@ func newDoctor(s *settings.Reader) *cobra.Command {
 					problems++
 				}
 			}
-			if err := newScreen(cmd.OutOrStdout()).findings(findings, asJSON); err != nil {
+			if err := output.NewScreen(cmd.OutOrStdout()).Findings(findings, asJSON); err != nil {
 				return err
 			}
 			if problems > 0 {
@@ -61,35 +57,4 @@ func newDoctor(s *settings.Reader) *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the findings as a JSON array of check, level (ok, warning, problem), found, advice")
 	return cmd
-}
-
-// findings prints the findings, each with its advice below.
-func (s *screen) findings(findings []doctor.Finding, asJSON bool) error {
-	if asJSON {
-		text, err := json.Marshal(findings)
-		if err != nil {
-			return err
-		}
-		return s.json(text)
-	}
-	const levelWidth, checkWidth = len(doctor.Problem), len("foreign lines")
-	var b strings.Builder
-	for _, f := range findings {
-		fmt.Fprintf(&b, "%s  %s  %s\n", s.level(f.Level, levelWidth), terminal.Pad(f.Check, checkWidth), terminal.Printable(f.Found))
-		if f.Advice != "" {
-			fmt.Fprintf(&b, "%*s%s\n", levelWidth+checkWidth+4, "", terminal.Printable(f.Advice))
-		}
-	}
-	_, err := fmt.Fprint(s, b.String())
-	return err
-}
-
-// level returns the level of a finding in its colour.
-func (s *screen) level(level doctor.Level, width int) string {
-	text := terminal.Pad(string(level), width)
-	if !s.colors {
-		return text
-	}
-	color := map[doctor.Level]string{doctor.OK: "32", doctor.Warning: "33", doctor.Problem: "31"}[level]
-	return "\x1b[" + color + "m" + text + "\x1b[0m"
 }

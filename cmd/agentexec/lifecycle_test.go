@@ -1,7 +1,6 @@
 package main
 
 import (
-	"io"
 	"net/url"
 	"os/user"
 	"strings"
@@ -12,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
-	"github.com/agentexec/agentexec/pkg/client"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/output"
 )
 
 // lines returns the lines of an activity as watch prints them.
@@ -111,13 +110,13 @@ func TestForcedCancel(t *testing.T) {
 		id := c.running(t)
 		force(id)
 		require.Regexp(t, `\ncancel     requested in line 3 by \S+  forced\n`, c.ok(t, "show", id))
-		require.NotContains(t, c.ok(t, "show", id), stillWriting)
+		require.NotContains(t, c.ok(t, "show", id), output.StillWriting)
 		c.ok(t, "log", id, "Still here")
-		require.Contains(t, c.ok(t, "show", id), "\n           "+stillWriting+"\n")
+		require.Contains(t, c.ok(t, "show", id), "\n           "+output.StillWriting+"\n")
 		r := c.run(t, "watch", id)
 		require.Equal(t, 3, r.code)
 		require.Equal(t, strings.Join(c.lines(t, id), "\n")+"\n", r.stdout)
-		require.Contains(t, r.stderr, "agentexec: "+stillWriting+"\n")
+		require.Contains(t, r.stderr, "agentexec: "+output.StillWriting+"\n")
 	}
 }
 
@@ -169,11 +168,6 @@ func TestListMarks(t *testing.T) {
 	require.NotContains(t, c.ok(t, "list", "--stopping"), silent)
 	require.NotContains(t, c.ok(t, "list", "--stopping=false"), stopping)
 	require.Regexp(t, `\nlast seen .*  expected every 1s  stale\n`, c.ok(t, "show", silent))
-
-	out, b := onTerminal()
-	out.colors = true
-	require.NoError(t, out.table([]client.ListItem{{Activity: client.Activity{Status: client.StatusRunning, Stale: true}}}))
-	require.Contains(t, b.String(), "\x1b[36mRUNNING\x1b[0m,stale ")
 }
 
 // TestLogAtSeq: a repeated line is not written again, and a different one is refused.
@@ -206,28 +200,11 @@ func TestWatchNotes(t *testing.T) {
 	}, c.run(t, "watch", id))
 
 	// On a terminal they are below the line.
-	out, b := onTerminal()
+	out, b := terminal80()
 	var ended *exit.Error
 	err = c.watching(t, out).run(t.Context(), uuid.MustParse(id), 0)
 	require.ErrorAs(t, err, &ended)
 	require.Equal(t, exit.CodeCanceled, ended.Code)
 	require.Regexp(t, `RUNNING +-  Again\n\r\x1b\[K {32}\(attempt 2\)\n`, b.String())
 	require.Regexp(t, `RUNNING +-  Enough\n\r\x1b\[K {32}\(cancel requested by `+u.Username+`\)\n`, b.String())
-}
-
-// TestViewOfStoppingActivity: the bar counts down to the force by the clock of the database.
-func TestViewOfStoppingActivity(t *testing.T) {
-	t.Parallel()
-	out, b := onTerminal()
-	now := time.Now()
-	v := newView(out, io.Discard, client.Activity{
-		Status: client.StatusRunning, CreatedAt: now, UpdatedAt: now.Add(time.Hour), Cancel: &client.CancelRequest{Seq: 3, ForceAt: new(now.Add(time.Hour + 25*time.Minute))},
-	})
-	v.last.Message = "Reading"
-	require.NoError(t, v.redraw())
-	require.Regexp(t, ` stopping, forced in (25m0s|24m5\ds)  Reading$`, b.String())
-	v.activity.Cancel.ForceAt = nil
-	b.Reset()
-	require.NoError(t, v.redraw())
-	require.Regexp(t, ` stopping  Reading$`, b.String())
 }

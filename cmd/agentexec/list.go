@@ -7,12 +7,14 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/connect"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/output"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
 	"github.com/agentexec/agentexec/internal/source"
 	"github.com/agentexec/agentexec/pkg/client"
@@ -44,7 +46,7 @@ func newList(s *settings.Reader) *cobra.Command {
 			if err := filter.check(cmd); err != nil {
 				return err
 			}
-			out := newScreen(cmd.OutOrStdout())
+			out := output.NewScreen(cmd.OutOrStdout())
 			if watch {
 				ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 				defer stop()
@@ -60,17 +62,17 @@ func newList(s *settings.Reader) *cobra.Command {
 					return err
 				}
 				if asJSON {
-					return out.json(answer)
+					return out.JSON(answer)
 				}
 				var list client.List
 				if err := json.Unmarshal(answer, &list); err != nil {
 					return err
 				}
-				if err := out.table(list.Items); err != nil {
+				if err := out.Table(list.Items); err != nil {
 					return err
 				}
-				if out.terminal {
-					_, _ = fmt.Fprint(cmd.ErrOrStderr(), pageNote(list))
+				if out.Terminal {
+					_, _ = fmt.Fprint(cmd.ErrOrStderr(), output.PageNote(list))
 				}
 				return nil
 			})
@@ -158,15 +160,44 @@ func (f *listFlags) params(ctx context.Context, src source.Source) (client.ListP
 	return params, err
 }
 
-// pageNote returns a note about the items outside the page.
-func pageNote(list client.List) string {
-	switch {
-	case len(list.Items) == 0:
-		return "No activities.\n"
-	case list.Page == nil && list.Next != nil:
-		return fmt.Sprintf("More with --after %s\n", *list.Next)
-	case list.Page != nil && list.Pages != nil && list.Total != nil && *list.Pages > 1:
-		return fmt.Sprintf("Page %d of %d, %d activities. Others with --page N\n", *list.Page, *list.Pages, *list.Total)
+// listPause is the time between two reads of a list that is kept up to date.
+const listPause = time.Second
+
+// watchList keeps a list up to date until ctx ends.
+func watchList(ctx context.Context, s *settings.Reader, cmd *cobra.Command, out *output.Screen, filter listFlags, asJSON bool) error {
+	src, err := connect.Source(ctx, s, cmd, nil)
+	if err != nil {
+		return interrupted(ctx, err)
 	}
-	return ""
+	defer src.Close()
+	w := output.NewLiveList(out, cmd.ErrOrStderr(), asJSON)
+	defer w.Close()
+	var outage output.Outage
+	for began := false; ; began = true {
+		params, err := filter.params(ctx, src)
+		var answer json.RawMessage
+		if err == nil {
+			answer, err = src.ListJSON(ctx, params)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return &exit.Error{Code: exit.CodeInterrupted}
+		case err != nil && (!began || source.Lasting(err)):
+			return err
+		case err != nil:
+			err = w.Note(outage.Lost(err))
+		default:
+			if err = w.Note(outage.Again()); err == nil {
+				err = w.Update(answer)
+			}
+		}
+		if err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return &exit.Error{Code: exit.CodeInterrupted}
+		case <-time.After(listPause):
+		}
+	}
 }

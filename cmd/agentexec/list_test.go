@@ -47,7 +47,7 @@ func TestListWatchOnTerminal(t *testing.T) {
 	k.send(t, "\x03")
 	require.Equal(t, 130, k.end(t))
 	require.Regexp(t, `QUEUED .* Three$`, k.screen())
-	require.True(t, strings.Contains(k.written(), alternateScreen) && strings.Contains(k.written(), normalScreen))
+	require.True(t, strings.Contains(k.written(), "\x1b[?1049h") && strings.Contains(k.written(), "\x1b[?1049l"))
 }
 
 // TestListWatchInPipe: one line for each activity that is new, has changed or has left the list.

@@ -1,8 +1,9 @@
 // Command agentexec tracks long-running work in Postgres and shows it live: the sidecar, its private Postgres for
 // development, and small commands that create, log, end, list and watch activities.
 //
-// main.go runs a command and turns its error into one line and an exit code (internal/exit).
-// The other files have one command each, or a few of one kind.
+// main.go runs a command, and prints its error. The other files have one command each, or a few of one kind. They share
+// packages below internal/: argument and settings read the user's input, connect opens what it names, output prints the answers,
+// exit has the errors and exit codes, process the signals.
 //
 // May import: everything.
 package main

@@ -12,6 +12,7 @@ import (
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/connect"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/output"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/process"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
 	"github.com/agentexec/agentexec/internal/terminal"
@@ -225,7 +226,7 @@ func newPrune(s *settings.Reader) *cobra.Command {
 			}
 			// A step that has begun ends, so that the numbers are right.
 			return connect.WithClient(context.WithoutCancel(ctx), s, func(c *client.Client) error {
-				p := pruning{out: newScreen(cmd.OutOrStdout()), progress: newScreen(cmd.ErrOrStderr()), client: c}
+				p := pruning{out: output.NewScreen(cmd.OutOrStdout()), progress: output.NewScreen(cmd.ErrOrStderr()), client: c}
 				return p.run(ctx, params)
 			})
 		},
@@ -239,7 +240,7 @@ func newPrune(s *settings.Reader) *cobra.Command {
 
 // pruning deletes in steps, and says how far it is when it takes long.
 type pruning struct {
-	out, progress *screen
+	out, progress *output.Screen
 	client        *client.Client
 	total         client.Pruned
 	told          time.Time
@@ -271,7 +272,7 @@ func (p *pruning) run(ctx context.Context, params client.PruneParams) error {
 // tell writes the progress: on a terminal in place, once a second; else a line every 10 s.
 func (p *pruning) tell() {
 	every, text := 10*time.Second, "agentexec: %s so far\n"
-	if p.progress.terminal {
+	if p.progress.Terminal {
 		every, text = time.Second, "\r\x1b[K%s so far"
 	}
 	if time.Since(p.told) >= every {
@@ -281,7 +282,7 @@ func (p *pruning) tell() {
 }
 
 func (p *pruning) print(dryRun bool) error {
-	if p.progress.terminal {
+	if p.progress.Terminal {
 		_, _ = fmt.Fprint(p.progress, "\r\x1b[K")
 	}
 	verb := "deleted"

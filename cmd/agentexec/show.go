@@ -5,6 +5,7 @@ import (
 
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/connect"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/output"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
 	"github.com/agentexec/agentexec/internal/source"
 	"github.com/agentexec/agentexec/pkg/client"
@@ -22,7 +23,7 @@ func newShow(s *settings.Reader) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			out := newScreen(cmd.OutOrStdout())
+			out := output.NewScreen(cmd.OutOrStdout())
 			return connect.WithSource(ctx, s, cmd, func(src source.Source) error {
 				id, err := id.Find(ctx, src.FindID)
 				if err != nil {
@@ -33,7 +34,7 @@ func newShow(s *settings.Reader) *cobra.Command {
 					if err != nil {
 						return err
 					}
-					return out.json(answer)
+					return out.JSON(answer)
 				}
 				detail, err := source.Detail(ctx, src, id, client.DetailParams{LogLimit: new(0), IncludeMetadata: true})
 				if source.NotAllowed(err) { // the token shows no metadata
@@ -42,7 +43,7 @@ func newShow(s *settings.Reader) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if err := out.activity(detail.Activity); err != nil {
+				if err := out.Activity(detail.Activity); err != nil {
 					return err
 				}
 				var previous client.Log
@@ -50,7 +51,7 @@ func newShow(s *settings.Reader) *cobra.Command {
 					if err != nil {
 						return err
 					}
-					if err := out.annotated(previous, line); err != nil {
+					if err := out.Annotated(previous, line); err != nil {
 						return err
 					}
 					previous = line

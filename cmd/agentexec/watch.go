@@ -17,6 +17,7 @@ import (
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/argument"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/connect"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/output"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
 	"github.com/agentexec/agentexec/internal/source"
 	"github.com/agentexec/agentexec/pkg/client"
@@ -58,8 +59,8 @@ func newWatch(s *settings.Reader) *cobra.Command {
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
-			link := newLink()
-			src, err := connect.Source(ctx, s, cmd, link.outages())
+			link := output.NewLink()
+			src, err := connect.Source(ctx, s, cmd, link.Outages())
 			if err != nil {
 				return interrupted(ctx, err)
 			}
@@ -68,7 +69,7 @@ func newWatch(s *settings.Reader) *cobra.Command {
 			if err != nil {
 				return interrupted(ctx, err)
 			}
-			w := watching{src: src, link: link, out: newScreen(cmd.OutOrStdout()), errOut: cmd.ErrOrStderr(), retries: retrying, json: asJSON}
+			w := watching{src: src, link: link, out: output.NewScreen(cmd.OutOrStdout()), errOut: cmd.ErrOrStderr(), retries: retrying, json: asJSON}
 			return w.run(ctx, found, after)
 		},
 	}
@@ -83,8 +84,8 @@ func newWatch(s *settings.Reader) *cobra.Command {
 // watching is how to watch an activity.
 type watching struct {
 	src     source.Source
-	link    *link
-	out     *screen
+	link    *output.Link
+	out     *output.Screen
 	errOut  io.Writer // for notes, unless out is a terminal
 	retries retries
 	json    bool
@@ -96,14 +97,14 @@ func (w watching) run(ctx context.Context, id uuid.UUID, after int) error {
 	if err != nil {
 		return interrupted(ctx, err)
 	}
-	v := newView(w.out, w.errOut, activity)
+	v := output.NewView(w.out, w.errOut, activity)
 	if w.json {
-		v.asJSON()
+		v.AsJSON()
 	}
 	refresh := func() error {
 		activity, err := source.Activity(ctx, w.src, id)
 		if err == nil {
-			v.activity = activity
+			v.Activity = activity
 		}
 		return err
 	}
@@ -111,24 +112,24 @@ func (w watching) run(ctx context.Context, id uuid.UUID, after int) error {
 	if err == nil {
 		err = refresh()
 	}
-	if err == nil && writesOn(v.activity) {
-		err = v.note(stillWriting)
+	if err == nil && output.WritesOn(v.Activity) {
+		err = v.Note(output.StillWriting)
 	}
-	if closeErr := v.close(); err == nil {
+	if closeErr := v.Close(); err == nil {
 		err = closeErr
 	}
 	if err != nil {
 		return interrupted(ctx, err)
 	}
-	if v.lines == 0 { // it ended before --after-seq
-		return ending(v.activity.Status)
+	if v.Lines == 0 { // it ended before --after-seq
+		return ending(v.Activity.Status)
 	}
-	return ending(v.last.Status)
+	return ending(v.Last.Status)
 }
 
 // follow hands the lines to the view. On a terminal, the view is also redrawn between lines, with the elapsed time and the
 // state that refresh reads: the lines alone do not show that state.
-func follow(ctx context.Context, lines iter.Seq2[client.Log, error], v *view, link *link, refresh func() error) error {
+func follow(ctx context.Context, lines iter.Seq2[client.Log, error], v *output.View, link *output.Link, refresh func() error) error {
 	type read struct {
 		line client.Log
 		err  error
@@ -158,21 +159,21 @@ func follow(ctx context.Context, lines iter.Seq2[client.Log, error], v *view, li
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-link.changed:
-			for _, note := range link.take() {
-				err = cmp.Or(err, v.note(note))
+		case <-link.Changed:
+			for _, note := range link.Take() {
+				err = cmp.Or(err, v.Note(note))
 			}
 		case <-ticker.C:
-			if v.bar && v.lines > shown && refresh() == nil { // else at the next tick
-				shown = v.lines
+			if v.Bar && v.Lines > shown && refresh() == nil { // else at the next tick
+				shown = v.Lines
 			}
-			err = v.redraw()
+			err = v.Redraw()
 		case next, ok := <-reads:
 			if !ok {
 				return ctx.Err()
 			}
 			if err = next.err; err == nil {
-				err = v.line(next.line)
+				err = v.Line(next.line)
 			}
 		}
 		if err != nil {

@@ -10,11 +10,13 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/output"
 	"github.com/agentexec/agentexec/internal/pgtest"
 	"github.com/agentexec/agentexec/internal/source"
 	"github.com/agentexec/agentexec/pkg/client"
-	"github.com/google/uuid"
-	"github.com/stretchr/testify/require"
 )
 
 // running is a command that runs beside the test, with its output line by line.
@@ -131,18 +133,24 @@ func TestWatchShowsDatabaseTimes(t *testing.T) {
 	c.ok(t, "complete", id, "--percentage", "80")
 	c.ok(t, "log", id, "trailing", "--percentage", "10")
 	c.db.Exec(t, `update agentexec.activity set started_at = now() - interval '1 hour', finished_at = now() - interval '58 minutes'`)
-	out, b := onTerminal()
+	out, b := terminal80()
 	err := c.watching(t, out).run(t.Context(), uuid.MustParse(id), 0)
 	require.NoError(t, err)
 	percentage := query[string](t, c, "select latest_percentage::text from agentexec.activity_list")
 	require.Regexp(t, `\r\x1b\[KCOMPLETE  `+percentage+`%  2m0s  4 lines\n$`, b.String())
 }
 
+// terminal80 is the screen of a terminal of 80 columns whose output can be read.
+func terminal80() (*output.Screen, *bytes.Buffer) {
+	var b bytes.Buffer
+	return &output.Screen{Writer: &b, Terminal: true}, &b
+}
+
 // watching returns how to watch the activities of a test's database in this process.
-func (c *cli) watching(t *testing.T, out *screen) watching {
+func (c *cli) watching(t *testing.T, out *output.Screen) watching {
 	t.Helper()
 	src := source.NewDatabase(client.New(c.db.Pool(t)), func() {})
-	return watching{src: src, link: newLink(), out: out, errOut: io.Discard}
+	return watching{src: src, link: output.NewLink(), out: out, errOut: io.Discard}
 }
 
 // TestWatchRetries: with --retries an ERROR is not the end, whether the next attempt began before it was seen or comes

@@ -11,6 +11,7 @@ import (
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/connect"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/loginput"
+	"github.com/agentexec/agentexec/cmd/agentexec/internal/output"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/process"
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
 	"github.com/agentexec/agentexec/internal/source"
@@ -117,7 +118,7 @@ func newLog(s *settings.Reader) *cobra.Command {
 				if line.CancelRequested && !line.Status.IsFinished() {
 					sayCancelRequested(cmd.ErrOrStderr())
 				}
-				_, err = fmt.Fprintln(cmd.OutOrStdout(), plainLine(line))
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), output.PlainLine(line))
 				return err
 			})
 		},
@@ -140,7 +141,7 @@ func logInput(s *settings.Reader, cmd *cobra.Command, id argument.ActivityID, ea
 			return err
 		}
 		var err error
-		if out := newScreen(cmd.OutOrStdout()); out.terminal {
+		if out := output.NewScreen(cmd.OutOrStdout()); out.Terminal {
 			_, err = fmt.Fprintln(cmd.ErrOrStderr(), terminal.Counted(l.Written, "line", "lines")+" written")
 		} else {
 			_, err = fmt.Fprintln(out, l.Written)
@@ -202,7 +203,7 @@ func newFinish(
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), plainLine(line))
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), output.PlainLine(line))
 			return err
 		})
 	}

@@ -1,8 +1,7 @@
-package main
+package output
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,76 +9,36 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/spf13/cobra"
 
-	"github.com/agentexec/agentexec/cmd/agentexec/internal/connect"
-	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
-	"github.com/agentexec/agentexec/cmd/agentexec/internal/settings"
-	"github.com/agentexec/agentexec/internal/source"
 	"github.com/agentexec/agentexec/internal/terminal"
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
-// listPause is the time between two reads of a list that is kept up to date.
-const listPause = time.Second
+// LiveList shows a list that is kept up to date.
+type LiveList interface {
+	// Update shows the list as list_activities returns it.
+	Update(answer json.RawMessage) error
+	// Note shows a note about the list, unless it is "".
+	Note(text string) error
+	// Close ends the list. On a terminal its last state stays.
+	Close()
+}
 
-// watchList keeps a list up to date until ctx ends.
-func watchList(ctx context.Context, s *settings.Reader, cmd *cobra.Command, out *screen, filter listFlags, asJSON bool) error {
-	src, err := connect.Source(ctx, s, cmd, nil)
-	if err != nil {
-		return interrupted(ctx, err)
-	}
-	defer src.Close()
-	var w listWatch
+// NewLiveList returns the LiveList for JSON, for a terminal, or for a pipe. Its notes go to errOut unless out is a terminal.
+func NewLiveList(out *Screen, errOut io.Writer, asJSON bool) LiveList {
 	switch {
 	case asJSON:
-		w = &listChanges{out: out, errOut: cmd.ErrOrStderr(), changed: jsonChanged, show: jsonChange}
-	case out.terminal:
-		w = &listScreen{out: out}
+		return &changeList{out: out, errOut: errOut, changed: jsonChanged, show: jsonChange}
+	case out.Terminal:
+		return &screenList{out: out}
 	default:
-		w = &listChanges{out: out, errOut: cmd.ErrOrStderr(), changed: rowChanged, show: rowChange}
-	}
-	defer w.close()
-	var outage outage
-	for began := false; ; began = true {
-		params, err := filter.params(ctx, src)
-		var answer json.RawMessage
-		if err == nil {
-			answer, err = src.ListJSON(ctx, params)
-		}
-		switch {
-		case ctx.Err() != nil:
-			return &exit.Error{Code: exit.CodeInterrupted}
-		case err != nil && (!began || source.Lasting(err)):
-			return err
-		case err != nil:
-			err = w.note(outage.lost(err))
-		default:
-			if err = w.note(outage.again()); err == nil {
-				err = w.update(answer)
-			}
-		}
-		if err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return &exit.Error{Code: exit.CodeInterrupted}
-		case <-time.After(listPause):
-		}
+		return &changeList{out: out, errOut: errOut, changed: rowChanged, show: rowChange}
 	}
 }
 
-// listWatch shows a list that is kept up to date.
-type listWatch interface {
-	update(answer json.RawMessage) error
-	note(text string) error // "" is no note
-	close()
-}
-
-// listScreen shows the list on a terminal, in place.
-type listScreen struct {
-	out   *screen
+// screenList shows the list on a terminal, in place.
+type screenList struct {
+	out   *Screen
 	lines []string
 	shown bool
 	text  string // the last note
@@ -90,7 +49,8 @@ const (
 	normalScreen    = "\x1b[?25h\x1b[?1049l"
 )
 
-func (l *listScreen) update(answer json.RawMessage) error {
+// Update implements LiveList.
+func (l *screenList) Update(answer json.RawMessage) error {
 	var list client.List
 	if err := json.Unmarshal(answer, &list); err != nil {
 		return err
@@ -99,13 +59,14 @@ func (l *listScreen) update(answer json.RawMessage) error {
 	if len(list.Items) > 0 {
 		l.lines = l.out.rows(list.Items)
 	}
-	if note := strings.TrimSpace(pageNote(list)); len(list.Items) > 0 && note != "" {
+	if note := strings.TrimSpace(PageNote(list)); len(list.Items) > 0 && note != "" {
 		l.lines = append(l.lines, terminal.Clip(note, l.out.width()))
 	}
 	return l.draw()
 }
 
-func (l *listScreen) note(text string) error {
+// Note implements LiveList.
+func (l *screenList) Note(text string) error {
 	if text == "" {
 		return nil
 	}
@@ -114,7 +75,7 @@ func (l *listScreen) note(text string) error {
 }
 
 // draw replaces what is on the screen. Its last row is for the note.
-func (l *listScreen) draw() error {
+func (l *screenList) draw() error {
 	var b strings.Builder
 	if !l.shown {
 		b.WriteString(alternateScreen)
@@ -136,19 +97,19 @@ func (l *listScreen) draw() error {
 	return err
 }
 
-// close restores the screen, and leaves the last state of the list on it.
-func (l *listScreen) close() {
+// Close restores the screen, and leaves the last state of the list on it.
+func (l *screenList) Close() {
 	if l.shown {
 		_, _ = fmt.Fprint(l.out, normalScreen+strings.Join(l.lines, "\n")+"\n")
 	}
 }
 
-// listChanges writes a line for each activity that is new, has changed or has left the list.
-type listChanges struct {
-	out     *screen
+// changeList writes a line for each activity that is new, has changed or has left the list.
+type changeList struct {
+	out     *Screen
 	errOut  io.Writer
 	changed func(before, now known) bool
-	show    func(out *screen, of known, removed bool) error
+	show    func(out *Screen, of known, removed bool) error
 	known   map[uuid.UUID]known
 }
 
@@ -158,7 +119,8 @@ type known struct {
 	raw  json.RawMessage
 }
 
-func (l *listChanges) update(answer json.RawMessage) error {
+// Update implements LiveList.
+func (l *changeList) Update(answer json.RawMessage) error {
 	var list struct {
 		Items []json.RawMessage `json:"items"`
 	}
@@ -200,11 +162,11 @@ func jsonChanged(before, now known) bool {
 	return errA != nil || errB != nil || !bytes.Equal(a, b)
 }
 
-func jsonChange(out *screen, of known, removed bool) error {
+func jsonChange(out *Screen, of known, removed bool) error {
 	if removed {
-		return out.json(json.RawMessage(fmt.Sprintf(`{"agent_id": "%s", "removed": true}`, of.item.AgentID)))
+		return out.JSON(json.RawMessage(fmt.Sprintf(`{"agent_id": "%s", "removed": true}`, of.item.AgentID)))
 	}
-	return out.json(of.raw)
+	return out.JSON(of.raw)
 }
 
 // rowChanged reports whether the row is another, has a new line with the same text, or a child of it has begun or ended.
@@ -215,7 +177,7 @@ func rowChanged(before, now known) bool {
 // changeWidths are the columns of a change: the longest mark, a percentage, a usual type, an id and an age.
 var changeWidths = []int{len("RUNNING,stopping"), 4, 16, 36, 3}
 
-func rowChange(out *screen, of known, removed bool) error {
+func rowChange(out *Screen, of known, removed bool) error {
 	cells := out.cells(of.item, of.item.AgentID.String())
 	if removed {
 		cells[0] = "-"
@@ -224,7 +186,8 @@ func rowChange(out *screen, of known, removed bool) error {
 	return err
 }
 
-func (l *listChanges) note(text string) error {
+// Note implements LiveList.
+func (l *changeList) Note(text string) error {
 	if text == "" {
 		return nil
 	}
@@ -232,4 +195,5 @@ func (l *listChanges) note(text string) error {
 	return err
 }
 
-func (l *listChanges) close() {}
+// Close implements LiveList.
+func (l *changeList) Close() {}

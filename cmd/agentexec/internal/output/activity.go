@@ -1,4 +1,4 @@
-package main
+package output
 
 import (
 	"encoding/json"
@@ -10,7 +10,8 @@ import (
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
-const stillWriting = "still writing after it was canceled"
+// StillWriting is the note about an activity of which WritesOn is true.
+const StillWriting = "still writing after it was canceled"
 
 // marked returns the status of an activity with its marks: stopping while a cancel is requested, stale, waiting for a person.
 func marked(a client.Activity) string {
@@ -44,8 +45,8 @@ func childrenText(c client.Children) string {
 // stopping reports whether a cancel is requested of a worker that has not ended the activity yet.
 func stopping(a client.Activity) bool { return a.Cancel != nil && a.FinishedAt == nil }
 
-// writesOn reports whether an activity has a line that was written after it was canceled.
-func writesOn(a client.Activity) bool {
+// WritesOn reports whether an activity has a line that was written after it was canceled.
+func WritesOn(a client.Activity) bool {
 	return a.Status == client.StatusCanceled && a.FinishedAt != nil && a.UpdatedAt.After(*a.FinishedAt)
 }
 
@@ -68,9 +69,9 @@ func notes(previous, line client.Log) (all []string) {
 	return all
 }
 
-// annotated prints a line, on a terminal with its notes behind it.
-func (s *screen) annotated(previous, line client.Log) error {
-	if err := s.line(line); err != nil || !s.terminal {
+// Annotated prints a line, on a terminal with its notes behind it.
+func (s *Screen) Annotated(previous, line client.Log) error {
+	if err := s.line(line); err != nil || !s.Terminal {
 		return err
 	}
 	for _, note := range notes(previous, line) {
@@ -82,13 +83,13 @@ func (s *screen) annotated(previous, line client.Log) error {
 }
 
 // note prints a note on a terminal, below the messages of the lines.
-func (s *screen) note(text string) error {
-	_, err := fmt.Fprintf(s, "%32s%s\n", "", s.paint(client.StatusCanceled, "("+text+")"))
+func (s *Screen) note(text string) error {
+	_, err := fmt.Fprintf(s, "%32s%s\n", "", s.Paint(client.StatusCanceled, "("+text+")"))
 	return err
 }
 
-// activity prints the state of an activity, and an empty line.
-func (s *screen) activity(a client.Activity) error {
+// Activity prints the state of an activity, and an empty line.
+func (s *Screen) Activity(a client.Activity) error {
 	var b strings.Builder
 	row := func(name, value string) { fmt.Fprintf(&b, "%-10s %s\n", name, value) }
 	at := func(name string, t *time.Time, more string) {
@@ -98,7 +99,7 @@ func (s *screen) activity(a client.Activity) error {
 	}
 	row("agent_id", a.AgentID.String())
 	row("type", terminal.Printable(a.AgentType))
-	status := s.paint(a.Status, a.Status.String())
+	status := s.Paint(a.Status, a.Status.String())
 	if a.LatestPercentage != nil {
 		status += "  " + percent(a.LatestPercentage)
 	}
@@ -136,8 +137,8 @@ func (s *screen) activity(a client.Activity) error {
 		row("cancel", cancelState(a))
 	}
 	at("finished", a.FinishedAt, "")
-	if writesOn(a) {
-		row("", stillWriting)
+	if WritesOn(a) {
+		row("", StillWriting)
 	}
 	_, err := fmt.Fprintf(s, "%s\n", b.String())
 	return err
@@ -159,7 +160,15 @@ func cancelState(a client.Activity) string {
 	case request.Forced:
 		text += "  forced"
 	case a.FinishedAt == nil:
-		text += "  " + forcedAt(request, time.Local, personTime)
+		text += "  " + ForcedAt(request, time.Local, personTime)
 	}
 	return text
+}
+
+// ForcedAt returns the text for when a request is forced, with the time in that zone and layout.
+func ForcedAt(request client.CancelRequest, zone *time.Location, layout string) string {
+	if request.ForceAt == nil {
+		return "never forced"
+	}
+	return "forced at " + request.ForceAt.In(zone).Format(layout) + " unless it ends before"
 }

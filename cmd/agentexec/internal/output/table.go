@@ -1,4 +1,4 @@
-package main
+package output
 
 import (
 	"fmt"
@@ -14,9 +14,9 @@ import (
 // tableHead are the columns of a list of activities. PCT and AGE are numbers, at the right of their columns.
 var tableHead = []string{"STATUS", "PCT", "TYPE", "AGENT_ID", "AGE", "LATEST"}
 
-// table prints activities, one a line. On a terminal every line fits, and the ids are short.
-func (s *screen) table(items []client.ListItem) error {
-	if s.terminal && len(items) == 0 {
+// Table prints activities, one a line. On a terminal every line fits, and the ids are short.
+func (s *Screen) Table(items []client.ListItem) error {
+	if s.Terminal && len(items) == 0 {
 		return nil
 	}
 	_, err := fmt.Fprintln(s, strings.Join(s.rows(items), "\n"))
@@ -24,7 +24,7 @@ func (s *screen) table(items []client.ListItem) error {
 }
 
 // rows returns the lines of the table, its head first.
-func (s *screen) rows(items []client.ListItem) []string {
+func (s *Screen) rows(items []client.ListItem) []string {
 	cells := [][]string{tableHead}
 	for i, id := range s.ids(items) {
 		cells = append(cells, s.cells(items[i], id))
@@ -40,19 +40,19 @@ func (s *screen) rows(items []client.ListItem) []string {
 		lines[i] = s.row(row, widths)
 		if i > 0 {
 			status := items[i-1].Status
-			lines[i] = s.paint(status, lines[i][:len(status)]) + lines[i][len(status):]
+			lines[i] = s.Paint(status, lines[i][:len(status)]) + lines[i][len(status):]
 		}
 	}
 	return lines
 }
 
 // ids returns the ids to show: short on a terminal, whole for programs.
-func (s *screen) ids(items []client.ListItem) []string {
+func (s *Screen) ids(items []client.ListItem) []string {
 	all := make([]uuid.UUID, len(items))
 	for i, item := range items {
 		all[i] = item.AgentID
 	}
-	if s.terminal {
+	if s.Terminal {
 		return shortIDs(all)
 	}
 	whole := make([]string, len(items))
@@ -63,13 +63,13 @@ func (s *screen) ids(items []client.ListItem) []string {
 }
 
 // cells returns the columns of an activity.
-func (s *screen) cells(item client.ListItem, id string) []string {
+func (s *Screen) cells(item client.ListItem, id string) []string {
 	latest := ""
 	if item.LatestLog != nil {
 		latest = terminal.Printable(*item.LatestLog)
 	}
 	kind := kindOf(item.Activity)
-	if s.terminal { // leaves room for the latest line
+	if s.Terminal { // leaves room for the latest line
 		most, children := max(10, min(s.width()-70, 30)), strings.TrimPrefix(kind, terminal.Printable(item.AgentType))
 		kind = terminal.Clip(terminal.Printable(item.AgentType), most-terminal.Columns(children)) + children
 	}
@@ -78,7 +78,7 @@ func (s *screen) cells(item client.ListItem, id string) []string {
 }
 
 // row joins the columns of a line.
-func (s *screen) row(cells []string, widths []int) string {
+func (s *Screen) row(cells []string, widths []int) string {
 	var line strings.Builder
 	for i, w := range widths {
 		cell := terminal.Pad(cells[i], w)
@@ -89,8 +89,21 @@ func (s *screen) row(cells []string, widths []int) string {
 	}
 	line.WriteString(cells[len(widths)])
 	text := strings.TrimRight(line.String(), " ")
-	if s.terminal {
+	if s.Terminal {
 		text = terminal.Clip(text, s.width())
 	}
 	return text
+}
+
+// PageNote returns a note about the items outside the page.
+func PageNote(list client.List) string {
+	switch {
+	case len(list.Items) == 0:
+		return "No activities.\n"
+	case list.Page == nil && list.Next != nil:
+		return fmt.Sprintf("More with --after %s\n", *list.Next)
+	case list.Page != nil && list.Pages != nil && list.Total != nil && *list.Pages > 1:
+		return fmt.Sprintf("Page %d of %d, %d activities. Others with --page N\n", *list.Page, *list.Pages, *list.Total)
+	}
+	return ""
 }
