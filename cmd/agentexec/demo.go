@@ -152,7 +152,7 @@ func (d *dev) sayRunning(page, schema string) {
 	out := output.NewScreen(d.out)
 	_, _ = fmt.Fprintf(out, "\n  agentexec is running:  %s\n\n", out.Paint(client.StatusRunning, page))
 	if n := *d.demo.agents.Value; n > 0 {
-		_, _ = fmt.Fprintf(out, "  %s the files of %s and say how far they are.\n", agentsHash(n), tilde(absolute(d.demo.dir)))
+		_, _ = fmt.Fprintf(out, "  %s the files of %s, with their progress.\n", agentsHash(n), tilde(absolute(d.demo.dir)))
 		_, _ = fmt.Fprintf(out, "  Now and then a question waits for your answer: on the page, or with %s questions.\n", self())
 		_, _ = fmt.Fprintln(out, "  One more agent fails now and then, or falls silent, to show what that looks like.")
 	}

@@ -131,19 +131,17 @@ func newRetentionSet(s *settings.Reader) *cobra.Command {
 			if err := keep.Set(args[0]); err != nil {
 				return exit.UsageError(cmd, "AGE %.50q %w", args[0], err)
 			}
-			return connect.WithClient(cmd.Context(), s, func(c *client.Client) error {
-				rule := flags.rule(keep.value)
-				due, dueErr := dueUnder(cmd.Context(), c, rule) // before a sidecar deletes it
-				if err := c.SetRetention(cmd.Context(), rule); err != nil {
-					return err
-				}
-				if dueErr != nil {
-					_, err := fmt.Fprintf(cmd.ErrOrStderr(), "The rule is set. What is due now cannot be counted: %v\n", dueErr)
-					return err
-				}
-				_, err := fmt.Fprintln(cmd.OutOrStdout(), due)
-				return err
-			})
+			rule := flags.rule(keep.value)
+			due, dueErr := dueUnder(cmd.Context(), s, rule) // before a sidecar deletes it
+			err := connect.WithClient(cmd.Context(), s, func(c *client.Client) error { return c.SetRetention(cmd.Context(), rule) })
+			switch {
+			case err != nil:
+			case dueErr != nil:
+				_, err = fmt.Fprintf(cmd.ErrOrStderr(), "The rule is set. What is due now cannot be counted: %v\n", dueErr)
+			default:
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), due)
+			}
+			return err
 		},
 	}
 	flags.register(cmd)
@@ -153,16 +151,23 @@ func newRetentionSet(s *settings.Reader) *cobra.Command {
 // countTimeout bounds how long a command counts what is due.
 const countTimeout = 5 * time.Second
 
-// dueUnder returns a sentence that says how much a rule makes due now. Sidecars begin to delete it at once.
-func dueUnder(ctx context.Context, c *client.Client, rule client.RetentionRule) (string, error) {
+// dueUnder returns a sentence that says how much a rule makes due now. Sidecars begin to delete it at once. It has a connection of
+// its own, which does not survive a count that takes too long.
+func dueUnder(ctx context.Context, s *settings.Reader, rule client.RetentionRule) (string, error) {
 	ctx, done := context.WithTimeout(ctx, countTimeout)
 	defer done()
 	params := client.PruneParams{FinishedBefore: time.Now().Add(-rule.Keep.Duration()), AgentType: rule.AgentType, DryRun: true}
 	if rule.Status != "" {
 		params.Statuses = []client.Status{rule.Status}
 	}
-	due, err := c.Prune(ctx, params)
-	if err != nil {
+	var due client.Pruned
+	err := connect.WithClient(ctx, s, func(c *client.Client) (err error) {
+		due, err = c.Prune(ctx, params)
+		return err
+	})
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "", fmt.Errorf("it takes longer than %s", countTimeout)
+	} else if err != nil {
 		return "", err
 	}
 	if due == (client.Pruned{}) {

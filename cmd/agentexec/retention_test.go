@@ -27,6 +27,19 @@ func TestRetentionRules(t *testing.T) {
 	require.Contains(t, c.ok(t, "retention"), "Available Commands:")
 }
 
+// TestRetentionSetWhenTheCountIsSlow: the rule is set though what is due cannot be counted in time.
+func TestRetentionSetWhenTheCountIsSlow(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	conn := c.db.Conn(t)
+	_, err := conn.Exec(t.Context(), "begin; lock table agentexec.activity in access exclusive mode")
+	require.NoError(t, err)
+	require.Equal(t, result{0, "", "The rule is set. What is due now cannot be counted: it takes longer than 5s\n"}, c.run(t, "retention", "set", "30d"))
+	_, err = conn.Exec(t.Context(), "rollback")
+	require.NoError(t, err)
+	require.Equal(t, "30d", c.ok(t, "retention", "list"))
+}
+
 // TestPrune: it deletes whole trees in steps, only what finished long ago, and a dry run deletes nothing.
 func TestPrune(t *testing.T) {
 	t.Parallel()
