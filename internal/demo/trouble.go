@@ -69,7 +69,7 @@ func (t *troubled) checkArchive(ctx context.Context, run *client.Run) error {
 	if err != nil {
 		return err
 	}
-	n, err := io.Copy(io.Discard, archive)
+	n, err := io.Copy(io.Discard, io.LimitReader(archive, 1<<20))
 	if logged := run.Log(ctx, "Read "+bytesOf(n), client.WithPercentage(66)); logged != nil {
 		return logged
 	}
