@@ -22,6 +22,7 @@ type script struct {
 	down       bool
 	fail       map[string]error // what a read of a kind returns, where it is set
 	reads      map[string]int   // how often each method was called
+	held       []uuid.UUID      // what the last read of a list left out
 
 	// before, where set, runs before a read looks at the data, after runs before it returns what it saw: the delays
 	// on the way to the database and back. kind is the method's name.
@@ -275,6 +276,7 @@ func (s *script) Replay(ctx context.Context, id uuid.UUID, afterSeq, bytes int, 
 func (s *script) List(ctx context.Context, filter ListFilter, scope client.Scope, held []uuid.UUID) (out []ListItem, err error) {
 	key, _ := json.Marshal(filter)
 	err = s.read(ctx, "List", func() error {
+		s.held = held
 		for _, item := range s.lists[string(key)] {
 			if slices.Contains(held, item.AgentID) {
 				item.JSON = nil
