@@ -280,8 +280,8 @@ end;
 -- _list_text returns what list_activities returns, as text. The feed passes the items on unchanged, which saves their conversion to
 -- jsonb and back. last_seen_at is the last key of an item, also with metadata: sameItem in wsfeed/list.go relies on it.
 --
--- held names activities whose item the caller has: in its place is its agent_id, a string, and it costs next to nothing. So a list of
--- which little changed is read fast, and yet its order and what belongs to it are those of now.
+-- held names activities whose items the caller has. Such an item is replaced by its agent_id, a string, and its line, heartbeat and
+-- children are not read. The order of the page and its members are read as always.
 --
 -- The statement is built from the filters in use, so that each is planned with its own index. Values travel as
 -- parameters, never as text. The usual order without a range is one walk through one index; each other one is a walk for each

@@ -39,8 +39,8 @@ type Config struct {
 	// ListInterval is the least time between two reads of one live list. A slow read extends it: to n/2 times the duration of a
 	// read of n ms, at most 20 times and at most ListRefresh. Default 100 ms.
 	ListInterval time.Duration
-	// ListRefresh is the time after which a watched list is read again without a received change. It covers changes that
-	// write no line, such as a deleted activity. Default 10 s.
+	// ListRefresh is the time after which a watched list is read whole. Other reads bring only the items of activities that have new
+	// lines. It covers changes that write no line, such as a deleted activity, a deleted child or another expect_every. Default 10 s.
 	ListRefresh time.Duration
 	// MaxSubscriptions bounds the subscriptions of one socket. Default 1000.
 	MaxSubscriptions int

@@ -217,13 +217,13 @@ func (h *Hub) replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes int
 	})
 }
 
-// readList reads a list, and returns the duration of the read without the wait for a place.
-func (h *Hub) readList(l turns.Lane, owner any, filter ListFilter, v *feedScope, held []uuid.UUID) (items []ListItem, took time.Duration, err error) {
+// readList reads a list, and returns the duration of the read without the wait for a place. It calls held when it has its place.
+func (h *Hub) readList(l turns.Lane, owner any, filter ListFilter, v *feedScope, held func() []uuid.UUID) (items []ListItem, took time.Duration, err error) {
 	items, err = read(h.ctx, h, l, owner, func(ctx context.Context) ([]ListItem, error) {
 		h.counters.lists.Add(1)
 		began := time.Now()
 		defer func() { took = time.Since(began) }()
-		return h.src.List(ctx, filter, v.of(), held)
+		return h.src.List(ctx, filter, v.of(), held())
 	})
 	return items, took, err
 }

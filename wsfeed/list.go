@@ -34,6 +34,7 @@ type listTopic struct {
 	// rev grows with every read that shows a difference; 0 before the first. A subscription behind floor gets a snapshot,
 	// because the items removed up to floor are forgotten.
 	rev, floor uint64
+	failed     bool     // the last read failed
 	refusal    *Refusal // why the list cannot be read; then it is not read again
 
 	cooldown  atomic.Int64 // the least time between two reads, in nanoseconds
@@ -98,11 +99,11 @@ func (l *listTopic) reread() {
 	if l.rev == 0 {
 		of = turns.NewList
 	}
-	owners, held := l.owners(), l.held(time.Now())
+	owners := l.owners()
 	l.mu.Unlock()
 
 	owner := l.hub.places.Shortest(of, owners)
-	items, took, err := l.hub.readList(of, owner, l.filter, l.scope, held)
+	items, took, err := l.hub.readList(of, owner, l.filter, l.scope, l.unchanged)
 	l.cooldown.Store(int64(cooldownAfter(took)))
 	c := counted{tried: err == nil && withCounts}
 	if c.tried {
@@ -136,8 +137,8 @@ func (l *listTopic) owners() (some []any) {
 func (l *listTopic) took(items []ListItem, err error, c counted) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	defer l.hub.parents.End(l) // after Holds: until then, a change of any item counts for this list
 	l.reading = false
-	l.hub.parents.End(l)
 	if l.hub.ctx.Err() != nil || len(l.subs) == 0 {
 		return
 	}
@@ -148,7 +149,10 @@ func (l *listTopic) took(items []ListItem, err error, c counted) {
 		l.refuse(refusal)
 		return
 	case err != nil:
-		l.hub.cfg.Logger.Debug("reading a live list", "error", err)
+		if !l.failed && l.hub.refusals.Allow() {
+			l.hub.cfg.Logger.Warn("cannot read a live list; trying again", "error", err)
+		}
+		l.failed = true
 		l.changes.all() // what the read was to bring
 		least = time.Second
 		next = max(least, l.interval())
@@ -159,6 +163,7 @@ func (l *listTopic) took(items []ListItem, err error, c counted) {
 		if !c.tried || c.err != nil {
 			next = min(next, time.Until(l.countsAt))
 		}
+		l.failed = false
 		if l.fill(items) {
 			l.take(items, c.counts)
 			l.again = l.again || slices.ContainsFunc(l.meanwhile, l.holdsOneOf)

@@ -1,6 +1,7 @@
 package wsfeed
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"testing/synctest"
@@ -44,6 +45,27 @@ func TestOnlyChangedItemsAreRead(t *testing.T) {
 		change(a)
 		change(c)
 		require.Equal(t, []uuid.UUID{b}, held())
+		require.NoError(t, hub.Touched([]Activity{childOf(a, c)}, unread(t)))
+		time.Sleep(parentInterval) //nolint:forbidigo // the bubble's time
+		require.Equal(t, []uuid.UUID{b}, held(), "a child of a, in the tree of c")
+
+		entered, goOn := make(chan struct{}), make(chan struct{})
+		src.mu.Lock()
+		src.after = func(_ context.Context, kind string) {
+			if kind == "List" {
+				entered <- struct{}{}
+				<-goOn
+			}
+		}
+		src.mu.Unlock()
+		change(a)
+		<-entered
+		src.mu.Lock()
+		src.after = nil
+		src.mu.Unlock()
+		change(b)
+		close(goOn)
+		require.Equal(t, []uuid.UUID{a, c}, held(), "a change during a read")
 
 		time.Sleep(10 * time.Second) //nolint:forbidigo // the bubble's time
 		require.Empty(t, held(), "ListRefresh is over")

@@ -41,8 +41,8 @@ type Source interface {
 	// Replay reads lines with seq > afterSeq in seq order, and the activity's state, in one snapshot. It returns a bounded
 	// number of lines with about the given bytes, and at least one line where there is one.
 	Replay(ctx context.Context, agentID uuid.UUID, afterSeq, bytes int, scope client.Scope) (Batch, error)
-	// List reads the first items of a list, in its order. The items of the activities in held may come without their JSON, and should
-	// where that saves work: the feed has it.
+	// List reads the first items of a list, in its order. held are activities whose items the feed has: a Source should return these
+	// without JSON where that saves work.
 	List(ctx context.Context, filter ListFilter, scope client.Scope, held []uuid.UUID) ([]ListItem, error)
 	// Counts reads the number of activities per status, and the number of stale ones, for the filter. It ignores the filter's
 	// Statuses and Stale.

@@ -159,7 +159,7 @@ func TestSameItem(t *testing.T) {
 	require.False(t, same(`{"version":1}`, `{"version":2}`))
 }
 
-// TestHeartbeatsChangeNoList: a list sends nothing for a heartbeat, and its next subscriber gets the last_seen_at of its last whole read.
+// TestHeartbeatsChangeNoList: a list sends nothing for a heartbeat. A new subscriber gets last_seen_at as of the last whole read.
 func TestHeartbeatsChangeNoList(t *testing.T) {
 	t.Parallel()
 	hub, src := newHub(t)

@@ -107,8 +107,7 @@ func (h *Hub) refreshParents() {
 	}
 }
 
-// changedMeanwhile tells a list that may be being read that these items, also as a slice, have changed. The answer may be older than
-// that.
+// changedMeanwhile notes that items have changed, for a list whose read may have begun before the change. ids are the keys of due.
 func (l *listTopic) changedMeanwhile(due map[uuid.UUID]struct{}, ids []uuid.UUID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -137,7 +137,7 @@ func newRetentionSet(s *settings.Reader) *cobra.Command {
 			switch {
 			case err != nil:
 			case dueErr != nil:
-				_, err = fmt.Fprintf(cmd.ErrOrStderr(), "The rule is set. What is due now cannot be counted: %v\n", dueErr)
+				_, err = fmt.Fprintf(cmd.ErrOrStderr(), "The rule is set. The activities that are due now were not counted: %v\n", dueErr)
 			default:
 				_, err = fmt.Fprintln(cmd.OutOrStdout(), due)
 			}
@@ -166,7 +166,7 @@ func dueUnder(ctx context.Context, s *settings.Reader, rule client.RetentionRule
 		return err
 	})
 	if errors.Is(err, context.DeadlineExceeded) {
-		return "", fmt.Errorf("it takes longer than %s", countTimeout)
+		return "", fmt.Errorf("the count takes longer than %s", countTimeout)
 	} else if err != nil {
 		return "", err
 	}

@@ -34,7 +34,7 @@ func TestRetentionSetWhenTheCountIsSlow(t *testing.T) {
 	conn := c.db.Conn(t)
 	_, err := conn.Exec(t.Context(), "begin; lock table agentexec.activity in access exclusive mode")
 	require.NoError(t, err)
-	require.Equal(t, result{0, "", "The rule is set. What is due now cannot be counted: it takes longer than 5s\n"}, c.run(t, "retention", "set", "30d"))
+	require.Equal(t, result{0, "", "The rule is set. The activities that are due now were not counted: the count takes longer than 5s\n"}, c.run(t, "retention", "set", "30d"))
 	_, err = conn.Exec(t.Context(), "rollback")
 	require.NoError(t, err)
 	require.Equal(t, "30d", c.ok(t, "retention", "list"))

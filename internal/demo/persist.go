@@ -3,6 +3,7 @@ package demo
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
@@ -65,7 +66,9 @@ func (a *agent) runs(ctx context.Context, params client.RunParams, work func(con
 func (a *agent) cancel(ctx context.Context, id uuid.UUID) {
 	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer done()
-	err := a.persist(ctx, func() error {
+	quiet := agent{config: a.config} // its warning is the one below
+	quiet.config.Logger = slog.New(slog.DiscardHandler)
+	err := quiet.persist(ctx, func() error {
 		_, err := a.config.Client.Cancel(ctx, id, "Canceled: the agent was stopped", client.WithGrace(0))
 		return err
 	})

@@ -22,8 +22,7 @@ const (
 	silentAfter = 2 * time.Second
 )
 
-// troubled is an agent whose activities go wrong, so that a new user sees what that looks like: one fails, the next is stale for
-// a time.
+// troubled is an agent that shows failures on purpose: one activity ends with ERROR, the next is stale for a time.
 type troubled struct {
 	agent
 	archive []byte // a third of it is missing

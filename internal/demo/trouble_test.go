@@ -22,7 +22,7 @@ func TestAnActivityOfTheDemoFails(t *testing.T) {
 	b.run(trouble, parts(t, 1))
 	failed := b.awaitAny(func(item client.ListItem) bool { return of(ArchiveName, client.StatusError)(item) && item.Attempt == 2 })
 	require.Regexp(t, `^the archive is damaged after \d+\.\d kB: unexpected EOF$`, *failed.LatestLog)
-	// Nobody tries again: the agent has gone on to the next activity.
+	// There is no third attempt: the agent has gone on to the next activity.
 	b.awaitAny(of(UploadName, client.StatusRunning))
 	require.Equal(t, client.StatusError, b.detail(failed.AgentID).Status)
 }

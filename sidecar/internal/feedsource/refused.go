@@ -9,8 +9,8 @@ import (
 	"github.com/agentexec/agentexec/wsfeed"
 )
 
-// refused makes a *wsfeed.Refusal of an error that Postgres would return again: the answer is too large, a value cannot be
-// read, or the functions are those of another build. Every other error is returned as it is.
+// refused makes a *wsfeed.Refusal of an error that Postgres would return again: the answer is too large, or a value cannot be
+// read. Every other error is returned as it is.
 func refused(err error) error {
 	var pgErr *pgconn.PgError
 	if !errors.As(err, &pgErr) || len(pgErr.Code) != 5 {
@@ -19,8 +19,6 @@ func refused(err error) error {
 	switch code := pgErr.Code; {
 	case code[:2] == "54", code == "XX000" && strings.Contains(pgErr.Message, "memory alloc request size"):
 		return &wsfeed.Refusal{Code: "limit", Message: "the answer is larger than the database can make", Err: err}
-	case code == "42883": // undefined_function
-		return &wsfeed.Refusal{Code: "invalid", Message: "the schema in the database is not the one of this sidecar", Err: err}
 	case code == "TA422":
 		return &wsfeed.Refusal{Code: "invalid", Message: pgErr.Message, Err: err}
 	case code[:2] == "22":

@@ -14,8 +14,8 @@ import (
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[string]string{
-		"54000": "limit", "42883": "invalid", "22003": "invalid", "22P02": "invalid", "TA422": "invalid",
-		"57014": "", "57P01": "", "53300": "", "40001": "", "55P03": "", "08006": "", "42501": "", "XX000": "",
+		"54000": "limit", "22003": "invalid", "22P02": "invalid", "TA422": "invalid",
+		"57014": "", "57P01": "", "53300": "", "40001": "", "55P03": "", "08006": "", "42501": "", "XX000": "", "42883": "", // as while an upgrade replaces a function
 	} {
 		err := refused(&pgconn.PgError{Code: code, Message: "x"})
 		refusal := (*wsfeed.Refusal)(nil)

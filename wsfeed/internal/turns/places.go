@@ -53,7 +53,7 @@ type queue struct {
 	at    *list.Element
 }
 
-// New returns places for at most so many reads at once.
+// New returns Places for at most so many reads at once.
 func New(most int) *Places {
 	t := &Places{max: most, maxLists: max(1, most-1)}
 	t.idle.L = &t.mu

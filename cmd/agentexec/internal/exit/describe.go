@@ -37,7 +37,7 @@ func Explain(err error) string {
 	}
 	code, message, ok := said(err)
 	if !ok {
-		return strings.TrimPrefix(err.Error(), "agentexec: ") // run adds it again
+		return strings.TrimPrefix(err.Error(), "agentexec: ") // main adds the prefix again
 	}
 	switch code {
 	case "3F000", "42883", "42P01", "42704": // no such schema, function, table, type
