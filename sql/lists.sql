@@ -462,12 +462,14 @@ begin
   end if;
 
   -- The page is put together as text, and list_activities reads it as jsonb once: half the work of jsonb that is copied from object
-  -- to array to page. Short metadata is read with its row; _cut_page reads the rest. The items are those of _activity_json, from rows, which is cheaper than from keys and values. The
+  -- to object to array to page. Short metadata is read with its row; _cut_page reads the rest. The items are those of
+  -- _activity_json, from rows, which is cheaper than from keys and values. The
   -- latest lines are looked up one by one: a join could read the whole log. Of a long one, only the beginning is read:
   -- its size is known without that. A join with the heartbeats could also change the order of the rows. A call of a function that is
   -- not inlined takes as long as reading several rows, so it is made only for the activities that need it.
   execute format(
-    'select array_agg(case when a.agent_id = any ($20) then to_json(a.agent_id) else row_to_json(i) end::text) filter (where a.n <= $4), array_agg(a.agent_id) filter (where a.n <= $4),
+    'select array_agg(case when a.agent_id = any ($20) then to_json(a.agent_id) else row_to_json(i) end::text) filter (where a.n <= $4),
+            array_agg(a.agent_id) filter (where a.n <= $4),
             array_agg(a.status) filter (where a.n <= $4), array_agg(a.created_at) filter (where a.n <= $4),
             array_agg(a.started_at) filter (where a.n <= $4), array_agg(a.updated_at) filter (where a.n <= $4),
             array_agg(a.finished_at) filter (where a.n <= $4), count(*) > $4,
