@@ -22,7 +22,7 @@ type script struct {
 	down       bool
 	fail       map[string]error // what a read of a kind returns, where it is set
 	reads      map[string]int   // how often each method was called
-	held       []uuid.UUID      // what the last read of a list left out
+	listed     []uuid.UUID      // the items that reads of lists did not leave out
 
 	// before, where set, runs before a read looks at the data, after runs before it returns what it saw: the delays
 	// on the way to the database and back. kind is the method's name.
@@ -276,14 +276,16 @@ func (s *script) Replay(ctx context.Context, id uuid.UUID, afterSeq, bytes int, 
 func (s *script) List(ctx context.Context, filter ListFilter, scope client.Scope, held []uuid.UUID) (out []ListItem, err error) {
 	key, _ := json.Marshal(filter)
 	err = s.read(ctx, "List", func() error {
-		s.held = held
 		for _, item := range s.lists[string(key)] {
+			if !within(item.AgentID, scope) {
+				continue
+			}
 			if slices.Contains(held, item.AgentID) {
 				item.JSON = nil
+			} else {
+				s.listed = append(s.listed, item.AgentID)
 			}
-			if within(item.AgentID, scope) {
-				out = append(out, item)
-			}
+			out = append(out, item)
 		}
 		return nil
 	})
