@@ -153,7 +153,7 @@ func (l *listTopic) took(items []ListItem, err error, c counted) {
 			l.hub.cfg.Logger.Warn("cannot read a live list; trying again", "error", err)
 		}
 		l.failed = true
-		l.changes.all() // what the read was to bring
+		l.changes.all() // the read brought none of them
 		least = time.Second
 		next = max(least, l.interval())
 	default:

@@ -4,6 +4,8 @@ import (
 	_ "embed"
 	"slices"
 	"strings"
+
+	"github.com/agnivade/levenshtein"
 )
 
 // keywordNames are the keywords of libpq and of pgx that pgx supports.
@@ -181,33 +183,9 @@ func nearest(name string) string {
 		most = 2
 	}
 	for _, known := range slices.Concat(keywordNames, parameterNames) {
-		if d := distance(name, known, most); d < most {
+		if d := levenshtein.ComputeDistance(name, known); d < most {
 			best, most = known, d
 		}
 	}
 	return best
-}
-
-// distance returns the number of characters to add, drop or change, or most where there are more.
-func distance(a, b string, most int) int {
-	if max(len(a)-len(b), len(b)-len(a)) >= most {
-		return most
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return min(row[len(b)], most)
 }

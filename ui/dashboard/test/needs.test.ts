@@ -20,7 +20,7 @@ const look = (away: boolean) => {
   document.dispatchEvent(new Event('visibilitychange'));
 };
 
-test('activities that wait or are stale count always, each once; failures count while nobody looks', async () => {
+test('waiting and stale activities always count, each once; failures count while the page is hidden', async () => {
   let tell: ((event: ListEvent) => void) | undefined;
   let wait: typeof tell;
   const model = new NeedsModel({ watchList: (filter: ListFilter, _: object, on: typeof tell) => (filter.waiting ? (wait = on) : (tell = on)) } as unknown as Client);

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/agnivade/levenshtein"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -51,7 +52,7 @@ func nearFlag(cmd *cobra.Command, name string) (near string) {
 	const most = 2
 	least := most + 1
 	cmd.Flags().VisitAll(func(flag *pflag.Flag) {
-		d := distance(name, flag.Name)
+		d := levenshtein.ComputeDistance(name, flag.Name)
 		if len(name) > 2 && strings.HasPrefix(flag.Name, name) {
 			d = 0
 		}
@@ -60,25 +61,4 @@ func nearFlag(cmd *cobra.Command, name string) (near string) {
 		}
 	})
 	return near
-}
-
-// distance returns how many letters must be added, removed or changed to turn one word into the other.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			changed := diagonal
-			if a[i] != b[j] {
-				changed++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(changed, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
