@@ -47,10 +47,14 @@ func (o Options) cacheDir(as *account) (string, error) {
 	return "", fmt.Errorf("no cache folder for the data: %w", err)
 }
 
-// makeTemporary makes a folder for the data of a temporary server, in the first temporary folder open to the account.
-func makeTemporary(as *account) (string, error) {
+// makeTemporary makes a folder for the data of a temporary server, in the first temporary folder open to the account. It tries
+// the preferred one first; "" means none.
+func makeTemporary(preferred string, as *account) (string, error) {
 	var why error
-	for _, base := range []string{os.TempDir(), "/tmp", "/var/tmp"} {
+	for _, base := range []string{preferred, os.TempDir(), "/tmp", "/var/tmp"} {
+		if base == "" {
+			continue
+		}
 		if err := as.reach(base); err != nil {
 			why = err
 			continue

@@ -34,9 +34,11 @@ type Options struct {
 	DataDir string
 	// Fresh removes the contents of DataDir first.
 	Fresh bool
-	// Temporary puts the data into a new folder under os.TempDir instead of DataDir. Remove removes it; the end of this process
-	// does so too, however it ends.
+	// Temporary puts the data into a new folder instead of DataDir. Remove removes it; the end of this process does so too,
+	// however it ends.
 	Temporary bool
+	// TemporaryIn is the folder for that new folder. Default: os.TempDir, also where the server's account cannot use TemporaryIn.
+	TemporaryIn string
 
 	// Port is the port on 127.0.0.1. Default: the port of the last start on DataDir if that is free, else a free one.
 	Port int
@@ -83,7 +85,7 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 	}
 	s := &Server{Binaries: binaries, Port: opts.Port, opts: opts, as: as}
 	if opts.Temporary {
-		if s.temporary, err = makeTemporary(as); err != nil {
+		if s.temporary, err = makeTemporary(opts.TemporaryIn, as); err != nil {
 			return nil, err
 		}
 		opts.DataDir = s.temporary + "/data"

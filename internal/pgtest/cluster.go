@@ -53,7 +53,9 @@ func openOurs(ctx context.Context, url string, stop func() error) (*cluster, err
 	c.stop = stop
 	conn, err := pgx.Connect(ctx, url)
 	if err == nil {
-		c.maxConns, err = connsPerTest(ctx, conn, 1)
+		if c.maxConns, err = connsPerTest(ctx, conn, 1); err == nil {
+			err = cheapenPassword(ctx, conn)
+		}
 		err = errors.Join(err, conn.Close(ctx))
 	}
 	if err != nil {

@@ -99,7 +99,7 @@ func startLocal(ctx context.Context, noDownload bool, settings map[string]string
 	all := maps.Clone(testSettings)
 	maps.Copy(all, settings)
 	return devpg.Start(ctx, devpg.Options{
-		BinDir: os.Getenv(envBin), NoDownload: noDownload, Temporary: true, Settings: all,
+		BinDir: os.Getenv(envBin), NoDownload: noDownload, Temporary: true, TemporaryIn: dataFolder(), Settings: all,
 	})
 }
 
