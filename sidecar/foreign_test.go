@@ -156,6 +156,9 @@ func TestLogicalSubscriberIsLive(t *testing.T) {
 	}
 	var id uuid.UUID
 	require.NoError(t, there.QueryRow(t.Context(), "select agentexec.create_activity('research')").Scan(&id))
+	// An append that takes over 10 ms sets the time of its line again: an UPDATE, with the publisher's transaction id in it.
+	exec(there, `create function public.slow() returns trigger language plpgsql as 'begin perform pg_sleep(0.02); return new; end'`)
+	exec(there, "create trigger slow before insert on agentexec.activity_log for each row when (new.seq % 2 = 0) execute function public.slow()")
 	exec(there, "create publication p for table agentexec.activity, agentexec.activity_log")
 	exec(here, fmt.Sprintf("create subscription s connection '%s' publication p", publisher.URL))
 	t.Cleanup(func() {

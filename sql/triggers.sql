@@ -187,7 +187,7 @@ create or replace trigger activity_log_take
 
 -- _replicated_line gives a line that comes by logical replication the id of the transaction that brings it, and notifies as
 -- append_log does. The id it was sent with is the other cluster's: readers whose position is a pg_snapshot would look for
--- the line where it is not.
+-- the line where it is not. So an update leaves the id as it is; a slow append sets the time of its line again.
 create or replace function agentexec._replicated_line()
   returns trigger
   language plpgsql
@@ -195,6 +195,10 @@ create or replace function agentexec._replicated_line()
   set search_path = pg_catalog, pg_temp
 as $$
 begin
+  if tg_op = 'UPDATE' then
+    new.xid := old.xid;
+    return new;
+  end if;
   new.xid := txid_current();
   perform agentexec._send_wakeup();
   return new;
@@ -203,7 +207,7 @@ $$;
 
 -- It fires where session_replication_role is replica, as in every apply worker, and costs other sessions nothing.
 create or replace trigger activity_log_replicated
-  before insert on agentexec.activity_log
+  before insert or update on agentexec.activity_log
   for each row
   execute function agentexec._replicated_line();
 alter table agentexec.activity_log enable replica trigger activity_log_replicated;
