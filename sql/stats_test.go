@@ -317,10 +317,9 @@ func TestStatsRefusals(t *testing.T) {
 	require.LessOrEqual(t, len(readStats(t, b.pool, "now() - interval '1 day', '58 s'").Series), 1500)
 }
 
-// stats reads what ended in the range through the indexes, and lines of failures alone.
-func TestStatsAtScale(t *testing.T) {
-	t.Parallel()
-	conn, activities, _ := setupBig(t)
+// requireCheapStats: stats reads what ended in the range through the indexes, and lines of failures alone. It changes the
+// times of the newest rows.
+func requireCheapStats(t *testing.T, conn *pgx.Conn, activities int) {
 	// The newest of the rows ended now.
 	_, err := conn.Exec(t.Context(), `set session_replication_role = replica`)
 	require.NoError(t, err)
