@@ -1,9 +1,8 @@
 package httpapi
 
 import (
-	"bytes"
 	_ "embed" // of the document
-	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
@@ -22,8 +21,8 @@ import (
 // api is the HTTP API. It checks the types of values, but no rule: SQL checks bounds and the state machine.
 //
 // A request passes guard.go (panics, other origins, its token, unknown routes), then request.go (the verb of its route, its
-// body), then its handler in read.go, write.go or tickets.go. The handler reads the path, the query (query.go) and the body
-// (body.go), and makes one call of pkg/client in the scope of the caller. Every refusal is a problem.
+// body), then the handler of its route. The handler reads the query (query.go) and the body (body.go), and returns an action: one
+// call of pkg/client in the scope of the caller. Every refusal is a problem.
 type api struct {
 	Config
 	reads  *client.Client // for operations that wait for no row lock (route.waits)
@@ -77,11 +76,7 @@ func documentBelow(prefix string) []byte {
 	if prefix == "" {
 		return document
 	}
-	server, err := json.Marshal(prefix)
-	if err != nil {
-		panic("httpapi: " + err.Error()) // a string has JSON
-	}
-	return append([]byte(`{"servers": [{"url": `+string(server)+`}],`), bytes.TrimPrefix(document, []byte("{"))...)
+	return fmt.Appendf(nil, `{"servers": [{"url": %q}],%s`, prefix, document[1:]) // a part of a URL is escaped already
 }
 
 // New returns the handler of the API. It answers everything below /v1/ but the feed, and /openapi.json.
@@ -102,7 +97,7 @@ func (a *api) handler() http.Handler {
 	}
 	mux.HandleFunc("GET "+DocumentPath, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(documentBelow(edge.Prefix(r))) //nolint:gosec // JSON, with a prefix that was checked
+		_, _ = w.Write(documentBelow(edge.Prefix(r)))
 	})
 	for _, path := range []string{"/v1/feed", "/v1/feed/{agent_id}"} {
 		// The feed is mounted beside the API and takes every GET. With these routes, other methods are answered 405 with Allow.

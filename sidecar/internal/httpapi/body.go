@@ -92,7 +92,7 @@ var expected = map[reflect.Type]string{
 	reflect.TypeFor[string]():                     "a string",
 	reflect.TypeFor[bool]():                       "true or false",
 	reflect.TypeFor[*float64]():                   "a number",
-	reflect.TypeFor[*agentID]():                   "a UUID such as " + exampleID,
+	reflect.TypeFor[*agentID]():                   aUUID,
 	reflect.TypeFor[*status]():                    "one of " + statusNames(),
 	reflect.TypeFor[duration]():                   `a duration such as "15m"`,
 	reflect.TypeFor[*duration]():                  `a duration such as "30s"`,
@@ -160,32 +160,24 @@ type (
 	}
 )
 
-// UnmarshalText accepts the same texts as parseID.
-func (id *agentID) UnmarshalText(text []byte) error {
-	parsed, err := parseID(string(text))
-	*id = agentID(parsed)
-	return err
-}
-
 // exampleID is the example of a UUID in error messages.
 const exampleID = "8d0e1c9a-5b7f-4c3e-9a51-0d2f6b7e4c11"
 
-func parseID(text string) (uuid.UUID, error) {
-	id, err := client.ParseAgentID(text)
-	if err != nil {
-		err = fmt.Errorf("must be a UUID such as %s, got %s", exampleID, shortened(text))
-	}
-	return id, err
+// aUUID names a UUID in error messages.
+const aUUID = "a UUID such as " + exampleID
+
+// UnmarshalText accepts the same texts as client.ParseAgentID.
+func (id *agentID) UnmarshalText(text []byte) error {
+	parsed, err := client.ParseAgentID(string(text))
+	*id = agentID(parsed)
+	return err
 }
 
 // UnmarshalText accepts the name of a status, in upper or lower case, as SQL does.
 func (s *status) UnmarshalText(text []byte) error {
 	parsed, err := client.ParseStatusFold(string(text))
-	if err != nil {
-		return errors.New("must be one of " + statusNames())
-	}
 	*s = status(parsed)
-	return nil
+	return err
 }
 
 // UnmarshalText accepts the same texts as time.ParseDuration.

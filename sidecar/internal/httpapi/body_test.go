@@ -74,7 +74,8 @@ func FuzzQuery(f *testing.F) {
 func TestBodyFieldsAreAllRead(t *testing.T) {
 	t.Parallel()
 	// decodeObject reads what has a json tag, and names what the type of the field takes.
-	for _, value := range []any{createActivity{}, appendLog{}, completeActivity{}, failActivity{}, cancelActivity{}, cancelPending{}, sendHeartbeat{}} {
+	for _, value := range []any{createActivity{}, appendLog{}, completeActivity{}, failActivity{}, cancelActivity{}, cancelPending{}, sendHeartbeat{},
+		askQuestion{}, answerQuestion{}} {
 		for field := range reflect.TypeOf(value).Fields() {
 			require.NotEmpty(t, field.Tag.Get("json"), field.Name)
 			require.NotEmpty(t, expected[field.Type], field.Name)

@@ -106,7 +106,7 @@ func requireDocumented(t testing.TB, method, target string, r reply) {
 	path := address.EscapedPath()
 	op := at(paths, path, operation)
 	if op == nil {
-		path = questionPath.ReplaceAllString(activityPath.ReplaceAllString(path, "/v1/activities/{agent_id}$1"), "/v1/activities/{agent_id}/questions/{key}$1")
+		path = anyQuestion.ReplaceAllString(anyActivity.ReplaceAllString(path, "/v1/activities/{agent_id}$1"), "/v1/activities/{agent_id}/questions/{key}$1")
 		op = at(paths, path, operation)
 	}
 	if op == nil {
@@ -130,9 +130,9 @@ func requireDocumented(t testing.TB, method, target string, r reply) {
 	}
 }
 
-var questionPath = regexp.MustCompile(`^/v1/activities/[^/]+/questions/[^/]+(/[a-z]+)?$`)
+var anyQuestion = regexp.MustCompile(`^/v1/activities/[^/]+/questions/[^/]+(/[a-z]+)?$`)
 
-var activityPath = regexp.MustCompile(`^/v1/activities/[^/]+(/[a-z]+)?$`)
+var anyActivity = regexp.MustCompile(`^/v1/activities/[^/]+(/[a-z]+)?$`)
 
 // pointer escapes a name for a JSON pointer in a URL.
 func pointer(name string) string {

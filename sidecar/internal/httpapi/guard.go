@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"cmp"
 	"errors"
 	"net/http"
 	"runtime/debug"
@@ -12,21 +11,21 @@ import (
 
 // guard wraps the routes in the checks that every request passes.
 func (a *api) guard(mux *http.ServeMux) http.Handler {
-	guarded := a.recovered(a.Access.Protected(a.Access.RequireToken(a.audited(routed(mux)))))
-	free := a.recovered(routed(mux))
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	free := routed(mux)
+	guarded := a.Access.Protected(a.Access.RequireToken(free))
+	return a.recovered(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == DocumentPath {
 			free.ServeHTTP(w, r)
 			return
 		}
 		guarded.ServeHTTP(w, r)
-	})
+	}))
 }
 
 // recovered answers a panic with a problem, and logs it.
 func (a *api) recovered(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		started := &startedWriter{ResponseWriter: w}
+		out := &startedWriter{ResponseWriter: w}
 		defer func() {
 			v := recover()
 			if v == nil {
@@ -37,31 +36,31 @@ func (a *api) recovered(next http.Handler) http.Handler {
 			}
 			a.Log.ErrorContext(r.Context(), "a handler of the API panicked",
 				"method", r.Method, "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
-			if started.status != 0 {
+			if out.started {
 				panic(http.ErrAbortHandler) // a partial answer must not look complete
 			}
 			problem.Internal().Write(w)
 		}()
-		started.Header().Set("X-Content-Type-Options", "nosniff")
-		next.ServeHTTP(started, r)
+		out.Header().Set("X-Content-Type-Options", "nosniff")
+		next.ServeHTTP(out, r)
 	})
 }
 
-// startedWriter keeps the status of an answer.
+// startedWriter knows whether an answer has begun.
 type startedWriter struct {
 	http.ResponseWriter
-	status int // 0 until the answer begins
+	started bool
 }
 
 // WriteHeader implements http.ResponseWriter.
 func (w *startedWriter) WriteHeader(status int) {
-	w.status = cmp.Or(w.status, status)
+	w.started = true
 	w.ResponseWriter.WriteHeader(status)
 }
 
 // Write implements http.ResponseWriter.
 func (w *startedWriter) Write(p []byte) (int, error) {
-	w.status = cmp.Or(w.status, http.StatusOK)
+	w.started = true
 	return w.ResponseWriter.Write(p)
 }
 

@@ -63,106 +63,27 @@ func (q *query) text(name string) string {
 	return values[0]
 }
 
+// parsed takes out a parameter that parse understands, the zero value if it is not given. want names the texts that parse
+// understands.
+func parsed[T any](q *query, name, want string, parse func(text string) (T, bool)) (none T) {
+	text := q.text(name)
+	if text == "" {
+		return none
+	}
+	value, ok := parse(text)
+	if !ok {
+		q.fault(name, "must be "+want+", got "+shortened(text))
+		return none
+	}
+	return value
+}
+
 // integer takes out an integer, nil if it is not given. SQL checks its bounds, except those of its type.
 func (q *query) integer(name string) *int {
-	text := q.text(name)
-	if text == "" {
-		return nil
-	}
-	n, err := strconv.ParseInt(text, 10, 32)
-	if err != nil {
-		q.fault(name, "must be an integer of 32 bits, got "+shortened(text))
-		return nil
-	}
-	i := int(n)
-	return &i
-}
-
-// boolean takes out true or false, false if it is not given.
-func (q *query) boolean(name string) bool {
-	value := q.optional(name)
-	return value != nil && *value
-}
-
-// optional takes out true or false, nil if it is not given.
-func (q *query) optional(name string) *bool {
-	switch text := q.text(name); text {
-	case "true":
-		return new(true)
-	case "false":
-		return new(false)
-	case "":
-	default:
-		q.fault(name, "must be true or false, got "+shortened(text))
-	}
-	return nil
-}
-
-// when takes out a time or a duration before now, none if it is not given.
-func (q *query) when(name string) client.When {
-	text := q.text(name)
-	if text == "" {
-		return client.When{}
-	}
-	w, err := client.ParseWhen(text)
-	if err != nil {
-		q.fault(name, "must be a time such as 2026-01-02T15:04:05Z, or a duration before now such as 15m, 1h or 7d, got "+shortened(text))
-	}
-	return w
-}
-
-// duration takes out a duration, 0 if it is not given. SQL checks its bounds, except that a given 0 is rejected here.
-func (q *query) duration(name string) time.Duration {
-	text := q.text(name)
-	if text == "" {
-		return 0
-	}
-	w, err := client.ParseWhen(text) // the same units
-	if err != nil || w.Before() == nil || *w.Before() == 0 {
-		q.fault(name, "must be a duration such as 1m, 1h or 1d, got "+shortened(text))
-		return 0
-	}
-	return *w.Before()
-}
-
-// wait takes out a duration of at most most, 0 if it is not given.
-func (q *query) wait(name string, most time.Duration) time.Duration {
-	text := q.text(name)
-	if text == "" {
-		return 0
-	}
-	w, err := client.ParseWhen(text) // the same units
-	if err != nil || w.Before() == nil || *w.Before() > most {
-		q.fault(name, "must be a duration of at most "+most.String()+" such as 30s, got "+shortened(text))
-		return 0
-	}
-	return *w.Before()
-}
-
-// oneOf takes out one of the values, in any case, "" if it is not given.
-func (q *query) oneOf(name string, values ...string) string {
-	text := q.text(name)
-	if text == "" {
-		return ""
-	}
-	if value := strings.ToUpper(text); slices.Contains(values, value) {
-		return value
-	}
-	q.fault(name, "must be one of "+strings.Join(values, ", ")+", got "+shortened(text))
-	return ""
-}
-
-// agentID takes out an agent_id, uuid.Nil if it is not given.
-func (q *query) agentID(name string) uuid.UUID {
-	text := q.text(name)
-	if text == "" {
-		return uuid.Nil
-	}
-	id, err := parseID(text)
-	if err != nil {
-		q.fault(name, err.Error())
-	}
-	return id
+	return parsed(q, name, "an integer of 32 bits", func(text string) (*int, bool) {
+		n, err := strconv.ParseInt(text, 10, 32)
+		return new(int(n)), err == nil
+	})
 }
 
 // positive takes out an integer for which pkg/client treats 0 as not given, so that a given 0 can only be rejected here. SQL
@@ -178,17 +99,66 @@ func (q *query) positive(name string) int {
 	return *n
 }
 
+// boolean takes out true or false, false if it is not given.
+func (q *query) boolean(name string) bool {
+	value := q.optional(name)
+	return value != nil && *value
+}
+
+// optional takes out true or false, nil if it is not given.
+func (q *query) optional(name string) *bool {
+	return parsed(q, name, "true or false", func(text string) (*bool, bool) {
+		return new(text == "true"), text == "true" || text == "false"
+	})
+}
+
+// when takes out a time or a duration before now, none if it is not given.
+func (q *query) when(name string) client.When {
+	return parsed(q, name, "a time such as 2026-01-02T15:04:05Z, or a duration before now such as 15m, 1h or 7d", func(text string) (client.When, bool) {
+		w, err := client.ParseWhen(text)
+		return w, err == nil
+	})
+}
+
+// duration takes out a duration within bounds, 0 if it is not given. want names it with its bounds.
+func (q *query) duration(name string, least, most time.Duration, want string) time.Duration {
+	return parsed(q, name, want, func(text string) (time.Duration, bool) {
+		w, _ := client.ParseWhen(text) // the same units
+		d := w.Before()
+		if d == nil {
+			return 0, false
+		}
+		return *d, least <= *d && *d <= most
+	})
+}
+
+// oneOf takes out one of the values, in any case, "" if it is not given.
+func (q *query) oneOf(name string, values ...string) string {
+	return parsed(q, name, "one of "+strings.Join(values, ", "), func(text string) (string, bool) {
+		value := strings.ToUpper(text)
+		return value, slices.Contains(values, value)
+	})
+}
+
+// agentID takes out an agent_id, uuid.Nil if it is not given.
+func (q *query) agentID(name string) uuid.UUID {
+	return parsed(q, name, aUUID, func(text string) (uuid.UUID, bool) {
+		id, err := client.ParseAgentID(text)
+		return id, err == nil
+	})
+}
+
 // statuses takes out a list of statuses, separated by commas or given several times.
 func (q *query) statuses(name string) []client.Status {
 	var statuses []client.Status
 	for _, text := range q.take(name) {
 		for part := range strings.SplitSeq(text, ",") {
-			var s status
-			if s.UnmarshalText([]byte(part)) != nil {
+			status, err := client.ParseStatusFold(part)
+			if err != nil {
 				q.fault(name, "must be a list of "+statusNames()+", got "+shortened(part))
 				return nil
 			}
-			statuses = append(statuses, client.Status(s))
+			statuses = append(statuses, status)
 		}
 	}
 	return statuses

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 
@@ -11,7 +10,7 @@ import (
 	"github.com/agentexec/agentexec/sidecar/internal/problem"
 )
 
-func (rq *request) list() {
+func (rq *request) list() action {
 	params := client.ListParams{
 		Page:           rq.query.positive("page"),
 		PageSize:       rq.query.positive("page_size"),
@@ -33,7 +32,7 @@ func (rq *request) list() {
 
 		IncludeMetadata: rq.query.boolean("include_metadata"),
 	}
-	rq.page(func(ctx context.Context, c *client.Client) (json.RawMessage, error) {
+	return rq.page(func(ctx context.Context, c *client.Client) (any, error) {
 		if most := rq.api.PageSize; params.PageSize > most && most < MaxPageSize { // SQL reports its own bound
 			rq.api.Note(LimitPageSize)
 			return nil, problem.New(http.StatusUnprocessableEntity, problem.CodeInvalid,
@@ -46,18 +45,17 @@ func (rq *request) list() {
 	})
 }
 
-func (rq *request) detail() {
-	id := rq.agentID()
+func (rq *request) detail() action {
 	var params client.DetailParams
 	if after := rq.query.integer("after_seq"); after != nil {
 		params.AfterSeq = *after
 	}
 	params.LogLimit = rq.query.integer("limit")
 	params.IncludeMetadata = rq.query.boolean("include_metadata")
-	rq.page(func(ctx context.Context, c *client.Client) (json.RawMessage, error) {
+	return rq.page(func(ctx context.Context, c *client.Client) (any, error) {
 		if params.IncludeMetadata && !access.GrantOf(ctx).IncludeMetadata {
 			return nil, access.NotGranted("include_metadata")
 		}
-		return c.DetailPageJSON(ctx, id, params)
+		return c.DetailPageJSON(ctx, rq.agentID, params)
 	})
 }

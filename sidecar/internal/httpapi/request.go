@@ -18,19 +18,107 @@ import (
 	"github.com/agentexec/agentexec/sidecar/internal/problem"
 )
 
-// request is one request to a route. Its handler reads the path, the query and the body, and then calls page or answer. The
-// readers collect faults.
+// request is one request to a route.
 type request struct {
-	api    *api
-	route  route
-	w      http.ResponseWriter
-	r      *http.Request
-	query  *query
-	body   []byte // without the white space around it
-	faults []fault
+	api     *api
+	route   route
+	w       http.ResponseWriter
+	r       *http.Request
+	agentID uuid.UUID // of the path, or of the activity that the request creates
+	query   *query
+	body    []byte // without the white space around it
+	faults  []fault
+	status  int // of the answer, 0 before it begins
 
 	bodyShare, answerShare *budget.Share // the memory held until the client has taken the answer
 	slow                   *time.Timer   // ends the connection of a client that takes the answer too slowly
+}
+
+// handler reads the query and the body of a request, and returns the action that answers it. The action does not run where the
+// request has faults.
+type handler func(*request) action
+
+// action returns an answer: a json.RawMessage is sent as it is, any other value is encoded.
+type action func(context.Context) (any, error)
+
+// serve answers the requests to a route.
+func (a *api) serve(route route) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		rq := &request{api: a, route: route, w: w, r: r, query: newQuery(r.URL.RawQuery)}
+		defer rq.release()
+		if route.takes != access.VerbRead {
+			defer rq.audit()
+		}
+		out, err := rq.result()
+		if err != nil {
+			p := rq.problemOf(r.Context(), err)
+			rq.status = p.Status
+			p.Write(w)
+			return
+		}
+		rq.answer(out)
+	}
+}
+
+// result checks and reads the request, and runs its action.
+func (rq *request) result() (any, error) {
+	if p := access.Denied(access.GrantOf(rq.r.Context()), rq.route.takes); p != nil {
+		return nil, p
+	}
+	if rq.r.Method == http.MethodPost {
+		if err := rq.readBody(); err != nil {
+			return nil, err
+		}
+		if faults := rq.query.done(); len(faults) > 0 { // a POST takes no parameters
+			return nil, invalid(faults...)
+		}
+	}
+	if text := rq.r.PathValue("agent_id"); text != "" {
+		rq.readAgentID(text)
+	}
+	act := rq.route.handle(rq)
+	if faults := append(rq.faults, rq.query.done()...); len(faults) > 0 {
+		return nil, invalid(faults...)
+	}
+	return act(rq.r.Context())
+}
+
+// readAgentID reads the agent_id in the path.
+func (rq *request) readAgentID(text string) {
+	id, err := client.ParseAgentID(text)
+	if err != nil {
+		rq.faults = append(rq.faults, fault{location: "path.agent_id", message: "must be " + aUUID + ", got " + shortened(text)})
+	}
+	rq.agentID = id
+}
+
+// answer sends the result of an action.
+func (rq *request) answer(out any) {
+	rq.status = rq.route.status
+	rq.w.Header().Set("Content-Type", "application/json")
+	if page, ok := out.(json.RawMessage); ok {
+		rq.answerShare.Resize(int64(len(page)))
+		rq.endSlow(len(page))
+		_, _ = rq.w.Write(page)
+		return
+	}
+	rq.w.WriteHeader(rq.status)
+	_ = problem.EncodeJSON(rq.w, out)
+}
+
+// audit logs a write that was answered, or has panicked: the caller, the operation, the activity and the status.
+func (rq *request) audit() {
+	id := rq.r.PathValue("agent_id")
+	if id == "" && rq.agentID != uuid.Nil {
+		id = rq.agentID.String()
+	}
+	who := "anonymous"
+	if rq.api.Access.Enabled() {
+		who = access.GrantOf(rq.r.Context()).Subject
+	}
+	_, path, _ := strings.Cut(rq.route.pattern, " ")
+	rq.api.Log.Info("audit", "who", who, "remote", rq.api.Access.Remote(rq.r), "what", path, "activity", problem.Clipped(id),
+		"status", cmp.Or(rq.status, http.StatusInternalServerError))
 }
 
 // fault is an error in one part of a request. The status of the answer is 400 where a fault is malformed, else 422.
@@ -40,45 +128,10 @@ type fault struct {
 	message   string
 }
 
-// serve answers the requests to a route.
-func (a *api) serve(route route) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		if p := access.Denied(access.GrantOf(r.Context()), route.takes); p != nil {
-			p.Write(w)
-			return
-		}
-		rq := &request{api: a, route: route, w: w, r: r, query: newQuery(r.URL.RawQuery)}
-		defer rq.release()
-		if r.Method == http.MethodPost {
-			if err := rq.readBody(); err != nil {
-				problem.Refuse(w, err)
-				return
-			}
-			rq.faults = rq.query.done() // a POST takes no parameters
-			if rq.refused() {
-				return
-			}
-		}
-		route.handle(rq)
-	}
-}
-
-// agentID reads the agent_id in the path.
-func (rq *request) agentID() uuid.UUID {
-	id, err := parseID(rq.r.PathValue("agent_id"))
-	if err != nil {
-		rq.faults = append(rq.faults, fault{location: "path.agent_id", message: err.Error()})
-	}
-	return id
-}
-
-// refused reports whether the request has faults, and answers with a problem that lists all of them.
-func (rq *request) refused() bool {
-	if len(rq.faults) == 0 {
-		return false
-	}
+// invalid returns a problem that lists the faults of a request.
+func invalid(faults ...fault) *problem.Problem {
 	status, parts, details := http.StatusUnprocessableEntity, []problem.Part(nil), []string(nil)
-	for _, f := range rq.faults {
+	for _, f := range faults {
 		if f.malformed {
 			status = http.StatusBadRequest
 		}
@@ -92,86 +145,46 @@ func (rq *request) refused() bool {
 	}
 	p := problem.New(status, "", strings.Join(details, "; "))
 	p.Errors = parts
-	p.Write(rq.w)
-	return true
+	return p
 }
 
 // call is a call of pkg/client in the scope of the caller.
-type call[T any] func(ctx context.Context, c *client.Client) (T, error)
+type call func(ctx context.Context, c *client.Client) (any, error)
 
-// page answers with JSON as Postgres wrote it, once there is memory for it.
-func (rq *request) page(ask call[json.RawMessage]) {
-	rq.pageOf(func(ctx context.Context) (json.RawMessage, error) { return reserved(ctx, rq, PageBytes, ask) })
-}
-
-// pageOf does the same with the result of read, for which memory is reserved.
-func (rq *request) pageOf(read func(context.Context) (json.RawMessage, error)) {
-	page, ok := run(rq, read)
-	if !ok {
-		return
-	}
-	rq.answerShare.Resize(int64(len(page)))
-	rq.endSlow(len(page))
-	rq.w.Header().Set("Content-Type", "application/json")
-	_, _ = rq.w.Write(page)
-}
-
-// answer answers with the result of ask, as JSON.
-func (rq *request) answer(status int, ask call[any]) {
-	out, ok := run(rq, func(ctx context.Context) (any, error) { return reserved(ctx, rq, 0, ask) })
-	if ok {
-		rq.json(status, out)
+// page makes a call that returns JSON as Postgres wrote it, once there is memory for it.
+func (rq *request) page(ask call) action {
+	return func(ctx context.Context) (_ any, err error) {
+		if rq.answerShare, err = rq.reserve(ctx, PageBytes); err != nil {
+			return nil, err
+		}
+		return rq.call(ctx, ask)
 	}
 }
 
-// json answers with a value as JSON.
-func (rq *request) json(status int, value any) {
-	rq.w.Header().Set("Content-Type", "application/json")
-	rq.w.WriteHeader(status)
-	_ = problem.EncodeJSON(rq.w, value)
-}
-
-// run requires that the request has no faults, and calls read. On failure, it answers with a problem and reports false.
-func run[T any](rq *request, read func(context.Context) (T, error)) (out T, ok bool) {
-	rq.faults = append(rq.faults, rq.query.done()...)
-	if rq.refused() {
-		return out, false
-	}
-	ctx, cancel := context.WithTimeout(rq.r.Context(), rq.timeout())
+// call makes a call with a slot for a connection, in the time limit of the operation.
+func (rq *request) call(ctx context.Context, ask call) (any, error) {
+	ctx, cancel := context.WithTimeout(ctx, rq.timeout())
 	defer cancel()
-	out, err := read(ctx)
-	if err != nil {
-		rq.problemOf(ctx, err).Write(rq.w)
-	}
-	return out, err == nil
-}
-
-// reserved reserves so many bytes of memory for the answer, and calls ask with a connection.
-func reserved[T any](ctx context.Context, rq *request, bytes int64, ask call[T]) (out T, err error) {
-	if rq.answerShare, err = rq.reserve(ctx, bytes); err != nil {
-		return out, err
-	}
-	return inSlot(ctx, rq, ask)
-}
-
-// inSlot takes a slot for a connection, and calls ask in the scope of the caller.
-func inSlot[T any](ctx context.Context, rq *request, ask call[T]) (out T, err error) {
 	db, slots := rq.api.reads, rq.api.ReadSlots
 	if rq.route.waits() {
 		db, slots = rq.api.writes, rq.api.WriteSlots
 	}
 	leave := slots.Enter(ctx)
 	if leave == nil {
-		return out, problem.New(http.StatusServiceUnavailable, "", "other requests use all connections to the database; try again shortly")
+		return nil, problem.New(http.StatusServiceUnavailable, "", "other requests use all connections to the database; try again shortly")
 	}
 	defer leave() // a panic is answered 500, and the process goes on
 	if scope := access.GrantOf(ctx).Scope; !scope.IsZero() {
 		db = db.WithScope(scope)
 	}
-	return ask(ctx, db)
+	out, err := ask(ctx, db)
+	if err != nil {
+		return nil, rq.problemOf(ctx, err)
+	}
+	return out, nil
 }
 
-// timeout returns the time limit of the request, its waits included.
+// timeout returns the time limit of a call, its waits included.
 func (rq *request) timeout() time.Duration {
 	if rq.r.Method == http.MethodPost && rq.route.operation != cancelPendingID {
 		return min(rq.api.answerTimeout, writeTimeout)

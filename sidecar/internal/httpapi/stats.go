@@ -2,9 +2,8 @@ package httpapi
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"net/http"
+	"math"
 	"sync"
 	"time"
 
@@ -12,56 +11,39 @@ import (
 	"github.com/agentexec/agentexec/sidecar/internal/access"
 )
 
-type statusCounts struct {
-	Queued   int64 `json:"QUEUED"`
-	Running  int64 `json:"RUNNING"`
-	Complete int64 `json:"COMPLETE"`
-	Error    int64 `json:"ERROR"`
-	Canceled int64 `json:"CANCELED"`
-	Stale    int64 `json:"stale"`
-}
-
 type stats struct {
-	Counts statusCounts `json:"counts"`
-	Active int64        `json:"active"`
+	Counts client.Counts `json:"counts"`
+	Active int64         `json:"active"`
 }
 
 // statsBytes is the assumed size of the stats of a range: 1,500 buckets, 50 types and 20 failures.
 const statsBytes = 256 << 10
 
 // stats answers with the counts, or with the stats of a range where one is given.
-func (rq *request) stats() {
-	params := client.StatsParams{Since: rq.query.when("since"), Bucket: rq.query.duration("bucket")}
-	if params == (client.StatsParams{}) {
-		rq.counts()
-		return
+func (rq *request) stats() action {
+	params := client.StatsParams{
+		Since:  rq.query.when("since"),
+		Bucket: rq.query.duration("bucket", 1, math.MaxInt64, "a duration such as 1m, 1h or 1d"), // pkg/client takes 0 as not given
 	}
-	key := fmt.Sprintf("%s %d %s", params.Since, params.Bucket, access.GrantOf(rq.r.Context()).Scope)
-	rq.pageOf(func(ctx context.Context) (out json.RawMessage, err error) {
+	if params == (client.StatsParams{}) {
+		return rq.counts
+	}
+	return func(ctx context.Context) (_ any, err error) {
 		if rq.answerShare, err = rq.reserve(ctx, statsBytes); err != nil {
 			return nil, err
 		}
-		return rq.api.ranges.read(ctx, key, func(ctx context.Context) (json.RawMessage, error) {
-			return inSlot(ctx, rq, func(ctx context.Context, c *client.Client) (json.RawMessage, error) { return c.StatsJSON(ctx, params) })
+		key := fmt.Sprintf("%s %d %s", params.Since, params.Bucket, access.GrantOf(ctx).Scope)
+		return rq.api.ranges.read(ctx, key, func(ctx context.Context) (any, error) {
+			return rq.call(ctx, func(ctx context.Context, c *client.Client) (any, error) { return c.StatsJSON(ctx, params) })
 		})
-	})
+	}
 }
 
 // counts reads one set of counts, so that active is their sum despite concurrent writes.
-func (rq *request) counts() {
-	rq.answer(http.StatusOK, func(ctx context.Context, c *client.Client) (any, error) {
+func (rq *request) counts(ctx context.Context) (any, error) {
+	return rq.call(ctx, func(ctx context.Context, c *client.Client) (any, error) {
 		counts, err := c.CountByStatus(ctx, client.CountParams{})
-		return stats{
-			Counts: statusCounts{
-				Queued:   counts.ByStatus[client.StatusQueued],
-				Running:  counts.ByStatus[client.StatusRunning],
-				Complete: counts.ByStatus[client.StatusComplete],
-				Error:    counts.ByStatus[client.StatusError],
-				Canceled: counts.ByStatus[client.StatusCanceled],
-				Stale:    counts.Stale,
-			},
-			Active: counts.ByStatus[client.StatusQueued] + counts.ByStatus[client.StatusRunning],
-		}, err
+		return stats{Counts: counts, Active: counts.ByStatus[client.StatusQueued] + counts.ByStatus[client.StatusRunning]}, err
 	})
 }
 
@@ -82,14 +64,14 @@ type ranges struct {
 // rangeRead is a read of the stats of a range. data and err are set before done is closed, until before that too.
 type rangeRead struct {
 	done  chan struct{}
-	data  json.RawMessage
+	data  any
 	err   error
 	until time.Time // guarded by ranges.mu; zero while it is read
 }
 
 // read returns the stats of a key, with ask where they are not known. ask goes on when its caller has disconnected, because
 // others may wait for it. An error reaches all that wait, and is not kept.
-func (r *ranges) read(ctx context.Context, key string, ask func(context.Context) (json.RawMessage, error)) (json.RawMessage, error) {
+func (r *ranges) read(ctx context.Context, key string, ask action) (any, error) {
 	r.mu.Lock()
 	known := r.kept[key]
 	if known != nil && (known.until.IsZero() || time.Now().Before(known.until)) {
@@ -114,9 +96,7 @@ func (r *ranges) read(ctx context.Context, key string, ask func(context.Context)
 		close(made.done)
 	}()
 	made.err = context.Canceled // replaced, unless ask panics
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTimeout)
-	defer cancel()
-	made.data, made.err = ask(ctx)
+	made.data, made.err = ask(context.WithoutCancel(ctx))
 	return made.data, made.err
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 
-	"github.com/agentexec/agentexec/pkg/client"
 	"github.com/agentexec/agentexec/sidecar/internal/access"
 	"github.com/agentexec/agentexec/sidecar/internal/problem"
 )
@@ -15,12 +14,12 @@ type feedTicket struct {
 }
 
 // createTicket takes no body, and ignores one.
-func (rq *request) createTicket() {
-	rq.answer(http.StatusCreated, func(ctx context.Context, _ *client.Client) (any, error) {
+func (rq *request) createTicket() action {
+	return func(ctx context.Context) (any, error) {
 		text := rq.api.Access.MakeTicket(access.GrantOf(ctx))
 		if text == "" {
 			return nil, problem.New(http.StatusTooManyRequests, "", "too many tickets were made in the last 30 seconds")
 		}
 		return feedTicket{Ticket: text, ExpiresIn: int(access.TicketLife.Seconds())}, nil
-	})
+	}
 }
