@@ -150,21 +150,3 @@ func TestParentsModel(t *testing.T) {
 		})
 	}
 }
-
-// Two lists whose scopes show other children of one activity keep two versions of its item, and a third list shares one of them.
-func TestVersionsOfAnItemAreShared(t *testing.T) {
-	t.Parallel()
-	held := newItems()
-	id := uuid.New()
-	version := func(n int) []ListItem { return []ListItem{testItem{id, n}.item()} }
-	one, two := held.hold(version(1)), held.hold(version(2))
-	require.Same(t, one[0], held.hold(version(1))[0])
-	require.Same(t, two[0], held.hold(version(2))[0])
-	require.Equal(t, len(one[0].json)+len(two[0].json), held.size())
-	for range 2 {
-		held.drop(one)
-		held.drop(two)
-	}
-	require.Zero(t, held.size())
-	require.Empty(t, held.versions)
-}
