@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -184,11 +183,6 @@ func SameOrigin(r *http.Request) bool {
 	u, err := url.Parse(origin)
 	return err == nil && strings.EqualFold(u.Host, r.Host)
 }
-
-// bufferPool lends gorilla a write buffer while a socket writes an unprepared message.
-var bufferPool sync.Pool
-
-var noDeadline = time.Time{}
 
 // feedScope is the scope of a connection, with the text that identifies it. nil contains everything.
 type feedScope struct {

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -173,79 +172,6 @@ func (c *conn) ping() {
 	if c.ctx.Err() == nil {
 		c.pinger.Reset(c.access.within(c.hub.cfg.PingInterval))
 	}
-}
-
-// handle acts on one message and returns the answer, nil where a subscription sends it.
-func (c *conn) handle(data []byte) *wire.Frame {
-	r, err := wire.Parse(data)
-	if c.single {
-		r.Sub = "" // at this URL, subscriptions have no names
-	}
-	switch {
-	case err != nil:
-		return wire.Error(r.Sub, "invalid", err.Error())
-	case r.Kind == "ping":
-		return wire.Plain("pong", "")
-	case r.Kind == "auth":
-		return c.renew(r.Token)
-	case c.single:
-		return wire.Error("", "invalid", "this address serves one activity; only ping and auth are understood here")
-	case r.Kind == "unsubscribe":
-		return c.unsubscribe(r.Sub)
-	}
-	return c.subscribe(r)
-}
-
-// subscribe adds a subscription. Only the reader calls it, so a name that is free stays free.
-func (c *conn) subscribe(r wire.Request) *wire.Frame {
-	c.mu.Lock()
-	taken, full := c.subs.named(r.Sub) != nil, len(c.subs) >= c.hub.cfg.MaxSubscriptions
-	c.mu.Unlock()
-	switch {
-	case taken:
-		return wire.Error(r.Sub, "invalid", "there is a subscription of this name already")
-	case full:
-		c.hub.limited(LimitSubscriptions)
-		return wire.Error(r.Sub, "limit", fmt.Sprintf("this socket has %d subscriptions: unsubscribe from some, or open another socket",
-			c.hub.cfg.MaxSubscriptions))
-	case r.List != nil && r.List.Limit > c.hub.cfg.ListItems:
-		c.hub.limited(LimitListItems)
-		return wire.Error(r.Sub, "limit", fmt.Sprintf("list.limit must be at most %d here, got %d", c.hub.cfg.ListItems, r.List.Limit))
-	}
-	s := &connSub{conn: c, name: r.Sub, scope: c.scope}
-	if r.List != nil {
-		if r.List.IncludeMetadata && c.hidesMetadata() {
-			return wire.Error(r.Sub, "forbidden", noMetadata)
-		}
-		bytes, limit, advice := c.takeFilter(r.List)
-		if limit != "" {
-			c.hub.limited(limit)
-			return wire.Error(r.Sub, "limit", advice)
-		}
-		s.filterBytes = bytes
-		c.add(s, c.hub.joinList(ListFilter(*r.List), r.Sub, s))
-	} else {
-		c.add(s, c.hub.joinTopic(r.AgentID, r.Sub, r.AfterSeq, s))
-	}
-	return nil
-}
-
-func (c *conn) add(s *connSub, registered subscription) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s.subscription = registered
-	c.subs = append(c.subs, s)
-	c.enqueue(s)
-}
-
-func (c *conn) unsubscribe(name string) *wire.Frame {
-	c.mu.Lock()
-	s := c.subs.named(name)
-	c.mu.Unlock()
-	if s == nil || !c.remove(s) {
-		return wire.Error(name, "invalid", "there is no subscription of this name")
-	}
-	return wire.Plain("unsubscribed", name)
 }
 
 // remove deletes a subscription, and nothing of it is sent from here on; false if it was deleted before.

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/gorilla/websocket"
@@ -26,7 +28,7 @@ func (h *Hub) Handler() http.Handler {
 	up := websocket.Upgrader{
 		Subprotocols:    []string{Protocol},
 		CheckOrigin:     func(*http.Request) bool { return true }, // authorize has checked it
-		WriteBufferPool: &bufferPool,
+		WriteBufferPool: new(sync.Pool),                           // lends a buffer while a socket writes an unprepared message
 		WriteBufferSize: 4096,
 		Error: func(w http.ResponseWriter, _ *http.Request, status int, reason error) {
 			h.cfg.Problem(w, status, "", reason.Error())
@@ -143,7 +145,7 @@ func (h *Hub) serve(up *websocket.Upgrader, w http.ResponseWriter, r *http.Reque
 	c := newConn(h, ws, hijacker, access, scope, slot, only != nil)
 	if !h.admit(c) {
 		_ = ws.WriteControl(websocket.CloseMessage,
-			websocket.FormatCloseMessage(websocket.CloseGoingAway, "the server is going away"), noDeadline)
+			websocket.FormatCloseMessage(websocket.CloseGoingAway, "the server is going away"), time.Time{})
 		_ = ws.Close()
 		return false
 	}

@@ -67,6 +67,26 @@ func (h *Hub) withSlot(w http.ResponseWriter, r *http.Request, access Access, se
 	kept = serve(slot)
 }
 
+// Config.InFlightBytes bounds the bytes that a socket holds, in two halves.
+//
+// The first half, in this process, is for one read of Postgres: its unsent lines, and the frame being written, which replaces
+// the lines it was made of. All subscriptions at the same position share a frame made of the ring; that frame is no larger
+// than this half either. Only a single line, snapshot or list that is larger passes, alone. (The ring belongs to the activity
+// and has bounds of its own.)
+//
+// The second half is the connection's send buffer in the kernel. Without a bound it grows to megabytes, and a slow socket
+// would have that much queued where the feed does not see it.
+
+// share returns the bytes that a socket may hold in this process.
+func (c *Config) share() int { return c.InFlightBytes / 2 }
+
+// keep returns the lines that a subscription holds of a read: as many as a socket may hold, at least one.
+func (c *Config) keep(lines []Line) []Line {
+	n := fitting(lines, c.share())
+	clear(lines[n:])
+	return lines[:n]
+}
+
 // takeFilter counts a list's filter for the socket and its subject, or returns the limit that it would exceed, and advice.
 // Only the reader calls it.
 func (c *conn) takeFilter(filter *match.Filter) (bytes int, limit, advice string) {

@@ -274,57 +274,6 @@ func sameItem(a, b json.RawMessage) bool {
 	return bytes.Equal(a, b)
 }
 
-func (h *Hub) joinList(filter ListFilter, name string, out sink) *listSub {
-	plain, _ := json.Marshal(filter) // plain data always marshals
-	v := out.feedScope()
-	key := string(plain) + v.key()
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	l := h.lists[key]
-	if l == nil {
-		l = &listTopic{
-			hub: h, key: key, filter: filter, scope: v, gen: h.gen.Add(1),
-			subs:    make(map[*listSub]struct{}),
-			removed: make(map[uuid.UUID]uint64),
-		}
-		l.refresh = time.AfterFunc(h.cfg.ListRefresh, l.schedule)
-		h.lists[l.key] = l
-		of := match.Filter(filter)
-		h.matcher.Add(l, &of, v.key())
-		h.registered()
-	}
-	s := &listSub{list: l, out: out, name: name}
-	h.subscriptions.Add(1)
-	l.mu.Lock()
-	l.subs[s] = struct{}{}
-	fresh := l.rev == 0
-	l.mu.Unlock()
-	if fresh {
-		l.touch()
-	}
-	return s
-}
-
-func (h *Hub) leaveList(s *listSub) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	l := s.list
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.subs, s)
-	h.subscriptions.Add(-1)
-	s.leaves()
-	if len(l.subs) == 0 {
-		l.refresh.Stop()
-		l.letGo()
-		if h.lists[l.key] == l {
-			delete(h.lists, l.key)
-			h.matcher.Remove(l)
-			h.changes.Add(1)
-		}
-	}
-}
-
 // letGo gives the items back. Called with mu held.
 func (l *listTopic) letGo() {
 	held, ids := make([]*sharedItem, len(l.items)), make([]uuid.UUID, len(l.items))
