@@ -32,6 +32,7 @@ type dev struct {
 	logger      *slog.Logger
 	out, errOut io.Writer
 
+	page     chan string   // gets the address of the dashboard once the sidecar serves it
 	postgres *devpg.Server // nil where the user has named a database
 }
 
@@ -80,18 +81,8 @@ func newDev(s *settings.Reader) *cobra.Command {
 // run starts Postgres, the sidecar and the agents. When ctx ends, it stops them in the opposite order; when one of them ends
 // by itself, it does so with an error.
 func (d *dev) run(ctx context.Context) (err error) {
-	config, err := d.Service(d.logger)
+	config, err := d.sidecarConfig()
 	if err != nil {
-		return err
-	}
-	config.Insecure, config.AllowOrigins, config.AllowLocalOrigins, config.BasePath = d.insecure, d.origins, true, d.basePath
-	if config.Auth, err = d.Auth(); err != nil {
-		return err
-	}
-	if err := config.CheckOrigins(); err != nil {
-		return exit.UsageError(nil, "%s", err)
-	}
-	if err := config.CheckAddr(); err != nil {
 		return err
 	}
 	if err := d.checkAddress(ctx, config.Addr); err != nil {
@@ -114,13 +105,6 @@ func (d *dev) run(ctx context.Context) (err error) {
 	if d.OwnDatabase != "" {
 		config.ListenURL = "" // one from the environment leads to another Postgres
 	}
-	ready := make(chan string, 1)
-	config.OnReady = func(page string) {
-		select {
-		case ready <- page:
-		default:
-		}
-	}
 	server, err := sidecar.New(config)
 	if err != nil {
 		return err
@@ -133,7 +117,7 @@ func (d *dev) run(ctx context.Context) (err error) {
 		return nil
 	case <-serving.Done:
 		return addressError(config.Addr, serving.Ended("the sidecar"))
-	case page = <-ready:
+	case page = <-d.page:
 	}
 
 	agents, err := d.startAgents(ctx)
@@ -154,6 +138,29 @@ func (d *dev) run(ctx context.Context) (err error) {
 		return fmt.Errorf("the private Postgres ended unexpectedly; its last words: %s",
 			lastLines(d.postgres.LastLines(), 2))
 	}
+}
+
+// sidecarConfig returns the checked configuration of the sidecar, but for its database.
+func (d *dev) sidecarConfig() (sidecar.Config, error) {
+	config, err := d.Service(d.logger)
+	if err != nil {
+		return config, err
+	}
+	config.Insecure, config.AllowOrigins, config.AllowLocalOrigins, config.BasePath = d.insecure, d.origins, true, d.basePath
+	d.page = make(chan string, 1)
+	config.OnReady = func(page string) {
+		select {
+		case d.page <- page:
+		default:
+		}
+	}
+	if config.Auth, err = d.Auth(); err != nil {
+		return config, err
+	}
+	if err := config.CheckOrigins(); err != nil {
+		return config, exit.UsageError(nil, "%s", err)
+	}
+	return config, config.CheckAddr()
 }
 
 // checkAddress checks early whether the sidecar can get its address, because Postgres takes seconds to start.

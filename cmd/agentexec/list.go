@@ -47,35 +47,12 @@ func newList(s *settings.Reader) *cobra.Command {
 				return err
 			}
 			out := output.NewScreen(cmd.OutOrStdout())
-			if watch {
-				ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-				defer stop()
-				return watchList(ctx, s, cmd, out, filter, asJSON)
+			if !watch {
+				return connect.WithSource(cmd.Context(), s, cmd, func(src source.Source) error { return showList(cmd, src, out, filter, asJSON) })
 			}
-			return connect.WithSource(cmd.Context(), s, cmd, func(src source.Source) error {
-				params, err := filter.params(cmd.Context(), src)
-				if err != nil {
-					return err
-				}
-				answer, err := src.ListJSON(cmd.Context(), params)
-				if err != nil {
-					return err
-				}
-				if asJSON {
-					return out.JSON(answer)
-				}
-				var list client.List
-				if err := json.Unmarshal(answer, &list); err != nil {
-					return err
-				}
-				if err := out.Table(list.Items); err != nil {
-					return err
-				}
-				if out.Terminal {
-					_, _ = fmt.Fprint(cmd.ErrOrStderr(), output.PageNote(list))
-				}
-				return nil
-			})
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+			defer stop()
+			return watchList(ctx, s, cmd, out, filter, asJSON)
 		},
 	}
 	filter.register(cmd)
@@ -158,6 +135,32 @@ func (f *listFlags) params(ctx context.Context, src source.Source) (client.ListP
 	}
 	params.RootAgentID, err = f.root.Find(ctx, src.FindID)
 	return params, err
+}
+
+// showList prints a list once.
+func showList(cmd *cobra.Command, src source.Source, out *output.Screen, filter listFlags, asJSON bool) error {
+	params, err := filter.params(cmd.Context(), src)
+	if err != nil {
+		return err
+	}
+	answer, err := src.ListJSON(cmd.Context(), params)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return out.JSON(answer)
+	}
+	var list client.List
+	if err := json.Unmarshal(answer, &list); err != nil {
+		return err
+	}
+	if err := out.Table(list.Items); err != nil {
+		return err
+	}
+	if out.Terminal {
+		_, _ = fmt.Fprint(cmd.ErrOrStderr(), output.PageNote(list))
+	}
+	return nil
 }
 
 // listPause is the time between two reads of a list that is kept up to date.

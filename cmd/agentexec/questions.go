@@ -51,32 +51,11 @@ func newQuestions(s *settings.Reader) *cobra.Command {
 					return err
 				}
 			}
-			out := output.NewScreen(cmd.OutOrStdout())
 			return connect.WithSource(cmd.Context(), s, cmd, func(src source.Source) (err error) {
 				if params.AgentID, err = one.Find(cmd.Context(), src.FindID); err != nil {
 					return err
 				}
-				if asJSON {
-					answer, err := src.QuestionsJSON(cmd.Context(), params)
-					if err != nil {
-						return err
-					}
-					return out.JSON(answer)
-				}
-				list, err := source.Questions(cmd.Context(), src, params)
-				if err != nil {
-					return err
-				}
-				if err := out.Questions(list.Items); err != nil {
-					return err
-				}
-				switch {
-				case list.Next != nil:
-					_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "More with --after '%s'\n", terminal.Printable(*list.Next))
-				case len(list.Items) == 0 && out.Terminal:
-					_, _ = fmt.Fprintln(cmd.ErrOrStderr(), "No questions.")
-				}
-				return nil
+				return showQuestions(cmd, src, params, asJSON)
 			})
 		},
 	}
@@ -88,6 +67,32 @@ func newQuestions(s *settings.Reader) *cobra.Command {
 	cmd.Flags().StringVar(&after, "after", "", `"next" of an earlier page`)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the JSON of agentexec.list_questions")
 	return cmd
+}
+
+// showQuestions prints a page of questions.
+func showQuestions(cmd *cobra.Command, src source.Source, params client.QuestionListParams, asJSON bool) error {
+	out := output.NewScreen(cmd.OutOrStdout())
+	if asJSON {
+		answer, err := src.QuestionsJSON(cmd.Context(), params)
+		if err != nil {
+			return err
+		}
+		return out.JSON(answer)
+	}
+	list, err := source.Questions(cmd.Context(), src, params)
+	if err != nil {
+		return err
+	}
+	if err := out.Questions(list.Items); err != nil {
+		return err
+	}
+	switch {
+	case list.Next != nil:
+		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "More with --after '%s'\n", terminal.Printable(*list.Next))
+	case len(list.Items) == 0 && out.Terminal:
+		_, _ = fmt.Fprintln(cmd.ErrOrStderr(), "No questions.")
+	}
+	return nil
 }
 
 func newAnswer(s *settings.Reader) *cobra.Command {
@@ -112,25 +117,9 @@ func newAnswer(s *settings.Reader) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var value json.RawMessage
-			given := 0
-			if len(args) == 3 {
-				given++
-				if value = json.RawMessage(args[2]); !json.Valid(value) {
-					return notJSON(cmd, args[2])
-				}
-			}
-			if cmd.Flags().Changed("text") {
-				given++
-				if value, err = json.Marshal(text); err != nil {
-					return err
-				}
-			}
-			if decline {
-				given++
-			}
-			if given != 1 {
-				return exit.UsageError(cmd, "give one of these: the answer as JSON, --text TEXT, or --decline")
+			value, err := answerValue(cmd, args[2:], text, decline)
+			if err != nil {
+				return err
 			}
 			return connect.WithSource(cmd.Context(), s, cmd, func(src source.Source) error {
 				id, err := id.Find(cmd.Context(), src.FindID)
@@ -155,6 +144,30 @@ func newAnswer(s *settings.Reader) *cobra.Command {
 	cmd.Flags().StringVar(&text, "text", "", "answer with this `TEXT` as a string")
 	cmd.Flags().BoolVar(&decline, "decline", false, "refuse to answer")
 	return cmd
+}
+
+// answerValue returns the answer: the argument JSON, which args holds if it was given, or the text of --text. It returns nil for
+// --decline. Exactly one of the three must be given.
+func answerValue(cmd *cobra.Command, args []string, text string, decline bool) (value json.RawMessage, err error) {
+	given := len(args)
+	if given > 0 {
+		if value = json.RawMessage(args[0]); !json.Valid(value) {
+			return nil, notJSON(cmd, args[0])
+		}
+	}
+	if cmd.Flags().Changed("text") {
+		given++
+		if value, err = json.Marshal(text); err != nil {
+			return nil, err
+		}
+	}
+	if decline {
+		given++
+	}
+	if given != 1 {
+		return nil, exit.UsageError(cmd, "give one of these: the answer as JSON, --text TEXT, or --decline")
+	}
+	return value, nil
 }
 
 // notJSON returns the error for an answer that is no JSON, which shows how to give a string.

@@ -89,38 +89,17 @@ func newLog(s *settings.Reader) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var opts []client.UpdateOption
-			if percentage.Value != nil {
-				opts = append(opts, client.WithPercentage(*percentage.Value))
-			}
-			if len(status.Values) > 0 {
-				opts = append(opts, client.WithStatus(status.Values[0]))
-			}
-			if data.Value != nil {
-				opts = append(opts, client.WithData(data.Value))
-			}
-			each := client.Entry{Percentage: percentage.Value, Status: status.First(), Data: data.Value}
+			entry := client.Entry{Percentage: percentage.Value, Status: status.First(), Data: data.Value}
 			if atSeq.Value != nil {
-				if *atSeq.Value < 1 {
+				if entry.AtSeq = *atSeq.Value; entry.AtSeq < 1 {
 					return exit.UsageError(cmd, "--at-seq must be at least 1")
 				}
-				opts = append(opts, client.WithAtSeq(*atSeq.Value))
-				each.AtSeq = *atSeq.Value
 			}
 			if args[1] == "-" && cmd.ArgsLenAtDash() < 0 {
-				return logInput(s, cmd, id, each)
+				return logInput(s, cmd, id, entry)
 			}
-			return connect.WithActivity(cmd.Context(), s, id, func(c *client.Client, id uuid.UUID) error {
-				line, err := c.Update(cmd.Context(), id, args[1], opts...)
-				if err != nil {
-					return err
-				}
-				if line.CancelRequested && !line.Status.IsFinished() {
-					sayCancelRequested(cmd.ErrOrStderr())
-				}
-				_, err = fmt.Fprintln(cmd.OutOrStdout(), output.PlainLine(line))
-				return err
-			})
+			entry.Message = args[1]
+			return logLine(s, cmd, id, entry)
 		},
 	}
 	cmd.Flags().Var(&percentage, "percentage", "progress, 0 to 100")
@@ -128,6 +107,31 @@ func newLog(s *settings.Reader) *cobra.Command {
 	cmd.Flags().Var(&data, "data", "JSON to keep with the line")
 	cmd.Flags().Var(&atSeq, "at-seq", "write the line only as line N")
 	return cmd
+}
+
+// logLine writes one line into a log, and prints it as it was written.
+func logLine(s *settings.Reader, cmd *cobra.Command, id argument.ActivityID, entry client.Entry) error {
+	opts := []client.UpdateOption{client.WithData(entry.Data)}
+	if entry.Percentage != nil {
+		opts = append(opts, client.WithPercentage(*entry.Percentage))
+	}
+	if entry.Status != "" {
+		opts = append(opts, client.WithStatus(entry.Status))
+	}
+	if entry.AtSeq != 0 {
+		opts = append(opts, client.WithAtSeq(entry.AtSeq))
+	}
+	return connect.WithActivity(cmd.Context(), s, id, func(c *client.Client, id uuid.UUID) error {
+		line, err := c.Update(cmd.Context(), id, entry.Message, opts...)
+		if err != nil {
+			return err
+		}
+		if line.CancelRequested && !line.Status.IsFinished() {
+			sayCancelRequested(cmd.ErrOrStderr())
+		}
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), output.PlainLine(line))
+		return err
+	})
 }
 
 // logInput writes standard input into a log. Each line also gets the other fields of the entry; AtSeq is that of the first line.
