@@ -125,12 +125,12 @@ func TestForeignDataFolders(t *testing.T) {
 
 func TestDefaultDataDir(t *testing.T) {
 	t.Parallel()
-	dir, err := DefaultDataDir(17)
+	as, err := serverAccount()
+	require.NoError(t, err)
+	dir, err := Options{}.dataDir(as, 17)
 	require.NoError(t, err)
 	require.Equal(t, "pg17", filepath.Base(dir))
 	require.Equal(t, "agentexec", filepath.Base(filepath.Dir(dir)))
-	as, err := serverAccount()
-	require.NoError(t, err)
 	require.NoError(t, as.reach(dir))
 }
 

@@ -10,17 +10,7 @@ import (
 // can make it, so no other user can put a folder of that name there first. Unlike /var/tmp, it is never cleaned up.
 const rootCache = "/var/cache/agentexec"
 
-// DefaultDataDir returns the data folder for a major version where Options.DataDir is not set: "pg<major>" in the folder
-// agentexec of the user's cache folder. It is in /var/cache/agentexec where root's own is closed to the user of Postgres. It
-// returns an error if the user has no cache folder.
-func DefaultDataDir(major int) (string, error) {
-	as, err := serverAccount()
-	if err != nil {
-		return "", err
-	}
-	return Options{}.dataDir(as, major)
-}
-
+// dataDir returns the data folder for a major version. It returns an error if there is no cache folder for it.
 func (o Options) dataDir(as *account, major int) (string, error) {
 	if o.DataDir != "" {
 		return filepath.Abs(o.DataDir)
@@ -32,6 +22,7 @@ func (o Options) dataDir(as *account, major int) (string, error) {
 	return filepath.Join(cache, fmt.Sprintf("pg%d", major)), nil
 }
 
+// cacheDir returns the folder for downloads and data. It is rootCache where root's own is closed to the user of Postgres.
 func (o Options) cacheDir(as *account) (string, error) {
 	if o.CacheDir != "" {
 		return filepath.Abs(o.CacheDir)

@@ -17,7 +17,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Options configure a server. The zero value starts the newest Postgres on DefaultDataDir and a free port.
+// Options configure a server. The zero value starts the newest Postgres on the default DataDir and a free port.
 type Options struct {
 	// BinDir is a folder with initdb and postgres. Default: see Find.
 	BinDir string
@@ -27,10 +27,12 @@ type Options struct {
 	DownloadFrom string
 	// Downloading, if set, is called with the version before a download begins: it may take a minute.
 	Downloading func(version string)
-	// CacheDir is the folder for downloads and data. Default: agentexec in the user's cache folder; see DefaultDataDir.
+	// CacheDir is the folder for downloads and data. Default: agentexec in the user's cache folder, or
+	// /var/cache/agentexec where root's own is closed to the user of Postgres.
 	CacheDir string
 
-	// DataDir is the folder of the database, created if it is missing or empty. Default: DefaultDataDir.
+	// DataDir is the folder of the database, created if it is missing or empty. Default: "pg" and the major
+	// version, such as pg17, in CacheDir.
 	DataDir string
 	// Fresh removes the contents of DataDir first.
 	Fresh bool
