@@ -19,7 +19,6 @@ import (
 
 	"github.com/agentexec/agentexec/internal/pgtest"
 	"github.com/agentexec/agentexec/pkg/client"
-	"github.com/agentexec/agentexec/sidecar/internal/problem"
 )
 
 func TestAPIAnswersAPanic(t *testing.T) {
@@ -248,22 +247,4 @@ func TestAPIWithoutSchema(t *testing.T) {
 	require.Contains(t, b.logged.String(), "level=ERROR")
 	require.Contains(t, b.logged.String(), "operation=list-activities")
 	require.Contains(t, b.logged.String(), "does not exist")
-}
-
-func TestWriteProblem(t *testing.T) {
-	t.Parallel()
-	for status, code := range map[int]string{
-		400: "malformed", 401: "unauthorized", 403: "forbidden", 404: "no_route", 409: "TA409", 422: "TA422",
-		426: "upgrade_required", 500: "internal", 503: "unavailable",
-	} {
-		w := httptest.NewRecorder()
-		problem.Write(w, status, "", "why")
-		require.Equal(t, "why", reply{w.Code, w.Header(), w.Body.String()}.problem(t, status, code))
-		require.Equal(t, status == 503, w.Header().Get("Retry-After") != "")
-	}
-	w := httptest.NewRecorder()
-	w.Header().Set("Retry-After", "1")
-	problem.Write(w, 503, "full", "<why>")
-	require.Equal(t, "<why>", reply{w.Code, w.Header(), w.Body.String()}.problem(t, 503, "full"))
-	require.Equal(t, []string{"1"}, w.Header()["Retry-After"])
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -69,6 +70,27 @@ func TestProblemOfEachState(t *testing.T) {
 	}
 	require.Equal(t, 503, OfDatabase(context.DeadlineExceeded).Status)
 	require.Equal(t, 500, OfDatabase(errors.New("x")).Status)
+}
+
+// TestWriteProblem: a status has its usual code and headers, and headers of the caller stay.
+func TestWriteProblem(t *testing.T) {
+	t.Parallel()
+	for status, code := range map[int]string{
+		400: "malformed", 401: "unauthorized", 403: "forbidden", 404: "no_route", 409: "TA409", 422: "TA422",
+		426: "upgrade_required", 500: "internal", 503: "unavailable",
+	} {
+		w := httptest.NewRecorder()
+		Write(w, status, "", "why")
+		require.Equal(t, status, w.Code)
+		require.Equal(t, ContentType, w.Header().Get("Content-Type"))
+		require.JSONEq(t, fmt.Sprintf(`{"type":"about:blank","title":%q,"status":%d,"detail":"why","code":%q}`, http.StatusText(status), status, code), w.Body.String())
+		require.Equal(t, status == 503, w.Header().Get("Retry-After") != "")
+	}
+	w := httptest.NewRecorder()
+	w.Header().Set("Retry-After", "1")
+	Write(w, 503, "full", "<why>")
+	require.Contains(t, w.Body.String(), `"detail":"<why>","code":"full"`, "HTML is not escaped")
+	require.Equal(t, []string{"1"}, w.Header()["Retry-After"])
 }
 
 // failing is a database that answers everything with an error.
