@@ -34,16 +34,15 @@ type api struct {
 	waiting       atomic.Int64     // requests that wait for an answer
 }
 
-// Config configures the API.
+// Config configures the API. All fields but Stopping are required.
 type Config struct {
 	Schema          string
 	ReadDB, WriteDB pgurl.DB
 	Access          *access.Guard
 	Log             *slog.Logger
-	// Note counts rejections by the limit's name; nil where nothing is counted.
-	Note func(limit string)
-	// Memory bounds bodies and answers; nil for no bound.
-	Memory                *budget.Budget
+	Note            func(limit string) // counts rejections by the limit's name
+	Memory          *budget.Budget     // bounds bodies and answers
+
 	ReadSlots, WriteSlots Slots
 	PageSize, BodyBytes   int
 	// Stopping is closed when the service ends; reads that wait then answer at once. nil where it never is.
@@ -81,9 +80,6 @@ func documentBelow(prefix string) []byte {
 
 // New returns the handler of the API. It answers everything below /v1/ but the feed, and /openapi.json.
 func New(c Config) http.Handler {
-	if c.Note == nil {
-		c.Note = func(string) {}
-	}
 	schema := &client.Config{Schema: c.Schema}
 	return (&api{
 		Config: c, reads: client.New(c.ReadDB, schema), writes: client.New(c.WriteDB, schema), answerTimeout: readTimeout,

@@ -18,6 +18,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentexec/agentexec/internal/budget"
 	"github.com/agentexec/agentexec/internal/logtest"
 	"github.com/agentexec/agentexec/internal/pgtest"
 	"github.com/agentexec/agentexec/pkg/client"
@@ -53,6 +54,7 @@ func serveAPI(t testing.TB, db *pgtest.Database, tweak func(*api)) *apiBundle {
 	b.api = &api{
 		Config: Config{
 			Access: access.With(nil, nil, log), Log: log, Note: func(string) {},
+			Memory: budget.New(1 << 30), ReadSlots: NewSlots(100), WriteSlots: NewSlots(100),
 			PageSize: MaxPageSize, BodyBytes: usualBody, BodyTimeout: 30 * time.Second,
 		},
 		reads: b.client, writes: b.client, answerTimeout: time.Minute,

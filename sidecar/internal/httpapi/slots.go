@@ -20,7 +20,7 @@ const (
 	slotTimeout = 5 * time.Second
 )
 
-// Slots bound how many requests use the connections of a pool at once. nil is no bound.
+// Slots bound how many requests use the connections of a pool at once.
 type Slots chan struct{}
 
 // NewSlots returns n slots, at least one.
@@ -28,9 +28,6 @@ func NewSlots(n int) Slots { return make(Slots, max(1, n)) }
 
 // Enter takes a slot, and returns the function that frees it, or nil where none became free in time.
 func (s Slots) Enter(ctx context.Context) (leave func()) {
-	if s == nil {
-		return func() {}
-	}
 	ctx, cancel := context.WithTimeout(ctx, slotTimeout)
 	defer cancel()
 	select {
@@ -46,9 +43,6 @@ const PageBytes = 4 << 20
 
 // reserve waits for so many bytes of memory, or returns a problem.
 func (rq *request) reserve(ctx context.Context, bytes int64) (*budget.Share, error) {
-	if bytes == 0 || rq.api.Memory == nil {
-		return nil, nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, slotTimeout)
 	defer cancel()
 	share, err := rq.api.Memory.Reserve(ctx, rq.api.Access.Holder(rq.r), bytes)
