@@ -21,7 +21,7 @@ import (
 // api is the HTTP API. It checks the types of values, but no rule: SQL checks bounds and the state machine.
 //
 // A request passes guard.go (panics, other origins, its token, unknown routes), then request.go (the verb of its route, its
-// body), then the handler of its route. The handler reads the query (query.go) and the body (body.go), and returns an action: one
+// body), then the handler of its route. The handler reads the query or the body (package input), and returns an action: one
 // call of pkg/client in the scope of the caller. Every refusal is a problem.
 type api struct {
 	Config

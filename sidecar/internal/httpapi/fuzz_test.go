@@ -24,6 +24,9 @@ import (
 // The fuzz tests run their seeds with every test, and look further with make fuzz. Those that ask Postgres hold the whole
 // way to the promise: whatever comes from outside is served or refused as the caller's fault, and nothing is ours.
 
+// exampleID is the agent_id of an activity.
+const exampleID = "8d0e1c9a-5b7f-4c3e-9a51-0d2f6b7e4c11"
+
 // FuzzList: whatever a query string is, the list it asks for is served or refused.
 func FuzzList(f *testing.F) {
 	for _, seed := range []string{

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/agentexec/agentexec/pkg/client"
+	"github.com/agentexec/agentexec/sidecar/internal/input"
 )
 
 const (
@@ -31,12 +32,12 @@ func questionOf(q client.AskedQuestion) question {
 
 func (rq *request) questions() action {
 	params := client.QuestionListParams{
-		State:          client.QuestionState(rq.query.oneOf("state", questionStates...)),
-		AgentType:      rq.query.text("agent_type"),
-		MetadataFilter: rq.query.metadata(),
-		AgentID:        rq.query.agentID("agent_id"),
-		After:          rq.query.text("after"),
-		PageSize:       rq.query.positive("page_size"),
+		State:          client.QuestionState(rq.query.OneOf("state", questionStates...)),
+		AgentType:      rq.query.Text("agent_type"),
+		MetadataFilter: rq.query.Metadata(),
+		AgentID:        rq.query.AgentID("agent_id"),
+		After:          rq.query.Text("after"),
+		PageSize:       rq.query.Positive("page_size"),
 	}
 	params.AnyState = params.State == anyState
 	return rq.page(func(ctx context.Context, c *client.Client) (any, error) { return c.QuestionsJSON(ctx, params) })
@@ -49,7 +50,7 @@ var questionStates = []string{"PENDING", "ANSWERED", "DECLINED", "EXPIRED", "WIT
 
 // question answers with a question. With wait, it waits for so long until the question is closed, or until the service ends.
 func (rq *request) question() action {
-	wait := rq.query.duration("wait", 0, maxQuestionWait, "a duration of at most "+maxQuestionWait.String()+" such as 30s")
+	wait := rq.query.Duration("wait", 0, maxQuestionWait, "a input.Duration of at most "+maxQuestionWait.String()+" such as 30s")
 	return func(ctx context.Context) (any, error) {
 		defer rq.api.waiting.Add(-1)
 		if rq.api.waiting.Add(1) > maxWaiting {
@@ -90,7 +91,7 @@ type askQuestion struct {
 	Key       string          `json:"key"`
 	Prompt    string          `json:"prompt"`
 	Schema    json.RawMessage `json:"schema,omitempty"`
-	ExpiresIn *duration       `json:"expires_in,omitempty"`
+	ExpiresIn *input.Duration `json:"expires_in,omitempty"`
 }
 
 func (b askQuestion) do(ctx context.Context, c *client.Client, rq *request) (any, error) {
@@ -100,7 +101,7 @@ func (b askQuestion) do(ctx context.Context, c *client.Client, rq *request) (any
 	}
 	if b.ExpiresIn != nil {
 		if asked.ExpiresIn = time.Duration(*b.ExpiresIn); asked.ExpiresIn == 0 { // pkg/client takes 0 as not given; SQL checks other bounds
-			return nil, invalid(fault{location: "body.expires_in", message: "must be above 0 and at most 365 days, got 0s"})
+			return nil, input.Problem(input.Fault{Location: "body.expires_in", Message: "must be above 0 and at most 365 days, got 0s"})
 		}
 	}
 	return rq.closing(c.Ask(ctx, rq.agentID, asked))

@@ -12,25 +12,25 @@ import (
 
 func (rq *request) list() action {
 	params := client.ListParams{
-		Page:           rq.query.positive("page"),
-		PageSize:       rq.query.positive("page_size"),
-		Statuses:       rq.query.statuses("status"),
-		AgentType:      rq.query.text("agent_type"),
-		MetadataFilter: rq.query.metadata(),
-		After:          rq.query.text("after"),
-		Stale:          rq.query.optional("stale"),
-		Sort:           client.Sort(rq.query.text("sort")),
-		Order:          client.Order(rq.query.text("order")),
-		Since:          rq.query.when("since"),
-		Until:          rq.query.when("until"),
-		IDPrefix:       rq.query.text("id_prefix"),
-		ParentAgentID:  rq.query.agentID("parent_agent_id"),
-		RootAgentID:    rq.query.agentID("root_agent_id"),
-		RootsOnly:      rq.query.boolean("roots_only"),
-		Waiting:        rq.query.optional("waiting"),
-		Stopping:       rq.query.optional("stopping"),
+		Page:           rq.query.Positive("page"),
+		PageSize:       rq.query.Positive("page_size"),
+		Statuses:       rq.query.Statuses("status"),
+		AgentType:      rq.query.Text("agent_type"),
+		MetadataFilter: rq.query.Metadata(),
+		After:          rq.query.Text("after"),
+		Stale:          rq.query.Optional("stale"),
+		Sort:           client.Sort(rq.query.Text("sort")),
+		Order:          client.Order(rq.query.Text("order")),
+		Since:          rq.query.When("since"),
+		Until:          rq.query.When("until"),
+		IDPrefix:       rq.query.Text("id_prefix"),
+		ParentAgentID:  rq.query.AgentID("parent_agent_id"),
+		RootAgentID:    rq.query.AgentID("root_agent_id"),
+		RootsOnly:      rq.query.Boolean("roots_only"),
+		Waiting:        rq.query.Optional("waiting"),
+		Stopping:       rq.query.Optional("stopping"),
 
-		IncludeMetadata: rq.query.boolean("include_metadata"),
+		IncludeMetadata: rq.query.Boolean("include_metadata"),
 	}
 	return rq.page(func(ctx context.Context, c *client.Client) (any, error) {
 		if most := rq.api.PageSize; params.PageSize > most && most < MaxPageSize { // SQL reports its own bound
@@ -47,11 +47,11 @@ func (rq *request) list() action {
 
 func (rq *request) detail() action {
 	var params client.DetailParams
-	if after := rq.query.integer("after_seq"); after != nil {
+	if after := rq.query.Integer("after_seq"); after != nil {
 		params.AfterSeq = *after
 	}
-	params.LogLimit = rq.query.integer("limit")
-	params.IncludeMetadata = rq.query.boolean("include_metadata")
+	params.LogLimit = rq.query.Integer("limit")
+	params.IncludeMetadata = rq.query.Boolean("include_metadata")
 	return rq.page(func(ctx context.Context, c *client.Client) (any, error) {
 		if params.IncludeMetadata && !access.GrantOf(ctx).IncludeMetadata {
 			return nil, access.NotGranted("include_metadata")

@@ -52,7 +52,7 @@ func (rq *request) readBody() error {
 	rq.body = bytes.TrimSpace(data)
 	if contentType := rq.r.Header.Get("Content-Type"); len(rq.body) > 0 && !isJSON(contentType) {
 		rq.w.Header().Set("Accept", "application/json")
-		return problem.New(http.StatusUnsupportedMediaType, "", "the body must be application/json, got "+shortened(contentType))
+		return problem.New(http.StatusUnsupportedMediaType, "", "the body must be application/json, got "+problem.Quoted(contentType))
 	}
 	return nil
 }

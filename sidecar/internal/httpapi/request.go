@@ -15,6 +15,7 @@ import (
 	"github.com/agentexec/agentexec/internal/budget"
 	"github.com/agentexec/agentexec/pkg/client"
 	"github.com/agentexec/agentexec/sidecar/internal/access"
+	"github.com/agentexec/agentexec/sidecar/internal/input"
 	"github.com/agentexec/agentexec/sidecar/internal/problem"
 )
 
@@ -25,9 +26,9 @@ type request struct {
 	w       http.ResponseWriter
 	r       *http.Request
 	agentID uuid.UUID // of the path, or of the activity that the request creates
-	query   *query
+	query   *input.Query
 	body    []byte // without the white space around it
-	faults  []fault
+	faults  []input.Fault
 	status  int // of the answer, 0 before it begins
 
 	bodyShare, answerShare *budget.Share // the memory held until the client has taken the answer
@@ -44,7 +45,7 @@ type action func(context.Context) (any, error)
 // serve answers the requests to a route.
 func (a *api) serve(route route) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		rq := &request{api: a, route: route, w: w, r: r, query: newQuery(r.URL.RawQuery)}
+		rq := &request{api: a, route: route, w: w, r: r, query: input.NewQuery(r.URL.RawQuery)}
 		defer rq.release()
 		if route.takes != access.VerbRead {
 			defer rq.audit()
@@ -69,27 +70,18 @@ func (rq *request) result() (any, error) {
 		if err := rq.readBody(); err != nil {
 			return nil, err
 		}
-		if faults := rq.query.done(); len(faults) > 0 { // a POST takes no parameters
-			return nil, invalid(faults...)
+		if faults := rq.query.Done(); len(faults) > 0 { // a POST takes no parameters
+			return nil, input.Problem(faults...)
 		}
 	}
 	if text := rq.r.PathValue("agent_id"); text != "" {
-		rq.readAgentID(text)
+		rq.agentID, rq.faults = input.PathID("agent_id", text)
 	}
 	act := rq.route.handle(rq)
-	if faults := append(rq.faults, rq.query.done()...); len(faults) > 0 {
-		return nil, invalid(faults...)
+	if faults := append(rq.faults, rq.query.Done()...); len(faults) > 0 {
+		return nil, input.Problem(faults...)
 	}
 	return act(rq.r.Context())
-}
-
-// readAgentID reads the agent_id in the path.
-func (rq *request) readAgentID(text string) {
-	id, err := client.ParseAgentID(text)
-	if err != nil {
-		rq.faults = append(rq.faults, fault{location: "path.agent_id", message: "must be " + aUUID + ", got " + shortened(text)})
-	}
-	rq.agentID = id
 }
 
 // answer sends the result of an action.
@@ -119,33 +111,6 @@ func (rq *request) audit() {
 	_, path, _ := strings.Cut(rq.route.pattern, " ")
 	rq.api.Log.Info("audit", "who", who, "remote", rq.api.Access.Remote(rq.r), "what", path, "activity", problem.Clipped(id),
 		"status", cmp.Or(rq.status, http.StatusInternalServerError))
-}
-
-// fault is an error in one part of a request. The status of the answer is 400 where a fault is malformed, else 422.
-type fault struct {
-	malformed bool
-	location  string // body, body.FIELD, query, query.PARAMETER, path.PARAMETER, or "" for a body that is missing
-	message   string
-}
-
-// invalid returns a problem that lists the faults of a request.
-func invalid(faults ...fault) *problem.Problem {
-	status, parts, details := http.StatusUnprocessableEntity, []problem.Part(nil), []string(nil)
-	for _, f := range faults {
-		if f.malformed {
-			status = http.StatusBadRequest
-		}
-		if f.location == "" {
-			details = append(details, f.message)
-			continue
-		}
-		parts = append(parts, problem.Part{Location: f.location, Message: f.message})
-		name := f.location[strings.IndexByte(f.location, '.')+1:]
-		details = append(details, cmp.Or(name, f.location)+": "+f.message)
-	}
-	p := problem.New(status, "", strings.Join(details, "; "))
-	p.Errors = parts
-	return p
 }
 
 // call is a call of pkg/client in the scope of the caller.

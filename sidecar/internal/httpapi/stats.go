@@ -22,8 +22,8 @@ const statsBytes = 256 << 10
 // stats answers with the counts, or with the stats of a range where one is given.
 func (rq *request) stats() action {
 	params := client.StatsParams{
-		Since:  rq.query.when("since"),
-		Bucket: rq.query.duration("bucket", 1, math.MaxInt64, "a duration such as 1m, 1h or 1d"), // pkg/client takes 0 as not given
+		Since:  rq.query.When("since"),
+		Bucket: rq.query.Duration("bucket", 1, math.MaxInt64, "a duration such as 1m, 1h or 1d"), // pkg/client takes 0 as not given
 	}
 	if params == (client.StatsParams{}) {
 		return rq.counts

@@ -12,6 +12,7 @@ import (
 	"github.com/agentexec/agentexec/pkg/client"
 	"github.com/agentexec/agentexec/sidecar/internal/access"
 	"github.com/agentexec/agentexec/sidecar/internal/edge"
+	"github.com/agentexec/agentexec/sidecar/internal/input"
 	"github.com/agentexec/agentexec/sidecar/internal/problem"
 )
 
@@ -22,7 +23,8 @@ type operation interface {
 
 // post is the handler of the operation with the body B.
 func post[B operation](rq *request) action {
-	b := body[B](rq)
+	b, faults := input.Body[B](rq.body)
+	rq.faults = append(rq.faults, faults...)
 	return func(ctx context.Context) (any, error) {
 		return rq.call(ctx, func(ctx context.Context, c *client.Client) (any, error) { return b.do(ctx, c, rq) })
 	}
@@ -31,9 +33,9 @@ func post[B operation](rq *request) action {
 type createActivity struct {
 	TaskName string                     `json:"task_name"`
 	Message  string                     `json:"message,omitempty"`
-	AgentID  *agentID                   `json:"agent_id,omitempty"`
+	AgentID  *input.AgentID             `json:"agent_id,omitempty"`
 	Metadata map[string]json.RawMessage `json:"metadata,omitempty"`
-	Parent   *agentID                   `json:"parent_agent_id,omitempty"`
+	Parent   *input.AgentID             `json:"parent_agent_id,omitempty"`
 }
 
 type created struct {
@@ -86,7 +88,7 @@ func (t timestamp) MarshalText() ([]byte, error) {
 type appendLog struct {
 	Message    string          `json:"message"`
 	Percentage *float64        `json:"percentage,omitempty"`
-	Status     *status         `json:"status,omitempty"`
+	Status     *input.Status   `json:"status,omitempty"`
 	Data       json.RawMessage `json:"data,omitempty"`
 	AtSeq      *int32          `json:"at_seq,omitempty"`
 }
@@ -126,7 +128,7 @@ func (b failActivity) do(ctx context.Context, c *client.Client, rq *request) (an
 }
 
 type sendHeartbeat struct {
-	ExpectEvery *duration `json:"expect_every,omitempty"`
+	ExpectEvery *input.Duration `json:"expect_every,omitempty"`
 }
 
 // heartbeatResult is the answer to a heartbeat. cancel_message is null where no cancel was requested.
@@ -139,7 +141,7 @@ func (b sendHeartbeat) do(ctx context.Context, c *client.Client, rq *request) (a
 	var every time.Duration
 	if b.ExpectEvery != nil {
 		if every = time.Duration(*b.ExpectEvery); every == 0 { // pkg/client takes 0 as not given; SQL checks other bounds
-			return nil, invalid(fault{location: "body.expect_every", message: "must be between 1 second and 1 day, got 0s"})
+			return nil, input.Problem(input.Fault{Location: "body.expect_every", Message: "must be between 1 second and 1 day, got 0s"})
 		}
 	}
 	r, err := c.Heartbeat(ctx, rq.agentID, every)
@@ -151,10 +153,10 @@ func (b sendHeartbeat) do(ctx context.Context, c *client.Client, rq *request) (a
 }
 
 type cancelActivity struct {
-	Message string `json:"message,omitempty"`
-	Grace   *grace `json:"grace,omitempty"`
-	Force   bool   `json:"force,omitempty"`
-	Tree    bool   `json:"tree,omitempty"`
+	Message string       `json:"message,omitempty"`
+	Grace   *input.Grace `json:"grace,omitempty"`
+	Force   bool         `json:"force,omitempty"`
+	Tree    bool         `json:"tree,omitempty"`
 }
 
 func (b cancelActivity) do(ctx context.Context, c *client.Client, rq *request) (any, error) {
@@ -164,13 +166,13 @@ func (b cancelActivity) do(ctx context.Context, c *client.Client, rq *request) (
 	}
 	switch {
 	case b.Force && b.Grace != nil:
-		return nil, invalid(fault{location: "body.force", message: "must not be true beside a grace: force ends the activity at once"})
+		return nil, input.Problem(input.Fault{Location: "body.force", Message: "must not be true beside a grace: force ends the activity at once"})
 	case b.Force:
 		opts = append(opts, client.WithGrace(0))
-	case b.Grace != nil && b.Grace.never:
+	case b.Grace != nil && b.Grace.Never:
 		opts = append(opts, client.WithoutForce())
 	case b.Grace != nil:
-		opts = append(opts, client.WithGrace(time.Duration(b.Grace.time)))
+		opts = append(opts, client.WithGrace(time.Duration(b.Grace.Time)))
 	}
 	return line(c.Cancel(ctx, rq.agentID, b.Message, opts...))
 }
@@ -185,7 +187,7 @@ type cancelPending struct {
 	AgentType      string                     `json:"agent_type,omitempty"`
 	MetadataFilter map[string]json.RawMessage `json:"metadata_filter,omitempty"`
 	All            bool                       `json:"all,omitempty"`
-	IdleFor        duration                   `json:"idle_for,omitempty"`
+	IdleFor        input.Duration             `json:"idle_for,omitempty"`
 }
 
 func (b cancelPending) do(ctx context.Context, c *client.Client, _ *request) (any, error) {

@@ -153,6 +153,14 @@ func Clipped(text string) string {
 	return strings.ToValidUTF8(text[:most], "")
 }
 
+// Quoted quotes a text from a client, or its beginning.
+func Quoted(text string) string {
+	if short := Clipped(text); short != text {
+		return strconv.Quote(short) + "..."
+	}
+	return strconv.Quote(text)
+}
+
 // EncodeJSON writes v as JSON, without escaping HTML characters. A client that disconnected is no error.
 func EncodeJSON(w io.Writer, v any) error {
 	var buf bytes.Buffer

@@ -1,4 +1,4 @@
-package httpapi
+package input
 
 import (
 	"maps"
@@ -15,23 +15,24 @@ import (
 	"github.com/agentexec/agentexec/sidecar/internal/problem"
 )
 
-// query reads a query string strictly: every parameter is known, of its type, and given once. Each parameter
+// Query reads a query string strictly: every parameter is known, of its type, and given once. Each parameter
 // that is read is removed, so the remaining ones are unknown. A parameter without a value counts as not given, as forms send it.
-type query struct {
+type Query struct {
 	values url.Values
-	faults []fault
+	faults []Fault
 }
 
-func newQuery(raw string) *query {
+// NewQuery parses a query string.
+func NewQuery(raw string) *Query {
 	values, err := url.ParseQuery(raw)
-	q := &query{values: values}
+	q := &Query{values: values}
 	if err != nil {
-		q.faults = append(q.faults, fault{location: "query", message: err.Error()})
+		q.faults = append(q.faults, Fault{Location: "query", Message: err.Error()})
 	}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		for _, text := range append([]string{name}, values[name]...) {
 			if fault := textFault(text); fault != "" {
-				q.fault(strings.ToValidUTF8(name, "\uFFFD"), fault)
+				q.add(strings.ToValidUTF8(name, "\uFFFD"), fault)
 				delete(values, name)
 				break
 			}
@@ -40,22 +41,22 @@ func newQuery(raw string) *query {
 	return q
 }
 
-func (q *query) fault(name, message string) {
-	q.faults = append(q.faults, fault{location: "query." + name, message: message})
+func (q *Query) add(name, message string) {
+	q.faults = append(q.faults, Fault{Location: "query." + name, Message: message})
 }
 
 // take takes out the values of a parameter that may be given several times.
-func (q *query) take(name string) []string {
+func (q *Query) take(name string) []string {
 	values := q.values[name]
 	delete(q.values, name)
 	return slices.DeleteFunc(values, func(v string) bool { return v == "" })
 }
 
-// text takes out a parameter that may be given once, "" if it is not.
-func (q *query) text(name string) string {
+// Text takes out a parameter that may be given once, "" if it is not.
+func (q *Query) Text(name string) string {
 	values := q.take(name)
 	if len(values) > 1 {
-		q.fault(name, "must be given only once")
+		q.add(name, "must be given only once")
 	}
 	if len(values) != 1 {
 		return ""
@@ -65,63 +66,63 @@ func (q *query) text(name string) string {
 
 // parsed takes out a parameter that parse understands, the zero value if it is not given. want names the texts that parse
 // understands.
-func parsed[T any](q *query, name, want string, parse func(text string) (T, bool)) (none T) {
-	text := q.text(name)
+func parsed[T any](q *Query, name, want string, parse func(text string) (T, bool)) (none T) {
+	text := q.Text(name)
 	if text == "" {
 		return none
 	}
 	value, ok := parse(text)
 	if !ok {
-		q.fault(name, "must be "+want+", got "+shortened(text))
+		q.add(name, "must be "+want+", got "+problem.Quoted(text))
 		return none
 	}
 	return value
 }
 
-// integer takes out an integer, nil if it is not given. SQL checks its bounds, except those of its type.
-func (q *query) integer(name string) *int {
+// Integer takes out an integer, nil if it is not given. SQL checks its bounds, except those of its type.
+func (q *Query) Integer(name string) *int {
 	return parsed(q, name, "an integer of 32 bits", func(text string) (*int, bool) {
 		n, err := strconv.ParseInt(text, 10, 32)
 		return new(int(n)), err == nil
 	})
 }
 
-// positive takes out an integer for which pkg/client treats 0 as not given, so that a given 0 can only be rejected here. SQL
+// Positive takes out an integer for which pkg/client treats 0 as not given, so that a given 0 can only be rejected here. SQL
 // checks every other bound.
-func (q *query) positive(name string) int {
-	n := q.integer(name)
+func (q *Query) Positive(name string) int {
+	n := q.Integer(name)
 	if n == nil {
 		return 0
 	}
 	if *n == 0 {
-		q.fault(name, "must be at least 1, got 0")
+		q.add(name, "must be at least 1, got 0")
 	}
 	return *n
 }
 
-// boolean takes out true or false, false if it is not given.
-func (q *query) boolean(name string) bool {
-	value := q.optional(name)
+// Boolean takes out true or false, false if it is not given.
+func (q *Query) Boolean(name string) bool {
+	value := q.Optional(name)
 	return value != nil && *value
 }
 
-// optional takes out true or false, nil if it is not given.
-func (q *query) optional(name string) *bool {
+// Optional takes out true or false, nil if it is not given.
+func (q *Query) Optional(name string) *bool {
 	return parsed(q, name, "true or false", func(text string) (*bool, bool) {
 		return new(text == "true"), text == "true" || text == "false"
 	})
 }
 
-// when takes out a time or a duration before now, none if it is not given.
-func (q *query) when(name string) client.When {
+// When takes out a time or a duration before now, none if it is not given.
+func (q *Query) When(name string) client.When {
 	return parsed(q, name, "a time such as 2026-01-02T15:04:05Z, or a duration before now such as 15m, 1h or 7d", func(text string) (client.When, bool) {
 		w, err := client.ParseWhen(text)
 		return w, err == nil
 	})
 }
 
-// duration takes out a duration within bounds, 0 if it is not given. want names it with its bounds.
-func (q *query) duration(name string, least, most time.Duration, want string) time.Duration {
+// Duration takes out a duration within bounds, 0 if it is not given. want names it with its bounds.
+func (q *Query) Duration(name string, least, most time.Duration, want string) time.Duration {
 	return parsed(q, name, want, func(text string) (time.Duration, bool) {
 		w, _ := client.ParseWhen(text) // the same units
 		d := w.Before()
@@ -132,30 +133,30 @@ func (q *query) duration(name string, least, most time.Duration, want string) ti
 	})
 }
 
-// oneOf takes out one of the values, in any case, "" if it is not given.
-func (q *query) oneOf(name string, values ...string) string {
+// OneOf takes out one of the values, in any case, "" if it is not given.
+func (q *Query) OneOf(name string, values ...string) string {
 	return parsed(q, name, "one of "+strings.Join(values, ", "), func(text string) (string, bool) {
 		value := strings.ToUpper(text)
 		return value, slices.Contains(values, value)
 	})
 }
 
-// agentID takes out an agent_id, uuid.Nil if it is not given.
-func (q *query) agentID(name string) uuid.UUID {
+// AgentID takes out an agent_id, uuid.Nil if it is not given.
+func (q *Query) AgentID(name string) uuid.UUID {
 	return parsed(q, name, aUUID, func(text string) (uuid.UUID, bool) {
 		id, err := client.ParseAgentID(text)
 		return id, err == nil
 	})
 }
 
-// statuses takes out a list of statuses, separated by commas or given several times.
-func (q *query) statuses(name string) []client.Status {
+// Statuses takes out a list of statuses, separated by commas or given several times.
+func (q *Query) Statuses(name string) []client.Status {
 	var statuses []client.Status
 	for _, text := range q.take(name) {
 		for part := range strings.SplitSeq(text, ",") {
 			status, err := client.ParseStatusFold(part)
 			if err != nil {
-				q.fault(name, "must be a list of "+statusNames()+", got "+shortened(part))
+				q.add(name, "must be a list of "+statusNames()+", got "+problem.Quoted(part))
 				return nil
 			}
 			statuses = append(statuses, status)
@@ -164,8 +165,8 @@ func (q *query) statuses(name string) []client.Status {
 	return statuses
 }
 
-// metadata takes out every metadata.KEY=VALUE and returns the object they make, nil for none; see client.MetadataValue.
-func (q *query) metadata() map[string]any {
+// Metadata takes out every metadata.KEY=VALUE and returns the object they make, nil for none; see client.MetadataValue.
+func (q *Query) Metadata() map[string]any {
 	var filter map[string]any
 	for _, name := range slices.Sorted(maps.Keys(q.values)) {
 		key, ok := strings.CutPrefix(name, "metadata.")
@@ -175,7 +176,7 @@ func (q *query) metadata() map[string]any {
 		values := q.values[name]
 		delete(q.values, name)
 		if len(values) > 1 {
-			q.fault(name, "must be given only once")
+			q.add(name, "must be given only once")
 			continue
 		}
 		if filter == nil {
@@ -186,10 +187,10 @@ func (q *query) metadata() map[string]any {
 	return filter
 }
 
-// done returns all faults of the query; the parameters not taken out are unknown.
-func (q *query) done() []fault {
+// Done returns all faults of the query; the parameters not taken out are unknown.
+func (q *Query) Done() []Fault {
 	for _, name := range slices.Sorted(maps.Keys(q.values)) {
-		q.fault(name, "unknown query parameter")
+		q.add(name, "unknown query parameter")
 	}
 	return q.faults
 }
@@ -207,14 +208,6 @@ func textFault(text string) string {
 
 const nulFault = `must not contain a NUL character (\u0000): Postgres cannot store it`
 
-// shortened quotes a text from a client, for a message.
-func shortened(text string) string {
-	if short := problem.Clipped(text); short != text {
-		return strconv.Quote(short) + "..."
-	}
-	return strconv.Quote(text)
-}
-
 // statusNames are the names of all statuses, for a message.
 func statusNames() string {
 	var names []string
@@ -222,4 +215,13 @@ func statusNames() string {
 		names = append(names, string(s))
 	}
 	return strings.Join(names, ", ")
+}
+
+// PathID reads the agent_id in a parameter of the path.
+func PathID(name, text string) (uuid.UUID, []Fault) {
+	id, err := client.ParseAgentID(text)
+	if err != nil {
+		return id, []Fault{{Location: "path." + name, Message: "must be " + aUUID + ", got " + problem.Quoted(text)}}
+	}
+	return id, nil
 }

@@ -1,4 +1,4 @@
-package httpapi
+package input
 
 import (
 	"bytes"
@@ -21,21 +21,24 @@ import (
 	"github.com/agentexec/agentexec/sidecar/internal/problem"
 )
 
-// body reads the JSON object in the body strictly into a T, a struct of fields with json tags: names match exactly, no name is
+// Body reads the JSON object in a body strictly into a T, a struct of fields with json tags: names match exactly, no name is
 // unknown, every value has its type, and Postgres can store every text. null counts as not given, but for a
 // required field of any JSON. A field without omitempty is required; without required fields, the body may be left out. SQL checks
 // the bounds of the values.
-func body[T any](rq *request) (value T) {
-	rq.faults = append(rq.faults, decodeObject(rq.body, reflect.ValueOf(&value).Elem())...)
-	return value
+//
+// A field has one of these types: string, bool, json.RawMessage, map[string]json.RawMessage, Duration, or a pointer to int32,
+// float64, AgentID, Status, Duration or Grace. data has no white space around it.
+func Body[T any](data []byte) (value T, faults []Fault) {
+	faults = decodeObject(data, reflect.ValueOf(&value).Elem())
+	return value, faults
 }
 
 // decodeObject fills the struct and returns what is wrong with the data.
-func decodeObject(data []byte, into reflect.Value) (faults []fault) {
+func decodeObject(data []byte, into reflect.Value) (faults []Fault) {
 	given := map[string]json.RawMessage{}
 	if len(data) > 0 {
 		if f := decodeGiven(data, &given); f != nil {
-			return []fault{*f}
+			return []Fault{*f}
 		}
 	}
 	for i := range into.NumField() {
@@ -47,31 +50,31 @@ func decodeObject(data []byte, into reflect.Value) (faults []fault) {
 		case ok && (string(value) != "null" || options == "" && into.Field(i).Type() == reflect.TypeFor[json.RawMessage]()):
 			message = decodeField(value, into.Field(i))
 		case options == "" && len(data) == 0:
-			return []fault{{malformed: true, message: "request body is required"}}
+			return []Fault{{Malformed: true, Message: "request body is required"}}
 		case options == "":
 			message = "must be given"
 		}
 		if message != "" {
-			faults = append(faults, fault{location: "body." + name, message: message})
+			faults = append(faults, Fault{Location: "body." + name, Message: message})
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
-		faults = append(faults, fault{location: "body." + name, message: "unknown field"})
+		faults = append(faults, Fault{Location: "body." + name, Message: "unknown field"})
 	}
 	return faults
 }
 
 // decodeGiven reads the given fields, and returns the fault of the whole body, nil for none.
-func decodeGiven(data []byte, given *map[string]json.RawMessage) *fault {
+func decodeGiven(data []byte, given *map[string]json.RawMessage) *Fault {
 	if !utf8.Valid(data) {
-		return &fault{malformed: true, location: "body", message: "must be JSON in valid UTF-8"}
+		return &Fault{Malformed: true, Location: "body", Message: "must be JSON in valid UTF-8"}
 	}
 	err := json.Unmarshal(data, given)
 	if syntax := (*json.SyntaxError)(nil); errors.As(err, &syntax) {
-		return &fault{malformed: true, location: "body", message: fmt.Sprintf("must be JSON: %v (at byte %d)", syntax, syntax.Offset)}
+		return &Fault{Malformed: true, Location: "body", Message: fmt.Sprintf("must be JSON: %v (at byte %d)", syntax, syntax.Offset)}
 	}
 	if err != nil || *given == nil {
-		return &fault{location: "body", message: "must be a JSON object"}
+		return &Fault{Location: "body", Message: "must be a JSON object"}
 	}
 	return nil
 }
@@ -92,11 +95,11 @@ var expected = map[reflect.Type]string{
 	reflect.TypeFor[string]():                     "a string",
 	reflect.TypeFor[bool]():                       "true or false",
 	reflect.TypeFor[*float64]():                   "a number",
-	reflect.TypeFor[*agentID]():                   aUUID,
-	reflect.TypeFor[*status]():                    "one of " + statusNames(),
-	reflect.TypeFor[duration]():                   `a duration such as "15m"`,
-	reflect.TypeFor[*duration]():                  `a duration such as "30s"`,
-	reflect.TypeFor[*grace]():                     `a duration such as "30s", or "never"`,
+	reflect.TypeFor[*AgentID]():                   aUUID,
+	reflect.TypeFor[*Status]():                    "one of " + statusNames(),
+	reflect.TypeFor[Duration]():                   `a duration such as "15m"`,
+	reflect.TypeFor[*Duration]():                  `a duration such as "30s"`,
+	reflect.TypeFor[*Grace]():                     `a duration such as "30s", or "never"`,
 	reflect.TypeFor[*int32]():                     "an integer of 32 bits",
 	reflect.TypeFor[map[string]json.RawMessage](): "a JSON object",
 	reflect.TypeFor[json.RawMessage]():            "JSON",
@@ -149,16 +152,20 @@ func shortenedJSON(value []byte) string {
 	return short
 }
 
-// The field types that are stricter than their JSON kind.
-type (
-	agentID  uuid.UUID
-	status   client.Status
-	duration time.Duration
-	grace    struct {
-		never bool
-		time  duration
-	}
-)
+// AgentID is a field with an agent_id.
+type AgentID uuid.UUID
+
+// Status is a field with the name of a status.
+type Status client.Status
+
+// Duration is a field with a duration.
+type Duration time.Duration
+
+// Grace is a field with a duration, or "never".
+type Grace struct {
+	Never bool
+	Time  Duration
+}
 
 // exampleID is the example of a UUID in error messages.
 const exampleID = "8d0e1c9a-5b7f-4c3e-9a51-0d2f6b7e4c11"
@@ -167,31 +174,31 @@ const exampleID = "8d0e1c9a-5b7f-4c3e-9a51-0d2f6b7e4c11"
 const aUUID = "a UUID such as " + exampleID
 
 // UnmarshalText accepts the same texts as client.ParseAgentID.
-func (id *agentID) UnmarshalText(text []byte) error {
+func (id *AgentID) UnmarshalText(text []byte) error {
 	parsed, err := client.ParseAgentID(string(text))
-	*id = agentID(parsed)
+	*id = AgentID(parsed)
 	return err
 }
 
 // UnmarshalText accepts the name of a status, in upper or lower case, as SQL does.
-func (s *status) UnmarshalText(text []byte) error {
+func (s *Status) UnmarshalText(text []byte) error {
 	parsed, err := client.ParseStatusFold(string(text))
-	*s = status(parsed)
+	*s = Status(parsed)
 	return err
 }
 
 // UnmarshalText accepts the same texts as time.ParseDuration.
-func (d *duration) UnmarshalText(text []byte) error {
+func (d *Duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
-	*d = duration(parsed)
+	*d = Duration(parsed)
 	return err
 }
 
 // UnmarshalText accepts a duration, or "never".
-func (g *grace) UnmarshalText(text []byte) error {
-	*g = grace{never: string(text) == "never"}
-	if g.never {
+func (g *Grace) UnmarshalText(text []byte) error {
+	*g = Grace{Never: string(text) == "never"}
+	if g.Never {
 		return nil
 	}
-	return g.time.UnmarshalText(text)
+	return g.Time.UnmarshalText(text)
 }
