@@ -271,7 +271,7 @@ func TestASlowReaderOfAnAnswer(t *testing.T) {
 		return conn
 	}
 	dead, slow := ask(), ask()
-	pace := time.NewTicker(10 * time.Millisecond)
+	pace := time.NewTicker(30 * time.Millisecond) // more than a second for the 48 reads of 3 MiB
 	defer pace.Stop()
 	began, got := time.Now(), 0
 	for buf := make([]byte, 64<<10); ; {
