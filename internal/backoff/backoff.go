@@ -19,6 +19,21 @@ func Delay(failures int, least, most time.Duration) time.Duration {
 	return d - rand.N(d/2+1)
 }
 
+// Growing is a time to wait that grows with each use, from Least to Most, as Delay does.
+type Growing struct {
+	Least, Most time.Duration
+	uses        int
+}
+
+// Next returns the time to wait now.
+func (g *Growing) Next() time.Duration {
+	g.uses++
+	return Delay(g.uses-1, g.Least, g.Most)
+}
+
+// Reset starts at Least again.
+func (g *Growing) Reset() { g.uses = 0 }
+
 // Wait waits that long, or until ctx ends, and returns the error of ctx then.
 func Wait(ctx context.Context, d time.Duration) error {
 	if d <= 0 {

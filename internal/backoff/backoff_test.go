@@ -35,6 +35,19 @@ func TestDelaysDiffer(t *testing.T) {
 	require.Greater(t, len(seen), 50)
 }
 
+func TestGrowing(t *testing.T) {
+	t.Parallel()
+	g := Growing{Least: time.Second, Most: 4 * time.Second}
+	for range 2 {
+		for _, want := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 4 * time.Second} {
+			d := g.Next()
+			require.LessOrEqual(t, d, want)
+			require.GreaterOrEqual(t, d, want/2)
+		}
+		g.Reset()
+	}
+}
+
 func TestWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -40,7 +40,8 @@ var errLeft = errors.New("left")
 func (s *Sidecar) Watch(ctx context.Context, id uuid.UUID, afterSeq int) iter.Seq2[client.Log, error] {
 	return func(yield func(client.Log, error) bool) {
 		f := &follower{s: s, id: id, seq: afterSeq}
-		for failures := 0; ; failures++ {
+		retry := backoff.Growing{Least: minRetry, Most: maxRetry}
+		for {
 			before := f.frames
 			err := f.follow(ctx, yield)
 			switch {
@@ -54,10 +55,10 @@ func (s *Sidecar) Watch(ctx context.Context, id uuid.UUID, afterSeq int) iter.Se
 				return
 			}
 			if f.frames > before {
-				failures = 0
+				retry.Reset()
 			}
 			s.outages.note(err)
-			wait := backoff.Delay(failures, minRetry, maxRetry)
+			wait := retry.Next()
 			var refused *RefusedError
 			if errors.As(err, &refused) {
 				wait = max(wait, refused.RetryAfter)

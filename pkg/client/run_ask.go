@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/agentexec/agentexec/internal/backoff"
 )
 
 // Answer is the answer of a person to a question.
@@ -37,11 +39,11 @@ func (r *Run) Ask(ctx context.Context, question Question) (Answer, error) {
 		return Answer{}, err
 	}
 	read := func() (AskedQuestion, error) { return r.c.Ask(ctx, r.id, question) }
-	retry := delay{least: minRetry, most: maxSendRetry}
+	retry := backoff.Growing{Least: minRetry, Most: maxSendRetry}
 	for {
 		answered := r.answers.Next() // before the read, so that no answer is missed
 		asked, err := read()
-		wait := retry.grow()
+		wait := retry.Next()
 		switch {
 		case err != nil && ctx.Err() != nil:
 			return Answer{}, context.Cause(ctx)
@@ -55,7 +57,7 @@ func (r *Run) Ask(ctx context.Context, question Question) (Answer, error) {
 			if asked.ExpiresAt != nil {
 				wait = min(wait, max(time.Until(*asked.ExpiresAt), minRetry))
 			}
-			retry.reset()
+			retry.Reset()
 		}
 		limited, cancel := context.WithTimeout(ctx, wait)
 		select {

@@ -97,13 +97,13 @@ func channel(schema, suffix string) string {
 // loop connects, and connects again after each failure, until ctx ends.
 func (k *keepalive) loop(ctx context.Context) {
 	defer close(k.done)
-	retry := delay{least: minRetry, most: maxReconnect}
+	retry := backoff.Growing{Least: minRetry, Most: maxReconnect}
 	for {
 		connected, _ := k.serve(ctx) // the error is not reported: without heartbeats the activity becomes stale
 		if connected {
-			retry.reset()
+			retry.Reset()
 		}
-		if backoff.Wait(ctx, retry.grow()) != nil {
+		if backoff.Wait(ctx, retry.Next()) != nil {
 			return
 		}
 	}

@@ -63,7 +63,7 @@ func (w *runWriter) send(ctx context.Context, batch []runLine) error {
 	if !w.contended || batch[len(batch)-1].isEnd {
 		number(entries, w.seq+1)
 	}
-	retry := delay{least: minRetry, most: maxSendRetry}
+	retry := backoff.Growing{Least: minRetry, Most: maxSendRetry}
 	mended := make([]bool, len(batch))
 	for {
 		err := w.try(ctx, entries)
@@ -93,7 +93,7 @@ func (w *runWriter) send(ctx context.Context, batch []runLine) error {
 		case w.hopeless(err):
 			return err
 		}
-		if backoff.Wait(ctx, retry.grow()) != nil {
+		if backoff.Wait(ctx, retry.Next()) != nil {
 			return fmt.Errorf("%w (the last attempt: %w)", ctx.Err(), err)
 		}
 	}
@@ -186,7 +186,7 @@ func (w *runWriter) locked(ctx context.Context, c *Client, entries []Entry, now 
 
 // confirm returns an error when another worker has the activity, or when nothing more can be stored.
 func (w *runWriter) confirm(ctx context.Context) error {
-	retry := delay{least: minRetry, most: maxSendRetry}
+	retry := backoff.Growing{Least: minRetry, Most: maxSendRetry}
 	for {
 		var state HeartbeatResult
 		err := w.on(ctx, func(ctx context.Context, c *Client) (err error) {
@@ -199,7 +199,7 @@ func (w *runWriter) confirm(ctx context.Context) error {
 		case err == nil || w.hopeless(err):
 			return err
 		}
-		if backoff.Wait(ctx, retry.grow()) != nil {
+		if backoff.Wait(ctx, retry.Next()) != nil {
 			return fmt.Errorf("%w (the last attempt: %w)", ctx.Err(), err)
 		}
 	}

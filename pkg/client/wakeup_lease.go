@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/agentexec/agentexec/internal/backoff"
 	"github.com/agentexec/agentexec/internal/notify"
 )
 
@@ -34,11 +35,11 @@ type wakeupLease struct {
 	next     time.Time // no attempt before then
 	received int       // wake-ups since
 	since    time.Time
-	cooldown delay
+	cooldown backoff.Growing
 }
 
 func newWakeupLease(conn *pgx.Conn, schema string) *wakeupLease {
-	return &wakeupLease{conn: conn, lock: notify.NewLock(schema), cooldown: delay{least: minCooldown, most: maxCooldown}}
+	return &wakeupLease{conn: conn, lock: notify.NewLock(schema), cooldown: backoff.Growing{Least: minCooldown, Most: maxCooldown}}
 }
 
 // take takes the lock when an attempt is due, and reports whether it has just taken it. It releases a held lock when the
@@ -89,7 +90,7 @@ func (l *wakeupLease) count(ctx context.Context) error {
 	now := time.Now()
 	if now.Sub(l.since) > time.Second {
 		if l.received < maxWakeups/2 {
-			l.cooldown.reset()
+			l.cooldown.Reset()
 		}
 		l.received, l.since = 0, now
 	}
@@ -97,6 +98,6 @@ func (l *wakeupLease) count(ctx context.Context) error {
 		return nil
 	}
 	l.received = 0
-	l.next = now.Add(l.cooldown.grow())
+	l.next = now.Add(l.cooldown.Next())
 	return l.release(ctx)
 }

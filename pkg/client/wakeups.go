@@ -84,14 +84,14 @@ func newPoolWakeups(ctx context.Context, pool *pgxpool.Pool, schema string) *poo
 	b := &poolWakeups{pool: pool, schema: schema, woken: notify.NewSignal(), cancel: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(b.done)
-		retry := delay{least: minRetry, most: maxRetry}
+		retry := backoff.Growing{Least: minRetry, Most: maxRetry}
 		for {
 			began := time.Now()
 			b.listen(ctx)
 			if time.Since(began) > maxRetry {
-				retry.reset()
+				retry.Reset()
 			}
-			if backoff.Wait(ctx, retry.grow()) != nil {
+			if backoff.Wait(ctx, retry.Next()) != nil {
 				return
 			}
 		}

@@ -56,8 +56,8 @@ func (c *Client) Watch(ctx context.Context, agentID uuid.UUID, afterSeq int) ite
 		}
 		defer wake.close()
 		w := watch{pager: newPager(c, agentID, afterSeq), wakeups: wake, lastSeq: afterSeq}
-		w.poll = delay{least: c.config.MinPoll, most: c.config.MaxPoll}
-		w.retry = delay{least: minRetry, most: maxRetry}
+		w.poll = backoff.Growing{Least: c.config.MinPoll, Most: c.config.MaxPoll}
+		w.retry = backoff.Growing{Least: minRetry, Most: maxRetry}
 		if err := w.run(ctx, yield); err != nil && !errors.Is(err, errLeft) {
 			yield(Log{}, err)
 		}
@@ -68,7 +68,7 @@ func (c *Client) Watch(ctx context.Context, agentID uuid.UUID, afterSeq int) ite
 type watch struct {
 	*pager
 	wakeups     wakeups
-	poll, retry delay
+	poll, retry backoff.Growing
 	began       bool // a read has succeeded
 	lastSeq     int  // the activity's, at the last read; at first afterSeq
 	readAt      time.Time
@@ -85,7 +85,7 @@ func (w *watch) run(ctx context.Context, yield func(Log, error) bool) error {
 		case err != nil:
 		case len(page.Logs) > 0:
 			w.lastSeq = page.LastSeq
-			w.poll.reset()
+			w.poll.Reset()
 			w.wakeups.suspend(ctx)
 			if err := w.each(ctx, page, yield); err != nil {
 				return err
@@ -101,10 +101,10 @@ func (w *watch) run(ctx context.Context, yield func(Log, error) bool) error {
 			err = w.wait(ctx)
 		}
 		if err == nil {
-			w.retry.reset()
+			w.retry.Reset()
 			continue
 		}
-		if ctx.Err() == nil && !w.hopeless(err) && backoff.Wait(ctx, w.retry.grow()) == nil {
+		if ctx.Err() == nil && !w.hopeless(err) && backoff.Wait(ctx, w.retry.Next()) == nil {
 			continue
 		}
 		switch {
@@ -131,10 +131,10 @@ func (w *watch) read(ctx context.Context) (*Detail, error) {
 
 // wait returns when there may be something to read.
 func (w *watch) wait(ctx context.Context) error {
-	if err := w.wakeups.wait(ctx, w.poll.grow()); err != nil {
+	if err := w.wakeups.wait(ctx, w.poll.Next()); err != nil {
 		return err
 	}
-	return backoff.Wait(ctx, min(minGap, w.poll.least)-time.Since(w.readAt))
+	return backoff.Wait(ctx, min(minGap, w.poll.Least)-time.Since(w.readAt))
 }
 
 // hopeless reports whether no retry can succeed.
@@ -164,17 +164,4 @@ func isPoolClosed(err error) bool {
 		}
 	}
 	return false
-}
-
-// delay is a time to wait that grows with each use, from least to most.
-type delay struct {
-	least, most time.Duration
-	uses        int
-}
-
-func (d *delay) reset() { d.uses = 0 }
-
-func (d *delay) grow() time.Duration {
-	d.uses++
-	return backoff.Delay(d.uses-1, d.least, d.most)
 }
