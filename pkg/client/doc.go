@@ -29,5 +29,5 @@
 // The package works with any QueryExecMode of pgx, with an empty search_path, and through a pooler in transaction mode
 // (there with QueryExecModeExec or QueryExecModeSimpleProtocol, and [Config.PollOnly] for Watch and Run).
 //
-// It imports pgx and google/uuid, nothing else of this module.
+// Of this module, it imports internal/notify, internal/backoff and the packages below pkg/client/internal.
 package client

@@ -20,6 +20,8 @@ const (
 	minStep, maxStep = time.Second, 10 * time.Second
 	// maxReconnect bounds the growing delay before a keepalive connects again.
 	maxReconnect = time.Second
+	// cleanUp bounds the end of a connection.
+	cleanUp = 5 * time.Second
 )
 
 // keepalive sends the heartbeats of all runs on one pool and schema, and receives their requests to cancel. It has one

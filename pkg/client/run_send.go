@@ -21,6 +21,8 @@ const (
 	acquireTimeout, starvedTimeout = time.Second, 50 * time.Millisecond
 	// maxBeside bounds the connections that all runs of the process have open beside their pools for lines.
 	maxBeside = 4
+	// tryTimeout bounds one try, so that a silently dead connection is detected.
+	tryTimeout = 30 * time.Second
 	// maxSendRetry bounds the growing delay between two tries of a batch.
 	maxSendRetry = 2 * time.Second
 )
@@ -207,7 +209,7 @@ func (w *runWriter) confirm(ctx context.Context) error {
 
 // on calls f with a client on a connection.
 func (w *runWriter) on(ctx context.Context, f func(context.Context, *Client) error) error {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()
 	db, release, err := w.acquire(ctx)
 	if err != nil {

@@ -11,11 +11,10 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/agentexec/agentexec/internal/backoff"
+	"github.com/agentexec/agentexec/pkg/client/internal/wakeup"
 )
 
 const (
-	// readTimeout bounds one read, so that a silently dead connection is detected.
-	readTimeout = 30 * time.Second
 	// minGap is the least time between two reads of a busy database, where wake-ups never cease. It does not delay a line
 	// that comes after a quiet moment.
 	minGap = 10 * time.Millisecond
@@ -49,13 +48,13 @@ const (
 // the sidecar.
 func (c *Client) Watch(ctx context.Context, agentID uuid.UUID, afterSeq int) iter.Seq2[Log, error] {
 	return func(yield func(Log, error) bool) {
-		wake, err := c.newWakeups(ctx)
-		if err != nil {
-			yield(Log{}, err)
+		wakeups, ok := wakeup.New(ctx, c.db, c.schema, c.config.PollOnly)
+		if !ok {
+			yield(Log{}, invalid("Watch cannot follow what others commit from inside a transaction; use a client on the pool"))
 			return
 		}
-		defer wake.close()
-		w := watch{pager: newPager(c, agentID, afterSeq), wakeups: wake, lastSeq: afterSeq}
+		defer wakeups.Close()
+		w := watch{pager: newPager(c, agentID, afterSeq), wakeups: wakeups, lastSeq: afterSeq}
 		w.poll = backoff.Growing{Least: c.config.MinPoll, Most: c.config.MaxPoll}
 		w.retry = backoff.Growing{Least: minRetry, Most: maxRetry}
 		if err := w.run(ctx, yield); err != nil && !errors.Is(err, errLeft) {
@@ -67,7 +66,7 @@ func (c *Client) Watch(ctx context.Context, agentID uuid.UUID, afterSeq int) ite
 // watch is one loop over an activity.
 type watch struct {
 	*pager
-	wakeups     wakeups
+	wakeups     wakeup.Wakeups
 	poll, retry backoff.Growing
 	began       bool // a read has succeeded
 	lastSeq     int  // the activity's, at the last read; at first afterSeq
@@ -86,7 +85,7 @@ func (w *watch) run(ctx context.Context, yield func(Log, error) bool) error {
 		case len(page.Logs) > 0:
 			w.lastSeq = page.LastSeq
 			w.poll.Reset()
-			w.wakeups.suspend(ctx)
+			w.wakeups.Suspend(ctx)
 			if err := w.each(ctx, page, yield); err != nil {
 				return err
 			}
@@ -119,7 +118,7 @@ func (w *watch) run(ctx context.Context, yield func(Log, error) bool) error {
 
 func (w *watch) read(ctx context.Context) (*Detail, error) {
 	w.readAt = time.Now()
-	bound, done := w.wakeups.bound(ctx)
+	bound, done := w.wakeups.Bound(ctx)
 	defer done()
 	p, err := w.next(bound)
 	w.began = w.began || err == nil
@@ -131,8 +130,8 @@ func (w *watch) read(ctx context.Context) (*Detail, error) {
 
 // wait returns when there may be something to read.
 func (w *watch) wait(ctx context.Context) error {
-	if err := w.wakeups.wait(ctx, w.poll.Next()); err != nil {
-		return err
+	if err := w.wakeups.Wait(ctx, w.poll.Next()); err != nil {
+		return dbError("listen", err)
 	}
 	return backoff.Wait(ctx, min(minGap, w.poll.Least)-time.Since(w.readAt))
 }
@@ -144,7 +143,7 @@ func (w *watch) hopeless(err error) bool {
 			return true
 		}
 	}
-	if isPoolClosed(err) || w.wakeups.broken() {
+	if isPoolClosed(err) || w.wakeups.Broken() {
 		return true
 	}
 	state := sqlState(err)

@@ -1,4 +1,4 @@
-package client
+package wakeup
 
 import (
 	"context"
@@ -22,12 +22,12 @@ const (
 	minCooldown, maxCooldown = time.Second, 30 * time.Second
 )
 
-// wakeupLease takes and releases the wake-up lock. Writers notify only while a session holds that lock. Every listening
+// lease takes and releases the wake-up lock. Writers notify only while a session holds that lock. Every listening
 // session receives the notification, so one holder (a sidecar, or another Watch) is enough. Under load the lease releases
 // the lock, and Watch polls.
 //
 // A writer that checked the lock just before it was taken commits without a wake-up; the poll finds its line.
-type wakeupLease struct {
+type lease struct {
 	conn     *pgx.Conn
 	lock     notify.Lock
 	held     bool
@@ -38,13 +38,13 @@ type wakeupLease struct {
 	cooldown backoff.Growing
 }
 
-func newWakeupLease(conn *pgx.Conn, schema string) *wakeupLease {
-	return &wakeupLease{conn: conn, lock: notify.NewLock(schema), cooldown: backoff.Growing{Least: minCooldown, Most: maxCooldown}}
+func newLease(conn *pgx.Conn, schema string) *lease {
+	return &lease{conn: conn, lock: notify.NewLock(schema), cooldown: backoff.Growing{Least: minCooldown, Most: maxCooldown}}
 }
 
 // take takes the lock when an attempt is due, and reports whether it has just taken it. It releases a held lock when the
 // notification queue is near full; that query also shows, now and then, whether the connection works.
-func (l *wakeupLease) take(ctx context.Context) (taken bool, err error) {
+func (l *lease) take(ctx context.Context) (taken bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, cleanUp)
 	defer cancel()
 	now := time.Now()
@@ -72,7 +72,7 @@ func (l *wakeupLease) take(ctx context.Context) (taken bool, err error) {
 }
 
 // release releases the lock.
-func (l *wakeupLease) release(ctx context.Context) error {
+func (l *lease) release(ctx context.Context) error {
 	if !l.held {
 		return nil
 	}
@@ -83,7 +83,7 @@ func (l *wakeupLease) release(ctx context.Context) error {
 }
 
 // count counts a wake-up, and releases the lock when there are too many.
-func (l *wakeupLease) count(ctx context.Context) error {
+func (l *lease) count(ctx context.Context) error {
 	if !l.held {
 		return nil
 	}
