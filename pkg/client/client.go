@@ -103,9 +103,12 @@ func (q *call) arg(name, typ, value string) *call {
 	return q.add(name, typ, value)
 }
 
-func (q *call) add(name, typ string, value any) *call {
+func (q *call) add(name, typ string, value any) *call { return q.expression(name, "", value, "::"+typ) }
+
+// expression adds an argument that is an expression of the value: the SQL before and after its parameter is given.
+func (q *call) expression(name, before string, value any, after string) *call {
 	q.args = append(q.args, value)
-	q.names = append(q.names, fmt.Sprintf("%s => $%d::%s", name, len(q.args), typ))
+	q.names = append(q.names, fmt.Sprintf("%s => %s$%d%s", name, before, len(q.args), after))
 	return q
 }
 
@@ -125,20 +128,32 @@ func (q *call) agent(name string, id uuid.UUID) *call {
 	return q.arg(name, "pg_catalog.uuid", id.String())
 }
 
-// tree adds the parameters that select by the place in a tree, by open questions and by a requested cancel.
-func (q *call) tree(parent, root uuid.UUID, rootsOnly bool, waiting, stopping *bool) *call {
-	q.agent("parent_agent_id", parent).agent("root_agent_id", root)
-	if rootsOnly {
-		q.arg("roots_only", "pg_catalog.bool", "true")
+// flag adds true, unless it is false, which stands for the default.
+func (q *call) flag(name string, value bool) *call {
+	if !value {
+		return q
 	}
-	if waiting != nil {
-		q.arg("waiting", "pg_catalog.bool", strconv.FormatBool(*waiting))
-	}
-	if stopping != nil {
-		q.arg("stopping", "pg_catalog.bool", strconv.FormatBool(*stopping))
-	}
-	return q
+	return q.arg(name, "pg_catalog.bool", "true")
 }
+
+// bool adds a truth value unless it is nil.
+func (q *call) bool(name string, value *bool) *call {
+	if value == nil {
+		return q
+	}
+	return q.arg(name, "pg_catalog.bool", strconv.FormatBool(*value))
+}
+
+// interval returns a duration as Postgres reads it.
+func interval(d time.Duration) string { return fmt.Sprintf("%d microseconds", d.Microseconds()) }
+
+// interval adds a duration.
+func (q *call) interval(name string, d time.Duration) *call {
+	return q.arg(name, "pg_catalog.interval", interval(d))
+}
+
+// null adds a NULL of the type, where that means something else than the default.
+func (q *call) null(name, typ string) *call { return q.add(name, typ, nil) }
 
 // int adds a number.
 func (q *call) int(name string, value int) *call {
@@ -153,8 +168,11 @@ func (q *call) intUnless(name string, value, unless int) *call {
 	return q.int(name, value)
 }
 
-// statuses adds a list of statuses.
+// statuses adds a list of statuses unless it is empty.
 func (q *call) statuses(name string, values []Status) *call {
+	if len(values) == 0 {
+		return q
+	}
 	names := make([]string, len(values))
 	for i, s := range values {
 		names[i] = string(s)
@@ -179,14 +197,13 @@ func (q *call) object(name string, value map[string]any) *call {
 	return q.json(name, value)
 }
 
-// filter adds a metadata filter unless it is nil.
-func (q *call) filter(value map[string]any) *call {
-	if value == nil {
-		return q
-	}
-	all, err := alternatives(value)
+// filter adds a metadata filter in its form for SQL (see alternatives), unless it is nil.
+func (q *call) filter(all any, err error) *call {
 	if err != nil && q.err == nil {
 		q.err = invalid("metadata_filter: " + err.Error())
+	}
+	if all == nil {
+		return q
 	}
 	return q.json("metadata_filter", all)
 }

@@ -31,8 +31,11 @@ func MetadataValue(text string) any {
 const maxAlternatives = 16
 
 // alternatives returns a filter in its form for SQL: the object, or an array of the objects that its NumberOrText values
-// stand for. It rejects a filter with more than four that are numbers (ErrInvalid).
+// stand for; nil for nil. It rejects a filter with more than four that are numbers (ErrInvalid).
 func alternatives(filter map[string]any) (any, error) {
+	if filter == nil {
+		return nil, nil
+	}
 	all := []map[string]any{filter}
 	for _, key := range slices.Sorted(maps.Keys(filter)) {
 		text, ok := filter[key].(NumberOrText)

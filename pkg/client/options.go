@@ -1,7 +1,6 @@
 package client
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -72,7 +71,8 @@ func WithAtSeq(seq int) UpdateOption { return func(o *updateOptions) { o.atSeq =
 type CancelOption func(*cancelOptions)
 
 type cancelOptions struct {
-	grace       string
+	grace       *time.Duration
+	never       bool // the grace is unlimited
 	requestedBy string
 	tree        bool
 }
@@ -83,21 +83,16 @@ func WithTree() CancelOption { return func(o *cancelOptions) { o.tree = true } }
 // WithGrace sets the time that the worker has to end a RUNNING activity; after it, Sweep ends the activity. It is 0 to
 // 365 days, to the microsecond. 0 ends the activity at once. Default 30 s.
 func WithGrace(grace time.Duration) CancelOption {
-	return func(o *cancelOptions) { o.grace = interval(grace) }
+	return func(o *cancelOptions) { o.grace, o.never = &grace, false }
 }
 
 // WithoutForce gives the worker of a RUNNING activity unlimited time: Sweep never ends the activity.
-func WithoutForce() CancelOption { return func(o *cancelOptions) { o.grace = never } }
-
-// never is the grace of WithoutForce.
-const never = "never"
+func WithoutForce() CancelOption { return func(o *cancelOptions) { o.grace, o.never = nil, true } }
 
 // WithRequestedBy stores the name of the requester, at most 255 characters, in the data of the line.
 func WithRequestedBy(name string) CancelOption {
 	return func(o *cancelOptions) { o.requestedBy = name }
 }
-
-func interval(d time.Duration) string { return fmt.Sprintf("%d microseconds", d.Microseconds()) }
 
 // Entry is one line for AppendLogs.
 type Entry struct {

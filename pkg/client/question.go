@@ -98,7 +98,7 @@ func (c *Client) Ask(ctx context.Context, agentID uuid.UUID, question Question) 
 		q.json("schema", question.Schema)
 	}
 	if question.ExpiresIn != 0 {
-		q.arg("expires_in", "pg_catalog.interval", interval(question.ExpiresIn))
+		q.interval("expires_in", question.ExpiresIn)
 	}
 	return c.question(ctx, agentID, q)
 }
@@ -176,11 +176,11 @@ func (c *Client) QuestionsJSON(ctx context.Context, params QuestionListParams) (
 	q := c.call("list_questions")
 	switch {
 	case params.AnyState:
-		q.add("state", c.schema+".question_state", nil)
+		q.null("state", c.schema+".question_state")
 	case params.State != "":
 		q.arg("state", c.schema+".question_state", string(params.State))
 	}
-	q.text("agent_type", params.AgentType).filter(params.MetadataFilter).text("after", params.After).intUnless("page_size", params.PageSize, 0).
+	q.text("agent_type", params.AgentType).filter(alternatives(params.MetadataFilter)).text("after", params.After).intUnless("page_size", params.PageSize, 0).
 		agent("agent_id", params.AgentID)
 	var list json.RawMessage
 	err := q.row(ctx, c.db, "r", &list)

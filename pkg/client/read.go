@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strconv"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -29,22 +28,11 @@ func (c *Client) List(ctx context.Context, params ListParams) (*List, error) {
 // Transactions and errors are as with List.
 func (c *Client) ListJSON(ctx context.Context, params ListParams) (json.RawMessage, error) {
 	q := c.call("list_activities").intUnless("page", params.Page, 0).intUnless("page_size", params.PageSize, 0)
-	if len(params.Statuses) > 0 {
-		names := make([]string, len(params.Statuses))
-		for i, s := range params.Statuses {
-			names[i] = string(s)
-		}
-		q.add("statuses", "pg_catalog.text[]::"+c.schema+".status[]", names)
-	}
-	q.text("agent_type", params.AgentType).filter(params.MetadataFilter).text("after", params.After)
-	if params.IncludeMetadata {
-		q.arg("include_metadata", "pg_catalog.bool", "true")
-	}
-	if params.Stale != nil {
-		q.arg("stale", "pg_catalog.bool", strconv.FormatBool(*params.Stale))
-	}
-	q.text("sort", string(params.Sort)).text(`"order"`, string(params.Order)).when("since", params.Since).when("until", params.Until).
-		text("id_prefix", params.IDPrefix).tree(params.ParentAgentID, params.RootAgentID, params.RootsOnly, params.Waiting, params.Stopping)
+	q.statuses("statuses", params.Statuses).text("agent_type", params.AgentType).filter(alternatives(params.MetadataFilter)).
+		text("after", params.After).flag("include_metadata", params.IncludeMetadata).bool("stale", params.Stale).
+		text("sort", string(params.Sort)).text(`"order"`, string(params.Order)).when("since", params.Since).when("until", params.Until).
+		text("id_prefix", params.IDPrefix).agent("parent_agent_id", params.ParentAgentID).agent("root_agent_id", params.RootAgentID).
+		flag("roots_only", params.RootsOnly).bool("waiting", params.Waiting).bool("stopping", params.Stopping)
 	var list json.RawMessage
 	err := q.row(ctx, c.db, "r", &list)
 	return list, err
@@ -90,12 +78,10 @@ func (c *Client) DetailPageJSON(ctx context.Context, agentID uuid.UUID, params D
 
 func (c *Client) detailJSON(ctx context.Context, function string, agentID uuid.UUID, params DetailParams) (json.RawMessage, error) {
 	q := c.call(function).arg("agent_id", "pg_catalog.uuid", agentID.String()).
-		filter(params.MetadataFilter).intUnless("after_seq", params.AfterSeq, 0)
+		filter(alternatives(params.MetadataFilter)).intUnless("after_seq", params.AfterSeq, 0).
+		flag("include_metadata", params.IncludeMetadata)
 	if params.LogLimit != nil {
 		q.int("log_limit", *params.LogLimit)
-	}
-	if params.IncludeMetadata {
-		q.arg("include_metadata", "pg_catalog.bool", "true")
 	}
 	var detail json.RawMessage
 	if err := q.row(ctx, c.db, "r", &detail); err != nil {
@@ -114,7 +100,7 @@ func (c *Client) detailJSON(ctx context.Context, function string, agentID uuid.U
 // written as JSON.
 func (c *Client) CountActive(ctx context.Context, metadataFilter map[string]any) (int64, error) {
 	var n int64
-	err := c.call("count_active").filter(metadataFilter).row(ctx, c.db, "r", &n)
+	err := c.call("count_active").filter(alternatives(metadataFilter)).row(ctx, c.db, "r", &n)
 	return n, err
 }
 
@@ -123,9 +109,10 @@ func (c *Client) CountActive(ctx context.Context, metadataFilter map[string]any)
 // Inside a transaction (see WithTx) it sees the transaction's writes. Returns ErrInvalid when MetadataFilter cannot be
 // written as JSON.
 func (c *Client) CountByStatus(ctx context.Context, params CountParams) (Counts, error) {
-	q := c.call("count_by_status").text("agent_type", params.AgentType).filter(params.MetadataFilter).
+	q := c.call("count_by_status").text("agent_type", params.AgentType).filter(alternatives(params.MetadataFilter)).
 		when("since", params.Since).when("until", params.Until).
-		tree(params.ParentAgentID, params.RootAgentID, params.RootsOnly, params.Waiting, params.Stopping)
+		agent("parent_agent_id", params.ParentAgentID).agent("root_agent_id", params.RootAgentID).
+		flag("roots_only", params.RootsOnly).bool("waiting", params.Waiting).bool("stopping", params.Stopping)
 	var data []byte
 	if err := q.row(ctx, c.db, "r", &data); err != nil {
 		return Counts{}, err
@@ -161,7 +148,7 @@ func (c *Client) Stats(ctx context.Context, params StatsParams) (*Stats, error) 
 func (c *Client) StatsJSON(ctx context.Context, params StatsParams) (json.RawMessage, error) {
 	q := c.call("stats").when("since", params.Since)
 	if params.Bucket != 0 {
-		q.arg("bucket", "pg_catalog.interval", interval(params.Bucket))
+		q.interval("bucket", params.Bucket)
 	}
 	var stats json.RawMessage
 	err := q.row(ctx, c.db, "r", &stats)

@@ -24,9 +24,9 @@ type RetentionRule struct {
 func (c *Client) SetRetention(ctx context.Context, rule RetentionRule) error {
 	q := c.call("set_retention")
 	if rule.Keep == 0 {
-		q.add("keep", "pg_catalog.interval", nil)
+		q.null("keep", "pg_catalog.interval")
 	} else {
-		q.arg("keep", "pg_catalog.interval", interval(rule.Keep.Duration()))
+		q.interval("keep", rule.Keep.Duration())
 	}
 	q.text("agent_type", rule.AgentType)
 	if rule.Status != "" {
@@ -78,18 +78,12 @@ type Pruned struct {
 func (c *Client) Prune(ctx context.Context, params PruneParams) (Pruned, error) {
 	q := c.call("prune")
 	if params.FinishedBefore.IsZero() {
-		q.add("finished_before", "pg_catalog.timestamptz", nil)
+		q.null("finished_before", "pg_catalog.timestamptz")
 	} else {
 		q.arg("finished_before", "pg_catalog.timestamptz", params.FinishedBefore.Format(time.RFC3339Nano))
 	}
-	q.text("agent_type", params.AgentType)
-	if len(params.Statuses) > 0 {
-		q.statuses("statuses", params.Statuses)
-	}
-	q.intUnless("max_rows", params.MaxRows, 0)
-	if params.DryRun {
-		q.arg("dry_run", "pg_catalog.bool", "true")
-	}
+	q.text("agent_type", params.AgentType).statuses("statuses", params.Statuses).intUnless("max_rows", params.MaxRows, 0).
+		flag("dry_run", params.DryRun)
 	var pruned Pruned
 	err := q.row(ctx, c.db, "r", &pruned)
 	return pruned, err

@@ -87,21 +87,13 @@ func (w *When) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// sql returns an expression of type timestamptz for a moment that is not none, and the text for its parameter, such as $1.
-func (w When) sql(parameter string) (expression, value string) {
-	if w.at.IsZero() {
-		return "(pg_catalog.statement_timestamp() operator(pg_catalog.-) " + parameter + "::pg_catalog.interval)", interval(w.ago)
-	}
-	return parameter + "::pg_catalog.timestamptz", w.String()
-}
-
-// when adds a moment unless it is none.
+// when adds a moment unless it is none. A duration before now is subtracted in Postgres, by its clock.
 func (q *call) when(name string, w When) *call {
-	if w.IsZero() {
-		return q
+	switch at, before := w.Time(), w.Before(); {
+	case at != nil:
+		q.arg(name, "pg_catalog.timestamptz", at.Format(time.RFC3339Nano))
+	case before != nil:
+		q.expression(name, "(pg_catalog.statement_timestamp() operator(pg_catalog.-) ", interval(*before), "::pg_catalog.interval)")
 	}
-	expression, value := w.sql(fmt.Sprintf("$%d", len(q.args)+1))
-	q.args = append(q.args, value)
-	q.names = append(q.names, name+" => "+expression)
 	return q
 }

@@ -93,16 +93,12 @@ func (c *Client) Cancel(ctx context.Context, agentID uuid.UUID, message string, 
 	for _, opt := range opts {
 		opt(&o)
 	}
-	q := c.line("cancel", agentID).text("message", message).text("requested_by", o.requestedBy)
-	if o.tree {
-		q.arg("tree", "pg_catalog.bool", "true")
-	}
-	switch o.grace {
-	case "":
-	case never:
-		q.add("grace", "pg_catalog.interval", nil)
-	default:
-		q.arg("grace", "pg_catalog.interval", o.grace)
+	q := c.line("cancel", agentID).text("message", message).text("requested_by", o.requestedBy).flag("tree", o.tree)
+	switch {
+	case o.never:
+		q.null("grace", "pg_catalog.interval")
+	case o.grace != nil:
+		q.interval("grace", *o.grace)
 	}
 	return c.write(ctx, q, updateOptions{})
 }
@@ -116,7 +112,7 @@ func (c *Client) Cancel(ctx context.Context, agentID uuid.UUID, message string, 
 func (c *Client) Heartbeat(ctx context.Context, agentID uuid.UUID, expectEvery time.Duration) (HeartbeatResult, error) {
 	q := c.line("heartbeat", agentID)
 	if expectEvery != 0 {
-		q.arg("expect_every", "pg_catalog.interval", interval(expectEvery))
+		q.interval("expect_every", expectEvery)
 	}
 	var result HeartbeatResult
 	err := q.row(ctx, c.db, "pg_catalog.to_jsonb(r)", &result)
@@ -146,9 +142,9 @@ func (c *Client) CancelPending(ctx context.Context, params CancelPendingParams) 
 // CancelPendingCounts is CancelPending, and also counts the matching activities that were skipped: another transaction kept
 // them locked for longer than 1 s, or their log has reached the highest seq. Its errors are those of CancelPending.
 func (c *Client) CancelPendingCounts(ctx context.Context, params CancelPendingParams) (CancelPendingCounts, error) {
-	q := c.call("cancel_pending").text("agent_type", params.AgentType).filter(params.MetadataFilter)
+	q := c.call("cancel_pending").text("agent_type", params.AgentType).filter(alternatives(params.MetadataFilter))
 	if params.IdleFor != 0 {
-		q.arg("idle_for", "pg_catalog.interval", interval(params.IdleFor))
+		q.interval("idle_for", params.IdleFor)
 	}
 	q.text("message", params.Message)
 	var counts CancelPendingCounts
