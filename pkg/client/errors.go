@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/agentexec/agentexec/pkg/client/internal/sqlcall"
 )
 
 // The kinds of errors a caller can handle, for errors.Is. The [DBError] that matches one has the message of Postgres.
@@ -85,10 +87,14 @@ func sentinel(code string) error {
 	return nil
 }
 
-// dbError makes a DBError of an error from Postgres, and adds the failed action to any other error.
+// dbError makes a DBError of an error from Postgres, or of an argument that was not sent there, and adds the failed action to any
+// other error.
 func dbError(doing string, err error) error {
 	if err == nil {
 		return nil
+	}
+	if wrong := (*sqlcall.ArgumentError)(nil); errors.As(err, &wrong) {
+		return &DBError{Code: wrong.Code, Message: wrong.Message}
 	}
 	if state := (interface{ SQLState() string })(nil); errors.As(err, &state) {
 		e := &DBError{Code: state.SQLState(), Message: err.Error(), err: err}

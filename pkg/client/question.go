@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/agentexec/agentexec/pkg/client/internal/sqlcall"
 )
 
 // QuestionState is the state of a question.
@@ -93,14 +95,11 @@ type QuestionListParams struct {
 // ErrFinished when it has ended or the key was used for another prompt, and ErrInvalid when a field is out of its bounds, the
 // schema is no schema, or 100 questions of the activity are open.
 func (c *Client) Ask(ctx context.Context, agentID uuid.UUID, question Question) (AskedQuestion, error) {
-	q := c.line("ask", agentID).arg("key", "pg_catalog.text", question.Key).arg("prompt", "pg_catalog.text", question.Prompt)
+	q := c.line("ask", agentID).Arg("key", "pg_catalog.text", question.Key).Arg("prompt", "pg_catalog.text", question.Prompt)
 	if question.Schema != nil {
-		q.json("schema", question.Schema)
+		q.JSON("schema", question.Schema)
 	}
-	if question.ExpiresIn != 0 {
-		q.interval("expires_in", question.ExpiresIn)
-	}
-	return c.question(ctx, agentID, q)
+	return c.question(ctx, agentID, q.Interval("expires_in", question.ExpiresIn))
 }
 
 // Answer closes a question with the answer of a person: any value that json.Marshal accepts. by is the name of the person, "" for
@@ -109,28 +108,28 @@ func (c *Client) Ask(ctx context.Context, agentID uuid.UUID, question Question) 
 // Returns ErrNotFound when there is no such question, ErrFinished when it is closed in another way, and ErrInvalid when the answer
 // breaks the schema or a bound.
 func (c *Client) Answer(ctx context.Context, agentID uuid.UUID, key string, answer any, by string) (AskedQuestion, error) {
-	return c.question(ctx, agentID, c.line("answer", agentID).arg("key", "pg_catalog.text", key).json("answer", answer).text("answered_by", by))
+	return c.question(ctx, agentID, c.line("answer", agentID).Arg("key", "pg_catalog.text", key).JSON("answer", answer).Text("answered_by", by))
 }
 
 // Decline closes a question without an answer. by is the name of the person, "" for none. Its errors are those of Answer.
 func (c *Client) Decline(ctx context.Context, agentID uuid.UUID, key, by string) (AskedQuestion, error) {
-	return c.question(ctx, agentID, c.line("decline", agentID).arg("key", "pg_catalog.text", key).text("answered_by", by))
+	return c.question(ctx, agentID, c.line("decline", agentID).Arg("key", "pg_catalog.text", key).Text("answered_by", by))
 }
 
 // Withdraw closes a question that its worker no longer asks. Its errors are those of Answer.
 func (c *Client) Withdraw(ctx context.Context, agentID uuid.UUID, key string) (AskedQuestion, error) {
-	return c.question(ctx, agentID, c.line("withdraw", agentID).arg("key", "pg_catalog.text", key))
+	return c.question(ctx, agentID, c.line("withdraw", agentID).Arg("key", "pg_catalog.text", key))
 }
 
 // Question returns a question as it is now. Returns ErrNotFound when there is none.
 func (c *Client) Question(ctx context.Context, agentID uuid.UUID, key string) (AskedQuestion, error) {
-	return c.question(ctx, agentID, c.line("get_question", agentID).arg("key", "pg_catalog.text", key))
+	return c.question(ctx, agentID, c.line("get_question", agentID).Arg("key", "pg_catalog.text", key))
 }
 
 // question runs a call that returns a question.
-func (c *Client) question(ctx context.Context, agentID uuid.UUID, q *call) (AskedQuestion, error) {
+func (c *Client) question(ctx context.Context, agentID uuid.UUID, q *sqlcall.Call) (AskedQuestion, error) {
 	var asked AskedQuestion
-	if err := q.row(ctx, c.db, "pg_catalog.to_jsonb(r)", &asked); err != nil {
+	if err := c.row(ctx, q, "pg_catalog.to_jsonb(r)", &asked); err != nil {
 		return AskedQuestion{}, err
 	}
 	asked.AgentID = agentID // the row has the internal key
@@ -176,13 +175,13 @@ func (c *Client) QuestionsJSON(ctx context.Context, params QuestionListParams) (
 	q := c.call("list_questions")
 	switch {
 	case params.AnyState:
-		q.null("state", c.schema+".question_state")
+		q.Null("state", c.schema+".question_state")
 	case params.State != "":
-		q.arg("state", c.schema+".question_state", string(params.State))
+		q.Arg("state", c.schema+".question_state", string(params.State))
 	}
-	q.text("agent_type", params.AgentType).filter(alternatives(params.MetadataFilter)).text("after", params.After).intUnless("page_size", params.PageSize, 0).
-		agent("agent_id", params.AgentID)
+	q.Text("agent_type", params.AgentType).Filter(alternatives(params.MetadataFilter)).Text("after", params.After).Int("page_size", params.PageSize).
+		UUID("agent_id", params.AgentID)
 	var list json.RawMessage
-	err := q.row(ctx, c.db, "r", &list)
+	err := c.row(ctx, q, "r", &list)
 	return list, err
 }

@@ -27,14 +27,14 @@ func (c *Client) List(ctx context.Context, params ListParams) (*List, error) {
 //
 // Transactions and errors are as with List.
 func (c *Client) ListJSON(ctx context.Context, params ListParams) (json.RawMessage, error) {
-	q := c.call("list_activities").intUnless("page", params.Page, 0).intUnless("page_size", params.PageSize, 0)
-	q.statuses("statuses", params.Statuses).text("agent_type", params.AgentType).filter(alternatives(params.MetadataFilter)).
-		text("after", params.After).flag("include_metadata", params.IncludeMetadata).bool("stale", params.Stale).
-		text("sort", string(params.Sort)).text(`"order"`, string(params.Order)).when("since", params.Since).when("until", params.Until).
-		text("id_prefix", params.IDPrefix).agent("parent_agent_id", params.ParentAgentID).agent("root_agent_id", params.RootAgentID).
-		flag("roots_only", params.RootsOnly).bool("waiting", params.Waiting).bool("stopping", params.Stopping)
+	q := c.call("list_activities").Int("page", params.Page).Int("page_size", params.PageSize)
+	q.Statuses("statuses", names(params.Statuses)).Text("agent_type", params.AgentType).Filter(alternatives(params.MetadataFilter)).
+		Text("after", params.After).Bool("include_metadata", params.IncludeMetadata).BoolPtr("stale", params.Stale).
+		Text("sort", string(params.Sort)).Text(`"order"`, string(params.Order)).When("since", params.Since.Time(), params.Since.Before()).When("until", params.Until.Time(), params.Until.Before()).
+		Text("id_prefix", params.IDPrefix).UUID("parent_agent_id", params.ParentAgentID).UUID("root_agent_id", params.RootAgentID).
+		Bool("roots_only", params.RootsOnly).BoolPtr("waiting", params.Waiting).BoolPtr("stopping", params.Stopping)
 	var list json.RawMessage
-	err := q.row(ctx, c.db, "r", &list)
+	err := c.row(ctx, q, "r", &list)
 	return list, err
 }
 
@@ -77,14 +77,11 @@ func (c *Client) DetailPageJSON(ctx context.Context, agentID uuid.UUID, params D
 }
 
 func (c *Client) detailJSON(ctx context.Context, function string, agentID uuid.UUID, params DetailParams) (json.RawMessage, error) {
-	q := c.call(function).arg("agent_id", "pg_catalog.uuid", agentID.String()).
-		filter(alternatives(params.MetadataFilter)).intUnless("after_seq", params.AfterSeq, 0).
-		flag("include_metadata", params.IncludeMetadata)
-	if params.LogLimit != nil {
-		q.int("log_limit", *params.LogLimit)
-	}
+	q := c.call(function).UUIDPtr("agent_id", &agentID).
+		Filter(alternatives(params.MetadataFilter)).Int("after_seq", params.AfterSeq).
+		IntPtr("log_limit", params.LogLimit).Bool("include_metadata", params.IncludeMetadata)
 	var detail json.RawMessage
-	if err := q.row(ctx, c.db, "r", &detail); err != nil {
+	if err := c.row(ctx, q, "r", &detail); err != nil {
 		return nil, err
 	}
 	if detail == nil {
@@ -100,7 +97,7 @@ func (c *Client) detailJSON(ctx context.Context, function string, agentID uuid.U
 // written as JSON.
 func (c *Client) CountActive(ctx context.Context, metadataFilter map[string]any) (int64, error) {
 	var n int64
-	err := c.call("count_active").filter(alternatives(metadataFilter)).row(ctx, c.db, "r", &n)
+	err := c.row(ctx, c.call("count_active").Filter(alternatives(metadataFilter)), "r", &n)
 	return n, err
 }
 
@@ -109,12 +106,12 @@ func (c *Client) CountActive(ctx context.Context, metadataFilter map[string]any)
 // Inside a transaction (see WithTx) it sees the transaction's writes. Returns ErrInvalid when MetadataFilter cannot be
 // written as JSON.
 func (c *Client) CountByStatus(ctx context.Context, params CountParams) (Counts, error) {
-	q := c.call("count_by_status").text("agent_type", params.AgentType).filter(alternatives(params.MetadataFilter)).
-		when("since", params.Since).when("until", params.Until).
-		agent("parent_agent_id", params.ParentAgentID).agent("root_agent_id", params.RootAgentID).
-		flag("roots_only", params.RootsOnly).bool("waiting", params.Waiting).bool("stopping", params.Stopping)
+	q := c.call("count_by_status").Text("agent_type", params.AgentType).Filter(alternatives(params.MetadataFilter)).
+		When("since", params.Since.Time(), params.Since.Before()).When("until", params.Until.Time(), params.Until.Before()).
+		UUID("parent_agent_id", params.ParentAgentID).UUID("root_agent_id", params.RootAgentID).
+		Bool("roots_only", params.RootsOnly).BoolPtr("waiting", params.Waiting).BoolPtr("stopping", params.Stopping)
 	var data []byte
-	if err := q.row(ctx, c.db, "r", &data); err != nil {
+	if err := c.row(ctx, q, "r", &data); err != nil {
 		return Counts{}, err
 	}
 	var counts Counts
@@ -146,12 +143,9 @@ func (c *Client) Stats(ctx context.Context, params StatsParams) (*Stats, error) 
 //
 // Transactions and errors are as with Stats.
 func (c *Client) StatsJSON(ctx context.Context, params StatsParams) (json.RawMessage, error) {
-	q := c.call("stats").when("since", params.Since)
-	if params.Bucket != 0 {
-		q.interval("bucket", params.Bucket)
-	}
+	q := c.call("stats").When("since", params.Since.Time(), params.Since.Before()).Interval("bucket", params.Bucket)
 	var stats json.RawMessage
-	err := q.row(ctx, c.db, "r", &stats)
+	err := c.row(ctx, q, "r", &stats)
 	return stats, err
 }
 
@@ -160,7 +154,7 @@ func (c *Client) StatsJSON(ctx context.Context, params StatsParams) (json.RawMes
 // Inside a transaction (see WithTx) it sees the transaction's writes.
 func (c *Client) PendingIDs(ctx context.Context) ([]uuid.UUID, error) {
 	var ids []uuid.UUID
-	err := c.call("pending_ids").run(ctx, c.db, "r", func(rows pgx.Rows) (err error) {
+	err := c.rows(ctx, c.call("pending_ids"), "r", func(rows pgx.Rows) (err error) {
 		ids, err = pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
 		return err
 	})

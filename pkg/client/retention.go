@@ -24,16 +24,16 @@ type RetentionRule struct {
 func (c *Client) SetRetention(ctx context.Context, rule RetentionRule) error {
 	q := c.call("set_retention")
 	if rule.Keep == 0 {
-		q.null("keep", "pg_catalog.interval")
+		q.Null("keep", "pg_catalog.interval")
 	} else {
-		q.interval("keep", rule.Keep.Duration())
+		q.Interval("keep", rule.Keep.Duration())
 	}
-	q.text("agent_type", rule.AgentType)
+	q.Text("agent_type", rule.AgentType)
 	if rule.Status != "" {
-		q.arg("status", c.schema+".status", string(rule.Status))
+		q.Arg("status", c.schema+".status", string(rule.Status))
 	}
 	var nothing any
-	return q.row(ctx, c.db, "r::pg_catalog.text", &nothing)
+	return c.row(ctx, q, "r::pg_catalog.text", &nothing)
 }
 
 // Retention returns the rules, the most specific first. It needs the right to read the table retention.
@@ -78,13 +78,13 @@ type Pruned struct {
 func (c *Client) Prune(ctx context.Context, params PruneParams) (Pruned, error) {
 	q := c.call("prune")
 	if params.FinishedBefore.IsZero() {
-		q.null("finished_before", "pg_catalog.timestamptz")
+		q.Null("finished_before", "pg_catalog.timestamptz")
 	} else {
-		q.arg("finished_before", "pg_catalog.timestamptz", params.FinishedBefore.Format(time.RFC3339Nano))
+		q.Arg("finished_before", "pg_catalog.timestamptz", params.FinishedBefore.Format(time.RFC3339Nano))
 	}
-	q.text("agent_type", params.AgentType).statuses("statuses", params.Statuses).intUnless("max_rows", params.MaxRows, 0).
-		flag("dry_run", params.DryRun)
+	q.Text("agent_type", params.AgentType).Statuses("statuses", names(params.Statuses)).Int("max_rows", params.MaxRows).
+		Bool("dry_run", params.DryRun)
 	var pruned Pruned
-	err := q.row(ctx, c.db, "r", &pruned)
+	err := c.row(ctx, q, "r", &pruned)
 	return pruned, err
 }

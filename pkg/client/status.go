@@ -23,6 +23,15 @@ func Statuses() []Status {
 	return []Status{StatusQueued, StatusRunning, StatusComplete, StatusError, StatusCanceled}
 }
 
+// names returns the names of statuses.
+func names(statuses []Status) []string {
+	all := make([]string, len(statuses))
+	for i, s := range statuses {
+		all[i] = string(s)
+	}
+	return all
+}
+
 // ParseStatus returns the status with that name, in capital letters. Returns ErrInvalid when there is none.
 func ParseStatus(name string) (Status, error) {
 	for _, s := range Statuses() {

@@ -86,14 +86,3 @@ func (w *When) UnmarshalText(text []byte) (err error) {
 	}
 	return err
 }
-
-// when adds a moment unless it is none. A duration before now is subtracted in Postgres, by its clock.
-func (q *call) when(name string, w When) *call {
-	switch at, before := w.Time(), w.Before(); {
-	case at != nil:
-		q.arg(name, "pg_catalog.timestamptz", at.Format(time.RFC3339Nano))
-	case before != nil:
-		q.expression(name, "(pg_catalog.statement_timestamp() operator(pg_catalog.-) ", interval(*before), "::pg_catalog.interval)")
-	}
-	return q
-}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/agentexec/agentexec/pkg/client/internal/sqlcall"
 )
 
 // Create registers an activity and writes its line 1, QUEUED at 0 percent with the message; an empty message is
@@ -22,16 +24,10 @@ func (c *Client) Create(ctx context.Context, taskName, message string, opts ...C
 	for _, opt := range opts {
 		opt(&o)
 	}
-	q := c.call("create_activity").arg("task_name", "pg_catalog.text", taskName).text("message", message)
-	if o.agentID != nil {
-		q.arg("agent_id", "pg_catalog.uuid", o.agentID.String())
-	}
-	if o.parent != nil {
-		q.arg("parent_agent_id", "pg_catalog.uuid", o.parent.String())
-	}
-	q.object("metadata", o.metadata)
+	q := c.call("create_activity").Arg("task_name", "pg_catalog.text", taskName).Text("message", message).
+		UUIDPtr("agent_id", o.agentID).UUIDPtr("parent_agent_id", o.parent).Object("metadata", o.metadata)
 	var id uuid.UUID
-	if err := q.row(ctx, c.db, "r", &id); err != nil {
+	if err := c.row(ctx, q, "r", &id); err != nil {
 		return uuid.Nil, err
 	}
 	return id, nil
@@ -44,10 +40,10 @@ func (c *Client) Create(ctx context.Context, taskName, message string, opts ...C
 // there is no such activity, ErrFinished when the current status does not allow the one of WithStatus, and ErrInvalid when
 // message is over 1 MiB or the percentage is not 0 to 100.
 func (c *Client) Update(ctx context.Context, agentID uuid.UUID, message string, opts ...UpdateOption) (Log, error) {
-	q := c.line("append_log", agentID).arg("message", "pg_catalog.text", message)
+	q := c.line("append_log", agentID).Arg("message", "pg_catalog.text", message)
 	o := applyUpdate(opts)
 	if o.status != nil {
-		q.arg("status", c.schema+".status", string(*o.status))
+		q.Arg("status", c.schema+".status", string(*o.status))
 	}
 	return c.write(ctx, q, o)
 }
@@ -59,9 +55,9 @@ func (c *Client) Update(ctx context.Context, agentID uuid.UUID, message string, 
 // when there is no such activity, ErrFinished when it has ended otherwise, and ErrInvalid when message is over 1 MiB,
 // the percentage is not 0 to 100, or there is a WithStatus.
 func (c *Client) Complete(ctx context.Context, agentID uuid.UUID, message string, opts ...UpdateOption) (Log, error) {
-	q := c.line("complete", agentID).text("message", message)
+	q := c.line("complete", agentID).Text("message", message)
 	o := applyUpdate(opts)
-	q.refuse(o.status != nil, "WithStatus").refuse(o.atSeq != nil, "WithAtSeq")
+	q.Refuse(o.status != nil, "WithStatus").Refuse(o.atSeq != nil, "WithAtSeq")
 	return c.write(ctx, q, o)
 }
 
@@ -72,9 +68,9 @@ func (c *Client) Complete(ctx context.Context, agentID uuid.UUID, message string
 // when there is no such activity, ErrFinished when it is COMPLETE or CANCELED, and ErrInvalid when message is over
 // 1 MiB, or there is a WithStatus or WithPercentage (the progress stays where it was).
 func (c *Client) Error(ctx context.Context, agentID uuid.UUID, message string, opts ...UpdateOption) (Log, error) {
-	q := c.line("error", agentID).text("message", message)
+	q := c.line("error", agentID).Text("message", message)
 	o := applyUpdate(opts)
-	q.refuse(o.status != nil, "WithStatus").refuse(o.percentage != nil, "WithPercentage").refuse(o.atSeq != nil, "WithAtSeq")
+	q.Refuse(o.status != nil, "WithStatus").Refuse(o.percentage != nil, "WithPercentage").Refuse(o.atSeq != nil, "WithAtSeq")
 	return c.write(ctx, q, o)
 }
 
@@ -93,13 +89,11 @@ func (c *Client) Cancel(ctx context.Context, agentID uuid.UUID, message string, 
 	for _, opt := range opts {
 		opt(&o)
 	}
-	q := c.line("cancel", agentID).text("message", message).text("requested_by", o.requestedBy).flag("tree", o.tree)
-	switch {
-	case o.never:
-		q.null("grace", "pg_catalog.interval")
-	case o.grace != nil:
-		q.interval("grace", *o.grace)
+	q := c.line("cancel", agentID).Text("message", message).Text("requested_by", o.requestedBy).Bool("tree", o.tree)
+	if o.never {
+		q.Null("grace", "pg_catalog.interval")
 	}
+	q.IntervalPtr("grace", o.grace)
 	return c.write(ctx, q, updateOptions{})
 }
 
@@ -110,12 +104,9 @@ func (c *Client) Cancel(ctx context.Context, agentID uuid.UUID, message string, 
 // It writes no line and waits for no lock of the activity. It does not change a finished activity. Returns ErrNotFound when
 // there is no such activity, and ErrInvalid when expectEvery is out of its bounds.
 func (c *Client) Heartbeat(ctx context.Context, agentID uuid.UUID, expectEvery time.Duration) (HeartbeatResult, error) {
-	q := c.line("heartbeat", agentID)
-	if expectEvery != 0 {
-		q.interval("expect_every", expectEvery)
-	}
+	q := c.line("heartbeat", agentID).Interval("expect_every", expectEvery)
 	var result HeartbeatResult
-	err := q.row(ctx, c.db, "pg_catalog.to_jsonb(r)", &result)
+	err := c.row(ctx, q, "pg_catalog.to_jsonb(r)", &result)
 	return result, err
 }
 
@@ -124,7 +115,7 @@ func (c *Client) Heartbeat(ctx context.Context, agentID uuid.UUID, expectEvery t
 // ErrInvalid when maxRows is out of its bounds.
 func (c *Client) Sweep(ctx context.Context, maxRows int) (Swept, error) {
 	var swept Swept
-	err := c.call("sweep").intUnless("max_rows", maxRows, 0).row(ctx, c.db, "r", &swept)
+	err := c.row(ctx, c.call("sweep").Int("max_rows", maxRows), "r", &swept)
 	return swept, err
 }
 
@@ -142,13 +133,10 @@ func (c *Client) CancelPending(ctx context.Context, params CancelPendingParams) 
 // CancelPendingCounts is CancelPending, and also counts the matching activities that were skipped: another transaction kept
 // them locked for longer than 1 s, or their log has reached the highest seq. Its errors are those of CancelPending.
 func (c *Client) CancelPendingCounts(ctx context.Context, params CancelPendingParams) (CancelPendingCounts, error) {
-	q := c.call("cancel_pending").text("agent_type", params.AgentType).filter(alternatives(params.MetadataFilter))
-	if params.IdleFor != 0 {
-		q.interval("idle_for", params.IdleFor)
-	}
-	q.text("message", params.Message)
+	q := c.call("cancel_pending").Text("agent_type", params.AgentType).Filter(alternatives(params.MetadataFilter)).
+		Interval("idle_for", params.IdleFor).Text("message", params.Message)
 	var counts CancelPendingCounts
-	err := q.row(ctx, c.db,
+	err := c.row(ctx, q,
 		"pg_catalog.jsonb_build_object('canceled', r, 'skipped', pg_catalog.current_setting('agentexec.skipped')::pg_catalog.int4)", &counts)
 	return counts, err
 }
@@ -169,38 +157,29 @@ func (c *Client) AppendLogs(ctx context.Context, entries []Entry) ([]AppendResul
 		entries = []Entry{}
 	}
 	var results []AppendResult
-	err := c.call("append_logs").json("entries", entries).run(ctx, c.db, "pg_catalog.to_jsonb(r)", func(rows pgx.Rows) (err error) {
+	err := c.rows(ctx, c.call("append_logs").JSON("entries", entries), "pg_catalog.to_jsonb(r)", func(rows pgx.Rows) (err error) {
 		results, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (r AppendResult, err error) { return r, row.Scan(&r) })
 		return err
 	})
 	return results, err
 }
 
-func (c *Client) line(fn string, agentID uuid.UUID) *call {
-	return c.call(fn).arg("agent_id", "pg_catalog.uuid", agentID.String())
+func (c *Client) line(fn string, agentID uuid.UUID) *sqlcall.Call {
+	return c.call(fn).UUIDPtr("agent_id", &agentID)
 }
 
 // write runs a function that returns the line it wrote.
-func (c *Client) write(ctx context.Context, q *call, o updateOptions) (Log, error) {
+func (c *Client) write(ctx context.Context, q *sqlcall.Call, o updateOptions) (Log, error) {
 	if o.percentage != nil {
-		q.arg("percentage", "pg_catalog.float8", strconv.FormatFloat(*o.percentage, 'g', -1, 64))
+		q.Arg("percentage", "pg_catalog.float8", strconv.FormatFloat(*o.percentage, 'g', -1, 64))
 	}
 	if o.data != nil {
-		q.json("data", o.data)
+		q.JSON("data", o.data)
 	}
-	if o.atSeq != nil {
-		q.int("at_seq", *o.atSeq)
-	}
+	q.IntPtr("at_seq", o.atSeq)
 	var line json.RawMessage
-	if err := q.row(ctx, c.db, c.schema+"._log_json(r)", &line); err != nil {
+	if err := c.row(ctx, q, c.schema+"._log_json(r)", &line); err != nil {
 		return Log{}, err
 	}
 	return decodeLog(line)
-}
-
-func (q *call) refuse(given bool, option string) *call {
-	if given && q.err == nil {
-		q.err = invalid(fmt.Sprintf("%s does not go with %s", option, q.fn))
-	}
-	return q
 }
