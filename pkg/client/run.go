@@ -6,13 +6,16 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/agentexec/agentexec/internal/notify"
+	"github.com/agentexec/agentexec/pkg/client/internal/keepalive"
 )
 
 // RunParams describe the activity of a Run. The zero value of each field but TaskName selects its default.
@@ -69,6 +72,7 @@ type Run struct {
 
 	writer  *runWriter
 	text    *textWriter
+	leave   func()           // ends the heartbeats
 	answers notify.Broadcast // a question of the activity may have been closed
 	end     ending           // set when the work has ended
 }
@@ -158,7 +162,8 @@ func (c *Client) startRun(ctx context.Context, params RunParams) (*Run, error) {
 	r.ctx, r.stop = context.WithCancelCause(ctx)
 	r.writer = newRunWriter(r, line.Seq)
 	r.text = newTextWriter(r)
-	joinKeepalive(r)
+	r.leave = keepalive.Join(keepalive.Group{Pool: pool, Schema: c.config.Schema, PollOnly: c.config.PollOnly},
+		&keepalive.Member{ID: r.id, Every: r.every(), Beat: r.beat, Answered: r.answers.Send})
 	return r, nil
 }
 
@@ -249,6 +254,23 @@ func (r *Run) note(status Status, attempt int, requested bool, message string) (
 		r.stop(fmt.Errorf("%w: it is %s", ErrFinished, status))
 	}
 	return false
+}
+
+// beat sends one heartbeat. It returns an error when the connection is broken.
+func (r *Run) beat(ctx context.Context, conn *pgx.Conn) error {
+	in := *r.c
+	in.db = conn
+	state, err := in.Heartbeat(ctx, r.id, 0) // 0 keeps the promise: a worker that took over has made its own
+	switch {
+	case errors.Is(err, ErrNotFound):
+		r.writer.fail(err)
+		r.stop(err)
+	case err == nil && r.note(state.Status, state.Attempt, state.CancelRequested, state.CancelMessage):
+		r.writer.fail(replaced(state.Status, state.Attempt))
+	case err != nil && (conn.IsClosed() || sqlState(err) == "" || strings.HasPrefix(sqlState(err), "57P")):
+		return err
+	}
+	return nil
 }
 
 // replaced returns the error of a run whose activity another worker brought into this state.

@@ -94,7 +94,7 @@ func (r *Run) finish(err error) error {
 	defer cancel()
 	_ = r.text.flush(ctx, r.writer.addLast)
 	stored, failed := r.writer.finish(ctx)
-	leaveKeepalive(r)
+	r.leave()
 	if stored == StatusCanceled && !errors.Is(err, ErrCanceled) {
 		err = fmt.Errorf("%w: %w", ErrCanceled, err)
 	}

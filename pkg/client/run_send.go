@@ -16,19 +16,11 @@ import (
 )
 
 const (
-	// acquireTimeout is how long a batch waits for a connection of the pool before the run opens one beside it, and
-	// starvedTimeout after a batch that had to do so.
-	acquireTimeout, starvedTimeout = time.Second, 50 * time.Millisecond
-	// maxBeside bounds the connections that all runs of the process have open beside their pools for lines.
-	maxBeside = 4
 	// tryTimeout bounds one try, so that a silently dead connection is detected.
 	tryTimeout = 30 * time.Second
 	// maxSendRetry bounds the growing delay between two tries of a batch.
 	maxSendRetry = 2 * time.Second
 )
-
-// beside has a place for each connection beside a pool.
-var beside = make(chan struct{}, maxBeside)
 
 // loop sends batches until the last one is stored, no line can be stored any more, or ctx ends.
 func (w *runWriter) loop(ctx context.Context) {
@@ -211,50 +203,14 @@ func (w *runWriter) confirm(ctx context.Context) error {
 func (w *runWriter) on(ctx context.Context, f func(context.Context, *Client) error) error {
 	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()
-	db, release, err := w.acquire(ctx)
+	conn, free, err := w.conns.Acquire(ctx)
 	if err != nil {
-		return err
+		return dbError("acquire a connection", err)
 	}
-	defer release()
+	defer free()
 	in := *w.run.c
-	in.db = db
+	in.db = conn
 	return f(ctx, &in)
-}
-
-// acquire returns a connection of the pool. Where the pool has none free, as when work holds them all, it opens one beside the
-// pool, once fewer than maxBeside are open.
-func (w *runWriter) acquire(ctx context.Context) (DB, func(), error) {
-	wait := acquireTimeout
-	if w.starved {
-		wait = starvedTimeout
-	}
-	limited, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	pooled, err := w.run.pool.Acquire(limited)
-	switch {
-	case err == nil:
-		w.starved = false
-		return pooled, pooled.Release, nil
-	case ctx.Err() != nil || limited.Err() == nil && !isPoolClosed(err):
-		return nil, nil, dbError("acquire a connection", err)
-	}
-	w.starved = true
-	select {
-	case beside <- struct{}{}:
-	case <-ctx.Done():
-		return nil, nil, dbError("wait for a connection", ctx.Err())
-	}
-	own, err := dial(ctx, w.run.pool)
-	if err != nil {
-		<-beside
-		return nil, nil, dbError("connect", err)
-	}
-	return own, func() {
-		closing, cancel := context.WithTimeout(context.Background(), cleanUp)
-		defer cancel()
-		_ = own.Close(closing)
-		<-beside
-	}, nil
 }
 
 // hopeless reports whether no retry can succeed.

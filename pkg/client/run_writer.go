@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/agentexec/agentexec/internal/notify"
+	"github.com/agentexec/agentexec/pkg/client/internal/poolconn"
 )
 
 const (
@@ -56,17 +57,17 @@ type runWriter struct {
 	changed chan struct{} // closed, and replaced, when lines were stored or cannot be
 
 	// Of the sender.
-	seq       int    // of the last line of the activity
+	seq       int // of the last line of the activity
+	conns     poolconn.Source
 	contended bool   // others write to the activity
 	began     bool   // a batch is stored
-	starved   bool   // the pool had no free connection for the last batch
 	refused   error  // of the end
 	ended     Status // of the end, as stored
 }
 
 func newRunWriter(r *Run, seq int) *runWriter {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.parent))
-	w := &runWriter{run: r, seq: seq, cancel: cancel, done: make(chan struct{}), wake: notify.NewSignal(), changed: make(chan struct{})}
+	w := &runWriter{run: r, seq: seq, conns: poolconn.Source{Pool: r.pool}, cancel: cancel, done: make(chan struct{}), wake: notify.NewSignal(), changed: make(chan struct{})}
 	go w.loop(ctx)
 	return w
 }

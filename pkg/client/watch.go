@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/agentexec/agentexec/internal/backoff"
+	"github.com/agentexec/agentexec/pkg/client/internal/poolconn"
 	"github.com/agentexec/agentexec/pkg/client/internal/wakeup"
 )
 
@@ -143,7 +144,7 @@ func (w *watch) hopeless(err error) bool {
 			return true
 		}
 	}
-	if isPoolClosed(err) || w.wakeups.Broken() {
+	if poolconn.IsClosed(err) || w.wakeups.Broken() {
 		return true
 	}
 	state := sqlState(err)
@@ -153,14 +154,4 @@ func (w *watch) hopeless(err error) bool {
 	// Wrong from the start: authorization, no such database, no such schema, no permission or no such function. Later, the
 	// same codes may come from a restore in progress.
 	return !w.began && len(state) == 5 && strings.Contains("28 3D 3F 42", state[:2])
-}
-
-// isPoolClosed reports whether err says that the pool was closed. The error is declared in a package beneath pgx.
-func isPoolClosed(err error) bool {
-	for ; err != nil; err = errors.Unwrap(err) {
-		if err.Error() == "closed pool" {
-			return true
-		}
-	}
-	return false
 }

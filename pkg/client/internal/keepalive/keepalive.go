@@ -1,9 +1,11 @@
-package client
+// Package keepalive sends the heartbeats of all runs on one pool and schema, and receives the notifications of requests to cancel and
+// of answers. It decides when a heartbeat is due; its Member sends it, and handles the answer.
+//
+// May import: pkg/client/internal/poolconn, internal/backoff, pgx and google/uuid.
+package keepalive
 
 import (
 	"context"
-	"errors"
-	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -13,73 +15,84 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/agentexec/agentexec/internal/backoff"
+	"github.com/agentexec/agentexec/pkg/client/internal/poolconn"
 )
 
 const (
-	// minStep and maxStep bound the time for one step of a keepalive: to connect, to listen, or one heartbeat.
+	// minStep and maxStep bound the time for one step: to connect, to listen, or one heartbeat.
 	minStep, maxStep = time.Second, 10 * time.Second
-	// maxReconnect bounds the growing delay before a keepalive connects again.
-	maxReconnect = time.Second
-	// cleanUp bounds the end of a connection.
-	cleanUp = 5 * time.Second
+	// minReconnect and maxReconnect bound the growing delay before it connects again.
+	minReconnect, maxReconnect = 50 * time.Millisecond, time.Second
 )
 
-// keepalive sends the heartbeats of all runs on one pool and schema, and receives their requests to cancel. It has one
-// connection beside the pool and one goroutine, because a heartbeat waits for no lock. A heartbeat also checks the connection.
-// A notification only causes a heartbeat; the answer to that heartbeat tells whether a cancel is requested.
+// Member is a run that needs heartbeats.
+type Member struct {
+	// ID is the agent_id of its activity.
+	ID uuid.UUID
+	// Every is the time between two heartbeats.
+	Every time.Duration
+	// Beat sends one heartbeat, and returns an error when the connection is broken.
+	Beat func(ctx context.Context, conn *pgx.Conn) error
+	// Answered is called when a question of the activity may have been closed. It must not wait.
+	Answered func()
+}
+
+// Group is the place where members share a connection.
+type Group struct {
+	Pool   *pgxpool.Pool
+	Schema string // plain
+	// PollOnly omits LISTEN, for a pooler: there, the session may be another one for each statement.
+	PollOnly bool
+}
+
+// keepalive has the members of a group. It has one connection beside the pool and one goroutine, because a heartbeat waits for no
+// lock. A heartbeat also checks the connection. A notification only causes a heartbeat; the answer to that heartbeat tells whether
+// a cancel is requested.
 type keepalive struct {
-	keepaliveKey
+	Group
 	cancels, answers string // the names of the channels
 	cancel           context.CancelFunc
 	done             chan struct{}
 
 	mu        sync.Mutex
-	due       map[*Run]time.Time // when the next heartbeat of a run is due
-	interrupt context.CancelFunc // ends the wait for the next heartbeat
+	due       map[*Member]time.Time // when the next heartbeat of a member is due
+	interrupt context.CancelFunc    // ends the wait for the next heartbeat
 }
 
-type keepaliveKey struct {
-	pool     *pgxpool.Pool
-	schema   string // plain
-	pollOnly bool
-}
-
-// keepalives are the ones that have a run.
+// keepalives are the ones that have a member.
 var (
-	keepalives   = map[keepaliveKey]*keepalive{}
+	keepalives   = map[Group]*keepalive{}
 	keepalivesMu sync.Mutex
 )
 
-// joinKeepalive starts the heartbeats of a run.
-func joinKeepalive(r *Run) {
-	key := keepaliveKey{r.pool, r.c.config.Schema, r.c.config.PollOnly}
+// Join starts the heartbeats of a member. leave ends them. With the last member of a group, it returns when the connection is closed.
+func Join(group Group, m *Member) (leave func()) {
 	keepalivesMu.Lock()
 	defer keepalivesMu.Unlock()
-	k := keepalives[key]
+	k := keepalives[group]
 	if k == nil {
 		ctx, cancel := context.WithCancel(context.Background())
-		k = &keepalive{keepaliveKey: key, cancels: channel(key.schema, "_cancel"), answers: channel(key.schema, "_answer"), cancel: cancel, done: make(chan struct{}),
-			due: map[*Run]time.Time{}, interrupt: func() {}}
-		keepalives[key] = k
+		k = &keepalive{Group: group, cancels: channel(group.Schema, "_cancel"), answers: channel(group.Schema, "_answer"), cancel: cancel, done: make(chan struct{}),
+			due: map[*Member]time.Time{}, interrupt: func() {}}
+		keepalives[group] = k
 		go k.loop(ctx)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.due[r] = time.Now() // a request may have come before the run was known here
+	k.due[m] = time.Now() // a request may have come before the member was known here
 	k.interrupt()
+	return func() { k.leave(m) }
 }
 
-// leaveKeepalive ends the heartbeats of a run. With the last run, it returns when the connection is closed.
-func leaveKeepalive(r *Run) {
-	key := keepaliveKey{r.pool, r.c.config.Schema, r.c.config.PollOnly}
+// leave ends the heartbeats of a member.
+func (k *keepalive) leave(m *Member) {
 	keepalivesMu.Lock()
-	k := keepalives[key]
 	k.mu.Lock()
-	delete(k.due, r)
+	delete(k.due, m)
 	last := len(k.due) == 0
 	k.mu.Unlock()
 	if last {
-		delete(keepalives, key)
+		delete(keepalives, k.Group)
 		k.cancel()
 	}
 	keepalivesMu.Unlock()
@@ -99,7 +112,7 @@ func channel(schema, suffix string) string {
 // loop connects, and connects again after each failure, until ctx ends.
 func (k *keepalive) loop(ctx context.Context) {
 	defer close(k.done)
-	retry := backoff.Growing{Least: minRetry, Most: maxReconnect}
+	retry := backoff.Growing{Least: minReconnect, Most: maxReconnect}
 	for {
 		connected, _ := k.serve(ctx) // the error is not reported: without heartbeats the activity becomes stale
 		if connected {
@@ -115,16 +128,12 @@ func (k *keepalive) loop(ctx context.Context) {
 func (k *keepalive) serve(ctx context.Context) (connected bool, err error) {
 	step, cancel := context.WithTimeout(ctx, maxStep)
 	defer cancel()
-	conn, err := dial(step, k.pool)
+	conn, err := poolconn.Dial(step, k.Pool)
 	if err != nil {
 		return false, err
 	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUp)
-		defer cancel()
-		_ = conn.Close(ctx)
-	}()
-	if !k.pollOnly { // behind a pooler, the session may be another one for each statement
+	defer func() { _ = poolconn.Close(ctx, conn) }()
+	if !k.PollOnly {
 		// A heartbeat that a crash loses does no harm, because silence counts from the start of the server.
 		for _, sql := range []string{"set synchronous_commit = off", "listen " + pgx.Identifier{k.cancels}.Sanitize(), "listen " + pgx.Identifier{k.answers}.Sanitize()} {
 			if _, err := conn.Exec(step, sql); err != nil {
@@ -149,20 +158,20 @@ func (k *keepalive) serve(ctx context.Context) (connected bool, err error) {
 func (k *keepalive) setDue(id *uuid.UUID) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for r := range k.due {
-		if id == nil || r.id == *id {
-			k.due[r] = time.Time{}
+	for m := range k.due {
+		if id == nil || m.ID == *id {
+			k.due[m] = time.Time{}
 		}
 	}
 }
 
-// tellAnswered tells the runs of an activity that one of its questions may have been closed, nil for all.
+// tellAnswered tells the members of an activity that one of its questions may have been closed, nil for all.
 func (k *keepalive) tellAnswered(id *uuid.UUID) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for r := range k.due {
-		if id == nil || r.id == *id {
-			r.answers.Send()
+	for m := range k.due {
+		if id == nil || m.ID == *id {
+			m.Answered()
 		}
 	}
 }
@@ -170,50 +179,38 @@ func (k *keepalive) tellAnswered(id *uuid.UUID) {
 // beatAll sends the heartbeats that are due, and returns when the next one is.
 func (k *keepalive) beatAll(ctx context.Context, conn *pgx.Conn) (next time.Time, err error) {
 	for {
-		r, at := k.first()
-		if r == nil || time.Until(at) > 0 {
+		m, at := k.first()
+		if m == nil || time.Until(at) > 0 {
 			return at, nil
 		}
-		if err := k.beat(ctx, conn, r); err != nil {
+		if err := k.beat(ctx, conn, m); err != nil {
 			return at, err
 		}
 	}
 }
 
-// first returns the run whose heartbeat is due first.
-func (k *keepalive) first() (first *Run, at time.Time) {
+// first returns the member whose heartbeat is due first.
+func (k *keepalive) first() (first *Member, at time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for r, due := range k.due {
+	for m, due := range k.due {
 		if first == nil || due.Before(at) {
-			first, at = r, due
+			first, at = m, due
 		}
 	}
 	return first, at
 }
 
 // beat sends one heartbeat. It returns an error when the connection is broken.
-func (k *keepalive) beat(ctx context.Context, conn *pgx.Conn, r *Run) error {
+func (k *keepalive) beat(ctx context.Context, conn *pgx.Conn, m *Member) error {
 	k.mu.Lock()
-	if _, ok := k.due[r]; ok {
-		k.due[r] = time.Now().Add(r.every())
+	if _, ok := k.due[m]; ok {
+		k.due[m] = time.Now().Add(m.Every)
 	}
 	k.mu.Unlock()
-	step, cancel := context.WithTimeout(ctx, min(max(r.every(), minStep), maxStep))
+	step, cancel := context.WithTimeout(ctx, min(max(m.Every, minStep), maxStep))
 	defer cancel()
-	in := *r.c
-	in.db = conn
-	state, err := in.Heartbeat(step, r.id, 0) // 0 keeps the promise: a worker that took over has made its own
-	switch {
-	case errors.Is(err, ErrNotFound):
-		r.writer.fail(err)
-		r.stop(err)
-	case err == nil && r.note(state.Status, state.Attempt, state.CancelRequested, state.CancelMessage):
-		r.writer.fail(replaced(state.Status, state.Attempt))
-	case err != nil && (conn.IsClosed() || sqlState(err) == "" || strings.HasPrefix(sqlState(err), "57P")):
-		return err
-	}
-	return nil
+	return m.Beat(step, conn)
 }
 
 // wait returns at the time of the next heartbeat, or before, when a heartbeat may be due.
@@ -223,12 +220,12 @@ func (k *keepalive) wait(ctx context.Context, conn *pgx.Conn, next time.Time) er
 	k.mu.Lock()
 	k.interrupt = cancel
 	for _, due := range k.due {
-		if due.Before(next) { // of a run that has just joined
+		if due.Before(next) { // of a member that has just joined
 			cancel()
 		}
 	}
 	k.mu.Unlock()
-	if k.pollOnly {
+	if k.PollOnly {
 		<-limited.Done()
 		return ctx.Err()
 	}
@@ -246,47 +243,6 @@ func (k *keepalive) wait(ctx context.Context, conn *pgx.Conn, next time.Time) er
 		return nil
 	case ctx.Err() == nil && limited.Err() != nil && !conn.IsClosed():
 		return nil
-	}
-	return err
-}
-
-// dial opens a connection with the settings of the pool, but outside of it, so it also works while the pool has none free.
-func dial(ctx context.Context, pool *pgxpool.Pool) (*pgx.Conn, error) {
-	config := pool.Config()
-	config.ConnConfig.OnNotification = nil // it would keep notifications from WaitForNotification
-	if config.BeforeConnect != nil {
-		if err := config.BeforeConnect(ctx, config.ConnConfig); err != nil {
-			return nil, err
-		}
-	}
-	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
-	if err != nil {
-		return nil, err
-	}
-	if err = prepare(ctx, config, conn); err != nil {
-		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUp)
-		defer cancel()
-		return nil, errors.Join(err, conn.Close(closing))
-	}
-	return conn, nil
-}
-
-// prepare does what a pool does with a connection before it hands it out.
-func prepare(ctx context.Context, config *pgxpool.Config, conn *pgx.Conn) error {
-	if config.AfterConnect != nil {
-		if err := config.AfterConnect(ctx, conn); err != nil {
-			return err
-		}
-	}
-	usable, err := true, error(nil)
-	switch {
-	case config.PrepareConn != nil:
-		usable, err = config.PrepareConn(ctx, conn)
-	case config.BeforeAcquire != nil: //nolint:staticcheck // pools call it as well
-		usable = config.BeforeAcquire(ctx, conn) //nolint:staticcheck // as above
-	}
-	if err == nil && !usable {
-		err = errors.New("the pool's hook rejected the connection")
 	}
 	return err
 }

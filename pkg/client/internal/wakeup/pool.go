@@ -9,6 +9,7 @@ import (
 
 	"github.com/agentexec/agentexec/internal/backoff"
 	"github.com/agentexec/agentexec/internal/notify"
+	"github.com/agentexec/agentexec/pkg/client/internal/poolconn"
 )
 
 // minRetry and maxRetry bound the growing delay before LISTEN is tried again.
@@ -52,11 +53,7 @@ func (p *pooled) listen(ctx context.Context) {
 		return
 	}
 	conn := borrowed.Hijack() // waiting for hours must not use up the pool
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUp)
-		defer cancel()
-		_ = conn.Close(ctx)
-	}()
+	defer func() { _ = poolconn.Close(ctx, conn) }()
 	if _, err := conn.Exec(ctx, "listen "+p.schema); err != nil {
 		return
 	}

@@ -1,7 +1,7 @@
 // Package wakeup tells Client.Watch that lines were written: it LISTENs, holds the wake-up lock while writers are to notify (lease),
 // and falls back to a timer. It has an implementation for a pool, for one connection, and for polling (New). It reads no line.
 //
-// May import: internal/notify, internal/backoff, pgx.
+// May import: internal/notify, internal/backoff, pkg/client/internal/poolconn, pgx.
 package wakeup
 
 import (
