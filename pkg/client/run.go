@@ -16,6 +16,7 @@ import (
 
 	"github.com/agentexec/agentexec/internal/notify"
 	"github.com/agentexec/agentexec/pkg/client/internal/keepalive"
+	"github.com/agentexec/agentexec/pkg/client/internal/logline"
 )
 
 // RunParams describe the activity of a Run. The zero value of each field but TaskName selects its default.
@@ -71,7 +72,7 @@ type Run struct {
 	canceled atomic.Bool // a cancel was requested, or the activity is CANCELED
 
 	writer  *runWriter
-	text    *textWriter
+	text    *logline.Writer
 	leave   func()           // ends the heartbeats
 	answers notify.Broadcast // a question of the activity may have been closed
 	end     ending           // set when the work has ended
@@ -161,7 +162,7 @@ func (c *Client) startRun(ctx context.Context, params RunParams) (*Run, error) {
 	r.attempt = line.Attempt
 	r.ctx, r.stop = context.WithCancelCause(ctx)
 	r.writer = newRunWriter(r, line.Seq)
-	r.text = newTextWriter(r)
+	r.text = logline.NewWriter(r.ctx, r.writer.add)
 	r.leave = keepalive.Join(keepalive.Group{Pool: pool, Schema: c.config.Schema, PollOnly: c.config.PollOnly},
 		&keepalive.Member{ID: r.id, Every: r.every(), Beat: r.beat, Answered: r.answers.Send})
 	return r, nil

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"runtime/debug"
+
+	"github.com/agentexec/agentexec/pkg/client/internal/logline"
 )
 
 // maxStack bounds the stack of a panic in data.
@@ -28,7 +30,7 @@ func (r *Run) endOf(err error) ending {
 	if err == nil {
 		return ending{status: StatusComplete, message: "Agent completed"}
 	}
-	e := ending{status: StatusError, message: firstPiece(clean(err.Error())), byCancel: true, data: map[string]any{}}
+	e := ending{status: StatusError, message: logline.Message(err.Error()), byCancel: true, data: map[string]any{}}
 	if e.message == "" {
 		e.message = "Agent failed"
 	}
@@ -57,16 +59,16 @@ func endOfPanic(thrown any, stack []byte) ending {
 	if thrown != nil {
 		message = fmt.Sprintf("panic: %v", thrown)
 	}
-	return ending{status: StatusError, message: firstPiece(clean(message)), data: map[string]any{"stack": clean(string(stack[:min(len(stack), maxStack)]))}}
+	return ending{status: StatusError, message: logline.Message(message), data: map[string]any{"stack": logline.Clean(string(stack[:min(len(stack), maxStack)]))}}
 }
 
-// endLine returns the last line of the run. An error becomes CANCELED if the run knows of a request to cancel.
-func (r *Run) endLine(dropped int) runLine {
+// endEntry returns the last line of the run. An error becomes CANCELED if the run knows of a request to cancel.
+func (r *Run) endEntry(dropped int) Entry {
 	e := r.end
-	l := runLine{message: e.message, status: e.status}
+	l := Entry{Message: e.message, Status: e.status}
 	data := maps.Clone(e.data)
 	if e.byCancel && r.canceled.Load() {
-		l.message, l.status = "Canceled", StatusCanceled
+		l.Message, l.Status = "Canceled", StatusCanceled
 		data = map[string]any{}
 		if e.reason != "" {
 			data["error"] = e.reason
@@ -78,11 +80,11 @@ func (r *Run) endLine(dropped int) runLine {
 		}
 		data["dropped_lines"] = dropped
 	}
-	if l.status == StatusComplete {
-		l.percentage = new(100)
+	if l.Status == StatusComplete {
+		l.Percentage = new(100)
 	}
 	if len(data) > 0 {
-		l.data = encode(data)
+		l.Data = logline.Encode(data)
 	}
 	return l
 }
@@ -92,7 +94,7 @@ func (r *Run) finish(err error) error {
 	r.stop(errRunEnded)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.parent), r.params.EndTimeout)
 	defer cancel()
-	_ = r.text.flush(ctx, r.writer.addLast)
+	_ = r.text.Flush(ctx, r.writer.addLast)
 	stored, failed := r.writer.finish(ctx)
 	r.leave()
 	if stored == StatusCanceled && !errors.Is(err, ErrCanceled) {

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/agentexec/agentexec/internal/backoff"
+	"github.com/agentexec/agentexec/pkg/client/internal/logline"
 )
 
 const (
@@ -52,9 +53,9 @@ func (w *runWriter) loop(ctx context.Context) {
 // The lines then take the next free seqs, in a transaction that locks the activity: otherwise a program that writes often could
 // take the seq first every time. While other programs write, batches begin that way. The seqs are known before the commit, and
 // each later try names them.
-func (w *runWriter) send(ctx context.Context, batch []runLine) error {
+func (w *runWriter) send(ctx context.Context, batch []logline.Line) error {
 	entries := w.entries(batch)
-	if !w.contended || batch[len(batch)-1].isEnd {
+	if !w.contended || batch[len(batch)-1].End {
 		number(entries, w.seq+1)
 	}
 	retry := backoff.Growing{Least: minRetry, Most: maxSendRetry}
@@ -94,19 +95,18 @@ func (w *runWriter) send(ctx context.Context, batch []runLine) error {
 }
 
 // entries makes the entries of a batch, without a seq.
-func (w *runWriter) entries(batch []runLine) []Entry {
+func (w *runWriter) entries(batch []logline.Line) []Entry {
 	entries := make([]Entry, len(batch))
 	for i, l := range batch {
-		if l.isEnd {
+		if l.End {
 			w.mu.Lock()
 			dropped := w.dropped
 			w.mu.Unlock()
-			l = w.run.endLine(dropped)
+			entries[i] = w.run.endEntry(dropped)
+		} else if entries[i] = (Entry{Message: l.Message, Percentage: l.Percentage}); l.Data != nil {
+			entries[i].Data = l.Data
 		}
-		entries[i] = Entry{AgentID: w.run.id, Message: l.message, Percentage: l.percentage, Status: l.status}
-		if l.data != nil {
-			entries[i].Data = l.data
-		}
+		entries[i].AgentID = w.run.id
 	}
 	return entries
 }
@@ -245,7 +245,7 @@ func mend(entries []Entry, mended []bool, problem error) (changed bool) {
 		return false
 	}
 	text := problem.Error()
-	entries[i].Data, mended[i] = encode(map[string]any{"rejected": text[:min(len(text), 1000)]}), true
+	entries[i].Data, mended[i] = logline.Encode(map[string]any{"rejected": text[:min(len(text), 1000)]}), true
 	return true
 }
 

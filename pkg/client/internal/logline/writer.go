@@ -1,41 +1,29 @@
-package client
+package logline
 
 import (
 	"bytes"
 	"context"
-	"io"
-	"strings"
 	"unicode/utf8"
 )
 
-// maxMessage is the largest message of a line, in bytes.
-const maxMessage = 1 << 20
-
-// Writer returns a writer that stores every line of text as a line of the activity, without its line break (LF or CR LF). An
-// unfinished last line is stored by Flush, or when the work ends. A line over 1 MiB is stored as several lines. NUL and
-// invalid UTF-8 become U+FFFD. Every call returns the same writer, so that it may be both the Stdout and the Stderr of an
-// exec.Cmd.
-//
-// Write returns when the lines are in the buffer of the run, and blocks while the buffer is full. It returns an error when
-// lines cannot be stored any more; see Client.Run.
-func (r *Run) Writer() io.Writer { return r.text }
-
-// textWriter splits text into lines.
-type textWriter struct {
-	run  *Run
+// Writer splits text into lines, as documented by Run.Writer.
+type Writer struct {
+	ctx  context.Context // bounds Write
+	add  Add
 	lock chan struct{} // holds one token, so that it can be taken with a context
 	rest []byte        // the unfinished line
 }
 
-func newTextWriter(r *Run) *textWriter {
-	w := &textWriter{run: r, lock: make(chan struct{}, 1)}
+// NewWriter returns a writer that adds lines until ctx ends.
+func NewWriter(ctx context.Context, add Add) *Writer {
+	w := &Writer{ctx: ctx, add: add, lock: make(chan struct{}, 1)}
 	w.lock <- struct{}{}
 	return w
 }
 
 // Write implements io.Writer.
-func (w *textWriter) Write(p []byte) (n int, err error) {
-	<-w.lock // its holder waits at most until the context of work ends
+func (w *Writer) Write(p []byte) (n int, err error) {
+	<-w.lock // its holder waits at most until w.ctx ends
 	defer func() { w.lock <- struct{}{} }()
 	for n < len(p) {
 		part := p[n:]
@@ -45,7 +33,7 @@ func (w *textWriter) Write(p []byte) (n int, err error) {
 		}
 		room := maxMessage - len(w.rest)
 		if room == 0 && end > 0 {
-			if err := w.emit(w.run.ctx, false, w.run.writer.add); err != nil {
+			if err := w.emit(w.ctx, false, w.add); err != nil {
 				return n, err
 			}
 			continue
@@ -56,7 +44,7 @@ func (w *textWriter) Write(p []byte) (n int, err error) {
 		w.rest = append(w.rest, part[:end]...)
 		n += end
 		if ended {
-			if err := w.emit(w.run.ctx, true, w.run.writer.add); err != nil {
+			if err := w.emit(w.ctx, true, w.add); err != nil {
 				return n, err
 			}
 			n++
@@ -65,9 +53,9 @@ func (w *textWriter) Write(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// emit stores the unfinished line; ended tells that its line break was read. If the line is cut within a rune, the bytes of
+// emit adds the unfinished line; ended tells that its line break was read. If the line is cut within a rune, the bytes of
 // that rune stay for the next line.
-func (w *textWriter) emit(ctx context.Context, ended bool, add func(context.Context, runLine) error) error {
+func (w *Writer) emit(ctx context.Context, ended bool, add Add) error {
 	text := w.rest
 	if ended {
 		text = bytes.TrimSuffix(text, []byte("\r"))
@@ -81,9 +69,9 @@ func (w *textWriter) emit(ctx context.Context, ended bool, add func(context.Cont
 		rest = bytes.Clone(text[size:])
 	}
 	var err error
-	for message := clean(string(text[:size])); err == nil; {
+	for message := Clean(string(text[:size])); err == nil; {
 		piece := firstPiece(message)
-		err = add(ctx, runLine{message: piece})
+		err = add(ctx, Line{Message: piece})
 		if message = message[len(piece):]; message == "" {
 			break
 		}
@@ -95,8 +83,8 @@ func (w *textWriter) emit(ctx context.Context, ended bool, add func(context.Cont
 	return err
 }
 
-// flush stores the unfinished line, if there is one.
-func (w *textWriter) flush(ctx context.Context, add func(context.Context, runLine) error) error {
+// Flush adds the unfinished line, if there is one.
+func (w *Writer) Flush(ctx context.Context, add Add) error {
 	select {
 	case <-w.lock:
 	case <-ctx.Done():
@@ -120,24 +108,4 @@ func wholeRunes(text []byte) int {
 		}
 	}
 	return len(text)
-}
-
-// clean returns text that Postgres can store: NUL and invalid UTF-8 become U+FFFD.
-func clean(text string) string {
-	if strings.IndexByte(text, 0) >= 0 {
-		text = strings.ReplaceAll(text, "\x00", "\ufffd")
-	}
-	return strings.ToValidUTF8(text, "\ufffd")
-}
-
-// firstPiece returns as much of the valid text as one message holds.
-func firstPiece(text string) string {
-	if len(text) <= maxMessage {
-		return text
-	}
-	size := maxMessage
-	for !utf8.RuneStart(text[size]) {
-		size--
-	}
-	return text[:size]
 }

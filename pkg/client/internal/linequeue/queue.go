@@ -2,13 +2,12 @@ package client
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"github.com/agentexec/agentexec/internal/notify"
+	"github.com/agentexec/agentexec/pkg/client/internal/logline"
 	"github.com/agentexec/agentexec/pkg/client/internal/poolconn"
 )
 
@@ -25,16 +24,8 @@ const (
 	lineOverhead = 128
 )
 
-// runLine is a line that is not stored yet.
-type runLine struct {
-	message    string
-	data       json.RawMessage
-	percentage *int
-	status     Status // of the end, "" of other lines
-	isEnd      bool   // stands for Run.endLine
-}
-
-func (l runLine) size() int { return len(l.message) + len(l.data) + lineOverhead }
+// size returns the memory of a line.
+func size(l logline.Line) int { return len(l.Message) + len(l.Data) + lineOverhead }
 
 // runWriter stores the lines of one run, in order. One goroutine sends them (run_send.go). A batch stays at the head of the
 // queue until it is stored.
@@ -45,7 +36,7 @@ type runWriter struct {
 	wake   notify.Signal      // of the sender: there is more to do
 
 	mu      sync.Mutex
-	queue   []runLine
+	queue   []logline.Line
 	bytes   int           // of the queue
 	since   time.Time     // when the first line of the queue came, or the last batch was stored
 	added   int64         // lines that were ever in the queue
@@ -73,7 +64,7 @@ func newRunWriter(r *Run, seq int) *runWriter {
 }
 
 // add puts a line into the queue. It waits for room, until ctx or the context of work ends.
-func (w *runWriter) add(ctx context.Context, l runLine) error {
+func (w *runWriter) add(ctx context.Context, l logline.Line) error {
 	for {
 		room, err := w.tryAdd(l)
 		if room == nil {
@@ -90,7 +81,7 @@ func (w *runWriter) add(ctx context.Context, l runLine) error {
 }
 
 // tryAdd puts a line into the queue, or returns the channel that is closed when there may be room.
-func (w *runWriter) tryAdd(l runLine) (room <-chan struct{}, err error) {
+func (w *runWriter) tryAdd(l logline.Line) (room <-chan struct{}, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
@@ -101,7 +92,7 @@ func (w *runWriter) tryAdd(l runLine) (room <-chan struct{}, err error) {
 	case w.dropped > 0 && w.run.ctx.Err() != nil:
 		w.dropped++ // the lines before it were dropped, and it must not be stored without them
 		return nil, context.Cause(w.run.ctx)
-	case w.bytes > 0 && w.bytes+l.size() > maxBuffered:
+	case w.bytes > 0 && w.bytes+size(l) > maxBuffered:
 		return w.changed, nil
 	}
 	w.push(l)
@@ -109,7 +100,7 @@ func (w *runWriter) tryAdd(l runLine) (room <-chan struct{}, err error) {
 }
 
 // addLast puts the last lines of the text into the queue, also when it is full.
-func (w *runWriter) addLast(_ context.Context, l runLine) error {
+func (w *runWriter) addLast(_ context.Context, l logline.Line) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.dropped > 0 {
@@ -121,12 +112,12 @@ func (w *runWriter) addLast(_ context.Context, l runLine) error {
 }
 
 // push appends a line, and wakes the sender if it must wait less long with this line.
-func (w *runWriter) push(l runLine) {
+func (w *runWriter) push(l logline.Line) {
 	if len(w.queue) == 0 {
 		w.since = time.Now()
 	}
 	w.queue = append(w.queue, l)
-	w.bytes += l.size()
+	w.bytes += size(l)
 	w.added++
 	if len(w.queue) == 1 || len(w.queue) == sendLines || w.bytes >= sendBytes {
 		w.wake.Set()
@@ -171,7 +162,7 @@ func (w *runWriter) flush(ctx context.Context) error {
 func (w *runWriter) finish(ctx context.Context) (ended Status, err error) {
 	w.mu.Lock()
 	w.closed = true
-	w.push(runLine{isEnd: true})
+	w.push(logline.Line{End: true})
 	w.mu.Unlock()
 	w.wake.Set()
 	select {
@@ -208,7 +199,7 @@ func (w *runWriter) remove(n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, l := range w.queue[:n] {
-		w.bytes -= l.size()
+		w.bytes -= size(l)
 	}
 	clear(w.queue[:n])
 	if w.queue = w.queue[n:]; len(w.queue) == 0 {
@@ -221,7 +212,7 @@ func (w *runWriter) remove(n int) {
 }
 
 // next waits for the next batch. It returns none when there are no more, or when ctx ends.
-func (w *runWriter) next(ctx context.Context) ([]runLine, error) {
+func (w *runWriter) next(ctx context.Context) ([]logline.Line, error) {
 	for {
 		batch, wait, over := w.batch()
 		if batch != nil || over {
@@ -243,7 +234,7 @@ func (w *runWriter) next(ctx context.Context) ([]runLine, error) {
 }
 
 // batch returns the lines to send now. Without any, it returns how long to wait (0: until a wake-up), and whether no more come.
-func (w *runWriter) batch() (batch []runLine, wait time.Duration, over bool) {
+func (w *runWriter) batch() (batch []logline.Line, wait time.Duration, over bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.queue) == 0 {
@@ -254,18 +245,12 @@ func (w *runWriter) batch() (batch []runLine, wait time.Duration, over bool) {
 		return nil, wait, false
 	}
 	n, bytes := 0, 0
-	for n < len(w.queue) && n < maxBatchLines && (n == 0 || bytes+w.queue[n].size() <= sendBytes) {
-		bytes += w.queue[n].size()
+	for n < len(w.queue) && n < maxBatchLines && (n == 0 || bytes+size(w.queue[n]) <= sendBytes) {
+		bytes += size(w.queue[n])
 		n++
 	}
-	if n < len(w.queue) && w.queue[n].isEnd {
+	if n < len(w.queue) && w.queue[n].End {
 		n++ // the end goes with the lines before it
 	}
 	return w.queue[:n:n], 0, false
-}
-
-// Flush returns when all lines so far are stored, including an unfinished last line of Writer. Returns the cause of ctx when
-// ctx ends before, and ErrReplaced, ErrNotFound or an error of Postgres when lines cannot be stored any more.
-func (r *Run) Flush(ctx context.Context) error {
-	return errors.Join(r.text.flush(ctx, r.writer.add), r.writer.flush(ctx))
 }
