@@ -162,7 +162,7 @@ func (c *Client) startRun(ctx context.Context, params RunParams) (*Run, error) {
 	r.attempt = line.Attempt
 	r.ctx, r.stop = context.WithCancelCause(ctx)
 	r.writer = newRunWriter(r, line.Seq)
-	r.text = logline.NewWriter(r.ctx, r.writer.add)
+	r.text = logline.NewWriter(r.ctx, r.writer.Add)
 	r.leave = keepalive.Join(keepalive.Group{Pool: pool, Schema: c.config.Schema, PollOnly: c.config.PollOnly},
 		&keepalive.Member{ID: r.id, Every: r.every(), Beat: r.beat, Answered: r.answers.Send})
 	return r, nil

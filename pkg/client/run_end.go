@@ -7,14 +7,12 @@ import (
 	"maps"
 	"runtime/debug"
 
+	"github.com/agentexec/agentexec/pkg/client/internal/linequeue"
 	"github.com/agentexec/agentexec/pkg/client/internal/logline"
 )
 
 // maxStack bounds the stack of a panic in data.
 const maxStack = 64 << 10
-
-// errRunEnded is the error of a line that comes after the end of its Run.
-var errRunEnded = errors.New("agentexec: the run has ended")
 
 // ending is how the work ended.
 type ending struct {
@@ -91,10 +89,10 @@ func (r *Run) endEntry(dropped int) Entry {
 
 // finish stores the last lines and the end, stops the writer and the heartbeats, and returns the error of Client.Run.
 func (r *Run) finish(err error) error {
-	r.stop(errRunEnded)
+	r.stop(linequeue.ErrEnded)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.parent), r.params.EndTimeout)
 	defer cancel()
-	_ = r.text.Flush(ctx, r.writer.addLast)
+	_ = r.text.Flush(ctx, r.writer.AddLast)
 	stored, failed := r.writer.finish(ctx)
 	r.leave()
 	if stored == StatusCanceled && !errors.Is(err, ErrCanceled) {

@@ -18,7 +18,7 @@ import (
 //
 // A record is stored within moments, or when the buffer is flushed; see Client.Run.
 func (r *Run) Logger() *slog.Logger {
-	return slog.New(logline.NewHandler(r.params.LogLevel, r.writer.add))
+	return slog.New(logline.NewHandler(r.params.LogLevel, r.writer.Add))
 }
 
 // Writer returns a writer that stores every line of text as a line of the activity, without its line break (LF or CR LF). An
@@ -56,7 +56,7 @@ func (r *Run) Log(ctx context.Context, message string, opts ...UpdateOption) err
 		}
 		l.Data = logline.CleanJSON(data)
 	}
-	return r.writer.add(ctx, l)
+	return r.writer.Add(ctx, l)
 }
 
 // Progress stores a line "12 of 40" with the percentage, rounded down; it is 100 where done is more than total. Returns
@@ -69,11 +69,11 @@ func (r *Run) Progress(ctx context.Context, done, total int) error {
 	if done < total {
 		percentage = int(float64(done) / float64(total) * 100)
 	}
-	return r.writer.add(ctx, logline.Line{Message: fmt.Sprintf("%d of %d", done, total), Percentage: &percentage})
+	return r.writer.Add(ctx, logline.Line{Message: fmt.Sprintf("%d of %d", done, total), Percentage: &percentage})
 }
 
 // Flush returns when all lines so far are stored, including an unfinished last line of Writer. Returns the cause of ctx when
 // ctx ends before, and ErrReplaced, ErrNotFound or an error of Postgres when lines cannot be stored any more.
 func (r *Run) Flush(ctx context.Context) error {
-	return errors.Join(r.text.Flush(ctx, r.writer.add), r.writer.flush(ctx))
+	return errors.Join(r.text.Flush(ctx, r.writer.Add), r.writer.Flush(ctx))
 }

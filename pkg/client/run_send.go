@@ -16,32 +16,8 @@ import (
 	"github.com/agentexec/agentexec/pkg/client/internal/logline"
 )
 
-const (
-	// tryTimeout bounds one try, so that a silently dead connection is detected.
-	tryTimeout = 30 * time.Second
-	// maxSendRetry bounds the growing delay between two tries of a batch.
-	maxSendRetry = 2 * time.Second
-)
-
-// loop sends batches until the last one is stored, no line can be stored any more, or ctx ends.
-func (w *runWriter) loop(ctx context.Context) {
-	defer close(w.done)
-	for {
-		batch, err := w.next(ctx)
-		if err == nil && batch == nil {
-			return
-		}
-		if err == nil {
-			err = w.send(ctx, batch)
-		}
-		if err != nil {
-			w.fail(err)
-			w.run.stop(err)
-			return
-		}
-		w.remove(len(batch))
-	}
-}
+// maxSendRetry bounds the growing delay between two tries of a batch.
+const maxSendRetry = 2 * time.Second
 
 // send stores a batch. It tries until the batch is stored, no try can succeed, or ctx ends.
 //
@@ -99,10 +75,7 @@ func (w *runWriter) entries(batch []logline.Line) []Entry {
 	entries := make([]Entry, len(batch))
 	for i, l := range batch {
 		if l.End {
-			w.mu.Lock()
-			dropped := w.dropped
-			w.mu.Unlock()
-			entries[i] = w.run.endEntry(dropped)
+			entries[i] = w.run.endEntry(w.Dropped())
 		} else if entries[i] = (Entry{Message: l.Message, Percentage: l.Percentage}); l.Data != nil {
 			entries[i].Data = l.Data
 		}
@@ -197,20 +170,6 @@ func (w *runWriter) confirm(ctx context.Context) error {
 			return fmt.Errorf("%w (the last attempt: %w)", ctx.Err(), err)
 		}
 	}
-}
-
-// on calls f with a client on a connection.
-func (w *runWriter) on(ctx context.Context, f func(context.Context, *Client) error) error {
-	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
-	defer cancel()
-	conn, free, err := w.conns.Acquire(ctx)
-	if err != nil {
-		return dbError("acquire a connection", err)
-	}
-	defer free()
-	in := *w.run.c
-	in.db = conn
-	return f(ctx, &in)
 }
 
 // hopeless reports whether no retry can succeed.
