@@ -34,6 +34,9 @@ var (
 	ErrReset = errors.New("the database lost lines that were already read")
 )
 
+// errDecode means that this package does not fit the functions installed in the database.
+var errDecode = errors.New("agentexec: unexpected JSON from Postgres")
+
 // DBError is an error from Postgres. errors.Is finds its kind. errors.As finds it in any error of this package, and the
 // *pgconn.PgError in it.
 type DBError struct {

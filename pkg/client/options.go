@@ -193,14 +193,6 @@ const (
 	OrderAsc  Order = "asc"
 )
 
-// StatsParams choose the range of Stats. The zero value is the last hour in minutes.
-type StatsParams struct {
-	// Since is the beginning of the range, at most 366 days ago. Default an hour ago.
-	Since When
-	// Bucket is the length of a bucket, from 1 s; a range has at most 1500 buckets. Default 1 minute.
-	Bucket time.Duration
-}
-
 // DetailParams choose what Detail and DetailPage return. The zero value is the activity with all its lines.
 type DetailParams struct {
 	// AfterSeq omits the lines up to that Seq. Default 0.

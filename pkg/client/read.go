@@ -121,34 +121,6 @@ func (c *Client) CountByStatus(ctx context.Context, params CountParams) (Counts,
 	return counts, nil
 }
 
-// Stats returns what happened since a time: what started and ended in each bucket, how long the runs of each type take, and the
-// newest failures; and the counts of now.
-//
-// Nothing is a sample, so the cost grows with what ended in the range. Inside a transaction (see WithTx) it sees the
-// transaction's writes. Returns ErrInvalid when Since is not in the past or more than 366 days ago, Bucket is below 1 s, or the
-// range has more than 1500 buckets.
-func (c *Client) Stats(ctx context.Context, params StatsParams) (*Stats, error) {
-	data, err := c.StatsJSON(ctx, params)
-	if err != nil {
-		return nil, err
-	}
-	s := new(Stats)
-	if err := json.Unmarshal(data, s); err != nil {
-		return nil, fmt.Errorf("%w: %w", errDecode, err)
-	}
-	return s, nil
-}
-
-// StatsJSON returns the result of Stats as the JSON from Postgres.
-//
-// Transactions and errors are as with Stats.
-func (c *Client) StatsJSON(ctx context.Context, params StatsParams) (json.RawMessage, error) {
-	q := c.call("stats").When("since", params.Since.Time(), params.Since.Before()).Interval("bucket", params.Bucket)
-	var stats json.RawMessage
-	err := c.row(ctx, q, "r", &stats)
-	return stats, err
-}
-
 // PendingIDs returns the agent_ids of the QUEUED and RUNNING activities, oldest first.
 //
 // Inside a transaction (see WithTx) it sees the transaction's writes.
@@ -159,4 +131,64 @@ func (c *Client) PendingIDs(ctx context.Context) ([]uuid.UUID, error) {
 		return err
 	})
 	return ids, err
+}
+
+// FindID returns the agent_id that begins with a prefix of at least 4 hexadecimal digits, in upper or lower case; hyphens are left out.
+//
+// Inside a transaction (see WithTx) it sees the transaction's writes. Returns ErrNotFound when no activity has such an agent_id,
+// and ErrInvalid when several have, or the prefix is not 4 to 32 hexadecimal digits.
+func (c *Client) FindID(ctx context.Context, prefix string) (uuid.UUID, error) {
+	if prefix == "" {
+		return uuid.Nil, invalid("id_prefix must be 4 to 32 hexadecimal digits, got none")
+	}
+	list, err := c.List(ctx, ListParams{IDPrefix: prefix, PageSize: 1})
+	switch {
+	case err != nil:
+		return uuid.Nil, err
+	case *list.Total == 0:
+		return uuid.Nil, &DBError{Code: "TA404", Message: fmt.Sprintf("no activity has an agent_id that begins with %s", prefix)}
+	case *list.Total > 1:
+		return uuid.Nil, invalid(fmt.Sprintf("%d activities have an agent_id that begins with %s; give more of it", *list.Total, prefix))
+	}
+	return list.Items[0].AgentID, nil
+}
+
+// decodeLog, decodeList and decodeDetail read the JSON of the SQL functions.
+func decodeLog(data []byte) (Log, error) {
+	var l Log
+	if err := json.Unmarshal(data, &l); err != nil {
+		return Log{}, fmt.Errorf("%w: %w", errDecode, err)
+	}
+	l.Data = notNull(l.Data)
+	return l, nil
+}
+
+func decodeList(data []byte) (*List, error) {
+	l := new(List)
+	if err := json.Unmarshal(data, l); err != nil {
+		return nil, fmt.Errorf("%w: %w", errDecode, err)
+	}
+	for i := range l.Items {
+		l.Items[i].Metadata = notNull(l.Items[i].Metadata)
+	}
+	return l, nil
+}
+
+func decodeDetail(data []byte) (*Detail, error) {
+	d := new(Detail)
+	if err := json.Unmarshal(data, d); err != nil {
+		return nil, fmt.Errorf("%w: %w", errDecode, err)
+	}
+	d.Metadata = notNull(d.Metadata)
+	for i := range d.Logs {
+		d.Logs[i].Data = notNull(d.Logs[i].Data)
+	}
+	return d, nil
+}
+
+func notNull(data json.RawMessage) json.RawMessage {
+	if string(data) == "null" {
+		return nil
+	}
+	return data
 }

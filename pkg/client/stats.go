@@ -1,10 +1,49 @@
 package client
 
 import (
+	"context"
+	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
 )
+
+// StatsParams choose the range of Stats. The zero value is the last hour in minutes.
+type StatsParams struct {
+	// Since is the beginning of the range, at most 366 days ago. Default an hour ago.
+	Since When
+	// Bucket is the length of a bucket, from 1 s; a range has at most 1500 buckets. Default 1 minute.
+	Bucket time.Duration
+}
+
+// Stats returns what happened since a time: what started and ended in each bucket, how long the runs of each type take, and the
+// newest failures; and the counts of now.
+//
+// Nothing is a sample, so the cost grows with what ended in the range. Inside a transaction (see WithTx) it sees the
+// transaction's writes. Returns ErrInvalid when Since is not in the past or more than 366 days ago, Bucket is below 1 s, or the
+// range has more than 1500 buckets.
+func (c *Client) Stats(ctx context.Context, params StatsParams) (*Stats, error) {
+	data, err := c.StatsJSON(ctx, params)
+	if err != nil {
+		return nil, err
+	}
+	s := new(Stats)
+	if err := json.Unmarshal(data, s); err != nil {
+		return nil, fmt.Errorf("%w: %w", errDecode, err)
+	}
+	return s, nil
+}
+
+// StatsJSON returns the result of Stats as the JSON from Postgres.
+//
+// Transactions and errors are as with Stats.
+func (c *Client) StatsJSON(ctx context.Context, params StatsParams) (json.RawMessage, error) {
+	q := c.call("stats").When("since", params.Since.Time(), params.Since.Before()).Interval("bucket", params.Bucket)
+	var stats json.RawMessage
+	err := c.row(ctx, q, "r", &stats)
+	return stats, err
+}
 
 // Stats is what happened in a range. All times are UTC.
 type Stats struct {

@@ -2,13 +2,81 @@ package client
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
 )
+
+// Status is the state of an activity, now or when a line was written.
+type Status string
+
+// The five statuses. QUEUED and RUNNING may become any other; ERROR may become QUEUED or RUNNING again, which is a
+// retry, or CANCELED; COMPLETE and CANCELED are final.
+const (
+	StatusQueued   Status = "QUEUED"
+	StatusRunning  Status = "RUNNING"
+	StatusComplete Status = "COMPLETE"
+	StatusError    Status = "ERROR"
+	StatusCanceled Status = "CANCELED"
+)
+
+// Statuses returns the five statuses, in the order of an activity's life cycle.
+func Statuses() []Status {
+	return []Status{StatusQueued, StatusRunning, StatusComplete, StatusError, StatusCanceled}
+}
+
+// names returns the names of statuses.
+func names(statuses []Status) []string {
+	all := make([]string, len(statuses))
+	for i, s := range statuses {
+		all[i] = string(s)
+	}
+	return all
+}
+
+// ParseStatus returns the status with that name, in capital letters. Returns ErrInvalid when there is none.
+func ParseStatus(name string) (Status, error) {
+	for _, s := range Statuses() {
+		if name == string(s) {
+			return s, nil
+		}
+	}
+	return "", invalid(fmt.Sprintf("status must be one of %v, got %q", Statuses(), name))
+}
+
+// ParseStatusFold is ParseStatus for a name in upper or lower case, as SQL reads text.
+func ParseStatusFold(name string) (Status, error) {
+	for _, s := range Statuses() {
+		if strings.EqualFold(name, string(s)) { // no other letter folds to those of a status
+			return s, nil
+		}
+	}
+	return ParseStatus(name)
+}
+
+// String returns the status's name, such as "RUNNING".
+func (s Status) String() string { return string(s) }
+
+// IsFinal reports whether no status can follow: COMPLETE and CANCELED. An ERROR is not final, because it may be retried; see
+// IsFinished.
+func (s Status) IsFinal() bool { return s == StatusComplete || s == StatusCanceled }
+
+// IsFinished reports whether the work has ended, for now at least: COMPLETE, CANCELED and ERROR, the statuses in which
+// an activity has a FinishedAt.
+func (s Status) IsFinished() bool { return s.IsFinal() || s == StatusError }
+
+// ParseAgentID reads an agent_id in its usual form of 36 characters, in upper or lower case. Returns ErrInvalid for any other
+// text, also for the other forms that uuid.Parse accepts.
+func ParseAgentID(text string) (uuid.UUID, error) {
+	id, err := uuid.Parse(text)
+	if err != nil || len(text) != 36 {
+		return uuid.Nil, invalid(fmt.Sprintf("agent_id must be a UUID, got %.50q", text))
+	}
+	return id, nil
+}
 
 // Activity is the state of one tracked run. All times are UTC.
 type Activity struct {
@@ -210,47 +278,4 @@ type Swept struct {
 	Expired int `json:"expired"`
 	// Pruned counts activities and lines that the retention rules deleted.
 	Pruned int `json:"pruned"`
-}
-
-// errDecode means that this package does not fit the functions installed in the database.
-var errDecode = errors.New("agentexec: unexpected JSON from Postgres")
-
-// decodeLog, decodeList and decodeDetail read the JSON of the SQL functions.
-func decodeLog(data []byte) (Log, error) {
-	var l Log
-	if err := json.Unmarshal(data, &l); err != nil {
-		return Log{}, fmt.Errorf("%w: %w", errDecode, err)
-	}
-	l.Data = notNull(l.Data)
-	return l, nil
-}
-
-func decodeList(data []byte) (*List, error) {
-	l := new(List)
-	if err := json.Unmarshal(data, l); err != nil {
-		return nil, fmt.Errorf("%w: %w", errDecode, err)
-	}
-	for i := range l.Items {
-		l.Items[i].Metadata = notNull(l.Items[i].Metadata)
-	}
-	return l, nil
-}
-
-func decodeDetail(data []byte) (*Detail, error) {
-	d := new(Detail)
-	if err := json.Unmarshal(data, d); err != nil {
-		return nil, fmt.Errorf("%w: %w", errDecode, err)
-	}
-	d.Metadata = notNull(d.Metadata)
-	for i := range d.Logs {
-		d.Logs[i].Data = notNull(d.Logs[i].Data)
-	}
-	return d, nil
-}
-
-func notNull(data json.RawMessage) json.RawMessage {
-	if string(data) == "null" {
-		return nil
-	}
-	return data
 }
