@@ -3,6 +3,7 @@ package client
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -110,6 +111,11 @@ func dbError(doing string, err error) error {
 }
 
 func invalid(message string) error { return &DBError{Code: "TA422", Message: message} }
+
+// isAny reports whether errors.Is finds one of the targets in err.
+func isAny(err error, targets ...error) bool {
+	return slices.ContainsFunc(targets, func(target error) bool { return errors.Is(err, target) })
+}
 
 // sqlState returns the SQLSTATE in err, "" if there is none.
 func sqlState(err error) string {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -148,9 +147,7 @@ func (q *AskedQuestion) inUTC() {
 	if q.State != QuestionAnswered {
 		q.Answer = nil
 	}
-	if string(q.Schema) == "null" {
-		q.Schema = nil
-	}
+	q.Schema = notNull(q.Schema)
 }
 
 // Questions returns one page of questions, the oldest first. Returns ErrInvalid when PageSize is not 1 to 1000, the state is
@@ -161,8 +158,8 @@ func (c *Client) Questions(ctx context.Context, params QuestionListParams) (*Que
 		return nil, err
 	}
 	var list QuestionList
-	if err := json.Unmarshal(data, &list); err != nil {
-		return nil, fmt.Errorf("agentexec: list_questions: %w", err)
+	if err := decode(data, &list); err != nil {
+		return nil, err
 	}
 	for i := range list.Items {
 		list.Items[i].inUTC()

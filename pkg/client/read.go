@@ -20,7 +20,14 @@ func (c *Client) List(ctx context.Context, params ListParams) (*List, error) {
 	if err != nil {
 		return nil, err
 	}
-	return decodeList(data)
+	l := new(List)
+	if err := decode(data, l); err != nil {
+		return nil, err
+	}
+	for i := range l.Items {
+		l.Items[i].Metadata = notNull(l.Items[i].Metadata)
+	}
+	return l, nil
 }
 
 // ListJSON returns the page of List as the JSON from Postgres.
@@ -115,8 +122,8 @@ func (c *Client) CountByStatus(ctx context.Context, params CountParams) (Counts,
 		return Counts{}, err
 	}
 	var counts Counts
-	if err := json.Unmarshal(data, &counts); err != nil {
-		return Counts{}, fmt.Errorf("%w: %w", errDecode, err)
+	if err := decode(data, &counts); err != nil {
+		return Counts{}, err
 	}
 	return counts, nil
 }
@@ -153,31 +160,18 @@ func (c *Client) FindID(ctx context.Context, prefix string) (uuid.UUID, error) {
 	return list.Items[0].AgentID, nil
 }
 
-// decodeLog, decodeList and decodeDetail read the JSON of the SQL functions.
-func decodeLog(data []byte) (Log, error) {
-	var l Log
-	if err := json.Unmarshal(data, &l); err != nil {
-		return Log{}, fmt.Errorf("%w: %w", errDecode, err)
+// decode stores the JSON of a SQL function in the value that into points to.
+func decode(data []byte, into any) error {
+	if err := json.Unmarshal(data, into); err != nil {
+		return fmt.Errorf("%w: %w", errDecode, err)
 	}
-	l.Data = notNull(l.Data)
-	return l, nil
-}
-
-func decodeList(data []byte) (*List, error) {
-	l := new(List)
-	if err := json.Unmarshal(data, l); err != nil {
-		return nil, fmt.Errorf("%w: %w", errDecode, err)
-	}
-	for i := range l.Items {
-		l.Items[i].Metadata = notNull(l.Items[i].Metadata)
-	}
-	return l, nil
+	return nil
 }
 
 func decodeDetail(data []byte) (*Detail, error) {
 	d := new(Detail)
-	if err := json.Unmarshal(data, d); err != nil {
-		return nil, fmt.Errorf("%w: %w", errDecode, err)
+	if err := decode(data, d); err != nil {
+		return nil, err
 	}
 	d.Metadata = notNull(d.Metadata)
 	for i := range d.Logs {
@@ -186,6 +180,7 @@ func decodeDetail(data []byte) (*Detail, error) {
 	return d, nil
 }
 
+// notNull returns nil for the JSON null.
 func notNull(data json.RawMessage) json.RawMessage {
 	if string(data) == "null" {
 		return nil

@@ -174,10 +174,8 @@ func (w *runWriter) confirm(ctx context.Context) error {
 
 // hopeless reports whether no retry can succeed.
 func (w *runWriter) hopeless(err error) bool {
-	for _, end := range []error{ErrNotFound, ErrInvalid, ErrReplaced, errDecode} {
-		if errors.Is(err, end) {
-			return true
-		}
+	if isAny(err, ErrNotFound, ErrInvalid, ErrReplaced, errDecode) {
+		return true
 	}
 	state := sqlState(err)
 	return !w.began && len(state) == 5 && slices.Contains([]string{"3D", "3F", "42"}, state[:2])

@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -29,8 +28,8 @@ func (c *Client) Stats(ctx context.Context, params StatsParams) (*Stats, error) 
 		return nil, err
 	}
 	s := new(Stats)
-	if err := json.Unmarshal(data, s); err != nil {
-		return nil, fmt.Errorf("%w: %w", errDecode, err)
+	if err := decode(data, s); err != nil {
+		return nil, err
 	}
 	return s, nil
 }

@@ -211,12 +211,7 @@ func (w *watch) wait(ctx context.Context) error {
 
 // hopeless reports whether no retry can succeed.
 func (w *watch) hopeless(err error) bool {
-	for _, end := range []error{ErrNotFound, ErrInvalid, ErrReset, errDecode} {
-		if errors.Is(err, end) {
-			return true
-		}
-	}
-	if poolconn.IsClosed(err) || w.wakeups.Broken() {
+	if isAny(err, ErrNotFound, ErrInvalid, ErrReset, errDecode) || poolconn.IsClosed(err) || w.wakeups.Broken() {
 		return true
 	}
 	state := sqlState(err)

@@ -177,9 +177,14 @@ func (c *Client) write(ctx context.Context, q *sqlcall.Call, o updateOptions) (L
 		q.JSON("data", o.data)
 	}
 	q.IntPtr("at_seq", o.atSeq)
-	var line json.RawMessage
-	if err := c.row(ctx, q, c.schema+"._log_json(r)", &line); err != nil {
+	var data json.RawMessage
+	if err := c.row(ctx, q, c.schema+"._log_json(r)", &data); err != nil {
 		return Log{}, err
 	}
-	return decodeLog(line)
+	var line Log
+	if err := decode(data, &line); err != nil {
+		return Log{}, err
+	}
+	line.Data = notNull(line.Data)
+	return line, nil
 }
