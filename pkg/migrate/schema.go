@@ -49,7 +49,10 @@ func ValidName(name string) bool {
 }
 
 // loaded has the schema of each name that was asked for. To find the signatures takes 8 ms.
-var loaded sync.Map
+var (
+	loadedMu sync.Mutex
+	loaded   = make(map[string]*schema)
+)
 
 // load returns the SQL for the chosen name. Callers share it and change nothing in it.
 func load(opts *Options) (*schema, error) {
@@ -60,12 +63,14 @@ func load(opts *Options) (*schema, error) {
 	if !ValidName(name) {
 		return nil, fmt.Errorf("schema name %q: use lower-case letters, digits and underscores, at most 63, not beginning with a digit or pg_", name)
 	}
-	if s, ok := loaded.Load(name); ok {
-		return s.(*schema), nil
+	loadedMu.Lock()
+	defer loadedMu.Unlock()
+	if s, ok := loaded[name]; ok {
+		return s, nil
 	}
 	s, err := read(name)
 	if err == nil {
-		loaded.Store(name, s)
+		loaded[name] = s
 	}
 	return s, err
 }
