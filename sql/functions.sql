@@ -450,10 +450,21 @@ begin atomic
         and agentexec._in_scope(scope_agent_ids, scope_agent_types, scope_metadata, a.agent_id, a.agent_type, a.metadata)) end;
 end;
 
--- _children_json returns the number of direct children in a scope by status, and their mean percentage: a finished child counts 100.
--- It returns null for an activity without children. It is called for each activity of a page: a plan for each of them would take
--- longer than most of the counts.
-create or replace function agentexec._children_json(agent_id uuid, scope_agent_ids uuid[], scope_agent_types text[], scope_metadata jsonb)
+-- _counts_json is the "children" of an activity. done is the sum of the percentages of the unfinished ones.
+create or replace function agentexec._counts_json(queued bigint, running bigint, complete bigint, error bigint, canceled bigint, done bigint)
+  returns jsonb
+  language sql
+  stable parallel safe
+begin atomic
+  select jsonb_build_object('total', queued + running + complete + error + canceled, 'queued', queued, 'running', running,
+    'complete', complete, 'error', error, 'canceled', canceled,
+    'percentage', (done + 100 * (complete + error + canceled)) / (queued + running + complete + error + canceled));
+end;
+
+-- _children_json returns, for those of the activities that have direct children in a scope, their number by status and their mean
+-- percentage, as an object by agent_id: a finished child counts 100. One call and one plan serve all activities of a page, because
+-- a call takes longer than most of the counts.
+create or replace function agentexec._children_json(agent_ids uuid[], scope_agent_ids uuid[], scope_agent_types text[], scope_metadata jsonb)
   returns jsonb
   language plpgsql
   stable parallel safe
@@ -461,39 +472,34 @@ create or replace function agentexec._children_json(agent_id uuid, scope_agent_i
   set plan_cache_mode = force_generic_plan
 as $$
 declare
-  v_queued   bigint;
-  v_running  bigint;
-  v_complete bigint;
-  v_error    bigint;
-  v_canceled bigint;
-  v_total    bigint;
-  v_done     bigint; -- the sum of the unfinished children's percentages
+  v_parents uuid[] := array(select p.id from unnest(agent_ids) p(id)
+                            where exists (select from agentexec.activity c where c.parent_agent_id = p.id offset 0));
 begin
   if num_nonnulls(scope_agent_ids, scope_agent_types, scope_metadata) = 0 then
     -- Finished children are counted in the index alone; of the others the rows are read, for their percentage.
-    select u.queued, u.running, u.done,
-           (select count(*) from agentexec.activity c where c.parent_agent_id = _children_json.agent_id and c.status = 'COMPLETE'),
-           (select count(*) from agentexec.activity c where c.parent_agent_id = _children_json.agent_id and c.status = 'ERROR'),
-           (select count(*) from agentexec.activity c where c.parent_agent_id = _children_json.agent_id and c.status = 'CANCELED')
-    into v_queued, v_running, v_done, v_complete, v_error, v_canceled
-    from (
-      select count(*) filter (where c.status = 'QUEUED') as queued, count(*) filter (where c.status = 'RUNNING') as running,
-             coalesce(sum(c.latest_percentage), 0) as done
-      from agentexec.activity c
-      where c.parent_agent_id = _children_json.agent_id and c.status in ('QUEUED', 'RUNNING')) u;
-  else
-    select count(*) filter (where c.status = 'QUEUED'), count(*) filter (where c.status = 'RUNNING'),
-           coalesce(sum(c.latest_percentage) filter (where c.finished_at is null), 0),
-           count(*) filter (where c.status = 'COMPLETE'), count(*) filter (where c.status = 'ERROR'), count(*) filter (where c.status = 'CANCELED')
-    into v_queued, v_running, v_done, v_complete, v_error, v_canceled
-    from agentexec.activity c
-    where c.parent_agent_id = _children_json.agent_id
-      and agentexec._in_scope(scope_agent_ids, scope_agent_types, scope_metadata, c.agent_id, c.agent_type, c.metadata);
+    return (
+      select jsonb_object_agg(p.id, agentexec._counts_json(q.n, r.n, c.n, e.n, x.n, coalesce(q.done, 0) + coalesce(r.done, 0)))
+      from unnest(v_parents) p(id)
+      cross join lateral (select count(*) as n, sum(a.latest_percentage) as done
+                          from agentexec.activity a where a.parent_agent_id = p.id and a.status = 'QUEUED') q
+      cross join lateral (select count(*) as n, sum(a.latest_percentage) as done
+                          from agentexec.activity a where a.parent_agent_id = p.id and a.status = 'RUNNING') r
+      cross join lateral (select count(*) as n from agentexec.activity a where a.parent_agent_id = p.id and a.status = 'COMPLETE') c
+      cross join lateral (select count(*) as n from agentexec.activity a where a.parent_agent_id = p.id and a.status = 'ERROR') e
+      cross join lateral (select count(*) as n from agentexec.activity a where a.parent_agent_id = p.id and a.status = 'CANCELED') x);
   end if;
-  v_total := v_queued + v_running + v_complete + v_error + v_canceled;
-  return case when v_total > 0 then
-    jsonb_build_object('total', v_total, 'queued', v_queued, 'running', v_running, 'complete', v_complete, 'error', v_error,
-      'canceled', v_canceled, 'percentage', (v_done + 100 * (v_complete + v_error + v_canceled)) / v_total) end;
+  return (
+    select jsonb_object_agg(p.id, agentexec._counts_json(k.queued, k.running, k.complete, k.error, k.canceled, k.done))
+    from unnest(v_parents) p(id)
+    cross join lateral (
+      select count(*) as n, count(*) filter (where a.status = 'QUEUED') as queued, count(*) filter (where a.status = 'RUNNING') as running,
+             count(*) filter (where a.status = 'COMPLETE') as complete, count(*) filter (where a.status = 'ERROR') as error,
+             count(*) filter (where a.status = 'CANCELED') as canceled,
+             coalesce(sum(a.latest_percentage) filter (where a.finished_at is null), 0) as done
+      from agentexec.activity a
+      where a.parent_agent_id = p.id
+        and agentexec._in_scope(scope_agent_ids, scope_agent_types, scope_metadata, a.agent_id, a.agent_type, a.metadata)) k
+    where k.n > 0);
 end
 $$;
 
@@ -512,7 +518,7 @@ begin atomic
     'attempt', activity.attempt,
     'parent_agent_id', agentexec._visible_id(activity.parent_agent_id, scope.agent_ids, scope.agent_types, scope.metadata),
     'root_agent_id', agentexec._visible_id(activity.root_agent_id, scope.agent_ids, scope.agent_types, scope.metadata),
-    'children', agentexec._children_json(activity.agent_id, scope.agent_ids, scope.agent_types, scope.metadata),
+    'children', agentexec._children_json(array[activity.agent_id], scope.agent_ids, scope.agent_types, scope.metadata) -> activity.agent_id::text,
     'open_questions', activity.open_questions,
     'created_at', agentexec._time(activity.created_at),
     'started_at', agentexec._time(activity.started_at),

@@ -466,16 +466,17 @@ begin
   -- _activity_json, from rows, which is cheaper than from keys and values. The
   -- latest lines are looked up one by one: a join could read the whole log. Of a long one, only the beginning is read:
   -- its size is known without that. A join with the heartbeats could also change the order of the rows. A call of a function that is
-  -- not inlined takes as long as reading several rows, so it is made only for the activities that need it.
+  -- not inlined takes as long as reading several rows, so it is made only for the activities that need it, or once for all.
   execute format(
-    'select array_agg(case when a.agent_id = any ($20) then to_json(a.agent_id) else row_to_json(i) end::text) filter (where a.n <= $4),
+    'with page as materialized (%s)
+     select array_agg(case when a.agent_id = any ($20) then to_json(a.agent_id) else row_to_json(i) end::text) filter (where a.n <= $4),
             array_agg(a.agent_id) filter (where a.n <= $4),
             array_agg(a.status) filter (where a.n <= $4), array_agg(a.created_at) filter (where a.n <= $4),
             array_agg(a.started_at) filter (where a.n <= $4), array_agg(a.updated_at) filter (where a.n <= $4),
             array_agg(a.finished_at) filter (where a.n <= $4), count(*) > $4,
             array_agg(case when a.metadata is null then ''null'' when pg_column_size(a.metadata) <= 300 and pg_column_compression(a.metadata) is null then a.metadata end)
               filter (where $19 and a.n <= $4)
-     from (%s) a
+     from page a
      left join lateral (
        select left(l.message, 500) as head, octet_length(l.message) as size
        from agentexec.activity_log l
@@ -499,8 +500,8 @@ begin
               case when a.cancel_seq is not null then agentexec._cancel_json(a.id, a.cancel_seq, a.cancel_force_at, a.cancel_forced) end as cancel,
               case when a.parent_agent_id is not null then agentexec._visible_id(a.parent_agent_id, $9, $18, $11) end as parent_agent_id,
               case when a.root_agent_id is not null then agentexec._visible_id(a.root_agent_id, $9, $18, $11) end as root_agent_id, a.open_questions,
-              case when a.n <= $4 and exists (select from agentexec.activity c where c.parent_agent_id = a.agent_id)
-                then agentexec._children_json(a.agent_id, $9, $18, $11) end as children,
+              (select agentexec._children_json(array(select p.agent_id from page p where p.n <= $4 and not p.agent_id = any ($20)), $9, $18, $11))
+                -> a.agent_id::text as children,
               l.head as latest_log,
               coalesce(l.size > octet_length(l.head), false) as latest_log_truncated,
               agentexec._time(greatest(a.updated_at, h.beat_at)) as last_seen_at

@@ -21,6 +21,7 @@ begin
     ('agentexec.append_log(uuid, text, double precision, agentexec.status, jsonb)',
      array['agentexec.append_log(uuid, text, double precision, agentexec.status, jsonb, int)', 'agentexec.heartbeat(uuid, interval)']),
     ('agentexec._append_logs_before(jsonb)', array['agentexec.append_logs(jsonb)']),
+    ('agentexec._children_json(uuid, uuid[], text[], jsonb)', array['agentexec._children_json(uuid[], uuid[], text[], jsonb)']),
     ('agentexec._cut_page(text[], uuid[], boolean)', array['agentexec._cut_page(text[], uuid[], boolean, jsonb[])']),
     ('agentexec._list_text(int, int, agentexec.status[], text, jsonb, text, boolean, boolean, text, text, timestamptz, timestamptz, text, uuid, uuid, boolean, boolean, boolean)', array[]::text[]),
     ('agentexec.list_activities(int, int, agentexec.status[], text, jsonb, text, boolean)',
