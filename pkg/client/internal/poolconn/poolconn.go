@@ -33,7 +33,8 @@ type Source struct {
 }
 
 // Acquire returns a connection of the pool, and a function that frees it. Where the pool has none free, as when work holds them
-// all, it opens one beside the pool, once fewer than maxBeside are open.
+// all, it opens one beside the pool, once fewer than maxBeside are open. So it does where the pool is closed: the last lines of a
+// run, and its end, are stored all the same.
 func (s *Source) Acquire(ctx context.Context) (conn *pgx.Conn, free func(), err error) {
 	wait := acquireTimeout
 	if s.starved {
