@@ -50,7 +50,7 @@ var questionStates = []string{"PENDING", "ANSWERED", "DECLINED", "EXPIRED", "WIT
 
 // question answers with a question. With wait, it waits for so long until the question is closed, or until the service ends.
 func (rq *request) question() action {
-	wait := rq.query.Duration("wait", 0, maxQuestionWait, "a input.Duration of at most "+maxQuestionWait.String()+" such as 30s")
+	wait := rq.query.Duration("wait", 0, maxQuestionWait, "a duration of at most "+maxQuestionWait.String()+" such as 30s")
 	return func(ctx context.Context) (any, error) {
 		defer rq.api.waiting.Add(-1)
 		if rq.api.waiting.Add(1) > maxWaiting {
