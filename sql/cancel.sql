@@ -123,7 +123,7 @@ declare
 begin
   perform agentexec._check_line(message, null::double precision, null::jsonb);
   if grace < '0' or grace > '365 days' then
-    perform agentexec._raise_invalid(format('grace must be between 0 and 365 days, got %s', grace));
+    perform agentexec._raise_invalid(format('grace must be between 0 and 365 days, got %s', justify_hours(grace)));
   elsif char_length(requested_by) > 255 then
     perform agentexec._raise_invalid(format('requested_by must be at most 255 characters, got %s', char_length(requested_by)));
   end if;
@@ -339,7 +339,7 @@ declare
 begin
   perform agentexec._check_line(message, null::double precision, null::jsonb);
   if idle_for < interval '0' then
-    perform agentexec._raise_invalid(format('idle_for must not be negative, got %s', idle_for));
+    perform agentexec._raise_invalid(format('idle_for must not be negative, got %s', justify_hours(idle_for)));
   end if;
 
   -- An activity with the highest seq has no number left for the line, so it is skipped.

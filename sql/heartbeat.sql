@@ -94,7 +94,7 @@ declare
   v_message  text;
 begin
   if expect_every < '1 s' or expect_every > '1 day' or extract(month from expect_every) <> 0 then
-    perform agentexec._raise_invalid(format('expect_every must be between 1 second and 1 day, got %s', expect_every));
+    perform agentexec._raise_invalid(format('expect_every must be between 1 second and 1 day, got %s', justify_hours(expect_every)));
   end if;
   select a.* into v_activity
   from agentexec._scope() s

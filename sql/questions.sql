@@ -149,7 +149,7 @@ begin
       then format('key must be 1 to 255 characters, got %s', coalesce(char_length(key)::text, 'null'))
     when coalesce(prompt, '') = '' then 'prompt must not be empty'
     when octet_length(prompt) > 1048576 then format('prompt must be at most 1048576 bytes, got %s', octet_length(prompt))
-    when expires_in <= '0' or expires_in > '365 days' then format('expires_in must be above 0 and at most 365 days, got %s', expires_in)
+    when expires_in <= '0' or expires_in > '365 days' then format('expires_in must be above 0 and at most 365 days, got %s', justify_hours(expires_in))
   end;
   if v_problem is null and v_schema is not null then
     v_problem := agentexec._json_problem('schema', v_schema);

@@ -17,7 +17,8 @@ create or replace function agentexec.set_retention(keep interval, agent_type tex
 as $$
 declare
   v_problem text := case
-    when keep < '1 s' or keep > '100 years' then format('keep must be between 1 second and 100 years, got %s', keep)
+    -- 100 years by the calendar: where two intervals are compared, a year has 360 days.
+    when keep < '1 s' or keep > '102 years' or date '2000-01-01' + keep > date '2100-01-01' then format('keep must be between 1 second and 100 years, got %s', justify_hours(keep))
     when char_length(agent_type) not between 1 and 255 then format('agent_type must be 1 to 255 characters, got %s', char_length(agent_type))
     when status in ('QUEUED', 'RUNNING') then format('status must be COMPLETE, ERROR or CANCELED, got %s', status)
   end;

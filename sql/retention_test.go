@@ -135,7 +135,12 @@ func TestRetentionRules(t *testing.T) {
 	rules := all[string](t, b.pool, "select concat_ws(' ', agent_type, status, keep) from agentexec.retention order by agent_type, status")
 	require.Equal(t, []string{"research ERROR 2 days", "CANCELED 2 days", "1 day"}, rules)
 
-	for _, rule := range []string{"'0'", "'101 years'", "'1 day', ''", "'1 day', repeat('t', 256)", "'1 day', null, 'RUNNING'"} {
+	for _, rule := range []string{"'100 years', 'long'", "'876000 hours', 'long'"} {
+		b.exec("select agentexec.set_retention(" + rule + ")")
+	}
+	_, err := b.pool.Exec(t.Context(), "select agentexec.set_retention('876624 hours')")
+	requireRefused(t, err, "TA422", "100 years, got 36526 days")
+	for _, rule := range []string{"'0'", "'101 years'", "'178000000 years'", "'1 day', ''", "'1 day', repeat('t', 256)", "'1 day', null, 'RUNNING'"} {
 		_, err := b.pool.Exec(t.Context(), "select agentexec.set_retention("+rule+")")
 		requireRefused(t, err, "TA422")
 	}
