@@ -55,9 +55,10 @@ func TestRandomTrees(t *testing.T) {
 	t.Log(calls.Load(), "calls")
 
 	require.Empty(t, all[string](t, b.pool, `
+		with k as materialized (select agentexec._children_json(array_agg(x.agent_id), null, null, null) as children from agentexec.activity x)
 		select a.agent_id || ': ' || (k.children -> a.agent_id::text)::text
-		from agentexec.activity a
-		cross join (select agentexec._children_json((select array_agg(x.agent_id) from agentexec.activity x), null, null, null) as children) k
+		from k
+		cross join agentexec.activity a
 		cross join lateral (select count(*) as total, count(*) filter (where c.finished_at is not null) as over from agentexec.activity c where c.parent_agent_id = a.agent_id) c
 		where coalesce((k.children -> a.agent_id::text ->> 'total')::int, 0) <> c.total`))
 	_, err := b.pool.Exec(context.WithoutCancel(t.Context()), "select agentexec.prune(now() + interval '1 day', max_rows => 100000)")
