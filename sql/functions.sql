@@ -463,13 +463,15 @@ end;
 
 -- _children_json returns, for those of the activities that have direct children in a scope, their number by status and their mean
 -- percentage, as an object by agent_id: a finished child counts 100. One call and one plan serve all activities of a page, because
--- a call takes longer than most of the counts.
+-- a call takes longer than most of the counts. The entries of one parent and status lie in the index in the order of their rows in the
+-- table, so a bitmap would sort what is sorted: without it a page of many children takes a tenth less.
 create or replace function agentexec._children_json(agent_ids uuid[], scope_agent_ids uuid[], scope_agent_types text[], scope_metadata jsonb)
   returns jsonb
   language plpgsql
   stable parallel safe
   set search_path = pg_catalog, pg_temp
   set plan_cache_mode = force_generic_plan
+  set enable_bitmapscan = off
 as $$
 declare
   v_parents uuid[] := array(select p.id from unnest(agent_ids) p(id)
