@@ -1,4 +1,5 @@
 import { act, cleanup, fireEvent, render } from '@testing-library/react';
+import { useState } from 'react';
 import { afterEach, expect, test, vi } from 'vitest';
 import { type KeyHandler, useKey, useShortcuts } from '../src/frame/keys.ts';
 
@@ -81,4 +82,17 @@ test('the help lists what is registered, each description once', () => {
   expect(listed).toEqual(['j k: Move']);
   act(() => rerender(<><List /><Keys at={['j', 'k']} description="Move" act={() => {}} /><Keys at="x" description="Select" act={() => {}} /></>));
   expect(listed).toEqual(['j k: Move', 'x: Select']);
+});
+
+test('a key that is pressed right after its component has appeared is handled', async () => {
+  const handler = vi.fn();
+  const Late = () => {
+    const [shown, setShown] = useState(false);
+    return <><button type="button" onClick={() => setShown(true)}>more</button>{shown && <Keys at="Escape" act={handler} />}</>;
+  };
+  render(<Late />);
+  document.querySelector('button')!.click(); // not through act(), which would run what the page does only after it has painted
+  await Promise.resolve();
+  document.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'Escape', bubbles: true }));
+  expect(handler).toHaveBeenCalledOnce();
 });

@@ -2,9 +2,9 @@ import type { Activity } from '@agentexec/client';
 import { type Attempt, type LogState, lasted, time, useNow } from '@agentexec/react';
 import { isFinal } from '@agentexec/client/state';
 import { duration } from '@agentexec/client/text';
+import { Entry, Menu } from '../frame/menu.tsx';
 import { grouped } from '../numbers.ts';
 import { ago, took } from '../times.tsx';
-import { Menu, MenuItem } from './menu.tsx';
 import { type Usual, useUsual } from '../usual.ts';
 
 interface Props {
@@ -66,9 +66,9 @@ function Attempts({ all, count, onShow }: { all: readonly Attempt[]; count: numb
   return (
     <Menu label={`${count} attempts`} className="attempts" button={count}>
       {all.map(({ number, seq, startedAt, end }) => (
-        <MenuItem key={number} onClick={() => onShow(seq)}>
+        <Entry key={number} onClick={() => onShow(seq)}>
           Attempt {number}<span className="end">{startedAt === null ? 'not started' : `started ${time(startedAt)}`}{end && startedAt !== null && `, ${end.status === 'ERROR' ? 'failed' : end.status === 'COMPLETE' ? 'complete' : 'canceled'} after ${lasted(end.at - startedAt)}`}</span>
-        </MenuItem>
+        </Entry>
       ))}
     </Menu>
   );

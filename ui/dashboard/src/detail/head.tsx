@@ -3,12 +3,12 @@ import type { Activity, Json } from '@agentexec/client';
 import { downloadLog, Icon, type LogHandle, type LogState, rawNumber, StateIcon } from '@agentexec/react';
 import { beginning, clean, type Condition, conditionsOf, displayNames, displayState, statusNames } from '@agentexec/client/text';
 import { useKey } from '../frame/keys.ts';
+import { Entry, Menu } from '../frame/menu.tsx';
 import { wordsOf } from '../frame/words.ts';
 import { searchOf } from '../list/query.ts';
 import { go, pathOf, routeOf } from '../route.ts';
 import { Banners } from './banners.tsx';
 import { AskToCancel, cancelable, type Step } from './cancel.tsx';
-import { Menu, MenuItem } from './menu.tsx';
 
 const MOST = 12; // chips
 
@@ -51,12 +51,12 @@ export function Head({ activity, log, handle, metadata, gone, search, onShow }: 
         <span id="announce" className="unseen" role="status">{type}: {[...new Set(names.map((name) => name.toLowerCase()))].join(', ')}</span>
         <div className="end">
           {possible && !stopping && <button type="button" id="cancel" className="ax-button" onClick={() => setStep('cancel')}>Cancel…</button>}
-          <Menu label="More actions" button={<Icon name="more" />}>
-            <MenuItem onClick={() => void copy(agent_id, 'Id')}>Copy id <span className="end">y</span></MenuItem>
-            <MenuItem onClick={() => void copy(new URL(pathOf(agent_id, ''), location.href).href, 'Link')}>Copy link</MenuItem>
-            <MenuItem onClick={() => void downloadLog(handle.store).catch((e: unknown) => setSaid(wordsOf(e)))}>Download the log</MenuItem>
-            {possible && !stopping && <MenuItem danger onClick={() => setStep('cancel')}>Cancel…</MenuItem>}
-            {possible && status === 'RUNNING' && <MenuItem danger onClick={() => setStep('force')}>Cancel without the worker…</MenuItem>}
+          <Menu label="More actions" className="ax-button ghost icon" button={<Icon name="more" />}>
+            <Entry onClick={() => void copy(agent_id, 'Id')}>Copy id <span className="end">y</span></Entry>
+            <Entry onClick={() => void copy(new URL(pathOf(agent_id, ''), location.href).href, 'Link')}>Copy link</Entry>
+            <Entry onClick={() => void downloadLog(handle.store).catch((e: unknown) => setSaid(wordsOf(e)))}>Download the log</Entry>
+            {possible && !stopping && <Entry danger onClick={() => setStep('cancel')}>Cancel…</Entry>}
+            {possible && status === 'RUNNING' && <Entry danger onClick={() => setStep('force')}>Cancel without the worker…</Entry>}
           </Menu>
           <a className="ax-button ghost icon close" href={pathOf(null, search)} aria-label="Close" title="Close (Esc)" onClick={(e) => (e.preventDefault(), go(pathOf(null, search)))}><Icon name="x" /></a>
         </div>

@@ -1,4 +1,4 @@
-import { type ReactNode, useEffect, useRef, useState } from 'react';
+import { type ReactNode, useLayoutEffect, useRef, useState } from 'react';
 import { useShortcuts } from './keys.ts';
 import { wordsOf } from './words.ts';
 
@@ -12,7 +12,7 @@ interface DialogProps {
 /** A dialog over everything else; Esc closes it. */
 export function Dialog({ title, onClose, children }: DialogProps) {
   const box = useRef<HTMLDialogElement>(null);
-  useEffect(() => box.current!.showModal(), []);
+  useLayoutEffect(() => box.current!.showModal(), []);
   return (
     <dialog className="ax-dialog" ref={box} onClose={onClose} aria-label={title}>
       <h2>{title}</h2>

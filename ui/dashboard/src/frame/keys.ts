@@ -1,6 +1,6 @@
 // The keyboard shortcuts of the page. A component registers its keys while it is mounted; the help lists what is registered.
 
-import { useEffect, useLayoutEffect, useRef, useSyncExternalStore } from 'react';
+import { useLayoutEffect, useRef, useSyncExternalStore } from 'react';
 
 /** Does what the key stands for. False leaves the key to the component that registered it before, or else to the browser. */
 export type KeyHandler = (key: string) => boolean | void;
@@ -39,7 +39,8 @@ export function useKey(key: string | readonly string[], description: string, han
   const latest = useRef(handler);
   useLayoutEffect(() => void (latest.current = handler));
   const names = typeof key === 'string' ? key : key.join('\n');
-  useEffect(() => {
+  // Before the next key can be pressed, which may be meant for what has just appeared.
+  useLayoutEffect(() => {
     if (!active) return;
     const registration = { keys: names.split('\n'), description, handler: latest };
     change([...registered, registration]);

@@ -1,7 +1,7 @@
 import { lazy, Suspense, useState } from 'react';
 import { Icon } from '@agentexec/react';
 import type { ListModel } from './list_model.ts';
-import { Entry, Menu } from './menu.tsx';
+import { Entry, Menu } from '../frame/menu.tsx';
 import { grouped } from '../numbers.ts';
 import type { Filter } from './query.ts';
 import { mayCancel } from '../session.ts';
@@ -23,7 +23,7 @@ export function GroupMenu({ filter, model, count, open }: Props) {
   return (
     <>
       <Menu label="Actions for queued activities" className="ax-button ghost small icon" button={<Icon name="more" />}>
-        {(close) => <Entry danger onClick={() => (close(), setAsking(true))}>Cancel all queued…</Entry>}
+        <Entry danger onClick={() => setAsking(true)}>Cancel all queued…</Entry>
       </Menu>
       {asking && <Suspense><CancelQueued filter={filter} model={model} number={number} one={count === 1} onClose={() => setAsking(false)} /></Suspense>}
     </>

@@ -1,7 +1,7 @@
 import { lazy, Suspense, useState } from 'react';
 import type { Counts, Order, Sort } from '@agentexec/client';
 import { Icon } from '@agentexec/react';
-import { Entry, Menu } from './menu.tsx';
+import { Entry, Menu } from '../frame/menu.tsx';
 import { type Filter, isTree, searchOf } from './query.ts';
 import { go, pathOf } from '../route.ts';
 import { mayCancel } from '../session.ts';
@@ -32,24 +32,16 @@ export function Toolbar({ filter, counts }: Props) {
   return (
     <div className="list-tools">
       <Menu label={`Time range: ${range}`} button={<><Icon name="clock" /><span className="words">{range}</span></>}>
-        {(close) => (
-          <>
-            {ranges.map(([value, name]) => <Entry key={value} checked={value === since && !until} onClick={() => (close(), set({ since: value, until: '' }))}>{name}</Entry>)}
-            <Entry checked={Boolean(until) || !ranges.some(([value]) => value === since)} onClick={() => (close(), setAsking(true))}>From and until …</Entry>
-          </>
-        )}
+        {ranges.map(([value, name]) => <Entry key={value} checked={value === since && !until} onClick={() => set({ since: value, until: '' })}>{name}</Entry>)}
+        <Entry checked={Boolean(until) || !ranges.some(([value]) => value === since)} onClick={() => setAsking(true)}>From and until …</Entry>
       </Menu>
       <Menu label={`Order: ${sorted}`} button={<><Icon name="sort" /><span className="words">{sorted}</span></>}>
-        {(close) => (
-          <>
-            {orders.map(([s, o, name]) => <Entry key={name} checked={s === sort && o === order} onClick={() => (close(), set({ sort: s, order: o }))}>{name}</Entry>)}
-            {isTree({ ...filter, flat: false }) && (
-              <div role="group" aria-label="Children" className="rule-above">
-                <Entry checked={!flat} onClick={() => (close(), set({ flat: false }))}>Children below their parents</Entry>
-                <Entry checked={flat} onClick={() => (close(), set({ flat: true }))}>Children as rows of their own</Entry>
-              </div>
-            )}
-          </>
+        {orders.map(([s, o, name]) => <Entry key={name} checked={s === sort && o === order} onClick={() => set({ sort: s, order: o })}>{name}</Entry>)}
+        {isTree({ ...filter, flat: false }) && (
+          <div role="group" aria-label="Children" className="rule-above">
+            <Entry checked={!flat} onClick={() => set({ flat: false })}>Children below their parents</Entry>
+            <Entry checked={flat} onClick={() => set({ flat: true })}>Children as rows of their own</Entry>
+          </div>
         )}
       </Menu>
       {counts && mayCancel() && <More filter={filter} />}
@@ -72,11 +64,7 @@ function More({ filter }: { filter: Filter }) {
   return (
     <>
       <Menu label="More actions" className="ax-button icon" button={<Icon name="more" />}>
-        {(close) => (
-          <>
-            <Entry danger onClick={() => (close(), why ? tell(why + '.') : setAsking(true))}>Cancel all running and queued…</Entry>
-          </>
-        )}
+        <Entry danger onClick={() => (why ? tell(why + '.') : setAsking(true))}>Cancel all running and queued…</Entry>
       </Menu>
       {asking && <Suspense><CancelAll filter={filter} onClose={() => setAsking(false)} /></Suspense>}
     </>

@@ -1,7 +1,7 @@
 import { useLayoutEffect, useRef, useState } from 'react';
 import { Icon, useActivityList } from '@agentexec/react';
 import { useFirstShown } from '../first.ts';
-import { Entry, Menu } from './menu.tsx';
+import { Entry, Menu } from '../frame/menu.tsx';
 import { follow } from './list_row.tsx';
 import { grouped } from '../numbers.ts';
 import { listedCounts, needsOf, queryOf, totalOf } from './part.ts';
@@ -35,12 +35,8 @@ export function Views({ filter, search }: { filter: Filter; search: string }) {
             )}
             {view.search === search && saved.includes(view) && naming !== view.search && (
               <Menu label={`Change the view ${view.name}`} className="ax-button ghost small icon" button={<Icon name="more" />}>
-                {(close) => (
-                  <>
-                    <Entry onClick={() => (close(), setNaming(view.search))}>Rename</Entry>
-                    <Entry onClick={() => (close(), remove(view.search))}>Remove</Entry>
-                  </>
-                )}
+                <Entry onClick={() => setNaming(view.search)}>Rename</Entry>
+                <Entry onClick={() => remove(view.search)}>Remove</Entry>
               </Menu>
             )}
           </li>
