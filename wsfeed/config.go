@@ -36,7 +36,7 @@ type Config struct {
 	DrainTimeout time.Duration
 	// KeepAlive is the interval of comment lines on an idle event stream, so that proxies keep it open. Default 20 s.
 	KeepAlive time.Duration
-	// ListInterval is the least time between two reads of one live list. A slow read extends it: to n/2 times the duration of a
+	// ListInterval is the least time between two reads of one live list. A slow read extends it: to n/4 times the duration of a
 	// read of n ms, at most 20 times and at most ListRefresh. Default 100 ms.
 	ListInterval time.Duration
 	// ListRefresh is the time after which a watched list is read whole. Other reads bring only the items of activities that have new

@@ -57,11 +57,12 @@ type listed struct {
 // maxCooldownFactor bounds a cooldown, as a multiple of the duration of the read.
 const maxCooldownFactor = 20
 
-// cooldownAfter returns the cooldown of a list, or of its counts, after a read. After n ms it is n/2 times that duration, at most
-// maxCooldownFactor times: 50 ms after 10 ms, 800 ms after 40 ms. A fast read costs little, and its list stays fresh. Slow reads, such
+// cooldownAfter returns the cooldown of a list, or of its counts, after a read. After n ms it is n/4 times that duration, at most
+// maxCooldownFactor times: 25 ms after 10 ms, 400 ms after 40 ms. A fast read costs little, and its list stays fresh: with n/2, one
+// of 200 items showed 790 to 910 of 1,000 changes a second, with n/4 all of them (ui/test/figures.sh). Slow reads, such
 // as counts of a large table, must not keep a busy database occupied. The cooldown of items is at most ListRefresh.
 func cooldownAfter(took time.Duration) time.Duration {
-	return time.Duration(min(took.Seconds()*1000/2, maxCooldownFactor) * float64(took))
+	return time.Duration(min(took.Seconds()*1000/4, maxCooldownFactor) * float64(took))
 }
 
 // touch schedules a new read of the whole list.

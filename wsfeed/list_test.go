@@ -230,7 +230,7 @@ func TestListReadsAreShared(t *testing.T) {
 func TestListCooldownAfterSlowRead(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ read, refresh, span, between time.Duration }{
-		{50 * time.Millisecond, time.Hour, 40 * time.Second, time.Second},
+		{50 * time.Millisecond, time.Hour, 40 * time.Second, 625 * time.Millisecond},
 		{2 * time.Second, 10 * time.Second, 2 * time.Minute, 10 * time.Second}, // the refresh is the longest cooldown
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -310,8 +310,8 @@ func TestCountsCooldownAfterSlowRead(t *testing.T) {
 func TestCooldownAfter(t *testing.T) {
 	t.Parallel()
 	for took, want := range map[time.Duration]time.Duration{
-		0: 0, 2 * time.Millisecond: 2 * time.Millisecond, 10 * time.Millisecond: 50 * time.Millisecond, 20 * time.Millisecond: 200 * time.Millisecond,
-		40 * time.Millisecond: 800 * time.Millisecond, time.Second: 20 * time.Second, time.Minute: 20 * time.Minute,
+		0: 0, 4 * time.Millisecond: 4 * time.Millisecond, 10 * time.Millisecond: 25 * time.Millisecond, 20 * time.Millisecond: 100 * time.Millisecond,
+		40 * time.Millisecond: 400 * time.Millisecond, 80 * time.Millisecond: 1600 * time.Millisecond, time.Second: 20 * time.Second, time.Minute: 20 * time.Minute,
 	} {
 		require.InDelta(t, want, cooldownAfter(took), float64(time.Microsecond), took)
 	}
