@@ -14,9 +14,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/agentexec/agentexec/internal/logline"
 	"github.com/agentexec/agentexec/internal/notify"
 	"github.com/agentexec/agentexec/pkg/client/internal/keepalive"
-	"github.com/agentexec/agentexec/pkg/client/internal/logline"
 )
 
 // RunParams describe the activity of a Run. The zero value of each field but TaskName selects its default.

@@ -7,8 +7,8 @@ import (
 	"maps"
 	"runtime/debug"
 
+	"github.com/agentexec/agentexec/internal/logline"
 	"github.com/agentexec/agentexec/pkg/client/internal/linequeue"
-	"github.com/agentexec/agentexec/pkg/client/internal/logline"
 )
 
 // maxStack bounds the stack of a panic in data.

@@ -8,7 +8,7 @@ import (
 	"io"
 	"log/slog"
 
-	"github.com/agentexec/agentexec/pkg/client/internal/logline"
+	"github.com/agentexec/agentexec/internal/logline"
 )
 
 // Logger returns a logger that stores every record as a line of the activity: its message, and its attributes in data. Groups

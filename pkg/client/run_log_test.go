@@ -120,6 +120,7 @@ func TestRunWriterText(t *testing.T) {
 		"Unicode":     {"ünï\n漢字🙂", []string{"ünï", "漢字🙂"}},
 		"Unsafe":      {"a\x00b\xff\n\xe6\xbc", []string{"a\ufffdb\ufffd", "\ufffd"}},
 		"ExactlyLong": {long + "\nb", []string{long, "b"}},
+		"LongCRLF":    {long + "\r\nb", []string{long, "b"}},
 		"TooLong":     {long + long + "y\nb", []string{long, long, "y", "b"}},
 		"LongRunes":   {runes + "\n", []string{runes[:mib-1], runes[mib-1 : 2*mib-1], runes[2*mib-1:]}},
 		"LongUnsafe":  {strings.Repeat("\xff", mib) + "\nb", []string{"\ufffd", "b"}},

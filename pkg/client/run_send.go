@@ -13,7 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/agentexec/agentexec/internal/backoff"
-	"github.com/agentexec/agentexec/pkg/client/internal/logline"
+	"github.com/agentexec/agentexec/internal/logline"
 )
 
 // maxSendRetry bounds the growing delay between two tries of a batch.

@@ -1,80 +1,30 @@
 // Package loginput writes the lines of an input into the log of an activity, many at once where many have arrived: the command
 // log with - as its message.
 //
-// May import: pkg/client, internal/terminal, and internal/exit of this program.
+// May import: pkg/client, internal/logline, internal/terminal, and internal/exit of this program.
 package loginput
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"regexp"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/agentexec/agentexec/cmd/agentexec/internal/exit"
+	"github.com/agentexec/agentexec/internal/logline"
 	"github.com/agentexec/agentexec/internal/terminal"
 	"github.com/agentexec/agentexec/pkg/client"
 )
 
 const (
-	// maxMessage is SQL's limit for a message, in bytes; a longer line of the input becomes several.
-	maxMessage = 1 << 20
 	// batchLines and batchBytes are the sizes at which lines are written at once; batchTime is how long fewer lines wait.
 	batchLines, batchBytes = 500, 1 << 20
 	batchTime              = 100 * time.Millisecond
 	// lastWords is how long input is still read after Ctrl-C, which a program before this one in a pipe receives as well.
 	lastWords = 300 * time.Millisecond
 )
-
-// splitter splits pieces of a text into lines, without their line ends. A character that Postgres cannot store becomes U+FFFD,
-// and a line over maxMessage is cut between characters.
-type splitter struct{ begun []byte }
-
-func (s *splitter) push(piece []byte) (lines []string) {
-	for {
-		line, next, isWhole := bytes.Cut(piece, []byte("\n"))
-		s.begun = append(s.begun, line...)
-		for len(s.begun) > maxMessage+len("\r") {
-			at := maxMessage
-			for at > maxMessage-utf8.UTFMax && !utf8.RuneStart(s.begun[at]) {
-				at--
-			}
-			lines = append(lines, messages(string(s.begun[:at]))...)
-			s.begun = append(s.begun[:0], s.begun[at:]...)
-		}
-		if !isWhole {
-			return lines
-		}
-		lines = append(lines, messages(string(bytes.TrimSuffix(s.begun, []byte("\r"))))...)
-		s.begun, piece = s.begun[:0], next
-	}
-}
-
-// rest returns the last line, where it has no line end.
-func (s *splitter) rest() []string {
-	if len(s.begun) == 0 {
-		return nil
-	}
-	defer func() { s.begun = nil }()
-	return messages(string(s.begun))
-}
-
-// messages returns the messages of a line: one, unless it is too long.
-func messages(line string) (all []string) {
-	line = strings.ReplaceAll(strings.ToValidUTF8(line, "\uFFFD"), "\x00", "\uFFFD")
-	for len(line) > maxMessage {
-		at := maxMessage
-		for !utf8.RuneStart(line[at]) {
-			at--
-		}
-		all, line = append(all, line[:at]), line[at:]
-	}
-	return append(all, line)
-}
 
 // Writer writes the lines of an input into an activity's log, in order. It writes many at once where many have arrived.
 type Writer struct {
@@ -87,11 +37,12 @@ type Writer struct {
 	bytes   int
 }
 
-// Copy reads until the input ends, or ctx does. Then it still writes the input read so far.
+// Copy reads until the input ends, or ctx does. Then it still writes the input read so far. A line of the input that is too long for
+// one message becomes several.
 func (l *Writer) Copy(ctx context.Context, in io.Reader) error {
 	pieces, failed := readPieces(in)
 	var (
-		lines splitter
+		lines = logline.NewWriter(context.WithoutCancel(ctx), l.add)
 		due   <-chan time.Time // for the waiting lines
 		over  <-chan time.Time // after ctx has ended
 	)
@@ -100,9 +51,9 @@ func (l *Writer) Copy(ctx context.Context, in io.Reader) error {
 		select {
 		case piece, more := <-pieces:
 			if !more {
-				return errors.Join(l.finish(ctx, &lines), <-failed)
+				return errors.Join(l.finish(ctx, lines), <-failed)
 			}
-			l.add(lines.push(piece))
+			_, _ = lines.Write(piece) // add does not fail
 			if len(l.waiting) >= batchLines || l.bytes >= batchBytes {
 				if err := l.flush(ctx); err != nil {
 					return err
@@ -119,7 +70,7 @@ func (l *Writer) Copy(ctx context.Context, in io.Reader) error {
 		case <-done:
 			done, over = nil, time.After(lastWords)
 		case <-over:
-			return l.finish(ctx, &lines)
+			return l.finish(ctx, lines)
 		}
 	}
 }
@@ -148,21 +99,21 @@ func readPieces(in io.Reader) (pieces <-chan []byte, failed <-chan error) {
 	return out, ended
 }
 
-func (l *Writer) add(lines []string) {
-	for _, line := range lines {
-		entry := l.Each
-		entry.Message = line
-		if l.Each.AtSeq > 0 {
-			l.Each.AtSeq++
-		}
-		l.waiting = append(l.waiting, entry)
-		l.bytes += len(line)
+// add adds a line to those that wait.
+func (l *Writer) add(_ context.Context, line logline.Line) error {
+	entry := l.Each
+	entry.Message = line.Message
+	if l.Each.AtSeq > 0 {
+		l.Each.AtSeq++
 	}
+	l.waiting = append(l.waiting, entry)
+	l.bytes += len(line.Message)
+	return nil
 }
 
 // finish writes the remaining lines.
-func (l *Writer) finish(ctx context.Context, lines *splitter) error {
-	l.add(lines.rest())
+func (l *Writer) finish(ctx context.Context, lines *logline.Writer) error {
+	_ = lines.Flush(context.WithoutCancel(ctx), l.add) // add does not fail
 	return l.flush(ctx)
 }
 

@@ -1,7 +1,7 @@
 // Package linequeue holds the lines of a run that are not stored yet: in order, within a bound of memory, and in batches of a size that
 // Postgres takes well. One goroutine takes the batches (Next) and stores them; the queue knows no database.
 //
-// May import: pkg/client/internal/logline, internal/notify for its signals.
+// May import: internal/logline, internal/notify for its signals.
 package linequeue
 
 import (
@@ -11,8 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/agentexec/agentexec/internal/logline"
 	"github.com/agentexec/agentexec/internal/notify"
-	"github.com/agentexec/agentexec/pkg/client/internal/logline"
 )
 
 const (

@@ -21,6 +21,9 @@ func NewWriter(ctx context.Context, add Add) *Writer {
 	return w
 }
 
+// maxRest is the size at which an unfinished line is cut. A line as long as a message may end in CR LF.
+const maxRest = maxMessage + len("\r")
+
 // Write implements io.Writer.
 func (w *Writer) Write(p []byte) (n int, err error) {
 	<-w.lock // its holder waits at most until w.ctx ends
@@ -31,9 +34,9 @@ func (w *Writer) Write(p []byte) (n int, err error) {
 		if end < 0 {
 			end, ended = len(part), false
 		}
-		room := maxMessage - len(w.rest)
+		room := maxRest - len(w.rest)
 		if room == 0 && end > 0 {
-			if err := w.emit(w.ctx, false, w.add); err != nil {
+			if err := w.cut(); err != nil {
 				return n, err
 			}
 			continue
@@ -44,7 +47,7 @@ func (w *Writer) Write(p []byte) (n int, err error) {
 		w.rest = append(w.rest, part[:end]...)
 		n += end
 		if ended {
-			if err := w.emit(w.ctx, true, w.add); err != nil {
+			if err := w.emit(w.ctx, bytes.TrimSuffix(w.rest, []byte("\r")), nil, w.add); err != nil {
 				return n, err
 			}
 			n++
@@ -53,23 +56,16 @@ func (w *Writer) Write(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// emit adds the unfinished line; ended tells that its line break was read. If the line is cut within a rune, the bytes of
-// that rune stay for the next line.
-func (w *Writer) emit(ctx context.Context, ended bool, add Add) error {
-	text := w.rest
-	if ended {
-		text = bytes.TrimSuffix(text, []byte("\r"))
-	}
-	size := len(text)
-	if !ended && size == maxMessage {
-		size = wholeRunes(text)
-	}
-	rest := w.rest[len(w.rest):]
-	if size < len(text) {
-		rest = bytes.Clone(text[size:])
-	}
+// cut adds as much of the unfinished line as a message holds, without half a rune at its end.
+func (w *Writer) cut() error {
+	n := wholeRunes(w.rest[:maxMessage])
+	return w.emit(w.ctx, w.rest[:n], bytes.Clone(w.rest[n:]), w.add)
+}
+
+// emit adds text as a line, or as several if it is too long once it is clean. The unfinished line is then rest.
+func (w *Writer) emit(ctx context.Context, text, rest []byte, add Add) error {
 	var err error
-	for message := Clean(string(text[:size])); err == nil; {
+	for message := Clean(string(text)); err == nil; {
 		piece := firstPiece(message)
 		err = add(ctx, Line{Message: piece})
 		if message = message[len(piece):]; message == "" {
@@ -94,7 +90,7 @@ func (w *Writer) Flush(ctx context.Context, add Add) error {
 	if len(w.rest) == 0 {
 		return nil
 	}
-	return w.emit(ctx, false, add)
+	return w.emit(ctx, w.rest, nil, add)
 }
 
 // wholeRunes returns the length of text without an incomplete rune at its end.
