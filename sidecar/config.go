@@ -40,6 +40,20 @@ type Auth struct {
 // error. A service with an issuer set must not serve every client.
 func (a Auth) Enabled() bool { return a != Auth{} }
 
+// String says which tokens are valid, without the keys.
+func (a Auth) String() string {
+	if !a.Enabled() {
+		return "no tokens"
+	}
+	return fmt.Sprintf("tokens of algorithm %q", a.Algorithm)
+}
+
+// GoString is String.
+func (a Auth) GoString() string { return a.String() }
+
+// MarshalText is String, so that a log in JSON has no secret either.
+func (a Auth) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
 // config returns a as an auth.Config.
 func (a Auth) config(log *slog.Logger) auth.Config {
 	return auth.Config{
@@ -186,6 +200,9 @@ func (c Config) String() string {
 
 // GoString is String.
 func (c Config) GoString() string { return c.String() }
+
+// MarshalText is String, so that a log in JSON has no secret either.
+func (c Config) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
 // CheckAddr rejects an invalid address. It also rejects an address that other machines can reach where no token is needed, or
 // where the secret can be guessed. New does the same; a program that starts a database first can call CheckAddr before.
