@@ -58,9 +58,9 @@ type listed struct {
 const maxCooldownFactor = 20
 
 // cooldownAfter returns the cooldown of a list, or of its counts, after a read. After n ms it is n/4 times that duration, at most
-// maxCooldownFactor times: 25 ms after 10 ms, 400 ms after 40 ms. A fast read costs little, and its list stays fresh: with n/2, one
-// of 200 items showed 790 to 910 of 1,000 changes a second, with n/4 all of them (ui/test/figures.sh). Slow reads, such
-// as counts of a large table, must not keep a busy database occupied. The cooldown of items is at most ListRefresh.
+// maxCooldownFactor times: 25 ms after 10 ms, 400 ms after 40 ms. A fast read costs little, and its list stays fresh: of 1,000
+// changes a second, a list of 200 items showed 790 to 910 with n/2, and 950 to 1,000 with n/4 (ui/test/figures.sh). Slow reads,
+// such as counts of a large table, must not keep a busy database occupied. The cooldown of items is at most ListRefresh.
 func cooldownAfter(took time.Duration) time.Duration {
 	return time.Duration(min(took.Seconds()*1000/4, maxCooldownFactor) * float64(took))
 }
