@@ -1,4 +1,4 @@
-import { type ReactNode, useId, useLayoutEffect, useRef, useState } from 'react';
+import { createContext, type ReactNode, useContext, useId, useLayoutEffect, useRef, useState } from 'react';
 
 interface Props {
   /** The accessible name of the button and of the menu. */
@@ -9,6 +9,9 @@ interface Props {
   /** Each an Entry. */
   children: ReactNode;
 }
+
+/** Closes the menu that an entry is in. */
+const Close = createContext(() => {});
 
 /** A button with a menu. Arrows, Home and End move in it; Esc, a choice and a click elsewhere close it. */
 export function Menu({ label, className = 'ax-button', button, children }: Props) {
@@ -51,12 +54,7 @@ export function Menu({ label, className = 'ax-button', button, children }: Props
       >
         {button}
       </button>
-      {open && (
-        // A choice closes the menu before it is made: it may move the focus to a field or a dialog.
-        <div id={id} className="ax-menu" role="menu" aria-label={label} onClickCapture={(e) => (e.target as HTMLElement).closest('[role^=menuitem]') && close()}>
-          {children}
-        </div>
-      )}
+      {open && <div id={id} className="ax-menu" role="menu" aria-label={label}><Close.Provider value={close}>{children}</Close.Provider></div>}
     </span>
   );
 }
@@ -70,6 +68,8 @@ interface EntryProps {
 }
 
 export function Entry({ onClick, checked, danger, children }: EntryProps) {
+  const close = useContext(Close);
   const role = checked === undefined ? { role: 'menuitem' } : { role: 'menuitemradio', 'aria-checked': checked };
-  return <button type="button" tabIndex={-1} className={danger ? 'danger' : undefined} {...role} onClick={onClick}>{children}</button>;
+  // The menu closes first: what is chosen may move the focus to a field or a dialog.
+  return <button type="button" tabIndex={-1} className={danger ? 'danger' : undefined} {...role} onClick={() => (close(), onClick())}>{children}</button>;
 }
