@@ -40,12 +40,12 @@ type Auth struct {
 // error. A service with an issuer set must not serve every client.
 func (a Auth) Enabled() bool { return a != Auth{} }
 
-// String says which tokens are valid, without the keys.
+// String says whether tokens are required. It omits the keys.
 func (a Auth) String() string {
-	if !a.Enabled() {
-		return "no tokens"
+	if a.Enabled() {
+		return "tokens required"
 	}
-	return fmt.Sprintf("tokens of algorithm %q", a.Algorithm)
+	return "no tokens"
 }
 
 // GoString is String.

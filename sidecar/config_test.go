@@ -35,6 +35,6 @@ func TestConfigPrintsNoSecret(t *testing.T) {
 		}
 	}
 	require.Equal(t, `sidecar of schema "app" at "127.0.0.1:8484"`, cfg.String())
-	require.Equal(t, `tokens of algorithm "HS256"`, cfg.Auth.String())
+	require.Equal(t, "tokens required", cfg.Auth.String())
 	require.Equal(t, "no tokens", sidecar.Auth{}.String())
 }
